@@ -1,0 +1,1 @@
+"""What the server needs from outside, each a small Protocol beside its callers."""
