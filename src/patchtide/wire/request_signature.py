@@ -53,8 +53,9 @@ class Flaw(StrEnum):
 class BadSignature(Unauthenticated):
     """The request's signature was refused."""
 
-    def __init__(self, flaw: Flaw) -> None:
+    def __init__(self, flaw: Flaw, signature: bytes = b"") -> None:
         self.flaw = flaw
+        self.signature = signature
         super().__init__(flaw.value)
 
 
@@ -123,9 +124,9 @@ def read_signature(
         raise BadSignature(Flaw.AUTHORITY)
     created = int(match["created"])
     if created < now - WINDOW_S:
-        raise BadSignature(Flaw.TOO_OLD)
+        raise BadSignature(Flaw.TOO_OLD, _decoded(signature[1]))
     if created > now + WINDOW_S:
-        raise BadSignature(Flaw.FROM_THE_FUTURE)
+        raise BadSignature(Flaw.FROM_THE_FUTURE, _decoded(signature[1]))
     if request.body:
         _check_body(request.body, found)
     base = _base(request, found.get("content-digest", ""), found["signature-input"][4:])

@@ -6,8 +6,10 @@ digest both ends compare. Roaring bitmaps never leave the server.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import sha256
+from itertools import accumulate
 
 import zstandard
 
@@ -15,8 +17,10 @@ from patchtide.domain.errors import InvalidDocument, Problem
 
 MAX_NUMBER = 2**32 - 1
 MAX_SET_BYTES = 1 << 20
-_MAX_PACKED = MAX_SET_BYTES
-_WINDOW_LIMIT = 1 << 20
+_COMPRESSOR = zstandard.ZstdCompressor(level=3, write_content_size=True)
+_DECOMPRESSOR = zstandard.ZstdDecompressor(max_window_size=8 << 20)
+# A varint in its shortest form: at most five bytes, and no empty last one.
+_RUNS = re.compile(rb"[\x00-\x7f]+|[\x80-\xff]{1,4}[\x01-\x7f]")
 
 
 def encode_set(numbers: Iterable[int]) -> bytes:
@@ -41,29 +45,39 @@ def decode_set(data: bytes) -> list[int]:
     Raises:
         InvalidDocument: the bytes are no canonical set.
     """
-    numbers: list[int] = []
-    number, gap, shift = -1, 0, 0
-    for byte in data:
-        if byte > 0x7F:
-            gap |= (byte & 0x7F) << shift
-            shift += 7
-            if shift > 28:
-                raise InvalidDocument([Problem("set", "a gap of more than 32 bits")])
-            continue
-        if byte == 0 and shift:
-            raise InvalidDocument([Problem("set", "a gap that is not in its shortest form")])
-        number += (gap | byte << shift) + 1
-        gap = shift = 0
-        numbers.append(number)
-    if shift:
-        raise InvalidDocument([Problem("set", "ends in the middle of a number")])
-    if number > MAX_NUMBER:
+    gaps: list[int] = []
+    position = 0
+    # Runs of one-byte gaps are nearly all there is; they are taken whole, at the speed of C.
+    for run in _RUNS.finditer(data):
+        if run.start() != position:
+            break
+        position = run.end()
+        text = run[0]
+        if text.isascii():
+            gaps.extend(text)
+        else:
+            gaps.append(sum((byte & 0x7F) << 7 * place for place, byte in enumerate(text)))
+    if position != len(data):
+        raise InvalidDocument([Problem("set", f"byte {position} starts no canonical number")])
+    numbers = [total + index for index, total in enumerate(accumulate(gaps))]
+    if numbers and numbers[-1] > MAX_NUMBER:
         raise InvalidDocument([Problem("set", "a number of more than 32 bits")])
     return numbers
 
 
+def check_set(data: bytes) -> bytes:
+    """Return the bytes when they are a canonical set, without making its numbers.
+
+    Raises:
+        InvalidDocument: they are not.
+    """
+    if not data.isascii() or len(data) + sum(data) > MAX_NUMBER:
+        decode_set(data)
+    return data
+
+
 def pack(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=3, write_content_size=True).compress(data)
+    return _COMPRESSOR.compress(data)
 
 
 def unpack(packed: bytes, *, limit: int = MAX_SET_BYTES) -> bytes:
@@ -72,17 +86,13 @@ def unpack(packed: bytes, *, limit: int = MAX_SET_BYTES) -> bytes:
     Raises:
         InvalidDocument: not one complete zstd frame, or a frame of more than `limit` bytes.
     """
-    decompressor = zstandard.ZstdDecompressor(max_window_size=max(_WINDOW_LIMIT, limit))
     try:
         size = zstandard.frame_content_size(packed)
         if not 0 <= size <= limit:
             raise InvalidDocument([Problem("set", f"declares {size} bytes, at most {limit}")])
-        data = decompressor.decompress(packed, max_output_size=limit, allow_extra_data=False)
+        return _DECOMPRESSOR.decompress(packed, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise InvalidDocument(
-            [Problem("set", f"is not compressed as expected: {error}")]
-        ) from error
-    return data
+        raise InvalidDocument([Problem("set", f"is not a zstd frame: {error}")]) from error
 
 
 def state_digest(*, lineage: bytes, required: bytes, installed: bytes, unknown: bytes) -> bytes:

@@ -1,0 +1,285 @@
+"""The agents' plane over HTTP: raw ASGI, since nearly all of a fleet's requests come here.
+
+Each dynamic request is read, verified, answered and signed in one pass. Whatever is refused
+before a signature was verified costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from patchtide.domain.errors import (
+    InvalidDocument,
+    PatchtideError,
+    TooMuch,
+    Unauthenticated,
+    Unavailable,
+)
+from patchtide.server.admission import Caller, Door, Jump, NotAdmitted, SayAgain
+from patchtide.server.checkins import CheckIns
+from patchtide.server.enrolment import Enrolment, EnrolmentRefused, KeySeenElsewhere
+from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.site import Site
+from patchtide.server.reports import NeedFull, ReportIntake
+from patchtide.wire.messages import CheckInV1, EnrolV1, InventoryV1, ReportV1, decode, encode
+from patchtide.wire.request_signature import BODY_TYPE, Request, answer_base
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+ENROL_LIMIT = 64 << 10
+CHECKIN_LIMIT = 64 << 10
+REPORT_LIMIT = 4 << 20
+INVENTORY_LIMIT = 4 << 20
+WAITING_LIMIT = 4096
+"""Requests in work at once on this node; those beyond are asked to come back."""
+FAILED_ENROLMENTS_PER_MIN = 30
+_STATUS: Mapping[type[PatchtideError], int] = {
+    InvalidDocument: 400,
+    Unauthenticated: 401,
+    SayAgain: 401,
+    NotAdmitted: 403,
+    EnrolmentRefused: 403,
+    KeySeenElsewhere: 403,
+    Jump: 409,
+    NeedFull: 422,
+    TooMuch: 429,
+    Unavailable: 503,
+}
+_TYPE = (b"content-type", BODY_TYPE.encode())
+_problem = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back. `signature` is the request's, when the answer is to be signed over it."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    signature: bytes = b""
+
+
+class BodyTooLarge(PatchtideError):
+    """The body is larger than this request may be."""
+
+    code = "body-too-large"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    request: Request
+    headers: Headers
+    peer: str
+
+
+class AgentsPlane:
+    """The dynamic requests of agents, by operation name."""
+
+    def __init__(
+        self,
+        *,
+        door: Door,
+        enrolment: Enrolment,
+        checkins: CheckIns,
+        intake: ReportIntake,
+        site: Site,
+        clock: Clock,
+        capacity_per_s: float = 3000.0,
+    ) -> None:
+        self._door = door
+        self._enrolment = enrolment
+        self._checkins = checkins
+        self._intake = intake
+        self._site = site
+        self._clock = clock
+        self._capacity_per_s = capacity_per_s
+        self._in_work = 0
+        self._failed: dict[str, tuple[int, int]] = {}
+        self._operations: dict[str, tuple[int, Callable[[_Call], Awaitable[Answer]]]] = {
+            "agents.enrol": (ENROL_LIMIT, self._enrol),
+            "agents.checkin": (CHECKIN_LIMIT, self._checkin),
+            "agents.report": (REPORT_LIMIT, self._report),
+            "agents.inventory": (INVENTORY_LIMIT, self._inventory),
+        }
+
+    def handlers(self) -> dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]]:
+        """Return an ASGI application per operation, for the operation table to route to."""
+        return {name: self._application(name) for name in self._operations}
+
+    def _application(self, name: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        limit, work = self._operations[name]
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            if self._in_work >= WAITING_LIMIT:
+                await _send(send, self._come_back(), ())
+                return
+            self._in_work += 1
+            try:
+                answer = await self._answered(scope, receive, limit, work)
+            finally:
+                self._in_work -= 1
+            await self._send_signed(send, answer)
+
+        return application
+
+    async def _answered(
+        self,
+        scope: Scope,
+        receive: Receive,
+        limit: int,
+        work: Callable[[_Call], Awaitable[Answer]],
+    ) -> Answer:
+        signature = b""
+        try:
+            call = _Call(
+                _request_of(scope, await _body_of(receive, limit)),
+                scope["headers"],
+                (scope.get("client") or ("",))[0],
+            )
+            return await work(call)
+        except SayAgain as again:
+            return Answer(401, encode(again.answer), (_TYPE,), again.request_signature)
+        except _Signed as refused:
+            signature = refused.signature
+            return _refusal(refused.error, signature)
+        except BodyTooLarge as error:
+            return _refusal(error, status=413)
+        except PatchtideError as error:
+            return _refusal(error)
+
+    async def _enrol(self, call: _Call) -> Answer:
+        now = self._clock.now()
+        minute = int(now.timestamp()) // 60
+        if self._failures(call.peer, minute) >= FAILED_ENROLMENTS_PER_MIN:
+            return Answer(429, b"", ((b"retry-after", b"60"),))
+        claim = self._door.read(call.request, call.headers, now=now.timestamp())
+        asked = decode(call.request.body, EnrolV1)
+        try:
+            enrolled = await self._enrolment.enrol(asked, claim, now=now)
+        except PatchtideError as error:
+            self._failed[call.peer] = (minute, self._failures(call.peer, minute) + 1)
+            raise _Signed(error, claim.signature) from error
+        return Answer(200, encode(enrolled), (_TYPE,), claim.signature)
+
+    def _failures(self, peer: str, minute: int) -> int:
+        if len(self._failed) > 10_000:
+            self._failed = {p: f for p, f in self._failed.items() if f[0] == minute}
+        at, count = self._failed.get(peer, (minute, 0))
+        return count if at == minute else 0
+
+    async def _checkin(self, call: _Call) -> Answer:
+        caller = self._admit(call)
+        try:
+            news = await self._checkins.answer(caller, decode(call.request.body, CheckInV1))
+        except PatchtideError as error:
+            raise _Signed(error, caller.claim.signature) from error
+        if news is None:
+            return Answer(204, b"", self._poll_header(), caller.claim.signature)
+        return Answer(200, encode(news), (_TYPE,), caller.claim.signature)
+
+    async def _report(self, call: _Call) -> Answer:
+        caller = self._admit(call)
+        try:
+            await self._intake.take(caller, decode(call.request.body, ReportV1))
+        except PatchtideError as error:
+            raise _Signed(error, caller.claim.signature) from error
+        return Answer(202, b"", (), caller.claim.signature)
+
+    async def _inventory(self, call: _Call) -> Answer:
+        caller = self._admit(call)
+        try:
+            await self._intake.take_inventory(caller, decode(call.request.body, InventoryV1))
+        except PatchtideError as error:
+            raise _Signed(error, caller.claim.signature) from error
+        return Answer(202, b"", (), caller.claim.signature)
+
+    def _admit(self, call: _Call) -> Caller:
+        return self._door.admit(call.request, call.headers, now=self._clock.now().timestamp())
+
+    def _poll_header(self) -> tuple[tuple[bytes, bytes], ...]:
+        return ((b"patchtide-next-poll", str(self._checkins.poll_s).encode()),)
+
+    def _come_back(self) -> Answer:
+        wait = max(1, round(2 * self._in_work / self._capacity_per_s))
+        return Answer(503, b"", ((b"retry-after", str(wait).encode()),))
+
+    async def _send_signed(self, send: Send, answer: Answer) -> None:
+        signed: Headers = []
+        if answer.signature:
+            base = answer_base(
+                request_signature=answer.signature, status=answer.status, body=answer.body
+            )
+            signature = base64.b64encode(self._site.sign_answer(base))
+            signed = [(b"patchtide-signature", signature)]
+        await _send(send, answer, signed)
+
+
+class _Signed(Exception):
+    """A refusal that is told in a signed answer."""
+
+    def __init__(self, error: PatchtideError, signature: bytes) -> None:
+        self.error = error
+        self.signature = signature
+        super().__init__(str(error))
+
+
+def _refusal(error: PatchtideError, signature: bytes = b"", *, status: int = 0) -> Answer:
+    if isinstance(error, SayAgain):
+        return Answer(401, encode(error.answer), (_TYPE,), error.request_signature)
+    if isinstance(error, Jump):
+        return Answer(409, encode(error.answer), (_TYPE,), signature)
+    status = status or next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+    if status == 500:
+        raise error
+    body = _problem.encode({"type": "about:blank", "code": error.code, "detail": str(error)})
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/problem+json"),)
+    if status == 429:
+        headers += ((b"retry-after", b"30"),)
+    return Answer(status, body, headers, signature)
+
+
+def _request_of(scope: Scope, body: bytes) -> Request:
+    """Return the request as its signature sees it: path and query as they came."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    return Request(
+        method=scope["method"],
+        authority=hosts[0].decode("latin-1") if len(hosts) == 1 else "",
+        path=scope["raw_path"].decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        body=body,
+    )
+
+
+async def _body_of(receive: Receive, limit: int) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BodyTooLarge("the connection ended within the body")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise BodyTooLarge
+        body = b"".join(parts)
+    if len(body) > limit:
+        raise BodyTooLarge
+    return body
+
+
+async def _send(send: Send, answer: Answer, extra: Headers | tuple[()]) -> None:
+    headers = [*answer.headers, *extra]
+    if answer.status != 204:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,152 @@
+"""Who is calling: the signature of an agent's request, checked against its standing.
+
+Identity comes from the verified key and nothing else; no header or body field is believed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from patchtide.domain.errors import PatchtideError, TooMuch
+from patchtide.server.ports.storage import ClientState
+from patchtide.server.standings import Entry, Standings
+from patchtide.wire.messages import AgainV1, JumpV1
+from patchtide.wire.request_signature import (
+    BadSignature,
+    Flaw,
+    Request,
+    SignatureClaim,
+    read_signature,
+)
+
+Headers = Iterable[tuple[bytes, bytes]]
+Verify = Callable[[bytes, bytes, bytes], bool]
+"""(public key, signature, message) -> does it verify"""
+
+JUMP_AHEAD = 1000
+PER_S = 1.0
+BURST = 30.0
+_CLOCK_FLAWS = frozenset({Flaw.TOO_OLD, Flaw.FROM_THE_FUTURE})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A verified client and the claim that its request made."""
+
+    entry: Entry
+    claim: SignatureClaim
+
+
+class SayAgain(PatchtideError):
+    """The request must be made anew, with a newer time."""
+
+    code = "say-again"
+
+    def __init__(self, answer: AgainV1, signature: bytes) -> None:
+        self.answer = answer
+        self.request_signature = signature
+        super().__init__(answer.reason)
+
+
+class Jump(PatchtideError):
+    """The counter lies in the past: the client must go on from a higher one."""
+
+    code = "counter-jump"
+
+    def __init__(self, answer: JumpV1) -> None:
+        self.answer = answer
+        super().__init__()
+
+
+class NotAdmitted(PatchtideError):
+    """This machine is not admitted: it waits for approval, is quarantined or decommissioned."""
+
+    code = "not-admitted"
+
+    def __init__(self, state: ClientState) -> None:
+        self.state = state
+        super().__init__(f"the machine is {state}")
+
+
+class Door:
+    """Admits requests of enrolled machines."""
+
+    def __init__(
+        self,
+        standings: Standings,
+        verify: Verify,
+        *,
+        authorities: frozenset[str],
+        started: float,
+        per_s: float = PER_S,
+        burst: float = BURST,
+    ) -> None:
+        self._standings = standings
+        self._verify = verify
+        self._authorities = authorities
+        self._started = started
+        self._per_s = per_s
+        self._burst = burst
+
+    def read(self, request: Request, headers: Headers, *, now: float) -> SignatureClaim:
+        """Return the claim; a clock that is off gets a signed time to compute its offset from.
+
+        Raises:
+            SayAgain: only the time is wrong.
+            BadSignature: anything else.
+        """
+        try:
+            return read_signature(request, headers, authorities=self._authorities, now=now)
+        except BadSignature as refused:
+            if refused.flaw in _CLOCK_FLAWS:
+                answer = AgainV1(now=now, reason=refused.flaw.value)
+                raise SayAgain(answer, refused.signature) from refused
+            raise
+
+    def admit(self, request: Request, headers: Headers, *, now: float) -> Caller:
+        """Return the caller, verified and within its rate.
+
+        Raises:
+            BadSignature: not signed by a client of this site in the frozen profile.
+            NotAdmitted: the key is known, but may not speak (any more).
+            TooMuch: the client calls more often than its share.
+        """
+        claim = self.read(request, headers, now=now)
+        entry = self._standings.find(_uuid_of(claim.key_id), now=now)
+        if entry is None:
+            raise BadSignature(Flaw.UNKNOWN_KEY)
+        if not self._verify(entry.public_key, claim.signature, claim.base):
+            raise BadSignature(Flaw.FORGED)
+        if entry.state is not ClientState.ACTIVE:
+            raise NotAdmitted(entry.state)
+        if not entry.may_call(now, per_s=self._per_s, burst=self._burst):
+            raise TooMuch
+        return Caller(entry, claim)
+
+    def take_counter(self, caller: Caller, *, now: float) -> None:
+        """Use the request's counter up, for requests whose answer is not kept in the database.
+
+        Raises:
+            SayAgain: made before this node started; it cannot know whether it was used.
+            Jump: used already, or far behind: a restored machine, a clone or a replay.
+        """
+        if caller.claim.created < int(self._started):
+            reason = "made-before-this-node-started"
+            raise SayAgain(AgainV1(now=now, reason=reason), caller.claim.signature)
+        if not caller.entry.take_counter(caller.claim.counter):
+            raise self.jump(caller.entry)
+
+    @staticmethod
+    def jump(entry: Entry, *, at_least: int = 0) -> Jump:
+        expected = max(entry.counter, at_least) + JUMP_AHEAD
+        return Jump(JumpV1(expected=expected, nonce=secrets.token_bytes(16)))
+
+
+def _uuid_of(key_id: str) -> bytes:
+    try:
+        return UUID(key_id).bytes
+    except ValueError as error:
+        raise BadSignature(Flaw.UNKNOWN_KEY) from error

@@ -1,0 +1,87 @@
+"""A machine says that it is there, and learns what is newer. Nothing durable changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.server.admission import Caller, Door, NotAdmitted
+from patchtide.server.clones import CloneWatch
+from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.site import Site
+from patchtide.server.ports.storage import Decisions, Transaction
+from patchtide.server.standings import Entry, Standings
+from patchtide.wire.messages import CheckInAnswerV1, CheckInV1, HealthV1, encode
+
+
+@dataclass(kw_only=True)
+class CheckIns:
+    """Answers check-ins of this node; `poll_s` is the site's default interval."""
+
+    door: Door
+    standings: Standings
+    site: Site
+    decisions: Decisions
+    clones: CloneWatch
+    clock: Clock
+    poll_s: int = 3600
+    _strange: set[tuple[bytes, str, bytes]] = field(default_factory=set)
+
+    async def answer(self, caller: Caller, said: CheckInV1) -> CheckInAnswerV1 | None:
+        """Return what is newer for this client, or None: nothing.
+
+        Raises:
+            Jump, SayAgain, NotAdmitted: see Door.
+        """
+        now = self.clock.now()
+        if said.counter != caller.claim.counter:
+            raise InvalidDocument([Problem("counter", "is not the one that was signed")])
+        self.door.take_counter(caller, now=now.timestamp())
+        entry, health = caller.entry, said.health
+        if not entry.saw_boot(health.boot_id):
+            await self.clones.quarantine(entry, why="interleaved boot ids", now=now)
+            raise NotAdmitted(entry.state)
+        if health.trust_seen:
+            await self._watch_for_split_view(entry, health)
+        self.standings.seen(entry, now=now.timestamp(), health=encode(health))
+        return self._news(entry, said)
+
+    def _news(self, entry: Entry, said: CheckInV1) -> CheckInAnswerV1 | None:
+        shards = newer(said.shards, self.site.serials())
+        lost_track = entry.full_report or (bool(said.digest) and said.digest != entry.digest)
+        if not shards and not lost_track:
+            return None
+        return CheckInAnswerV1(
+            next_poll_s=self.poll_s,
+            shards=shards,
+            full_report=lost_track,
+            root_version=self.site.root()[0],
+        )
+
+    async def _watch_for_split_view(self, entry: Entry, health: HealthV1) -> None:
+        for role, digest in health.trust_seen.items():
+            strange = (entry.uuid, role, digest)
+            if strange in self._strange or self.site.knows_metadata(role, digest):
+                continue
+            if len(self._strange) >= 10_000:
+                self._strange.clear()
+            self._strange.add(strange)
+
+            def work(tx: Transaction, role: str = role, digest: bytes = digest) -> None:
+                tx.note(entry.uuid.hex(), role=role, seen=digest.hex())
+
+            await self.decisions.decide("system", "trust.divergence", work, now=self.clock.now())
+
+
+def newer(have: Mapping[str, int], published: Mapping[str, int]) -> dict[str, int]:
+    """Return the shards that a client follows and whose serial is not the published one.
+
+    A client names every shard that it follows; one it has nothing of yet has serial 0. A client
+    that is ahead of the site (restored from a backup) hears of it too, and decides by its floor.
+    """
+    return {
+        name: published[name]
+        for name, serial in have.items()
+        if name in published and published[name] != serial
+    }

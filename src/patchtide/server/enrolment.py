@@ -1,0 +1,143 @@
+"""A machine asks for an identity: by token, with a key it made itself.
+
+The request is signed by the very key it brings, so nobody enrols a key he does not hold. The
+same machine asking again with the same key gets the same answer: its first one was lost.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from uuid import uuid4
+
+from patchtide.domain.errors import Refused
+from patchtide.server.admission import Verify
+from patchtide.server.ports.site import Site
+from patchtide.server.ports.storage import (
+    Client,
+    ClientState,
+    Decisions,
+    NewClient,
+    Transaction,
+)
+from patchtide.server.standings import Standings
+from patchtide.wire.messages import EnrolledV1, EnrolV1
+from patchtide.wire.request_signature import BadSignature, Flaw, SignatureClaim
+
+_TOKEN = re.compile(r"pt1\.([0-9a-z]{1,32})\.([0-9A-Za-z_-]{16,128})(?:\.[0-9a-f]{64})?")
+
+
+class EnrolmentRefused(Refused):
+    """The token is unknown, spent or expired, or this key is not welcome."""
+
+    code = "enrolment-refused"
+
+
+class KeySeenElsewhere(Refused):
+    """This key is in use on another machine; both are quarantined."""
+
+    code = "key-seen-elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class _Enrolled:
+    client: Client
+
+
+@dataclass(frozen=True, slots=True)
+class _Clones:
+    uuids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    decisions: Decisions
+    standings: Standings
+    site: Site
+    verify: Verify
+
+    async def enrol(self, asked: EnrolV1, claim: SignatureClaim, *, now: datetime) -> EnrolledV1:
+        """Return the new (or the same) identity.
+
+        Raises:
+            BadSignature: not signed by the key that it brings.
+            EnrolmentRefused: the token does not admit it.
+            KeySeenElsewhere: the key belongs to another machine.
+        """
+        self._check_possession(asked, claim)
+        token = _TOKEN.fullmatch(asked.token)
+        if token is None:
+            raise EnrolmentRefused
+        outcome = await self.decisions.decide(
+            "agent",
+            "machines.enrol",
+            lambda tx: _decide(tx, asked, (token[1], sha256(token[2].encode()).digest()), now),
+            now=now,
+        )
+        if isinstance(outcome, _Clones):
+            self.standings.refresh(outcome.uuids)
+            raise KeySeenElsewhere
+        self.standings.refresh([outcome.client.uuid])
+        return EnrolledV1(
+            client=outcome.client.uuid,
+            site=self.site.name,
+            root=self.site.root()[1],
+            answer_key=self.site.answer_key,
+            waiting=outcome.client.state is ClientState.WAITING,
+        )
+
+    def _check_possession(self, asked: EnrolV1, claim: SignatureClaim) -> None:
+        if not hmac.compare_digest(claim.key_id, sha256(asked.public_key).hexdigest()):
+            raise BadSignature(Flaw.UNKNOWN_KEY)
+        if not self.verify(asked.public_key, claim.signature, claim.base):
+            raise BadSignature(Flaw.FORGED)
+
+
+def _decide(
+    tx: Transaction, asked: EnrolV1, token: tuple[str, bytes], now: datetime
+) -> _Enrolled | _Clones:
+    alike = tx.clients_like(public_key=asked.public_key, machine=asked.machine)
+    same_key = [c for c in alike if c.public_key == asked.public_key]
+    if elsewhere := [c for c in same_key if c.machine != asked.machine]:
+        return _quarantine(tx, elsewhere, why="the same key came from another machine")
+    if same_key:
+        return _Enrolled(_again(same_key[0]))
+    taken = tx.use_enrolment_token(token[0], secret_hash=token[1], now=now)
+    if taken is None:
+        raise EnrolmentRefused
+    # A machine that is known under another key may be a copy: a person decides.
+    double = any(c.state is not ClientState.DECOMMISSIONED for c in alike)
+    client = tx.add_client(
+        NewClient(
+            uuid=uuid4().bytes,
+            name=asked.name,
+            public_key=asked.public_key,
+            machine=asked.machine,
+            site=taken.site,
+            state=ClientState.WAITING if taken.approve or double else ClientState.ACTIVE,
+            group=taken.group,
+            platform=asked.platform,
+            agent_version=asked.agent_version,
+        ),
+        now=now,
+    )
+    tx.note(client.uuid.hex(), name=client.name, token=taken.id, state=client.state.value)
+    return _Enrolled(client)
+
+
+def _again(client: Client) -> Client:
+    if client.state in (ClientState.QUARANTINED, ClientState.DECOMMISSIONED):
+        raise EnrolmentRefused
+    return client
+
+
+def _quarantine(tx: Transaction, clients: Sequence[Client], *, why: str) -> _Clones:
+    uuids = tuple(c.uuid for c in clients)
+    tx.set_client_state(uuids, ClientState.QUARANTINED)
+    for client in clients:
+        tx.note(client.uuid.hex(), name=client.name, state="quarantined", why=why)
+    return _Clones(uuids)
