@@ -1,0 +1,60 @@
+# Every way to build, check and run Patchtide. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON = $(BIN)/python
+COMPILE = $(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+PINS := requirements/agent.txt requirements/server.txt requirements/dev.txt
+ROUNDS ?= 200
+
+.PHONY: help up check test bench torture format requirements clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(VENV)/installed ## Install everything into .venv and say how to go on
+	@printf '%s\n' 'Patchtide is installed in $(VENV). There is no console yet.' \
+		'Commands:       $(BIN)/patchtide --help' \
+		'Start a server: $(BIN)/patchtide server --help'
+
+check: $(VENV)/installed ## Lint, types, layers and documents, in under a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTHON) -m pytest -q tests/unit/test_documents.py
+
+test: $(VENV)/installed $(VENV)/system-packages ## Run the whole test suite
+	$(PYTHON) -m pytest -q tests
+
+bench: $(VENV)/installed ## Measure; print each figure beside its budget and its baseline
+	$(PYTHON) -m benchmarks
+
+torture: $(VENV)/installed $(VENV)/system-packages ## Run the long fault loops (ROUNDS=200)
+	PATCHTIDE_TORTURE_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q --timeout=0 tests/torture
+
+format: $(VENV)/installed ## Rewrite the sources in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements: $(VENV)/installed ## Pin the dependencies anew, with hashes
+	$(COMPILE) --upgrade -o requirements/agent.txt pyproject.toml
+	$(COMPILE) --upgrade -c requirements/agent.txt --extra server --extra scale \
+		-o requirements/server.txt pyproject.toml
+	cd requirements && ../$(COMPILE) --upgrade -o dev.txt dev.in
+
+clean: ## Remove the virtual environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+
+$(VENV)/installed: $(PINS) pyproject.toml scripts/make_venv
+	scripts/make_venv $(VENV) requirements/server.txt requirements/dev.txt
+	touch $@
+
+$(VENV)/system-packages: scripts/system_packages | $(VENV)/installed
+	scripts/system_packages
+	touch $@

@@ -1,0 +1,1 @@
+"""Benchmarks: one module a subject. They inform and never fail a build."""
