@@ -1,0 +1,105 @@
+"""Held-open event connections: "check in now", at a few kilobytes each.
+
+A request to the event path leaves the web server once it is verified: its transport is handed to
+a protocol with nothing but slots, no task, no buffer, no parser. The connection says one line a
+wake-up and a blank one every few minutes, so that dead peers are noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncache-control: no-store\r\n"
+    b"connection: close\r\n\r\n"
+)
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 600\r\ncontent-length: 0\r\n\r\n"
+WAKE = b'"check-in"\n'
+STILL_HERE = b"\n"
+SLICE = 500
+
+
+class EventConnection(asyncio.Protocol):
+    """One machine that listens. What it sends is a mistake and ends the connection."""
+
+    __slots__ = ("_registry", "_transport", "uuid")
+
+    def __init__(self, registry: Events, transport: asyncio.Transport, uuid: bytes) -> None:
+        self._registry = registry
+        self._transport = transport
+        self.uuid = uuid
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.abort()
+
+    def eof_received(self) -> None:
+        self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._registry.left(self)
+
+    def say(self, line: bytes) -> None:
+        # A peer that reads nothing may not make us buffer: it falls back to polling.
+        if self._transport.get_write_buffer_size() > len(WAKE) * 4:
+            self._transport.abort()
+        else:
+            self._transport.write(line)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class Events:
+    """All event connections of this node; one a machine, the newest wins."""
+
+    def __init__(self, *, limit: int = 20_000, every_s: float = 240.0) -> None:
+        self._limit = limit
+        self._every_s = every_s
+        self._connections: dict[bytes, EventConnection] = {}
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def hold(self, transport: asyncio.Transport, uuid: bytes) -> EventConnection | None:
+        """Take the transport over; None when the node holds as many as it may."""
+        earlier = self._connections.get(uuid)
+        if earlier is None and len(self._connections) >= self._limit:
+            transport.write(BUSY)
+            transport.close()
+            return None
+        if earlier is not None:
+            earlier.close()
+        connection = EventConnection(self, transport, uuid)
+        self._connections[uuid] = connection
+        transport.set_protocol(connection)
+        transport.write(HEAD)
+        return connection
+
+    def left(self, connection: EventConnection) -> None:
+        if self._connections.get(connection.uuid) is connection:
+            del self._connections[connection.uuid]
+
+    def wake(self, uuids: Iterable[bytes]) -> int:
+        """Tell these machines to check in; return how many of them listen here."""
+        heard = 0
+        for uuid in uuids:
+            connection = self._connections.get(uuid)
+            if connection is not None:
+                connection.say(WAKE)
+                heard += 1
+        return heard
+
+    async def keep_alive(self) -> None:
+        """Touch every connection once in `every_s`, a slice at a time."""
+        while True:
+            connections = list(self._connections.values())
+            slices = max(1, -(-len(connections) // SLICE))
+            for start in range(0, slices * SLICE, SLICE):
+                for connection in connections[start : start + SLICE]:
+                    connection.say(STILL_HERE)
+                await asyncio.sleep(self._every_s / slices)
+
+    def close(self) -> None:
+        for connection in list(self._connections.values()):
+            connection.close()
