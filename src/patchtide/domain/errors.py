@@ -28,6 +28,12 @@ class StaleRevision(PatchtideError):
     code = "stale-revision"
 
 
+class WrongState(PatchtideError):
+    """The thing is not in a state in which this can be done."""
+
+    code = "wrong-state"
+
+
 class Refused(PatchtideError):
     """This is not allowed."""
 

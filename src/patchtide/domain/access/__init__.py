@@ -1,0 +1,1 @@
+"""Who may do what: rights, ready roles, principals, and the texts of credentials. Pure."""

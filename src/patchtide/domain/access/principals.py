@@ -1,0 +1,101 @@
+"""Who asks, and whether they may. A principal comes from a verified credential, never a field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+from patchtide.domain.access.rights import Kind, Right, Verb, holds
+from patchtide.domain.errors import NotFound, Refused, Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """Nobody we know."""
+
+    @property
+    def actor(self) -> str:
+        return "anonymous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenHolder:
+    """Whoever holds an API token that is valid now."""
+
+    token_id: str
+    name: str
+    rights: frozenset[Right]
+    expires_at: datetime | None
+
+    @property
+    def actor(self) -> str:
+        return f"api-token:{self.token_id}"
+
+
+Principal = Anonymous | TokenHolder
+
+
+class Gate(StrEnum):
+    """What admits a request where no right does."""
+
+    PUBLIC = "public"
+    PUBLIC_VERIFIED = "public, signed or named by hash"
+    SIGNED_IN = "signed in"
+    ONE_TIME_CODE = "one-time code"
+    ENROLMENT_TOKEN = "enrolment token"  # noqa: S105 - the name of a gate, no secret
+    AGENT_KEY = "agent key"
+
+
+Policy = Gate | Right
+
+
+def check(principal: Principal, policy: Policy) -> None:
+    """Let the request pass, or raise why not.
+
+    | the principal                       | a right is asked | signed in is asked |
+    | ----------------------------------- | ---------------- | ------------------ |
+    | is nobody we know                   | Unauthenticated  | Unauthenticated    |
+    | may not even read that kind         | NotFound         | passes             |
+    | may read it, but lacks the right    | Refused          | passes             |
+    | holds the right                     | passes           | passes             |
+
+    The other gates look at another credential, which whoever stands behind them checks.
+    """
+    match policy:
+        case Right():
+            _check_right(principal, policy)
+        case Gate.SIGNED_IN:
+            _signed_in(principal)
+        case (
+            Gate.PUBLIC
+            | Gate.PUBLIC_VERIFIED
+            | Gate.ONE_TIME_CODE
+            | Gate.ENROLMENT_TOKEN
+            | Gate.AGENT_KEY
+        ):
+            return
+        case _:
+            assert_never(policy)
+
+
+def _signed_in(principal: Principal) -> TokenHolder:
+    if isinstance(principal, Anonymous):
+        raise Unauthenticated
+    return principal
+
+
+def _check_right(principal: Principal, wanted: Right) -> None:
+    held = _signed_in(principal).rights
+    if holds(held, wanted):
+        return
+    if not may_read(held, wanted.kind):
+        # The same answer as for a thing that does not exist: refusals are no map of the site.
+        raise NotFound
+    raise Refused(f"this needs the right {wanted}")
+
+
+def may_read(held: Iterable[Right], kind: Kind) -> bool:
+    return holds(held, Right(kind, Verb.READ))

@@ -1,0 +1,110 @@
+"""Rights: a verb on a kind of object. Roles are nothing but named sets of rights.
+
+`administer` on a kind includes every other verb on it; no other right implies another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from patchtide.domain.errors import InvalidDocument, Problem
+
+
+class Kind(StrEnum):
+    MACHINES = "machines"
+    TOKENS = "tokens"
+    ACCOUNTS = "accounts"
+    AUDIT = "audit"
+    CATALOG = "catalog"
+    SITE = "site"
+
+
+class Verb(StrEnum):
+    READ = "read"
+    CREATE = "create"
+    MODIFY = "modify"
+    DELETE = "delete"
+    DISTRIBUTE = "distribute"
+    DEPLOY = "deploy"
+    APPROVE = "approve"
+    ADMINISTER = "administer"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Right:
+    kind: Kind
+    verb: Verb
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.verb}"
+
+
+def right(text: str) -> Right:
+    """Return the right that `kind.verb` names.
+
+    Raises:
+        ValueError: there is no such right.
+    """
+    kind, _, verb = text.partition(".")
+    return Right(Kind(kind), Verb(verb))
+
+
+def rights_of(texts: Iterable[str]) -> frozenset[Right]:
+    """Return the rights; every unknown one is named.
+
+    Raises:
+        InvalidDocument: with each text that names no right.
+    """
+    known: set[Right] = set()
+    problems: list[Problem] = []
+    for place, text in enumerate(texts):
+        try:
+            known.add(right(text))
+        except ValueError:
+            problems.append(Problem(f"rights[{place}]", f"there is no right {text[:64]!r}"))
+    if problems:
+        raise InvalidDocument(problems)
+    return frozenset(known)
+
+
+def holds(held: Iterable[Right], wanted: Right) -> bool:
+    """Say whether one of the held rights is the wanted one, or administers its kind."""
+    allowed = {wanted, Right(wanted.kind, Verb.ADMINISTER)}
+    return not allowed.isdisjoint(held)
+
+
+def beyond(wanted: Iterable[Right], held: Iterable[Right]) -> tuple[Right, ...]:
+    """Return the wanted rights that the holder of `held` lacks, and so cannot hand on."""
+    held = frozenset(held)
+    return tuple(sorted(w for w in wanted if not holds(held, w)))
+
+
+def _role(*texts: str) -> frozenset[Right]:
+    return rights_of(texts)
+
+
+ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
+    {
+        "full-administrator": frozenset(Right(kind, Verb.ADMINISTER) for kind in Kind),
+        "update-administrator": _role(
+            "catalog.administer", "machines.read", "machines.deploy", "site.read"
+        ),
+        "deployer": _role(
+            "catalog.read", "catalog.distribute", "machines.read", "machines.deploy", "site.read"
+        ),
+        "engineer": _role("catalog.read", "catalog.create", "catalog.modify", "machines.read"),
+        "machine-owner": _role("machines.read", "machines.approve", "catalog.read"),
+        "help-desk": _role("machines.read", "machines.modify", "catalog.read"),
+        "auditor": _role(
+            "audit.read",
+            "machines.read",
+            "tokens.read",
+            "accounts.read",
+            "catalog.read",
+            "site.read",
+        ),
+    }
+)

@@ -1,0 +1,179 @@
+"""API tokens: keys of people and programs to the administrators' plane.
+
+Nobody hands on more than he has: neither a right, nor a longer life.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from patchtide.domain.access.credentials import ApiTokenText, hash_of
+from patchtide.domain.access.principals import Principal, TokenHolder
+from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of
+from patchtide.domain.errors import (
+    InvalidDocument,
+    NotFound,
+    Problem,
+    Refused,
+    Unauthenticated,
+)
+from patchtide.server.context import Call
+from patchtide.server.ports.storage import ApiToken, Transaction
+from patchtide.server.table import Input, Nothing, Output
+
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+TokenId = Annotated[str, Meta(pattern=r"^[0-9a-f]{12}$", description="The token's id.")]
+RoleName = Literal[
+    "",
+    "full-administrator",
+    "update-administrator",
+    "deployer",
+    "engineer",
+    "machine-owner",
+    "help-desk",
+    "auditor",
+]
+
+
+class CreateApiToken(Input, kw_only=True, frozen=True):
+    name: Annotated[Name, Meta(description="Whose it is, or what for.")]
+    rights: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...],
+        Meta(max_length=64, description="Rights, each as kind.verb, for example machines.read."),
+    ] = ()
+    role: Annotated[RoleName, Meta(description="A ready role whose rights are added.")] = ""
+    days: Annotated[
+        int, Meta(ge=1, le=366, description="After how many days it stops to be valid.")
+    ] = 90
+
+
+class RevokeApiToken(Input, kw_only=True, frozen=True):
+    token: TokenId
+
+
+class ShownApiToken(Output, kw_only=True, frozen=True):
+    id: str
+    name: str
+    rights: tuple[str, ...]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ApiTokenList(Output, kw_only=True, frozen=True):
+    items: tuple[ShownApiToken, ...]
+
+
+class IssuedApiToken(Output, kw_only=True, frozen=True):
+    id: str
+    token: str
+    """The whole text; it is shown this once and kept nowhere."""
+    rights: tuple[str, ...]
+    expires_at: datetime | None
+
+
+class Whoami(Output, kw_only=True, frozen=True):
+    token: str
+    name: str
+    rights: tuple[str, ...]
+    expires_at: datetime | None
+
+
+def issue(
+    name: str,
+    *,
+    rights: Iterable[Right],
+    call: Call,
+    expires_at: datetime | None,
+    by: str,
+) -> tuple[ApiToken, IssuedApiToken]:
+    """Make a token: the row that is stored and the answer that shows its secret."""
+    text = ApiTokenText(id=secrets.token_hex(6), secret=secrets.token_hex(32))
+    texts = tuple(str(r) for r in sorted(rights))
+    token = ApiToken(
+        id=text.id,
+        name=name,
+        secret_hash=hash_of(text.secret),
+        rights=texts,
+        created_at=call.now,
+        expires_at=expires_at,
+        created_by=by,
+    )
+    answer = IssuedApiToken(id=text.id, token=str(text), rights=texts, expires_at=expires_at)
+    return token, answer
+
+
+async def create(call: Call, principal: Principal, asked: CreateApiToken) -> IssuedApiToken:
+    creator = _signed_in(principal)
+    rights = rights_of(asked.rights) | (ROLES[asked.role] if asked.role else frozenset())
+    if not rights:
+        raise InvalidDocument([Problem("rights", "name at least one right, or a role")])
+    if lacking := beyond(rights, creator.rights):
+        raise Refused(f"you cannot hand on what you lack: {', '.join(map(str, lacking))}")
+    token, answer = issue(
+        asked.name,
+        rights=rights,
+        call=call,
+        expires_at=_expiry(call.now + timedelta(days=asked.days), creator),
+        by=creator.actor,
+    )
+
+    def work(tx: Transaction) -> None:
+        tx.add_api_token(token)
+        tx.note(token.id, name=token.name, rights=" ".join(token.rights))
+
+    await call.decide(principal, work)
+    return answer
+
+
+async def revoke(call: Call, principal: Principal, asked: RevokeApiToken) -> None:
+    def work(tx: Transaction) -> None:
+        if not tx.revoke_api_token(asked.token, now=call.now):
+            raise NotFound
+        tx.note(asked.token)
+
+    await call.decide(principal, work)
+    call.context.api_tokens.forget()
+
+
+async def list_all(call: Call, principal: Principal, asked: Nothing) -> ApiTokenList:
+    tokens = await call.read(call.context.lookups.api_tokens)
+    return ApiTokenList(items=tuple(_shown(t) for t in tokens))
+
+
+async def whoami(call: Call, principal: Principal, asked: Nothing) -> Whoami:
+    holder = _signed_in(principal)
+    return Whoami(
+        token=holder.token_id,
+        name=holder.name,
+        rights=tuple(str(r) for r in sorted(holder.rights)),
+        expires_at=holder.expires_at,
+    )
+
+
+def _signed_in(principal: Principal) -> TokenHolder:
+    if not isinstance(principal, TokenHolder):
+        raise Unauthenticated
+    return principal
+
+
+def _expiry(asked: datetime, creator: TokenHolder) -> datetime:
+    return asked if creator.expires_at is None else min(asked, creator.expires_at)
+
+
+def _shown(token: ApiToken) -> ShownApiToken:
+    return ShownApiToken(
+        id=token.id,
+        name=token.name,
+        rights=token.rights,
+        created_at=token.created_at,
+        created_by=token.created_by,
+        expires_at=token.expires_at,
+        revoked_at=token.revoked_at,
+    )

@@ -1,0 +1,61 @@
+"""What use cases work with: the ports, the site they serve, and the decision they may make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from patchtide.domain.access.principals import Principal
+from patchtide.server.authentication import ApiTokens
+from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.ports.catalog_status import CatalogStatus
+from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.storage import Decisions, Lookups, Reading, Transaction
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The server as its use cases see it; built once, in the composition root."""
+
+    decisions: Decisions
+    reading: Reading
+    lookups: Lookups
+    clock: Clock
+    catalog: CatalogStatus
+    api_tokens: ApiTokens
+    bootstrap_code: BootstrapCode
+    site_name: str
+    site_ca: str
+    """SHA-256 of the site CA, hex: enrolment tokens carry it."""
+    machines_changed: Callable[[Sequence[bytes]], None]
+    """Told after a decision about machines, so that it holds at once and not at the next poll."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One operation being performed."""
+
+    context: Context
+    operation: str
+    audited: bool
+
+    @property
+    def now(self) -> datetime:
+        return self.context.clock.now()
+
+    async def decide(self, principal: Principal, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one transaction, audited under this operation's name."""
+        if not self.audited:
+            raise LookupError(f"{self.operation} is declared as one that decides nothing")
+        return await self.context.decisions.decide(
+            principal.actor, self.operation, work, now=self.now
+        )
+
+    async def read(self, question: Callable[[], T]) -> T:
+        """Ask the database in a thread: the loop goes on serving machines meanwhile."""
+        return await asyncio.to_thread(question)

@@ -1,0 +1,135 @@
+"""What an operation is, and the table that holds them: one declaration per use case.
+
+Name, route, policy, input and output types, sentence and audit are declared once; API routes,
+policy table, OpenAPI, command line, audit names and reference page are derived from it.
+`perform` is the only way from an edge to a use case, and the only place where rights are checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from patchtide.domain.access.principals import Policy, Principal, check
+from patchtide.server.context import Call, Context
+
+
+class Plane(StrEnum):
+    ADMINISTRATORS = "administrators"
+    AGENTS = "agents"
+    PUBLIC = "public"
+
+
+class Input(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What an operation is asked with. A misspelt field is a mistake, never ignored."""
+
+
+class Output(Struct, kw_only=True, frozen=True):
+    """What an operation answers."""
+
+
+class Nothing(Input, kw_only=True, frozen=True):
+    """No input at all."""
+
+
+Handler = Callable[[Call, Principal, Any], Awaitable[Any]]
+
+_NAME = re.compile(r"[a-z][a-z-]*(\.[a-z][a-z-]*)?")
+_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+SAFE_METHODS = frozenset({"GET"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One use case. Without a handler it is served by an adapter that knows its name."""
+
+    name: str
+    plane: Plane
+    method: str
+    path: str
+    policy: Policy
+    sentence: str
+    input: type[Struct] = Nothing
+    output: type[Struct] | None = None
+    handler: Handler | None = None
+    status: int = 200
+    audited: bool = False
+    """It decides something: then it leaves exactly one audit entry, under its name."""
+    example: str = ""
+    """How it is called on the command line, after `patchtide`; empty: only its name."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"not a name of an operation: {self.name!r}")
+        if not self.sentence.endswith("."):
+            raise ValueError(f"{self.name}: its sentence ends in a full stop")
+        unknown = set(self.parameters) - set(self.input.__struct_fields__)
+        if self.handler is not None and unknown:
+            raise ValueError(f"{self.name}: the input lacks {sorted(unknown)}")
+        if self.handler is not None and self.audited is (self.method in SAFE_METHODS):
+            raise ValueError(f"{self.name}: what changes something is audited, a question is not")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names in the path, in order."""
+        return tuple(_PARAMETER.findall(self.path))
+
+    @property
+    def group(self) -> str:
+        return self.name.partition(".")[0] if "." in self.name else ""
+
+    @property
+    def verb(self) -> str:
+        return self.name.rpartition(".")[2]
+
+
+class Table:
+    """All operations, by name; two of one name, or of one route, stop the start."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._by_name: dict[str, Operation] = {}
+        routes: dict[tuple[str, str], str] = {}
+        for operation in operations:
+            if operation.name in self._by_name:
+                raise ValueError(f"{operation.name} is declared twice")
+            route = (operation.method, _PARAMETER.sub("{}", operation.path))
+            if route in routes:
+                raise ValueError(f"{operation.name} has the route of {routes[route]}")
+            routes[route] = operation.name
+            self._by_name[operation.name] = operation
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __getitem__(self, name: str) -> Operation:
+        return self._by_name[name]
+
+    def paths(self) -> dict[str, dict[str, Operation]]:
+        """Return path -> method -> operation."""
+        found: dict[str, dict[str, Operation]] = {}
+        for operation in self:
+            found.setdefault(operation.path, {})[operation.method] = operation
+        return found
+
+
+async def perform(
+    context: Context, operation: Operation, *, principal: Principal, asked: Struct
+) -> Any:
+    """Check the policy, then do it. The answer is the operation's output, or None.
+
+    Raises:
+        Unauthenticated, Refused, NotFound: the policy says no (domain.access.principals).
+    """
+    check(principal, operation.policy)
+    if operation.handler is None:
+        raise LookupError(f"{operation.name} is no use case")
+    call = Call(context=context, operation=operation.name, audited=operation.audited)
+    return await operation.handler(call, principal, asked)
