@@ -26,8 +26,8 @@ from patchtide.server.context import Call
 from patchtide.server.ports.storage import ApiToken, Transaction
 from patchtide.server.table import Input, Nothing, Output
 
-Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-TokenId = Annotated[str, Meta(pattern=r"^[0-9a-f]{12}$", description="The token's id.")]
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?![\s\S])")]
+TokenId = Annotated[str, Meta(max_length=12, pattern=r"^[0-9a-f]{12}$", description="The token's id.")]
 RoleName = Literal[
     "",
     "full-administrator",

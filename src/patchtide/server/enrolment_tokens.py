@@ -17,7 +17,7 @@ from patchtide.server.ports.storage import EnrolmentToken, Transaction
 from patchtide.server.table import Input, Nothing, Output
 
 LONGEST_H = 24
-Label = Annotated[str, Meta(max_length=64, pattern=r"^[\w .-]*$")]
+Label = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9 ._-]*$(?![\s\S])")]
 
 
 class CreateToken(Input, kw_only=True, frozen=True):

@@ -23,7 +23,7 @@ _MACHINE = "018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69"
 
 _AGENTS_PLANE = (
     Operation(
-        name="machines.enrol",
+        name="agents.enrol",
         plane=Plane.AGENTS,
         method="POST",
         path="/agent/v1/enrol",
@@ -32,7 +32,7 @@ _AGENTS_PLANE = (
         audited=True,
     ),
     Operation(
-        name="agent.check-in",
+        name="agents.checkin",
         plane=Plane.AGENTS,
         method="POST",
         path="/agent/v1/checkin",
@@ -40,7 +40,7 @@ _AGENTS_PLANE = (
         sentence="A machine says what it has and hears what is newer.",
     ),
     Operation(
-        name="agent.report",
+        name="agents.report",
         plane=Plane.AGENTS,
         method="POST",
         path="/agent/v1/report",
@@ -49,7 +49,7 @@ _AGENTS_PLANE = (
         status=202,
     ),
     Operation(
-        name="agent.inventory",
+        name="agents.inventory",
         plane=Plane.AGENTS,
         method="POST",
         path="/agent/v1/inventory",
@@ -58,7 +58,7 @@ _AGENTS_PLANE = (
         status=202,
     ),
     Operation(
-        name="agent.events",
+        name="agents.events",
         plane=Plane.AGENTS,
         method="GET",
         path="/agent/v1/events",
@@ -66,7 +66,7 @@ _AGENTS_PLANE = (
         sentence="A machine holds a line open to be told to check in now.",
     ),
     Operation(
-        name="agent.catalog",
+        name="agents.catalog",
         plane=Plane.AGENTS,
         method="GET",
         path="/catalog/{path:path}",
@@ -74,10 +74,10 @@ _AGENTS_PLANE = (
         sentence="Signed metadata and shards of the catalog.",
     ),
     Operation(
-        name="agent.content",
+        name="agents.content",
         plane=Plane.AGENTS,
         method="GET",
-        path="/content/{sha256}",
+        path="/content/{path}",
         policy=Gate.PUBLIC_VERIFIED,
         sentence="A file by its SHA-256.",
     ),

@@ -1,0 +1,67 @@
+"""The administrators' plane: one ASGI endpoint per operation, all alike: parse, call, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from patchtide.adapters.http.inputs import check_media_type, read_input
+from patchtide.adapters.http.limits import body_of, caller_key
+from patchtide.adapters.http.problems import Reply
+from patchtide.adapters.http.sign_in import SignIn
+from patchtide.domain.access.principals import check
+from patchtide.server.context import Context
+from patchtide.server.table import SAFE_METHODS, Operation, perform
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+
+
+class UseCase:
+    """Serves one operation over HTTP."""
+
+    def __init__(self, operation: Operation, *, context: Context, sign_in: SignIn) -> None:
+        self._operation = operation
+        self._context = context
+        self._sign_in = sign_in
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_reply(send, await self._reply(scope, receive))
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        operation = self._operation
+        principal = await self._sign_in.principal(
+            scope["headers"], caller=caller_key(scope.get("client")), policy=operation.policy
+        )
+        # `perform` checks again; here it keeps a stranger's input from being read at all.
+        check(principal, operation.policy)
+        body = await body_of(receive)
+        check_media_type(scope["headers"], body)
+        asked = read_input(
+            operation.input,
+            path=scope["path_params"],
+            query=scope["query_string"],
+            body=body,
+            in_body=operation.method not in SAFE_METHODS,
+        )
+        answer = await perform(self._context, operation, principal=principal, asked=asked)
+        if answer is None:
+            return Reply(status=operation.status, headers=[])
+        return json_reply(operation.status, msgspec.json.encode(answer))
+
+
+def json_reply(status: int, body: bytes) -> Reply:
+    length = (b"content-length", str(len(body)).encode())
+    return Reply(status=status, headers=[_JSON, length], body=body)
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    start = {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,146 @@
+"""From a request to an operation's input: path, query and body, every mistake with its place.
+
+The input's types are the schema. Depth and numbers are bounded by them: a field nobody declared
+is refused, and the decoder itself refuses nesting and numbers beyond what it can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import FieldInfo, fields
+
+from patchtide.adapters.http.problems import WrongMediaType
+from patchtide.domain.errors import InvalidDocument, Problem
+
+FIELDS_LIMIT = 64
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def read_input(
+    kind: type[Struct],
+    *,
+    path: Mapping[str, str],
+    query: bytes,
+    body: bytes,
+    in_body: bool,
+) -> Struct:
+    """Return the input, built from everything the request says.
+
+    Raises:
+        InvalidDocument: with all its mistakes.
+    """
+    texts = _query(query)
+    documents = _documents(body)
+    known = {field.encode_name: field for field in fields(kind)}
+    problems = [*_twice(texts), *_strangers(texts, documents, known, path, in_body=in_body)]
+    found: dict[str, Any] = {}
+    sources = [*path.items()]
+    sources += [(k, v) for k, v in texts if not in_body and k in known and k not in path]
+    for name, text in sources:
+        _take(found, problems, known[name], lambda t, text=text: _from_text(text, t))
+    for name, raw in documents.items():
+        if in_body and name in known and name not in path:
+            _take(found, problems, known[name], lambda t, raw=raw: _from_json(raw, t))
+    given = {*path, *(k for k, _ in texts), *documents}
+    problems += [
+        Problem(name, "is missing")
+        for name, field in known.items()
+        if field.required and name not in given
+    ]
+    if problems:
+        raise InvalidDocument(problems)
+    return kind(**found)
+
+
+def check_media_type(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    """Accept a body only as JSON, said so once.
+
+    Raises:
+        WrongMediaType: said otherwise, twice, or not at all.
+    """
+    if not body:
+        return
+    said = [value for name, value in headers if name == b"content-type"]
+    if len(said) != 1:
+        raise WrongMediaType
+    media_type, _, parameters = said[0].decode("latin-1").lower().partition(";")
+    if media_type.strip() != "application/json" or parameters.strip() not in ("", "charset=utf-8"):
+        raise WrongMediaType
+
+
+def _query(query: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(query),
+            errors="strict",
+            max_num_fields=FIELDS_LIMIT,
+        )
+    except ValueError as error:
+        raise InvalidDocument([Problem("query", "is not a list of name=value")]) from error
+
+
+def _documents(body: bytes) -> dict[str, msgspec.Raw]:
+    if not body:
+        return {}
+    try:
+        return _object.decode(body)
+    except RecursionError as error:
+        raise InvalidDocument([Problem("body", "is nested too deeply")]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidDocument([_problem("body", error)]) from error
+
+
+def _twice(texts: list[tuple[str, str]]) -> list[Problem]:
+    names = [name for name, _ in texts]
+    return [
+        Problem(name, "is given twice") for name in sorted({n for n in names if names.count(n) > 1})
+    ]
+
+
+def _strangers(
+    texts: list[tuple[str, str]],
+    documents: Mapping[str, object],
+    known: Mapping[str, object],
+    path: Mapping[str, str],
+    *,
+    in_body: bool,
+) -> list[Problem]:
+    """Name what was said in the wrong place, or has no meaning at all."""
+    allowed = known.keys() - path.keys()
+    asked = {name for name, _ in texts}
+    strangers = (asked | documents.keys()) - allowed
+    misplaced = (asked if in_body else documents.keys()) & allowed
+    where = "belongs into the body" if in_body else "belongs into the query"
+    return [Problem(name[:64], "is unknown") for name in sorted(strangers)] + [
+        Problem(name, where) for name in sorted(misplaced)
+    ]
+
+
+def _take(found: dict[str, Any], problems: list[Problem], field: FieldInfo, convert: Any) -> None:
+    try:
+        found[field.name] = convert(field.type)
+    except RecursionError:
+        problems.append(Problem(field.encode_name, "is nested too deeply"))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        problems.append(_problem(field.encode_name, error))
+
+
+def _from_text(text: str, kind: Any) -> Any:
+    return msgspec.convert(text, kind, strict=False)
+
+
+def _from_json(raw: msgspec.Raw, kind: Any) -> Any:
+    return msgspec.json.decode(raw, type=kind)
+
+
+def _problem(where: str, error: Exception) -> Problem:
+    """Turn msgspec's sentence into a place and what is wrong there."""
+    what, _, place = str(error).partition(" - at `$")
+    return Problem(where + place.removesuffix("`"), what)

@@ -1,0 +1,192 @@
+"""A database in memory: only what the administrators' plane touches, and only its promises.
+
+The real storages run the same plane in test_real_storage.py; this one makes the tables of
+hundreds of requests cheap, and is where a test can make the database fail.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from patchtide.server.ports.storage import (
+    ApiToken,
+    AuditEntry,
+    AuditFlaw,
+    Client,
+    ClientState,
+    Cursor,
+    EnrolmentToken,
+    NewClient,
+    Standing,
+    StateRow,
+)
+
+T = TypeVar("T")
+
+
+@dataclass
+class MemoryStorage:
+    """Decisions, Reading and Lookups at once."""
+
+    tokens: dict[str, EnrolmentToken] = field(default_factory=dict)
+    api: dict[str, ApiToken] = field(default_factory=dict)
+    machines: dict[bytes, Client] = field(default_factory=dict)
+    settings: dict[str, bytes] = field(default_factory=dict)
+    entries: list[AuditEntry] = field(default_factory=list)
+    breaks: Exception | None = None
+
+    async def decide(
+        self, actor: str, operation: str, work: Callable[[Any], T], *, now: datetime
+    ) -> T:
+        if self.breaks is not None:
+            raise self.breaks
+        transaction = MemoryTransaction(
+            replace(
+                self,
+                tokens=dict(self.tokens),
+                api=dict(self.api),
+                machines=dict(self.machines),
+                settings=dict(self.settings),
+            )
+        )
+        result = work(transaction)
+        done = transaction.storage
+        self.tokens, self.api, self.machines, self.settings = (
+            done.tokens,
+            done.api,
+            done.machines,
+            done.settings,
+        )
+        for subject, detail in transaction.notes:
+            self._append(actor, operation, subject, detail, now)
+        return result
+
+    def _append(
+        self, actor: str, operation: str, subject: str, detail: dict[str, Any], now: datetime
+    ) -> None:
+        sequence = len(self.entries) + 1
+        digest = sha256(f"{sequence} {actor} {operation} {subject}".encode()).digest()
+        self.entries.append(
+            AuditEntry(
+                sequence=sequence,
+                change=sequence,
+                at=now,
+                actor=actor,
+                operation=operation,
+                subject=subject,
+                detail=detail,
+                hash=digest,
+            )
+        )
+
+    def api_token(self, secret_hash: bytes) -> ApiToken | None:
+        found = (t for t in self.api.values() if hmac.compare_digest(t.secret_hash, secret_hash))
+        return next(found, None)
+
+    def api_tokens(self) -> Sequence[ApiToken]:
+        return list(self.api.values())
+
+    def enrolment_tokens(self) -> Sequence[EnrolmentToken]:
+        return list(self.tokens.values())
+
+    def setting(self, name: str) -> bytes | None:
+        return self.settings.get(name)
+
+    def epoch(self) -> Cursor:
+        if self.breaks is not None:
+            raise self.breaks
+        return Cursor(epoch="e", n=len(self.entries))
+
+    def standings(self, uuids: Sequence[bytes] | None = None) -> Sequence[Standing]:
+        found = [c for c in self.machines.values() if uuids is None or c.uuid in uuids]
+        return [
+            Standing(
+                number=c.number, uuid=c.uuid, public_key=c.public_key, state=c.state, counter=0
+            )
+            for c in found
+        ]
+
+    def clients(
+        self, *, after: int = 0, limit: int = 100, search: str = "", state: str = ""
+    ) -> Sequence[Client]:
+        found = [
+            c
+            for c in sorted(self.machines.values(), key=lambda c: c.number)
+            if c.number > after and search in c.name and state in ("", c.state.value)
+        ]
+        return found[:limit]
+
+    def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]:
+        return []
+
+    def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]:
+        return self.entries[after : after + limit]
+
+    def verify_audit(self) -> AuditFlaw | None:
+        return None
+
+
+@dataclass
+class MemoryTransaction:
+    storage: MemoryStorage
+    notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def add_enrolment_token(self, token: EnrolmentToken) -> None:
+        self.storage.tokens[token.id] = token
+
+    def drop_enrolment_token(self, token_id: str) -> bool:
+        return self.storage.tokens.pop(token_id, None) is not None
+
+    def add_client(self, client: NewClient, *, now: datetime) -> Client:
+        added = Client(
+            number=len(self.storage.machines) + 1,
+            enrolled_at=now,
+            **{name: getattr(client, name) for name in NewClient.__dataclass_fields__},
+        )
+        self.storage.machines[added.uuid] = added
+        return added
+
+    def client(self, uuid: bytes) -> Client | None:
+        return self.storage.machines.get(uuid)
+
+    def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
+        changed = 0
+        for uuid in uuids:
+            client = self.storage.machines[uuid]
+            if client.state not in (state, ClientState.DECOMMISSIONED):
+                self.storage.machines[uuid] = replace(client, state=state)
+                changed += 1
+        return changed
+
+    def ask_full_report(self, uuids: Sequence[bytes]) -> int:
+        for uuid in uuids:
+            client = self.storage.machines[uuid]
+            self.storage.machines[uuid] = replace(client, full_report=True)
+        return len(uuids)
+
+    def add_api_token(self, token: ApiToken) -> None:
+        self.storage.api[token.id] = token
+
+    def revoke_api_token(self, token_id: str, *, now: datetime) -> bool:
+        token = self.storage.api.get(token_id)
+        if token is None or token.revoked_at is not None:
+            return False
+        self.storage.api[token_id] = replace(token, revoked_at=now)
+        return True
+
+    def count_api_tokens(self) -> int:
+        return len(self.storage.api)
+
+    def setting(self, name: str) -> bytes | None:
+        return self.storage.settings.get(name)
+
+    def put_setting(self, name: str, value: bytes) -> None:
+        self.storage.settings[name] = value
+
+    def note(self, subject: str, **detail: str | int | bool | None) -> None:
+        self.notes.append((subject, detail))

@@ -1,0 +1,183 @@
+"""The administrators' plane for tests: the real application over a storage, asked as ASGI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from patchtide.adapters.http.application import Application, build_application
+from patchtide.adapters.http.limits import Rate, Rates
+from patchtide.domain.access.credentials import ApiTokenText, hash_of
+from patchtide.domain.access.rights import ROLES, Right
+from patchtide.server.authentication import ApiTokens
+from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.context import Context
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.ports.catalog_status import PublishedShard
+from patchtide.server.ports.storage import ApiToken, ClientState, NewClient
+from patchtide.server.table import Plane
+from tests.integration.http.memory_storage import MemoryStorage
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+CODE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+GENEROUS = Rate(per_s=1e6, burst=1e6)
+NO_LIMIT = Rates(holder=GENEROUS, anonymous=GENEROUS, failure=GENEROUS, claim=GENEROUS)
+
+
+@dataclass
+class HandClock:
+    at: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.at
+
+    def advance(self, **spans: float) -> None:
+        self.at += timedelta(**spans)
+
+
+class OneShard:
+    def lineage(self) -> bytes:
+        return bytes(16)
+
+    def shards(self) -> Sequence[PublishedShard]:
+        at = NOON.timestamp()
+        return [PublishedShard(name="debian-12", serial=7, leaves=3000, published_at=at)]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class AdministratorsPlane:
+    """A site with its clock, its storage and its application."""
+
+    storage: Any = field(default_factory=MemoryStorage)
+    clock: HandClock = field(default_factory=HandClock)
+    rates: Rates = NO_LIMIT
+    code: str | None = CODE
+    changed: list[bytes] = field(default_factory=list)
+    app: Application = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.context = Context(
+            decisions=self.storage,
+            reading=self.storage,
+            lookups=self.storage,
+            clock=self.clock,
+            catalog=OneShard(),
+            api_tokens=ApiTokens(self.storage, self.clock),
+            bootstrap_code=BootstrapCode(self.code),
+            site_name="hq",
+            site_ca="ab" * 32,
+            machines_changed=self.changed.extend,
+        )
+        agents = {o.name: _agents_answer for o in OPERATIONS if o.plane is Plane.AGENTS}
+        self.app = build_application(OPERATIONS, agents, context=self.context, rates=self.rates)
+
+    async def token(self, *, role: str = "", rights: frozenset[Right] = frozenset()) -> str:
+        """Return an API token with these rights, made without the API."""
+        number = len(self.storage.api_tokens()) + 1
+        text = ApiTokenText(id=f"{number:012x}", secret=hash_of(f"{role}{number}").hex())
+        token = ApiToken(
+            id=text.id,
+            name=role or "limited",
+            secret_hash=hash_of(text.secret),
+            rights=tuple(str(r) for r in sorted(rights | ROLES.get(role, frozenset()))),
+            created_at=self.clock.now(),
+            expires_at=None,
+            created_by="test",
+        )
+        await self.storage.decide(
+            "test", "test", lambda tx: tx.add_api_token(token), now=self.clock.now()
+        )
+        return str(text)
+
+    async def machine(self, name: str = "web-1", state: ClientState = ClientState.ACTIVE) -> UUID:
+        uuid = uuid5(UUID(int=0), name)
+        client = NewClient(
+            uuid=uuid.bytes,
+            name=name,
+            public_key=hash_of(f"key of {name}"),
+            machine=hash_of(f"machine of {name}"),
+            site="hq",
+            state=state,
+        )
+        now = self.clock.now()
+        await self.storage.decide(
+            "test", "test", lambda tx: tx.add_client(client, now=now), now=now
+        )
+        return uuid
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str = "",
+        document: Any = None,
+        body: bytes | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        client: tuple[str, int] = ("192.0.2.1", 4711),
+    ) -> Answer:
+        sent = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
+        if token:
+            sent.append((b"authorization", f"Bearer {token}".encode()))
+        if document is not None:
+            body = json.dumps(document).encode()
+            sent.append((b"content-type", b"application/json"))
+        return await request(self.app, method, path, sent, body or b"", client)
+
+
+async def request(
+    app: Any,
+    method: str,
+    target: str,
+    headers: list[tuple[bytes, bytes]],
+    body: bytes,
+    client: tuple[str, int],
+) -> Answer:
+    """Ask an ASGI application as a server would."""
+    from urllib.parse import unquote
+
+    raw, _, query = target.partition("?")
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": unquote(raw),
+        "raw_path": raw.encode(),
+        "query_string": query.encode(),
+        "headers": headers,
+        "client": client,
+        "scheme": "https",
+        "root_path": "",
+    }
+    got: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        got.append(message)
+
+    await app(scope, receive, send)
+    start = got[0]
+    named = {k.decode("latin-1"): v.decode("latin-1") for k, v in start["headers"]}
+    return Answer(start["status"], named, b"".join(m.get("body", b"") for m in got[1:]))
+
+
+async def _agents_answer(scope: Any, receive: Any, send: Any) -> None:
+    """Stands for the agents' plane, which has tests of its own: no key, no entry."""
+    await send({"type": "http.response.start", "status": 401, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
