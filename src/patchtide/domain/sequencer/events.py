@@ -1,0 +1,189 @@
+"""What the brain is told, and what it asks for. Every command is answered by one event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from patchtide.domain.sequencer.states import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The process came up (again): whatever was under way is not any more."""
+
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """The time that was asked for has come (or something woke the agent early)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """The server or a person at the machine asks to check in now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedIn:
+    """The server's signed answer; no shards, no envelope and no wish: nothing is newer."""
+
+    next_poll_s: int = 0
+    """0: the server names none."""
+    shards: Mapping[str, int] = field(default_factory=dict)
+    envelope: bytes = b""
+    full_report: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CounterJumped:
+    """The server knows a higher counter: this machine was restored from an older copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOff:
+    """The server could not accept the request's date; its own (signed) time is `server_now`."""
+
+    server_now: float
+
+
+@dataclass(frozen=True, slots=True)
+class FullWanted:
+    """The difference does not fit what the server has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """The server is busy."""
+
+    retry_after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The command under way came to nothing."""
+
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeTaken:
+    """The envelope was verified and consent found: these orders, and no others, stand."""
+
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The catalog's shards are in the local store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    needed: tuple[int, ...]
+    """Of the ordered updates, those required now."""
+    present: tuple[int, ...] = ()
+    """Of the ordered updates, those installed."""
+    changed: bool
+    restart_pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The report is durable at the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Everything that the order needs is on the machine and verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    restart_needed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What an interrupted installation left is consistent again."""
+
+
+Event = (
+    Started
+    | Woken
+    | Rung
+    | CheckedIn
+    | CounterJumped
+    | ClockOff
+    | FullWanted
+    | Deferred
+    | Failed
+    | EnvelopeTaken
+    | Refreshed
+    | Scanned
+    | Acknowledged
+    | Staged
+    | Installed
+    | Repaired
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIn: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TakeEnvelope:
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    shards: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    ordered: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    full: bool
+    restored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    order: Order
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    order: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    order: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that the administrator must hear of; answered by no event."""
+
+    code: str
+    detail: str = ""
+
+
+Command = (
+    CheckIn | TakeEnvelope | Refresh | Scan | Report | Stage | Install | Restart | Repair | Note
+)

@@ -1,0 +1,88 @@
+"""Which order a machine takes up, how often, and when it may restart itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from patchtide.domain.sequencer.states import Memory, Order
+
+MAX_ATTEMPTS = 3
+MAX_RESTARTS_PER_DAY = 2
+DAY_S = 86_400
+CLOSED_KEPT = 256
+
+
+def open_orders(memory: Memory) -> list[Order]:
+    """Return orders that may still lead to something, in the order of their envelope."""
+    return [
+        order
+        for order in memory.orders
+        if order.id not in memory.closed
+        and memory.attempts.get(order.id, 0) < MAX_ATTEMPTS
+        and not set(order.updates).isdisjoint(memory.needed)
+    ]
+
+
+def pick(memory: Memory, *, now: float) -> Order | None:
+    """Return the order to take up now, narrowed to what the machine needs of it."""
+    if now < memory.hold_until:
+        return None
+    for order in open_orders(memory):
+        if order.not_before <= now < order.valid_until:
+            needed = tuple(u for u in order.updates if u in memory.needed)
+            return structs.replace(order, updates=needed)
+    return None
+
+
+def find(memory: Memory, order_id: str) -> Order | None:
+    return next((order for order in memory.orders if order.id == order_id), None)
+
+
+def next_opening(memory: Memory, *, now: float) -> float | None:
+    """Return when the next order can be taken up."""
+    openings = (
+        max(order.not_before, memory.hold_until)
+        for order in open_orders(memory)
+        if order.valid_until > now
+    )
+    return min(openings, default=None)
+
+
+def may_restart(memory: Memory, *, now: float) -> bool:
+    """Say whether the agent may restart the machine by itself once more today (S16).
+
+    Restarts dated in the future (the clock went back) count as today's.
+    """
+    return sum(at > now - DAY_S for at in memory.restarts) < MAX_RESTARTS_PER_DAY
+
+
+def with_restart(memory: Memory, *, now: float) -> Memory:
+    kept = tuple(at for at in memory.restarts if at > now - DAY_S)
+    return structs.replace(memory, restarts=(*kept, now))
+
+
+def with_attempt(memory: Memory, order_id: str) -> Memory:
+    count = memory.attempts.get(order_id, 0) + 1
+    return structs.replace(memory, attempts={**memory.attempts, order_id: count})
+
+
+def close(memory: Memory, order_ids: Iterable[str]) -> Memory:
+    ids = set(order_ids)
+    closed = tuple(i for i in memory.closed if i not in ids) + tuple(sorted(ids))
+    return structs.replace(
+        memory,
+        closed=closed[-CLOSED_KEPT:],
+        attempts={i: n for i, n in memory.attempts.items() if i not in ids},
+    )
+
+
+def fulfilled(memory: Memory, present: Iterable[int]) -> list[str]:
+    """Return the ids of open orders of which every update is installed."""
+    there = set(present)
+    return [
+        order.id
+        for order in memory.orders
+        if order.id not in memory.closed and there.issuperset(order.updates)
+    ]

@@ -1,0 +1,121 @@
+"""What a machine's brain knows, in a form that is stored at every step.
+
+`Memory` is what outlives a step: what is still to do and what limits it. `Phase` says which
+command is under way; each holds exactly what that moment knows.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Updates to be installed together, as consent was found for them."""
+
+    id: str
+    updates: tuple[int, ...]
+    not_before: float = 0.0
+    valid_until: float
+    may_restart: bool = False
+
+
+class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    seed: bytes
+    """The client's UUID: spreads the fleet."""
+    boot_id: str = ""
+    poll_s: int = 3600
+    poll_at: float = 0.0
+    scan_at: float = 0.0
+    failures: int = 0
+    stumbled: bool = False
+    """Something failed in this cycle, so its end does not forget the failures."""
+    clock_offset_s: float = 0.0
+    """Server's clock minus the machine's; only dates requests, the machine's clock stays."""
+    shards_due: dict[str, int] = {}
+    envelope_due: bytes = b""
+    scan_due: bool = True
+    report_due: bool = False
+    full_due: bool = True
+    restored: bool = False
+    orders: tuple[Order, ...] = ()
+    needed: tuple[int, ...] = ()
+    """Of the ordered updates, those that the last scan found required."""
+    attempts: dict[str, int] = {}
+    closed: tuple[str, ...] = ()
+    """Orders that are done or given up; never taken up again."""
+    hold_until: float = 0.0
+    """No order is taken up, nothing repaired or restarted before: an attempt just failed."""
+    repair_for: str = ""
+    """The order whose installation was interrupted."""
+    restart_for: str = ""
+    """The order whose installation waits for a restart."""
+    restarts: tuple[float, ...] = ()
+    """When this agent restarted the machine in the last 24 hours."""
+
+
+class Idle(Struct, frozen=True, tag="idle"): ...
+
+
+class CheckingIn(Struct, frozen=True, tag="checking-in"):
+    again: int = 0
+    """How often the server asked for the same request anew."""
+
+
+class TakingEnvelope(Struct, frozen=True, tag="taking-envelope"): ...
+
+
+class Refreshing(Struct, frozen=True, tag="refreshing"): ...
+
+
+class Scanning(Struct, frozen=True, tag="scanning"): ...
+
+
+class Reporting(Struct, frozen=True, tag="reporting"):
+    again: int = 0
+
+
+class Staging(Struct, frozen=True, tag="staging"):
+    order: str
+
+
+class Installing(Struct, frozen=True, tag="installing"):
+    """An intent: after a crash it says what may be half done, never what to repeat."""
+
+    order: str
+    boot_id: str
+    attempt: int
+
+
+class Restarting(Struct, frozen=True, tag="restarting"):
+    order: str
+    boot_id: str
+
+
+class Repairing(Struct, frozen=True, tag="repairing"):
+    order: str
+
+
+Phase = (
+    Idle
+    | CheckingIn
+    | TakingEnvelope
+    | Refreshing
+    | Scanning
+    | Reporting
+    | Staging
+    | Installing
+    | Restarting
+    | Repairing
+)
+
+
+class Brain(Struct, frozen=True):
+    """The whole state of the machine's sequencer."""
+
+    memory: Memory
+    phase: Phase = Idle()
+
+
+def newborn(seed: bytes) -> Brain:
+    """Return the state of a machine that has just enrolled, or lost its journal."""
+    return Brain(Memory(seed=seed))
