@@ -20,7 +20,7 @@ help: ## List the targets
 up: $(VENV)/installed ## Install everything into .venv and say how to go on
 	@printf '%s\n' 'Patchtide is installed in $(VENV). There is no console yet.' \
 		'Commands:       $(BIN)/patchtide --help' \
-		'Start a server: $(BIN)/patchtide server --help'
+		'Start a server: $(BIN)/patchtide serve --help'
 
 check: $(VENV)/installed ## Lint, types, layers and documents, in under a minute
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ import pytest
 
 import patchtide
 from patchtide.domain.errors import PatchtideError
+from patchtide.entry.server.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("changes/*.md")])
@@ -111,6 +112,24 @@ def test_the_reference_of_errors_names_each_code_and_no_other() -> None:
     documented = re.findall(r"^### `([^`]+)`$", page, re.MULTILINE)
 
     assert documented == sorted(error_codes())
+
+
+def test_every_error_has_its_words_its_cause_and_its_cure() -> None:
+    _, *entries = re.split(r"^### ", (ROOT / "docs/reference/errors.md").read_text(), flags=re.M)
+    form = re.compile(r"`\S+`\n\n\w[^\n]+\n\n- Cause: \w[^\n]+\n- Cure: \w[^\n]+\n+")
+
+    assert [entry for entry in entries if not form.fullmatch(entry)] == []
+
+
+def test_the_reference_of_settings_is_what_the_server_reads() -> None:
+    page = (ROOT / "docs/reference/settings.md").read_text()
+    shown = [line for line in page.splitlines() if line.startswith("| `")]
+
+    assert shown == [
+        f"| `{setting.flag}` | `{setting.variable}` | "
+        f"{f'`{setting.default}`' if setting.default else 'none'} | {setting.help} |"
+        for setting in SETTINGS
+    ]
 
 
 def test_the_glossary_is_sorted_and_has_each_word_once() -> None:
