@@ -7,8 +7,14 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 ON_CI = os.environ.get("CI", "").lower() == "true"
+
+# A shared machine may stall for a second: a deadline would report that as a fault of the code.
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("own machine", deadline=None)
+settings.load_profile("ci" if ON_CI else "own machine")
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
@@ -37,3 +43,8 @@ def _strict(report: R) -> R:
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {reason}"
     return report
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
