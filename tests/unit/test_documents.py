@@ -19,6 +19,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("changes/*.md")])
 DECISIONS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
 PINS = sorted((ROOT / "requirements").glob("*.txt"))
+BUILDS = sorted(
+    path
+    for pattern in ("Makefile", "pyproject.toml", "scripts/*", ".ci/*", "requirements/*")
+    for path in ROOT.glob(pattern)
+)
 SECTIONS = ("Drivers", "Options", "Decision", "Consequences")
 KINDS = ("feature", "fix", "security", "upgrade", "removal")
 
@@ -156,6 +161,11 @@ def test_pins_carry_hashes_and_no_address(path: Path) -> None:
     assert [line for line in lines if line[:1].strip() and "==" not in line] == []
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
     assert re.findall(r"\w+://\S*|index-url|find-links|trusted-host|^-\w", text, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("path", BUILDS, ids=name_of)
+def test_nothing_that_builds_names_an_address(path: Path) -> None:
+    assert re.findall(r"\w+://\S+", path.read_text()) == []
 
 
 def test_the_agents_pins_hold_all_that_the_bare_package_asks_for() -> None:
