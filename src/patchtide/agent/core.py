@@ -1,0 +1,315 @@
+"""The agent as a whole: the brain's commands carried out, its answers fed back, all of it stored.
+
+`step` runs one event to its end and returns when to be woken next. It needs no thread, process or
+real clock, so the same code drives a machine and thousands of simulated ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Protocol, assert_never
+
+import msgspec
+from msgspec import structs
+
+from patchtide.agent.ports.clock import Clock
+from patchtide.agent.ports.journal import Journal, JournalFailed, NoSpace
+from patchtide.agent.ports.link import News, Outgoing, ServerLink
+from patchtide.agent.reporting import Reporter, ScanResult, event_note, event_of
+from patchtide.domain.errors import PatchtideError
+from patchtide.domain.sequencer import events as ev
+from patchtide.domain.sequencer.brain import advance
+from patchtide.domain.sequencer.states import (
+    Brain,
+    Idle,
+    Installing,
+    Memory,
+    Order,
+    Phase,
+    Repairing,
+    Restarting,
+    newborn,
+)
+from patchtide.wire.messages import CheckInV1, HealthV1, InventoryV1, encode
+from patchtide.wire.sets import decode_set, pack
+
+_DURABLE_PHASES = (Installing, Restarting, Repairing)
+_brain = msgspec.msgpack.Decoder(Brain)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Catalog(Protocol):
+    """The verified catalog, kept in the journal's shard store."""
+
+    def serials(self) -> Mapping[str, int]:
+        """Return every shard that this machine follows; 0 for one it has nothing of."""
+        ...
+
+    def refresh(self, newer: Mapping[str, int]) -> None:
+        """Bring these shards up to date.
+
+        Raises:
+            PatchtideError: the metadata or a shard was refused, or could not be fetched.
+        """
+        ...
+
+    def scan(self, *, now: float) -> ScanResult: ...
+
+    def seen(self) -> Mapping[str, bytes]:
+        """Return the digests of the metadata last accepted, by role (S44)."""
+        ...
+
+
+class Consent(Protocol):
+    """What both the catalog and the site's envelope allow."""
+
+    def sequence(self) -> int:
+        """Return the sequence of the envelope in force; 0: none."""
+        ...
+
+    def take(self, envelope: bytes, *, now: float) -> tuple[Order, ...]:
+        """Verify the envelope, keep it, and return the orders that stand.
+
+        Raises:
+            PatchtideError: it is not for this machine, not signed, or from the past.
+        """
+        ...
+
+
+class Enforcer(Protocol):
+    """Changes the machine, and knows what state it is in."""
+
+    def boot_id(self) -> str: ...
+
+    def restart_pending(self) -> bool: ...
+
+    def stage(self, order: Order, *, now: float) -> None: ...
+
+    def install(self, order: Order, *, attempt: int) -> bool:
+        """Return whether a restart is needed."""
+        ...
+
+    def repair(self) -> None: ...
+
+    def restart(self) -> None: ...
+
+
+class Inventory(Protocol):
+    def inventory(self, kind: str) -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside the agent."""
+
+    journal: Journal
+    link: ServerLink
+    catalog: Catalog
+    consent: Consent
+    enforcer: Enforcer
+    inventory: Inventory
+    clock: Clock
+
+
+@dataclass(slots=True, kw_only=True)
+class Condition:
+    """What the check-in says about the agent itself."""
+
+    agent_version: str = ""
+    floor_lost: bool = False
+    degraded: str = ""
+    wanted_inventory: tuple[str, ...] = field(default_factory=tuple)
+
+
+class AgentCore:
+    """One machine's agent. `seed` is the client's UUID."""
+
+    def __init__(self, ports: Ports, *, seed: bytes, condition: Condition | None = None) -> None:
+        self._ports = ports
+        self._condition = condition or Condition()
+        self._reporter = Reporter(ports.journal, ports.link)
+        self._found: ScanResult | None = None
+        self._state = _restored(ports.journal.load(), seed)
+
+    @property
+    def state(self) -> Brain:
+        return self._state
+
+    def start(self) -> float:
+        """Take up what the last process left; return when to be woken."""
+        return self.step(ev.Started(self._ports.enforcer.boot_id()))
+
+    def note(self, code: str, detail: str = "") -> None:
+        """Tell the administrator of something that happened outside the brain."""
+        memory = structs.replace(self._state.memory, report_due=True)
+        self._state = Brain(memory, self._state.phase)
+        self._save((ev.Note(code, detail),), durable=True)
+
+    def step(self, event: ev.Event) -> float:
+        """Run the event and all that follows from it; return the time to wake up at.
+
+        Raises:
+            JournalFailed: nothing that was not stored may count; this process must end.
+        """
+        while True:
+            before = self._state
+            self._state, commands, wake_up = advance(before, event, self._ports.clock.now())
+            notes = tuple(c for c in commands if isinstance(c, ev.Note))
+            work = [c for c in commands if not isinstance(c, ev.Note)]
+            durable = bool(notes) or _must_last(before, self._state)
+            if durable or (not work and self._state != before):
+                self._save(notes, durable=durable)
+            if not work:
+                self._send_inventory()
+                return wake_up
+            answer = self._perform(work[0])
+            if answer is None:
+                return wake_up
+            event = answer
+
+    def _save(self, notes: tuple[ev.Note, ...], *, durable: bool) -> None:
+        now = self._ports.clock.now()
+        events = [event_note(now, note) for note in notes]
+        self._ports.journal.save(_encode(self._state), durable=durable, notes=events)
+
+    def _perform(self, command: ev.Command) -> ev.Event | None:
+        try:
+            return self._performed(command)
+        except NoSpace as error:
+            return ev.Failed(error.code, str(error))
+        except JournalFailed:
+            raise
+        except PatchtideError as error:
+            return ev.Failed(error.code, str(error))
+
+    def _performed(self, command: ev.Command) -> ev.Event | None:
+        now = self._ports.clock.now()
+        match command:
+            case ev.CheckIn():
+                return self._check_in(now)
+            case ev.TakeEnvelope(envelope):
+                return ev.EnvelopeTaken(self._ports.consent.take(envelope, now=now))
+            case ev.Refresh(newer):
+                self._ports.catalog.refresh(newer)
+                return ev.Refreshed()
+            case ev.Scan(ordered):
+                return self._scan(ordered, now)
+            case ev.Report():
+                found = self._found or self._ports.catalog.scan(now=now)
+                return self._reporter.report(found, command, created=self._server_time(now))
+            case ev.Stage(order):
+                self._ports.enforcer.stage(order, now=now)
+                return ev.Staged()
+            case ev.Install(order, attempt):
+                return ev.Installed(self._ports.enforcer.install(order, attempt=attempt))
+            case ev.Repair():
+                self._ports.enforcer.repair()
+                return ev.Repaired()
+            case ev.Restart():
+                return self._restart()
+            case ev.Note():
+                return None
+            case _:
+                assert_never(command)
+
+    def _server_time(self, now: float) -> int:
+        return max(1, int(now + self._state.memory.clock_offset_s))
+
+    def _check_in(self, now: float) -> ev.Event:
+        journal, known = self._ports.journal, self._ports.journal.acknowledged()
+        counter = journal.take_counter()
+        said = CheckInV1(
+            counter=counter,
+            shards=dict(self._ports.catalog.serials()),
+            envelope=self._ports.consent.sequence(),
+            digest=known.digest if known else b"",
+            health=self._health(),
+        )
+        message = Outgoing(body=encode(said), counter=counter, created=self._server_time(now))
+        answer = self._ports.link.check_in(message)
+        if isinstance(answer, News):
+            self._condition.wanted_inventory = answer.answer.inventory
+        return event_of(answer, journal, counter=counter)
+
+    def _health(self) -> HealthV1:
+        return HealthV1(
+            agent_version=self._condition.agent_version,
+            boot_id=self._ports.enforcer.boot_id(),
+            restart_pending=self._ports.enforcer.restart_pending(),
+            floor_lost=self._condition.floor_lost,
+            degraded=self._condition.degraded,
+            trust_seen=dict(self._ports.catalog.seen()),
+        )
+
+    def _scan(self, ordered: frozenset[int], now: float) -> ev.Event:
+        found = self._found = self._ports.catalog.scan(now=now)
+        known = self._ports.journal.acknowledged()
+        states = found.states
+        if found.error:
+            return ev.Failed("scan-failed", found.error)
+        required = ordered.intersection(decode_set(states.required)) if states else frozenset()
+        present = ordered.intersection(decode_set(states.installed)) if states else frozenset()
+        return ev.Scanned(
+            needed=tuple(sorted(required)),
+            present=tuple(sorted(present)),
+            changed=(states and states.digest) != (known and known.digest),
+            restart_pending=self._ports.enforcer.restart_pending(),
+        )
+
+    def _restart(self) -> ev.Event | None:
+        """Restart; only a machine that is simulated is still there to say how it went."""
+        before = self._ports.enforcer.boot_id()
+        self._ports.enforcer.restart()
+        after = self._ports.enforcer.boot_id()
+        return ev.Started(after) if after != before else None
+
+    def _send_inventory(self) -> None:
+        """Send what the server lacks, after everything else; it asks again if this fails."""
+        wanted, self._condition.wanted_inventory = self._condition.wanted_inventory, ()
+        for kind in wanted:
+            body = self._ports.inventory.inventory(kind)
+            if body is None:
+                continue
+            counter = self._ports.journal.take_counter()
+            message = InventoryV1(kind=kind, digest=sha256(body).digest(), body=pack(body))
+            now = self._ports.clock.now()
+            self._ports.link.inventory(
+                Outgoing(body=encode(message), counter=counter, created=self._server_time(now))
+            )
+
+
+def _restored(stored: bytes | None, seed: bytes) -> Brain:
+    """Return the stored brain; one that cannot be read, or is another client's, begins anew."""
+    if stored is None:
+        return newborn(seed)
+    try:
+        state = _brain.decode(stored)
+    except msgspec.DecodeError:
+        return newborn(seed)
+    return state if state.memory.seed == seed else newborn(seed)
+
+
+def _must_last(before: Brain, after: Brain) -> bool:
+    """Say whether a power cut may not undo this step.
+
+    Check-ins, scans and back-offs are found out again after a power cut; what limits or follows
+    a change of the machine is not.
+    """
+    return (
+        isinstance(before.phase, _DURABLE_PHASES)
+        or isinstance(after.phase, _DURABLE_PHASES)
+        or _lasting(before.memory) != _lasting(after.memory)
+    )
+
+
+def _lasting(memory: Memory) -> tuple[object, ...]:
+    return (
+        memory.orders, memory.attempts, memory.closed, memory.repair_for, memory.restart_for,
+        memory.restarts, memory.restored, memory.clock_offset_s,
+    )  # fmt: skip
+
+
+def phase_name(phase: Phase) -> str:
+    return "idle" if isinstance(phase, Idle) else type(phase).__name__.lower()

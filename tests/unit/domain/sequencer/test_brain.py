@@ -1,0 +1,407 @@
+"""The brain, as conversations: what it is told, and what it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from patchtide.domain.sequencer import events as ev
+from patchtide.domain.sequencer.brain import UnexpectedEvent, advance
+from patchtide.domain.sequencer.pacing import FIRST_RETRY_S, MAX_RETRY_AFTER_S
+from patchtide.domain.sequencer.states import Brain, Idle, Installing, Order, newborn
+
+SEED = bytes(range(16))
+NOON = 1_772_450_000.0
+DAY_S = 86_400
+NOTHING_NEWER = ev.CheckedIn()
+UNCHANGED = ev.Scanned(needed=(), changed=False)
+
+
+@dataclass
+class Playbook:
+    """One machine's conversation; time is moved by hand."""
+
+    state: Brain = field(default_factory=lambda: newborn(SEED))
+    now: float = NOON
+    wake_up: float = 0.0
+
+    def tell(self, event: ev.Event) -> tuple[ev.Command, ...]:
+        # Stored and read back at each step, as the journal does it.
+        stored = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=Brain)
+        self.state, commands, self.wake_up = advance(stored, event, self.now)
+        return commands
+
+    def tell_all(self, *events: ev.Event) -> tuple[ev.Command, ...]:
+        return [self.tell(event) for event in events][-1]
+
+    def crash(self, boot_id: str = "b1") -> tuple[ev.Command, ...]:
+        return self.tell(ev.Started(boot_id))
+
+    def is_idle(self) -> bool:
+        return isinstance(self.state.phase, Idle)
+
+
+def a_settled_machine() -> Playbook:
+    """A machine that has started, checked in and reported once."""
+    play = Playbook()
+    play.tell_all(ev.Started("b1"), ev.Woken(), NOTHING_NEWER)
+    play.tell_all(ev.Scanned(needed=(), changed=True), ev.Acknowledged())
+    assert play.is_idle()
+    return play
+
+
+def an_order(**changes: object) -> Order:
+    order = Order(id="o1", updates=(7,), valid_until=NOON + 30 * DAY_S, may_restart=True)
+    return structs.replace(order, **changes)
+
+
+def with_order(play: Playbook, order: Order | None = None) -> tuple[ev.Command, ...]:
+    """Bring the order to the machine; it has been scanned and reported when this returns."""
+    play.tell_all(ev.Rung(), ev.CheckedIn(envelope=b"envelope"))
+    play.tell(ev.EnvelopeTaken((order or an_order(),)))
+    commands = play.tell(ev.Scanned(needed=(7,), changed=True))
+    assert commands == (ev.Report(full=False, restored=False),)
+    return play.tell(ev.Acknowledged())
+
+
+def codes(commands: tuple[ev.Command, ...]) -> list[str]:
+    return [command.code for command in commands if isinstance(command, ev.Note)]
+
+
+def test_a_new_machine_checks_in_at_once_and_reports_everything() -> None:
+    play = Playbook()
+    play.tell(ev.Started("b1"))
+    assert play.wake_up == NOON
+
+    assert play.tell(ev.Woken()) == (ev.CheckIn(),)
+    assert play.tell(ev.CheckedIn(shards={"custom": 4})) == (ev.Refresh({"custom": 4}),)
+    assert play.tell(ev.Refreshed()) == (ev.Scan(frozenset()),)
+    assert play.tell(ev.Scanned(needed=(), changed=True)) == (ev.Report(True, False),)
+    assert play.tell(ev.Acknowledged()) == ()
+    assert NOON < play.wake_up <= NOON + 3600
+
+
+def test_nothing_newer_means_nothing_done() -> None:
+    play = a_settled_machine()
+    play.now = play.wake_up
+
+    assert play.tell(ev.Woken()) == (ev.CheckIn(),)
+    assert play.tell(NOTHING_NEWER) == ()
+
+
+def test_waking_early_asks_nothing_of_the_server() -> None:
+    play = a_settled_machine()
+    play.now = play.wake_up - 1
+
+    assert play.tell(ev.Woken()) == ()
+
+
+def test_a_ring_checks_in_at_once() -> None:
+    assert a_settled_machine().tell(ev.Rung()) == (ev.CheckIn(),)
+
+
+def test_polls_keep_the_machines_own_slot() -> None:
+    play = a_settled_machine()
+    places = set()
+    for _ in range(3):
+        play.now = play.wake_up + 5
+        play.tell_all(ev.Woken(), NOTHING_NEWER)
+        places.add(round(play.wake_up % 3600, 3))
+
+    assert len(places) == 1
+
+
+def test_a_stop_shortens_the_poll_until_it_is_over() -> None:
+    play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.CheckedIn(next_poll_s=60))
+
+    assert play.wake_up <= play.now + 60
+
+
+def test_the_machine_is_scanned_once_a_day_without_being_asked() -> None:
+    play = a_settled_machine()
+    play.now += DAY_S
+    play.tell(ev.Woken())
+
+    assert play.tell(NOTHING_NEWER) == (ev.Scan(frozenset()),)
+
+
+def test_failures_back_off_up_to_the_poll_period() -> None:
+    play = a_settled_machine()
+    waits = []
+    for _ in range(12):
+        play.tell_all(ev.Rung(), ev.Failed("unreachable"))
+        waits.append(play.wake_up - play.now)
+        play.now = play.wake_up
+
+    assert FIRST_RETRY_S / 2 <= waits[0] <= FIRST_RETRY_S
+    assert waits[3] > 2 * waits[0]
+    assert max(waits) <= 3600
+
+
+def test_a_catalog_that_fails_again_and_again_backs_off_although_check_ins_succeed() -> None:
+    play = a_settled_machine()
+    waits = []
+    for _ in range(6):
+        play.tell_all(ev.Rung(), ev.CheckedIn(shards={"custom": 9}), ev.Failed("rollback"))
+        play.tell_all(UNCHANGED)
+        if not play.is_idle():
+            play.tell(ev.Acknowledged())
+        waits.append(play.wake_up - play.now)
+        play.now = play.wake_up
+
+    assert waits[-1] > 8 * waits[0]
+
+
+def test_what_is_here_is_scanned_and_reported_when_the_catalog_is_refused() -> None:
+    play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.CheckedIn(shards={"custom": 9}))
+
+    commands = play.tell(ev.Failed("metadata-rollback", "version 5 after 7"))
+
+    assert codes(commands) == ["metadata-rollback"]
+    assert commands[-1] == ev.Scan(frozenset())
+    assert play.tell(UNCHANGED) == (ev.Report(False, False),)
+
+
+@pytest.mark.parametrize("asked_s", [0, 1, 600, 10**9])
+def test_a_busy_server_is_left_alone_as_long_as_it_asks_up_to_an_hour(asked_s: float) -> None:
+    play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.Deferred(asked_s))
+
+    wait = play.wake_up - play.now
+
+    assert min(asked_s, MAX_RETRY_AFTER_S) <= wait <= 1.5 * MAX_RETRY_AFTER_S
+    assert wait >= 1
+
+
+def test_a_report_not_acknowledged_is_sent_again_after_the_next_check_in() -> None:
+    play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.CheckedIn(full_report=True), UNCHANGED, ev.Failed("unreachable"))
+    play.now = play.wake_up
+
+    play.tell(ev.Woken())
+
+    assert play.tell(NOTHING_NEWER) == (ev.Report(True, False),)
+
+
+def test_a_jump_means_everything_is_told_and_marked_restored() -> None:
+    play = a_settled_machine()
+    play.tell(ev.Rung())
+
+    commands = play.tell(ev.CounterJumped())
+
+    assert codes(commands) == ["restored"]
+    assert play.tell(UNCHANGED) == (ev.Report(True, True),)
+    assert play.tell(ev.Acknowledged()) == ()
+    assert not play.state.memory.restored
+
+
+def test_two_that_fight_over_a_counter_do_not_hammer_the_server() -> None:
+    play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.CheckedIn(full_report=True), UNCHANGED)
+    jumps = 0
+    while not play.is_idle():
+        play.tell(ev.CounterJumped())
+        jumps += 1
+
+    assert jumps == 3
+    assert play.wake_up > play.now
+
+
+def test_the_servers_time_dates_the_next_request() -> None:
+    play = a_settled_machine()
+    play.tell(ev.Rung())
+
+    assert play.tell(ev.ClockOff(NOON + 5000)) == (ev.CheckIn(),)
+    assert play.state.memory.clock_offset_s == 5000
+
+
+def test_an_unbelievable_server_time_is_not_believed() -> None:
+    play = a_settled_machine()
+    play.tell(ev.Rung())
+
+    commands = play.tell(ev.ClockOff(NOON * 3))
+
+    assert codes(commands) == ["clock-unbelievable"]
+    assert play.state.memory.clock_offset_s == 0
+
+
+def test_a_clock_set_back_by_years_does_not_silence_the_machine() -> None:
+    play = a_settled_machine()
+    play.now -= 10 * 366 * DAY_S
+
+    assert play.tell(ev.Woken()) == (ev.CheckIn(),)
+
+
+def test_a_difference_that_does_not_fit_is_followed_by_everything() -> None:
+    play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.CheckedIn(shards={"custom": 5}), ev.Refreshed())
+    assert play.tell(ev.Scanned(needed=(), changed=True)) == (ev.Report(False, False),)
+
+    assert play.tell(ev.FullWanted()) == (ev.Report(True, False),)
+
+
+def test_an_order_is_staged_then_installed_then_reported() -> None:
+    play = a_settled_machine()
+
+    assert with_order(play) == (ev.Stage(an_order()),)
+    assert play.tell(ev.Staged()) == (ev.Install(an_order(), attempt=1),)
+    commands = play.tell(ev.Installed(restart_needed=False))
+    assert codes(commands) == ["installed"]
+    commands = play.tell(ev.Scanned(needed=(), present=(7,), changed=True))
+    assert codes(commands) == ["order-done"]
+    assert commands[-1] == ev.Report(False, False)
+    assert play.tell(ev.Acknowledged()) == ()
+
+
+def test_an_order_waits_for_its_time() -> None:
+    play = a_settled_machine()
+    begins = NOON + 600
+
+    assert with_order(play, an_order(not_before=begins)) == ()
+    assert play.wake_up <= begins
+    play.state = Brain(structs.replace(play.state.memory, poll_at=begins + 9))
+    play.now = begins
+    assert isinstance(play.tell(ev.Woken())[-1], ev.Stage)
+
+
+def test_an_order_past_its_time_is_not_begun() -> None:
+    play = a_settled_machine()
+    with_order(play, an_order(valid_until=NOON + 60))
+    play.now += 60
+
+    assert play.tell(ev.Staged()) == ()
+    assert play.is_idle()
+
+
+def test_only_what_the_machine_needs_of_an_order_is_installed() -> None:
+    play = a_settled_machine()
+
+    [stage] = with_order(play, an_order(updates=(7, 8, 9)))
+
+    assert stage == ev.Stage(an_order(updates=(7,)))
+
+
+def test_after_a_crash_nothing_is_replayed() -> None:
+    play = a_settled_machine()
+    with_order(play)
+    play.tell(ev.Staged())
+    assert play.state.phase == Installing("o1", "b1", 1)
+
+    assert codes(play.crash()) == ["installation-interrupted"]
+    assert play.tell(ev.Woken()) == (ev.Repair("o1"),)
+    assert play.tell(ev.Repaired())[-1] == ev.Scan(frozenset({7}))
+    commands = play.tell(ev.Scanned(needed=(), present=(7,), changed=True))
+    assert not any(isinstance(command, ev.Install) for command in commands)
+    assert play.tell(ev.Acknowledged()) == ()
+
+
+def test_what_a_crash_left_undone_is_decided_again() -> None:
+    play = a_settled_machine()
+    with_order(play)
+    play.tell(ev.Staged())
+    play.crash()
+    play.tell_all(ev.Woken(), ev.Repaired(), ev.Scanned(needed=(7,), changed=False))
+
+    play.tell(ev.Acknowledged())
+
+    assert play.tell(ev.Staged()) == (ev.Install(an_order(), attempt=2),)
+
+
+def test_a_failing_order_is_given_up_after_three_attempts() -> None:
+    play = a_settled_machine()
+    commands = with_order(play)
+    seen: list[str] = []
+    for _ in range(20):
+        match commands[-1:]:
+            case (ev.Stage(),):
+                commands = play.tell(ev.Staged())
+            case (ev.Install(),):
+                commands = play.tell(ev.Failed("install-failed", "exit status 1"))
+            case (ev.Scan(),):
+                commands = play.tell(ev.Scanned(needed=(7,), changed=False))
+            case (ev.Report(),):
+                commands = play.tell(ev.Acknowledged())
+            case (ev.Repair(),):
+                commands = play.tell(ev.Repaired())
+            case (ev.CheckIn(),):
+                commands = play.tell(NOTHING_NEWER)
+            case _:
+                play.now = max(play.now + 1, play.wake_up)
+                commands = play.tell(ev.Woken())
+        seen += codes(commands)
+
+    assert seen.count("install-failed") == 3
+    assert seen.count("order-given-up") == 1
+
+
+def restart_once(play: Playbook, order: str, boot_id: str) -> tuple[ev.Command, ...]:
+    commands = with_order(play, an_order(id=order))
+    assert isinstance(commands[-1], ev.Stage)
+    play.tell_all(ev.Staged(), ev.Installed(restart_needed=True))
+    play.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
+    commands = play.tell(ev.Acknowledged())
+    if isinstance(commands[-1], ev.Restart):
+        play.crash(boot_id)
+    return commands
+
+
+def test_the_third_restart_of_a_day_is_refused() -> None:
+    play = a_settled_machine()
+    first = restart_once(play, "o1", "b2")
+    second = restart_once(play, "o2", "b3")
+    third = restart_once(play, "o3", "b4")
+
+    assert (first, second) == ((ev.Restart("o1"),), (ev.Restart("o2"),))
+    assert codes(third) == ["restart-limit"]
+    assert not any(isinstance(command, ev.Restart) for command in third)
+
+
+def test_a_day_later_it_may_restart_again() -> None:
+    play = a_settled_machine()
+    restart_once(play, "o1", "b2")
+    restart_once(play, "o2", "b3")
+    play.now += DAY_S + 1
+
+    assert restart_once(play, "o3", "b4") == (ev.Restart("o3"),)
+
+
+def test_an_order_that_may_not_restart_does_not() -> None:
+    play = a_settled_machine()
+    with_order(play, an_order(may_restart=False))
+    play.tell_all(ev.Staged(), ev.Installed(restart_needed=True))
+    play.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
+
+    assert play.tell(ev.Acknowledged()) == ()
+
+
+def test_a_restart_that_did_not_happen_is_noticed() -> None:
+    play = a_settled_machine()
+    with_order(play)
+    play.tell_all(ev.Staged(), ev.Installed(restart_needed=True))
+    play.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
+    play.tell(ev.Acknowledged())
+
+    assert codes(play.crash("b1")) == ["restart-did-not-happen"]
+
+
+def test_a_campus_with_its_power_back_does_not_check_in_all_at_once() -> None:
+    wake_ups = []
+    for machine in range(200):
+        play = Playbook(newborn(machine.to_bytes(16)))
+        play.tell_all(ev.Started("b1"), ev.Woken(), NOTHING_NEWER, UNCHANGED, ev.Acknowledged())
+        play.now = NOON + 5 * 3600
+        play.crash("b2")
+        wake_ups.append(play.wake_up - play.now)
+
+    quarters = [sum(q * 900 <= w < (q + 1) * 900 for w in wake_ups) for q in range(4)]
+    assert min(quarters) > 25
+
+
+def test_an_answer_to_nothing_is_refused() -> None:
+    with pytest.raises(UnexpectedEvent):
+        a_settled_machine().tell(ev.Acknowledged())
