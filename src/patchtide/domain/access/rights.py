@@ -96,7 +96,7 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
             "catalog.read", "catalog.distribute", "machines.read", "machines.deploy", "site.read"
         ),
         "engineer": _role("catalog.read", "catalog.create", "catalog.modify", "machines.read"),
-        "machine-owner": _role("machines.read", "machines.approve", "catalog.read"),
+        "machine-owner": _role("machines.read", "catalog.read"),
         "help-desk": _role("machines.read", "machines.modify", "catalog.read"),
         "auditor": _role(
             "audit.read",

@@ -1,0 +1,150 @@
+"""S06: every route declares its policy, and what the server answers is what people reviewed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from patchtide.adapters.http.application import NotServed, build_application
+from patchtide.domain.access.rights import ROLES
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.ports.storage import ClientState
+from patchtide.server.table import Operation, Plane, Table
+from tests.integration.http.plane import CODE, AdministratorsPlane
+
+REVIEWED: dict[str, dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "policy.yaml").read_text()
+)
+STATE_BEFORE = {
+    "machines.approve": ClientState.WAITING,
+    "machines.release": ClientState.QUARANTINED,
+}
+DOCUMENTS = {
+    "tokens.create": {},
+    "api-tokens.create": {"name": "n", "role": "auditor"},
+    "site.bootstrap": {"code": CODE},
+}
+BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
+_FORGED = (
+    ("signature", "sig1=:AAAA:"),
+    ("signature-input", 'sig1=("@method");keyid="0";tag="patchtide-agent-v1"'),
+)
+
+
+async def call(
+    plane: AdministratorsPlane, operation: Operation, token: str = "", **more: Any
+) -> int:
+    state = STATE_BEFORE.get(operation.name, ClientState.ACTIVE)
+    machine = await plane.machine(state=state)
+    enrolment = await plane.ask(
+        "POST", "/api/v1/tokens", token=await plane.token(role="full-administrator"), document={}
+    )
+    ids = {"machine": str(machine), "token": enrolment.json["id"], "path": "x"}
+    if operation.name == "api-tokens.revoke":
+        ids["token"] = "000000000001"
+    path = operation.path.replace(":path", "").format(**ids)
+    document = DOCUMENTS.get(operation.name)
+    answer = await plane.ask(operation.method, path, token=token, document=document, **more)
+    return answer.status
+
+
+def test_the_reviewed_list_names_every_operation_and_its_policy() -> None:
+    declared = {o.name: str(o.policy) for o in OPERATIONS}
+
+    assert {name: row["policy"] for name, row in REVIEWED.items()} == declared
+
+
+def test_the_reviewed_list_places_every_role_once() -> None:
+    for operation in BY_TOKEN:
+        row = REVIEWED[operation.name]
+        assert sorted(row["allowed"] + row["refused"] + row["absent"]) == sorted(ROLES)
+
+
+def test_the_router_serves_the_declared_paths_and_no_other() -> None:
+    routed = {route.path for route in AdministratorsPlane().app.routes}
+
+    assert routed == {o.path for o in OPERATIONS}
+
+
+def test_an_operation_that_nobody_serves_stops_the_start() -> None:
+    with pytest.raises(NotServed, match=r"nobody serves \['agents\.catalog', 'agents\.checkin'"):
+        build_application(OPERATIONS, {}, context=AdministratorsPlane().context)
+
+
+def test_a_handler_for_what_nobody_declared_stops_the_start() -> None:
+    async def handler(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("never called")
+
+    table = Table(o for o in OPERATIONS if o.plane is not Plane.AGENTS)
+    with pytest.raises(NotServed, match=r"nobody declared \['debug\.profile'\]"):
+        build_application(table, {"debug.profile": handler}, context=AdministratorsPlane().context)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_gets_what_was_reviewed(role: str) -> None:
+    async def outcomes() -> dict[str, int]:
+        found = {}
+        for operation in BY_TOKEN:
+            plane = AdministratorsPlane()
+            found[operation.name] = await call(plane, operation, await plane.token(role=role))
+        return found
+
+    expected = {o.name: _expected(REVIEWED[o.name], role, o) for o in BY_TOKEN}
+    assert asyncio.run(outcomes()) == expected
+
+
+def _expected(row: dict[str, Any], role: str, operation: Operation) -> int:
+    if role in row["allowed"]:
+        return operation.status
+    return 403 if role in row["refused"] else 404
+
+
+@pytest.mark.parametrize(
+    "headers", [(), _FORGED], ids=["anonymous", "with the signature of an agent"]
+)
+def test_without_a_token_every_right_is_refused(headers: Any) -> None:
+    async def outcomes() -> set[int]:
+        plane = AdministratorsPlane()
+        return {await call(plane, operation, headers=headers) for operation in BY_TOKEN}
+
+    assert asyncio.run(outcomes()) == {401}
+
+
+def test_an_administrators_token_opens_nothing_on_the_agents_plane() -> None:
+    async def outcomes() -> dict[str, int]:
+        plane = AdministratorsPlane()
+        token = await plane.token(role="full-administrator")
+        signed = [o for o in OPERATIONS if REVIEWED[o.name]["policy"] == "agent key"]
+        return {o.name: await call(plane, o, token) for o in signed}
+
+    assert set(asyncio.run(outcomes()).values()) == {401}
+
+
+def test_without_a_right_the_answer_is_that_of_an_address_which_does_not_exist() -> None:
+    async def answers() -> list[tuple[int, bytes]]:
+        plane = AdministratorsPlane()
+        machine = await plane.machine()
+        token = await plane.token(role="")
+        paths = [f"/api/v1/machines/{machine}", f"/api/v1/machines/{'0' * 32}", "/api/v1/nowhere"]
+        got = [await plane.ask("GET", path, token=token) for path in paths]
+        return [(a.status, a.body) for a in got]
+
+    first, *others = asyncio.run(answers())
+    assert first[0] == 404 and all(other == first for other in others)
+
+
+def test_a_refusal_is_the_same_whether_or_not_the_thing_exists() -> None:
+    async def answers() -> list[tuple[int, bytes]]:
+        plane = AdministratorsPlane()
+        machine = await plane.machine()
+        token = await plane.token(role="auditor")
+        paths = [f"/api/v1/machines/{machine}", f"/api/v1/machines/{'0' * 32}"]
+        got = [await plane.ask("DELETE", path, token=token) for path in paths]
+        return [(a.status, a.body) for a in got]
+
+    there, absent = asyncio.run(answers())
+    assert there == absent and there[0] == 403

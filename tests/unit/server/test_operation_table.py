@@ -1,0 +1,68 @@
+"""The table stops the start when a declaration is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from patchtide.domain.access.principals import Gate
+from patchtide.domain.access.rights import Right
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.table import Operation, Plane, Table
+
+LIST = OPERATIONS["machines.list"]
+SHOW = OPERATIONS["machines.show"]
+APPROVE = OPERATIONS["machines.approve"]
+
+
+def test_two_operations_of_one_name_are_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"machines\.list is declared twice"):
+        Table([LIST, replace(LIST, path="/elsewhere")])
+
+
+def test_two_operations_of_one_route_are_a_mistake_however_its_parameters_are_called() -> None:
+    with pytest.raises(ValueError, match=r"has the route of machines\.show"):
+        Table(
+            [
+                SHOW,
+                replace(SHOW, name="machines.look", path="/api/v1/machines/{name}", handler=None),
+            ]
+        )
+
+
+@pytest.mark.parametrize(
+    ("operation", "change", "words"),
+    [
+        (APPROVE, {"audited": False}, "is audited"),
+        (LIST, {"audited": True}, "a question is not"),
+        (SHOW, {"path": "/api/v1/machines/{name}"}, "lacks"),
+        (LIST, {"sentence": "List machines"}, "full stop"),
+        (LIST, {"name": "List Machines"}, "not a name"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(
+    operation: Operation, change: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(operation, **change)  # type: ignore[arg-type]
+
+
+def test_every_operation_of_the_administrators_plane_asks_for_a_right_or_a_signed_in_caller() -> (
+    None
+):
+    loose = [
+        o.name
+        for o in OPERATIONS
+        if o.plane is Plane.ADMINISTRATORS
+        and not isinstance(o.policy, Right)
+        and o.policy is not Gate.SIGNED_IN
+    ]
+
+    assert loose == []
+
+
+def test_anybody_may_ask_for_health_and_for_the_claim_only() -> None:
+    open_to_all = {o.name for o in OPERATIONS if o.policy in (Gate.PUBLIC, Gate.ONE_TIME_CODE)}
+
+    assert open_to_all == {"site.health", "site.bootstrap"}
