@@ -1,0 +1,66 @@
+"""Private Ed25519 keys of the signed repository's roles, one PEM file a key, for nobody else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey
+
+from patchtide.adapters.trust.durable import private_folder, write_durably
+
+_NAME = re.compile(r"(?P<role>[a-z]+)\.(?P<key>[0-9a-f]{64})\.pem")
+
+
+def new_signer() -> CryptoSigner:
+    """Return a signer with a key from the operating system's generator."""
+    return CryptoSigner(Ed25519PrivateKey.generate())
+
+
+def public_key(raw: bytes) -> Key:
+    """Return the 32 bytes of an Ed25519 key in the repository's form."""
+    return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
+
+
+class KeyFolder:
+    """The keys that lie on this machine, by role: `<role>.<key id>.pem`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = private_folder(folder)
+
+    def make(self, role: str) -> CryptoSigner:
+        private = Ed25519PrivateKey.generate()
+        signer = CryptoSigner(private)
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_durably(self._path(role, signer.public_key.keyid), pem)
+        return signer
+
+    def key_ids(self, role: str) -> frozenset[str]:
+        found = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
+        return frozenset(m["key"] for m in found if m is not None and m["role"] == role)
+
+    def signers(self, role: str, key_ids: Iterable[str]) -> list[CryptoSigner]:
+        """Return the role's signers among the wanted keys that lie here."""
+        here = self.key_ids(role)
+        return [self._load(role, key_id) for key_id in sorted(here.intersection(key_ids))]
+
+    def remove(self, role: str, key_id: str) -> None:
+        """Forget a key, say after it moved to a publisher's machine."""
+        self._path(role, key_id).unlink()
+
+    def _load(self, role: str, key_id: str) -> CryptoSigner:
+        private = load_pem_private_key(self._path(role, key_id).read_bytes(), password=None)
+        if not isinstance(private, Ed25519PrivateKey):
+            raise TypeError(f"the key {key_id} of {role} is no Ed25519 key")
+        return CryptoSigner(private)
+
+    def _path(self, role: str, key_id: str) -> Path:
+        return self._folder / f"{role}.{key_id}.pem"

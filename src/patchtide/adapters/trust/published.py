@@ -1,0 +1,143 @@
+"""What a signed repository has published: files, highest versions, digests ever handed out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from tuf.api.metadata import Metadata, TargetFile
+
+from patchtide.adapters.trust.durable import (
+    FILE_MODE,
+    append_durably,
+    private_folder,
+    write_durably,
+)
+from patchtide.adapters.trust.layout import (
+    DELEGATED,
+    ROOT,
+    SNAPSHOT,
+    TARGETS,
+    TIMESTAMP,
+    Signable,
+)
+
+LOG_LINES = 4096
+_VERSIONED = re.compile(r"(?P<version>[1-9][0-9]*)\.(?P<role>[a-z]+)\.json")
+_LOGGED = re.compile(r"(?P<role>[a-z]+) (?P<version>[0-9]+) (?P<digest>[0-9a-f]{64}|-)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    role: str
+    version: int
+    digest: str
+
+
+class PublishedFiles:
+    """`metadata/`, `targets/` and a list of what was ever published, under one folder.
+
+    A metadata file is never overwritten, but for timestamp.json; its earlier versions live on
+    in the list, so a lost or restored timestamp.json cannot make a version be used twice.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._metadata = private_folder(private_folder(folder) / "metadata")
+        self._targets = private_folder(folder / "targets")
+        self._log = folder / "published"
+        self._lock = folder / ".lock"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One writer at a time, also among processes."""
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def root(self, version: int | None = None) -> tuple[int, bytes]:
+        """Return a root (the newest, if none is named) and its version."""
+        wanted = self._highest_file(ROOT) if version is None else version
+        return wanted, (self._metadata / f"{wanted}.root.json").read_bytes()
+
+    def current(self) -> dict[str, Signable]:
+        """Return what the newest timestamp leads to, by role; empty before the first one."""
+        timestamp = self._metadata / "timestamp.json"
+        if not timestamp.exists():
+            return {}
+        found: dict[str, Signable] = {
+            ROOT: Metadata.from_bytes(self.root()[1]),
+            TIMESTAMP: Metadata.from_bytes(timestamp.read_bytes()),
+        }
+        found[SNAPSHOT] = self._version(SNAPSHOT, found[TIMESTAMP].signed.snapshot_meta.version)
+        for role in (TARGETS, *DELEGATED):
+            found[role] = self._version(role, found[SNAPSHOT].signed.meta[f"{role}.json"].version)
+        return found
+
+    def floor(self, role: str) -> int:
+        """Return the highest version of the role that anybody may have seen."""
+        logged = (line.version for line in self._lines() if line.role == role)
+        return max([self._highest_file(role), *logged])
+
+    def raise_floor(self, role: str, version: int) -> None:
+        """Note that somebody saw this version, though it is not here (an older copy came back)."""
+        append_durably(self._log, f"{role} {version} -\n".encode())
+
+    def write(self, role: str, version: int, data: bytes) -> None:
+        """Publish the bytes under the role's name, durably; the same bytes twice do no harm."""
+        name = "timestamp.json" if role == TIMESTAMP else f"{version}.{role}.json"
+        path = self._metadata / name
+        if role != TIMESTAMP and path.exists():
+            if path.read_bytes() == data:
+                return
+            raise FileExistsError(f"version {version} of {role} was published with other content")
+        line = f"{role} {version} {sha256(data).hexdigest()}\n"
+        append_durably(self._log, line.encode())
+        write_durably(path, data)
+
+    def write_target(self, path: str, data: bytes) -> TargetFile:
+        """Store the bytes under their digest and return what a role signs of them."""
+        target = TargetFile.from_data(path, data, ["sha256"])
+        folder, name = path.rsplit("/", 1)
+        place = self._targets / folder / f"{target.hashes['sha256']}.{name}"
+        if not (place.exists() and place.stat().st_size == len(data)):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_durably(place, data)
+        return target
+
+    def digests(self) -> set[tuple[str, bytes]]:
+        """Return (role, SHA-256) of everything published that the list still knows."""
+        return {(n.role, bytes.fromhex(n.digest)) for n in self._lines() if n.digest != "-"}
+
+    def shorten_log(self) -> None:
+        """Keep the newest lines, and what keeps versions from going back."""
+        lines = self._lines()
+        if len(lines) <= 2 * LOG_LINES:
+            return
+        raised = [n for n in lines[:-LOG_LINES] if n.digest == "-" or n.role == ROOT]
+        kept = [*raised, *lines[-LOG_LINES:]]
+        write_durably(
+            self._log, "".join(f"{n.role} {n.version} {n.digest}\n" for n in kept).encode()
+        )
+
+    def _lines(self) -> list[_Line]:
+        if not self._log.exists():
+            return []
+        # A power cut may leave a torn last line; what it announced was not published.
+        found = (_LOGGED.fullmatch(n) for n in self._log.read_text("ascii", "replace").split("\n"))
+        return [_Line(m["role"], int(m["version"]), m["digest"]) for m in found if m is not None]
+
+    def _highest_file(self, role: str) -> int:
+        found = (_VERSIONED.fullmatch(path.name) for path in self._metadata.iterdir())
+        return max((int(m["version"]) for m in found if m and m["role"] == role), default=0)
+
+    def _version(self, role: str, version: int) -> Signable:
+        return Metadata.from_bytes((self._metadata / f"{version}.{role}.json").read_bytes())
