@@ -286,7 +286,8 @@ def open_journal(path: Path, *, boot_id: str, check: bool = True) -> tuple[Sqlit
         journal = SqliteJournal(path, boot_id=boot_id, check=check)
     except Damaged:
         _move_aside(path)
-        journal, lost = SqliteJournal(path, boot_id=boot_id), True
+        # Without the marker its making was interrupted: nothing was in it yet.
+        journal, lost = SqliteJournal(path, boot_id=boot_id), marker.exists()
     if not marker.exists():
         os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, FILE_MODE))
         sync_folder(path.parent)
