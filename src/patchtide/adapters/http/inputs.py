@@ -133,7 +133,10 @@ def _take(found: dict[str, Any], problems: list[Problem], field: FieldInfo, conv
 
 
 def _from_text(text: str, kind: Any) -> Any:
-    return msgspec.convert(text, kind, strict=False)
+    found = msgspec.convert(text, kind, strict=False)
+    if found is None:  # lax reading takes the text "null" for no value; a query has no such thing
+        raise msgspec.ValidationError("Expected a value, got `null`")
+    return found
 
 
 def _from_json(raw: msgspec.Raw, kind: Any) -> Any:

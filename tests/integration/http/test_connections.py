@@ -1,0 +1,272 @@
+"""S36, S08 on real sockets: slow clients are dropped, large ones refused, identity unmoved."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from patchtide.adapters.http.protocol import ConnectionLimits, Handed, guarded_protocol
+from tests.integration.http.plane import AdministratorsPlane
+
+HEALTH = b"GET /api/v1/health HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+QUICK = ConnectionLimits(request_s=0.5, first_byte_s=0.5)
+
+
+@asynccontextmanager
+async def serving(app: Any, limits: ConnectionLimits) -> AsyncIterator[int]:
+    """A real server on loopback; yields its port."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    config = uvicorn.Config(
+        app,
+        http=guarded_protocol(limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=1,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server._serve([listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def exchange(port: int, sent: bytes) -> bytes:
+    """Send, and return everything until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(sent)
+        return await asyncio.wait_for(reader.read(-1), 10)
+    except ConnectionResetError:
+        return b"reset"
+    finally:
+        writer.close()
+
+
+def run(
+    scenario: Callable[[int], Awaitable[Any]],
+    *,
+    limits: ConnectionLimits = QUICK,
+    app: Any = None,
+) -> Any:
+    async def story() -> Any:
+        async with serving(app or AdministratorsPlane().app, limits) as port:
+            return await scenario(port)
+
+    return asyncio.run(story())
+
+
+SLOW = {
+    "says nothing": b"",
+    "never ends its request line": b"GET /api/v1/hea",
+    "never ends its headers": b"GET /api/v1/health HTTP/1.1\r\nhost: h\r\nx: y",
+    "never sends its body": (
+        b"POST /api/v1/bootstrap HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n"
+    ),
+    "never ends its chunks": (
+        b"POST /api/v1/bootstrap HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", SLOW.values(), ids=SLOW)
+def test_a_client_that_stops_in_the_middle_is_dropped(said: bytes) -> None:
+    started = time.monotonic()
+    answer = run(lambda port: exchange(port, said))
+
+    assert time.monotonic() - started < 5
+    assert b"200 OK" not in answer
+
+
+def test_drop_by_drop_is_no_way_around_the_deadline() -> None:
+    async def drip(port: int) -> float:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        started = time.monotonic()
+        writer.write(b"GET /api/v1/health HTTP/1.1\r\nhost: h\r\n")
+        ended = asyncio.ensure_future(reader.read(-1))
+        while not ended.done():
+            writer.write(b"x: y\r\n")
+            await asyncio.wait([ended], timeout=0.1)
+        writer.close()
+        return time.monotonic() - started
+
+    # Each header is a sign of life, and none of them extends the deadline.
+    assert run(drip) < 3
+
+
+def test_500_slow_clients_do_not_slow_the_others_down() -> None:
+    async def story(port: int) -> tuple[float, int]:
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(500)]
+        for _, writer in slow:
+            writer.write(b"POST /api/v1/bootstrap HTTP/1.1\r\nhost: h\r\ncontent-le")
+        times = []
+        for _ in range(200):
+            started = time.monotonic()
+            assert (await exchange(port, HEALTH)).startswith(b"HTTP/1.1 200")
+            times.append(time.monotonic() - started)
+        ended = await asyncio.gather(*(asyncio.wait_for(r.read(-1), 15) for r, _ in slow))
+        for _, writer in slow:
+            writer.close()
+        return sorted(times)[197], len(ended)
+
+    p99, dropped = run(story, limits=ConnectionLimits(request_s=3, first_byte_s=3))
+    assert p99 < 1 and dropped == 500
+
+
+def test_headers_have_a_size_and_a_number() -> None:
+    long = b"GET /api/v1/health HTTP/1.1\r\nhost: h\r\nx: " + b"y" * (17 << 10) + b"\r\n\r\n"
+    many = b"GET /api/v1/health HTTP/1.1\r\nhost: h\r\n" + b"x: y\r\n" * 100 + b"\r\n"
+    url = b"GET /" + b"a" * (17 << 10) + b" HTTP/1.1\r\nhost: h\r\n\r\n"
+
+    for request in (long, many, url):
+        answer = run(lambda port, request=request: exchange(port, request))
+        assert answer.startswith(b"HTTP/1.1 431")
+
+
+def test_a_slow_line_that_keeps_delivering_may_finish() -> None:
+    body = b" " * (200 << 10)
+    limits = ConnectionLimits(request_s=0.4, part_bytes=8 << 10)
+    head = b"POST /agent/v1/report HTTP/1.1\r\nhost: h\r\nconnection: close\r\n"
+
+    async def upload(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + f"content-length: {len(body)}\r\n\r\n".encode())
+        for start in range(0, len(body), 20 << 10):
+            writer.write(body[start : start + (20 << 10)])
+            await asyncio.sleep(0.1)
+        answer = await reader.read(-1)
+        writer.close()
+        return answer
+
+    async def reads_all(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            continue
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    assert run(upload, limits=limits, app=reads_all).startswith(b"HTTP/1.1 204")
+
+
+def test_one_address_holds_only_so_many_connections() -> None:
+    async def story(port: int) -> list[bytes]:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        refused = await exchange(port, HEALTH)
+        held[0][1].close()
+        await asyncio.sleep(0.05)
+        served = await exchange(port, HEALTH)
+        for _, writer in held:
+            writer.close()
+        return [refused[:12], served[:12]]
+
+    limits = ConnectionLimits(a_peer=5)
+    assert run(story, limits=limits) == [b"HTTP/1.1 503", b"HTTP/1.1 200"]
+
+
+class Held(asyncio.Protocol):
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.got: list[bytes] = []
+
+    def data_received(self, data: bytes) -> None:
+        self.got.append(data)
+        self.transport.write(b"echo:" + data)
+
+
+def test_a_request_of_a_held_open_path_leaves_the_web_server_with_its_connection() -> None:
+    handed: list[Handed] = []
+
+    def take_over(transport: asyncio.Transport, request: Handed) -> bool:
+        handed.append(request)
+        if request.query == b"no":
+            return False
+        transport.set_protocol(Held(transport))
+        transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        return True
+
+    limits = ConnectionLimits(
+        request_s=0.2, first_byte_s=0.2, take_over={("GET", b"/agent/v1/events"): take_over}
+    )
+
+    async def story(port: int) -> tuple[bytes, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /agent/v1/events HTTP/1.1\r\nhost: h\r\nx-a: b\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.5)  # no deadline of the web server's concerns it any more
+        writer.write(b"ping")
+        echo = await asyncio.wait_for(reader.read(100), 5)
+        writer.close()
+        left = await exchange(
+            port, b"GET /agent/v1/events?no HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+        )
+        assert left.startswith(b"HTTP/1.1 401")
+        return head, echo
+
+    assert run(story, limits=limits) == (b"HTTP/1.1 200 OK\r\n\r\n", b"echo:ping")
+    assert (handed[0].method, handed[0].raw_path) == ("GET", b"/agent/v1/events")
+    assert (b"x-a", b"b") in handed[0].headers and handed[0].client is not None
+
+
+TRICKS = [
+    b"X-Forwarded-User: full-administrator\r\nX-Forwarded-User: root",
+    b"Remote_User: root\r\nREMOTE-USER: root\r\nremote_user: root",
+    b"Connection: close, authorization\r\nX-Remote-User: root",
+    b"Connection: X-Forwarded-User\r\nX-Forwarded-User: root",
+    b"X-Forwarded-For: 127.0.0.1\r\nForwarded: for=127.0.0.1;by=127.0.0.1",
+    b" Authorization: Bearer root",
+    b"X: y\r\n authorization: Bearer root",
+    b"Authorization : Bearer root",
+    b"Authorization\t: Bearer root",
+    b"Authorization:\x00Bearer root",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 4",
+    b"Content-Length: 4\r\nContent-Length: 5",
+    b"Transfer-Encoding: xchunked",
+    b"Host: other",
+    b"Upgrade: websocket\r\nConnection: upgrade",
+    b"Expect: 100-continue",
+]
+
+
+async def played(token: str, plane: AdministratorsPlane) -> dict[bytes, bytes]:
+    """Every trick's answer; all at once, since refusing some of them takes its deadline."""
+    identity = f"Authorization: Bearer {token}\r\n".encode() if token else b""
+    head = b"GET /api/v1/whoami HTTP/1.1\r\nHost: h\r\n" + identity
+    async with serving(plane.app, QUICK) as port:
+        answers = await asyncio.gather(
+            *(exchange(port, head + trick + b"\r\n\r\n") for trick in TRICKS)
+        )
+    return dict(zip(TRICKS, answers, strict=True))
+
+
+def test_no_trick_with_headers_makes_nobody_somebody() -> None:
+    answers = asyncio.run(played("", AdministratorsPlane()))
+
+    assert [t for t, a in answers.items() if b" 200 " in a or b"administrator" in a] == []
+
+
+def test_no_trick_with_headers_makes_somebody_else() -> None:
+    async def story() -> dict[bytes, bytes]:
+        plane = AdministratorsPlane()
+        await plane.token(role="full-administrator")
+        return await played(await plane.token(role="auditor"), plane)
+
+    answers = asyncio.run(story())
+    served = [a for a in answers.values() if b" 200 " in a]
+    refused = [a[:12] for a in answers.values() if b" 200 " not in a]
+    assert served and all(b'"name":"auditor"' in a for a in served)
+    assert set(refused) <= {b"HTTP/1.1 400", b"HTTP/1.1 401", b"HTTP/1.1 408", b"", b"reset"}
