@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import settings
+
+from patchtide.adapters.storage import Storage
+from tests.simulator.databases import Postgres, postgres
 
 ON_CI = os.environ.get("CI", "").lower() == "true"
 
@@ -48,3 +52,25 @@ def _strict(report: R) -> R:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh database, on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/home/patchtide.db"
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return server.create()
+
+
+@pytest.fixture
+async def storage(database_url: str) -> AsyncIterator[Storage]:
+    opened = Storage.open(database_url)
+    yield opened
+    await opened.close()

@@ -75,7 +75,7 @@ class Enrolment:
         outcome = await self.decisions.decide(
             "agent",
             "machines.enrol",
-            lambda tx: _decide(tx, asked, (token[1], sha256(token[2].encode()).digest()), now),
+            lambda tx: self._decide(tx, asked, (token[1], token[2]), now),
             now=now,
         )
         if isinstance(outcome, _Clones):
@@ -96,37 +96,37 @@ class Enrolment:
         if not self.verify(asked.public_key, claim.signature, claim.base):
             raise BadSignature(Flaw.FORGED)
 
-
-def _decide(
-    tx: Transaction, asked: EnrolV1, token: tuple[str, bytes], now: datetime
-) -> _Enrolled | _Clones:
-    alike = tx.clients_like(public_key=asked.public_key, machine=asked.machine)
-    same_key = [c for c in alike if c.public_key == asked.public_key]
-    if elsewhere := [c for c in same_key if c.machine != asked.machine]:
-        return _quarantine(tx, elsewhere, why="the same key came from another machine")
-    if same_key:
-        return _Enrolled(_again(same_key[0]))
-    taken = tx.use_enrolment_token(token[0], secret_hash=token[1], now=now)
-    if taken is None:
-        raise EnrolmentRefused
-    # A machine that is known under another key may be a copy: a person decides.
-    double = any(c.state is not ClientState.DECOMMISSIONED for c in alike)
-    client = tx.add_client(
-        NewClient(
-            uuid=uuid4().bytes,
-            name=asked.name,
-            public_key=asked.public_key,
-            machine=asked.machine,
-            site=taken.site,
-            state=ClientState.WAITING if taken.approve or double else ClientState.ACTIVE,
-            group=taken.group,
-            platform=asked.platform,
-            agent_version=asked.agent_version,
-        ),
-        now=now,
-    )
-    tx.note(client.uuid.hex(), name=client.name, token=taken.id, state=client.state.value)
-    return _Enrolled(client)
+    def _decide(
+        self, tx: Transaction, asked: EnrolV1, token: tuple[str, str], now: datetime
+    ) -> _Enrolled | _Clones:
+        alike = tx.clients_like(public_key=asked.public_key, machine=asked.machine)
+        same_key = [c for c in alike if c.public_key == asked.public_key]
+        if elsewhere := [c for c in same_key if c.machine != asked.machine]:
+            return _quarantine(tx, elsewhere, why="the same key came from another machine")
+        if same_key:
+            return _Enrolled(_again(same_key[0]))
+        secret_hash = sha256(token[1].encode()).digest()
+        taken = tx.use_enrolment_token(token[0], secret_hash=secret_hash, now=now)
+        if taken is None or taken.site != self.site.name:
+            raise EnrolmentRefused
+        # A machine that is known under another key may be a copy: a person decides.
+        double = any(c.state is not ClientState.DECOMMISSIONED for c in alike)
+        client = tx.add_client(
+            NewClient(
+                uuid=uuid4().bytes,
+                name=asked.name,
+                public_key=asked.public_key,
+                machine=asked.machine,
+                site=taken.site,
+                state=ClientState.WAITING if taken.approve or double else ClientState.ACTIVE,
+                group=taken.group,
+                platform=asked.platform,
+                agent_version=asked.agent_version,
+            ),
+            now=now,
+        )
+        tx.note(client.uuid.hex(), name=client.name, token=taken.id, state=client.state.value)
+        return _Enrolled(client)
 
 
 def _again(client: Client) -> Client:

@@ -1,0 +1,262 @@
+"""One decision, one transaction: what it changes, its log events and its audit entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+
+from patchtide.adapters.storage import audit_chain, ticket
+from patchtide.adapters.storage.rows import client_of, enrolment_token_of
+from patchtide.adapters.storage.tables import (
+    api_token,
+    catalog_leaf,
+    client,
+    client_presence,
+    client_state,
+    decision_log,
+    enrolment_token,
+    setting,
+)
+from patchtide.server.ports.storage import (
+    ApiToken,
+    Client,
+    ClientState,
+    EnrolmentToken,
+    NewClient,
+    StoredLeaf,
+)
+
+T = TypeVar("T")
+
+
+def decide(
+    connection: Connection,
+    actor: str,
+    operation: str,
+    work: Callable[[SqlTransaction], T],
+    *,
+    now: datetime,
+) -> T:
+    """Do the work and write down what it noted. The caller's transaction makes it durable."""
+    tx = SqlTransaction(connection)
+    result = work(tx)
+    if tx.notes:
+        _write_down(connection, actor, operation, tx.notes, now)
+    return result
+
+
+def _write_down(
+    connection: Connection,
+    actor: str,
+    operation: str,
+    notes: Sequence[tuple[str, str]],
+    now: datetime,
+) -> None:
+    first = ticket.draw(connection, len(notes))
+    entries = [
+        {
+            "change": first + place,
+            "at": now.timestamp(),
+            "actor": actor,
+            "operation": operation,
+            "subject": subject,
+            "detail": detail,
+        }
+        for place, (subject, detail) in enumerate(notes)
+    ]
+    connection.execute(insert(decision_log), entries)
+    audit_chain.append(connection, entries)
+
+
+class SqlTransaction:
+    """The Transaction port over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.notes: list[tuple[str, str]] = []
+
+    def note(self, subject: str, **detail: str | int | bool | None) -> None:
+        self.notes.append((subject, json.dumps(detail, sort_keys=True, ensure_ascii=True)))
+
+    def add_enrolment_token(self, token: EnrolmentToken) -> None:
+        self._connection.execute(
+            insert(enrolment_token).values(
+                id=token.id,
+                secret_hash=token.secret_hash,
+                site=token.site,
+                client_group=token.group,
+                uses_left=token.uses_left,
+                approve=token.approve,
+                created_at=token.created_at.timestamp(),
+                expires_at=token.expires_at.timestamp(),
+                created_by=token.created_by,
+            )
+        )
+
+    def use_enrolment_token(
+        self, token_id: str, *, secret_hash: bytes, now: datetime
+    ) -> EnrolmentToken | None:
+        row = self._connection.execute(
+            update(enrolment_token)
+            .where(
+                enrolment_token.c.id == token_id,
+                enrolment_token.c.secret_hash == secret_hash,
+                enrolment_token.c.uses_left > 0,
+                enrolment_token.c.expires_at > now.timestamp(),
+            )
+            .values(uses_left=enrolment_token.c.uses_left - 1)
+            .returning(enrolment_token)
+        ).first()
+        return None if row is None else enrolment_token_of(row)
+
+    def drop_enrolment_token(self, token_id: str) -> bool:
+        found = delete(enrolment_token).where(enrolment_token.c.id == token_id)
+        return self._connection.execute(found).rowcount == 1
+
+    def add_client(self, new: NewClient, *, now: datetime) -> Client:
+        number = ticket.draw(self._connection, 1, of=ticket.CLIENTS)
+        row = self._connection.execute(
+            insert(client)
+            .values(
+                number=number,
+                uuid=new.uuid,
+                name=new.name,
+                public_key=new.public_key,
+                machine=new.machine,
+                site=new.site,
+                client_group=new.group,
+                state=new.state.value,
+                platform=new.platform,
+                agent_version=new.agent_version,
+                enrolled_at=now.timestamp(),
+                full_report=False,
+            )
+            .returning(client)
+        ).one()
+        # The rows that reports update exist from the start: a report is never an insert.
+        self._connection.execute(insert(client_state).values(client=number, **_NO_STATE))
+        self._connection.execute(
+            insert(client_presence).values(client=number, counter=0, seen_at=0.0, health=b"")
+        )
+        return client_of(row)
+
+    def clients_like(self, *, public_key: bytes, machine: bytes) -> Sequence[Client]:
+        found = select(client).where(
+            or_(client.c.public_key == public_key, client.c.machine == machine)
+        )
+        return [client_of(row) for row in self._connection.execute(found)]
+
+    def client(self, uuid: bytes) -> Client | None:
+        row = self._connection.execute(select(client).where(client.c.uuid == uuid)).first()
+        return None if row is None else client_of(row)
+
+    def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
+        return self._connection.execute(
+            update(client)
+            .where(
+                client.c.uuid.in_(uuids),
+                client.c.state.not_in([state.value, ClientState.DECOMMISSIONED.value]),
+            )
+            .values(state=state.value)
+        ).rowcount
+
+    def ask_full_report(self, uuids: Sequence[bytes]) -> int:
+        return self._connection.execute(
+            update(client).where(client.c.uuid.in_(uuids)).values(full_report=True)
+        ).rowcount
+
+    def add_api_token(self, token: ApiToken) -> None:
+        self._connection.execute(
+            insert(api_token).values(
+                id=token.id,
+                name=token.name,
+                secret_hash=token.secret_hash,
+                rights=json.dumps(token.rights),
+                created_at=token.created_at.timestamp(),
+                expires_at=None if token.expires_at is None else token.expires_at.timestamp(),
+                created_by=token.created_by,
+                revoked_at=None if token.revoked_at is None else token.revoked_at.timestamp(),
+            )
+        )
+
+    def revoke_api_token(self, token_id: str, *, now: datetime) -> bool:
+        changed = self._connection.execute(
+            update(api_token)
+            .where(api_token.c.id == token_id, api_token.c.revoked_at.is_(None))
+            .values(revoked_at=now.timestamp())
+        )
+        return changed.rowcount == 1
+
+    def count_api_tokens(self) -> int:
+        return int(
+            self._connection.execute(select(func.count()).select_from(api_token)).scalar_one()
+        )
+
+    def setting(self, name: str) -> bytes | None:
+        found = select(setting.c.value).where(setting.c.name == name)
+        return self._connection.execute(found).scalar()
+
+    def put_setting(self, name: str, value: bytes) -> None:
+        changed = self._connection.execute(
+            update(setting).where(setting.c.name == name).values(value=value)
+        )
+        if changed.rowcount == 0:
+            self._connection.execute(insert(setting).values(name=name, value=value))
+
+    def allot_numbers(self, count: int) -> int:
+        return ticket.draw(self._connection, count, of=ticket.UPDATES)
+
+    def put_leaves(
+        self, shard: str, serial: int, *, upserts: Sequence[StoredLeaf], drops: Sequence[int]
+    ) -> None:
+        of_shard = catalog_leaf.c.shard == shard
+        numbers = [leaf.number for leaf in upserts]
+        for start in range(0, len(numbers), 500):
+            part = numbers[start : start + 500]
+            self._connection.execute(
+                delete(catalog_leaf).where(of_shard, catalog_leaf.c.number.in_(part))
+            )
+        if upserts:
+            self._connection.execute(insert(catalog_leaf), [_row(shard, x) for x in upserts])
+        for start in range(0, len(drops), 500):
+            part = list(drops[start : start + 500])
+            self._connection.execute(
+                update(catalog_leaf)
+                .where(of_shard, catalog_leaf.c.number.in_(part))
+                .values(dropped_serial=serial)
+            )
+
+
+def _row(shard: str, leaf: StoredLeaf) -> dict[str, object]:
+    return {
+        "shard": shard,
+        "number": leaf.number,
+        "revision": leaf.revision,
+        "update_id": leaf.update,
+        "document": leaf.document,
+        "entered_serial": leaf.entered_serial,
+        "dropped_serial": None,
+    }
+
+
+_NO_STATE: dict[str, object] = {
+    "counter": 0,
+    "lineage": b"",
+    "digest": b"",
+    "required": b"",
+    "installed": b"",
+    "unknown": b"",
+    "shards": b"",
+    "boot_id": "",
+    "scan": "none",
+    "scan_error": "",
+    "scanned_at": 0,
+    "aged_catalog": False,
+    "reported_at": 0.0,
+    "restores": b"",
+    "change": 0,
+}

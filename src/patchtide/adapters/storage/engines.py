@@ -1,0 +1,114 @@
+"""Opening a database by URL: how its connections are made on SQLite and on PostgreSQL.
+
+SQLite: WAL, synchronous=FULL; the writer begins IMMEDIATE and alone checkpoints, readers open
+the file read-only. PostgreSQL: a small pool; readers are read-only by default.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, QueuePool, create_engine, event
+from sqlalchemy.engine import URL, make_url
+
+from patchtide.domain.errors import InvalidDocument, Problem
+
+READ_LIMIT_S = 5.0
+LOCK_TIMEOUT_MS = 4000
+_PROGRESS_STEPS = 20_000
+
+
+def parse_url(text: str) -> URL:
+    """Return the address of a database.
+
+    Raises:
+        InvalidDocument: neither SQLite nor PostgreSQL.
+    """
+    url = make_url(text)
+    match url.get_backend_name():
+        case "sqlite" if url.database:
+            return url
+        case "postgresql":
+            return url.set(drivername="postgresql+psycopg")
+        case _:
+            what = "give sqlite:///PATH or postgresql://USER@HOST/NAME"
+            raise InvalidDocument([Problem("database", what)])
+
+
+def open_writer(url: URL) -> Engine:
+    """Return an engine whose one connection writes."""
+    if url.get_backend_name() == "sqlite":
+        _make_private(Path(str(url.database)))
+        engine = create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=0)
+        event.listen(engine, "connect", _writer_connection)
+        event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+    return create_engine(
+        url,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}", "connect_timeout": 5},
+    )
+
+
+def open_readers(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        path = Path(str(url.database)).absolute()
+        engine = create_engine(
+            "sqlite://",
+            creator=lambda: _reader_connection(path),
+            poolclass=QueuePool,
+            pool_size=4,
+            max_overflow=4,
+        )
+        event.listen(engine, "begin", _begin_reading)
+        return engine
+    options = f"-c default_transaction_read_only=on -c statement_timeout={int(READ_LIMIT_S * 1000)}"
+    return create_engine(
+        url,
+        pool_size=4,
+        max_overflow=4,
+        pool_pre_ping=True,
+        connect_args={"options": options, "connect_timeout": 5},
+    )
+
+
+def _make_private(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+    path.chmod(0o600)
+
+
+def _writer_connection(connection: sqlite3.Connection, record: Any) -> None:
+    del record
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "busy_timeout=10000",
+        "journal_size_limit=67108864",
+        "cache_size=-32000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _reader_connection(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
+    )
+    connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA busy_timeout=5000")
+    return connection
+
+
+def _begin_reading(connection: Any) -> None:
+    raw = connection.connection.driver_connection
+    end = time.monotonic() + READ_LIMIT_S
+    raw.set_progress_handler(lambda: time.monotonic() > end, _PROGRESS_STEPS)
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,1 @@
+"""Alembic's environment is built in migrate.py; run from there, never by alembic's own command."""

@@ -1,0 +1,172 @@
+"""Reads: on read-only connections, in short transactions, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select
+
+from patchtide.adapters.storage import rows, ticket
+from patchtide.adapters.storage.tables import (
+    api_token,
+    audit,
+    catalog_leaf,
+    client,
+    client_presence,
+    client_state,
+    enrolment_token,
+    setting,
+    state_delta,
+)
+from patchtide.domain.errors import PatchtideError
+from patchtide.server.ports.storage import (
+    ApiToken,
+    AuditEntry,
+    Client,
+    Cursor,
+    EnrolmentToken,
+    Standing,
+    StateDelta,
+    StateRow,
+    StoredLeaf,
+)
+
+
+class CursorLost(PatchtideError):
+    """The cursor is of another epoch, or what follows it was trimmed; start from the rows."""
+
+    code = "cursor-lost"
+
+
+_STANDINGS = (
+    select(
+        client.c.number,
+        client.c.uuid,
+        client.c.public_key,
+        client.c.state,
+        client.c.full_report,
+        client_state.c.counter,
+        client_state.c.digest,
+        client_state.c.boot_id,
+        client_state.c.restores,
+        client_presence.c.counter.label("seen_counter"),
+    )
+    .join(client_state, client_state.c.client == client.c.number)
+    .join(client_presence, client_presence.c.client == client.c.number)
+)
+
+
+def standings(connection: Connection, uuids: Sequence[bytes] | None) -> Sequence[Standing]:
+    found = _STANDINGS if uuids is None else _STANDINGS.where(client.c.uuid.in_(uuids))
+    return [rows.standing_of(row) for row in connection.execute(found)]
+
+
+def clients(
+    connection: Connection, *, after: int, limit: int, search: str, state: str
+) -> Sequence[Client]:
+    found = select(client).where(client.c.number > after).order_by(client.c.number).limit(limit)
+    if search:
+        found = found.where(client.c.name.icontains(search, autoescape=True))
+    if state:
+        found = found.where(client.c.state == state)
+    return [rows.client_of(row) for row in connection.execute(found)]
+
+
+def states(connection: Connection, *, after: int, limit: int) -> Sequence[StateRow]:
+    found = (
+        select(client_state)
+        .where(client_state.c.client > after, client_state.c.counter > 0)
+        .order_by(client_state.c.client)
+        .limit(limit)
+    )
+    return [rows.state_of(row) for row in connection.execute(found)]
+
+
+def deltas(
+    connection: Connection, cursor: Cursor, *, limit: int
+) -> tuple[Cursor, Sequence[StateDelta]]:
+    """Return what follows the cursor.
+
+    Raises:
+        CursorLost: see the class.
+    """
+    now = ticket.position(connection)
+    if cursor.epoch != now.epoch or cursor.n > now.n:
+        raise CursorLost
+    trimmed = connection.execute(
+        select(setting.c.value).where(setting.c.name == "deltas.trimmed")
+    ).scalar()
+    if trimmed is not None and cursor.n < int(trimmed):
+        raise CursorLost
+    found = (
+        select(state_delta)
+        .where(state_delta.c.change > cursor.n)
+        .order_by(state_delta.c.change)
+        .limit(limit)
+    )
+    page = [
+        StateDelta(
+            change=row.change,
+            client=row.client,
+            required_added=row.required_added,
+            required_removed=row.required_removed,
+            installed_added=row.installed_added,
+            installed_removed=row.installed_removed,
+            unknown_added=row.unknown_added,
+            unknown_removed=row.unknown_removed,
+        )
+        for row in connection.execute(found)
+    ]
+    # Numbers are gapless in commit order, so a short page means that all is read.
+    end = page[-1].change if len(page) == limit else now.n
+    return Cursor(epoch=now.epoch, n=end), page
+
+
+def audit_entries(connection: Connection, *, after: int, limit: int) -> Sequence[AuditEntry]:
+    found = select(audit).where(audit.c.sequence > after).order_by(audit.c.sequence).limit(limit)
+    return [rows.audit_entry_of(row) for row in connection.execute(found)]
+
+
+def api_token_by_hash(connection: Connection, secret_hash: bytes) -> ApiToken | None:
+    row = connection.execute(
+        select(api_token).where(api_token.c.secret_hash == secret_hash)
+    ).first()
+    return None if row is None else rows.api_token_of(row)
+
+
+def api_tokens(connection: Connection) -> Sequence[ApiToken]:
+    found = select(api_token).order_by(api_token.c.created_at, api_token.c.id)
+    return [rows.api_token_of(row) for row in connection.execute(found)]
+
+
+def enrolment_tokens(connection: Connection) -> Sequence[EnrolmentToken]:
+    found = select(enrolment_token).order_by(enrolment_token.c.created_at, enrolment_token.c.id)
+    return [rows.enrolment_token_of(row) for row in connection.execute(found)]
+
+
+def setting_value(connection: Connection, name: str) -> bytes | None:
+    return connection.execute(select(setting.c.value).where(setting.c.name == name)).scalar()
+
+
+def leaves(connection: Connection, shard: str, *, after: int) -> Sequence[StoredLeaf]:
+    found = (
+        select(catalog_leaf)
+        .where(
+            catalog_leaf.c.shard == shard,
+            catalog_leaf.c.dropped_serial.is_(None),
+            catalog_leaf.c.entered_serial > after,
+        )
+        .order_by(catalog_leaf.c.number)
+    )
+    return [rows.leaf_of(row) for row in connection.execute(found)]
+
+
+def drops(connection: Connection, shard: str, *, after: int) -> Sequence[int]:
+    found = select(catalog_leaf.c.number).where(
+        catalog_leaf.c.shard == shard, catalog_leaf.c.dropped_serial > after
+    )
+    return sorted(connection.execute(found).scalars())
+
+
+def shards(connection: Connection) -> Sequence[str]:
+    return sorted(connection.execute(select(catalog_leaf.c.shard).distinct()).scalars())

@@ -1,0 +1,215 @@
+"""The tables, declared once for both databases. Times are epoch seconds; nothing is local."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+Number = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _required(name: str, kind: object, **more: object) -> Column[object]:
+    return Column(name, kind, nullable=False, **more)  # type: ignore[arg-type]
+
+
+ticket = Table(
+    "ticket",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _required("epoch", String(32)),
+    _required("n", Number),
+)
+
+client = Table(
+    "client",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=False),
+    _required("uuid", LargeBinary, unique=True),
+    _required("name", String(256)),
+    _required("public_key", LargeBinary),
+    _required("machine", LargeBinary),
+    _required("site", String(256)),
+    _required("client_group", String(256)),
+    _required("state", String(16)),
+    _required("platform", String(256)),
+    _required("agent_version", String(256)),
+    _required("enrolled_at", Float),
+    _required("full_report", Boolean),
+    Index("client_by_key", "public_key"),
+    Index("client_by_machine", "machine"),
+    Index("client_by_name", "name"),
+)
+
+client_state = Table(
+    "client_state",
+    metadata,
+    Column("client", Number, primary_key=True, autoincrement=False),
+    _required("counter", Number),
+    _required("lineage", LargeBinary),
+    _required("digest", LargeBinary),
+    _required("required", LargeBinary),
+    _required("installed", LargeBinary),
+    _required("unknown", LargeBinary),
+    _required("shards", LargeBinary),
+    _required("boot_id", String(256)),
+    _required("scan", String(32)),
+    _required("scan_error", Text),
+    _required("scanned_at", Number),
+    _required("aged_catalog", Boolean),
+    _required("reported_at", Float),
+    _required("restores", LargeBinary),
+    _required("change", Number),
+    Index("client_state_by_change", "change"),
+)
+
+state_delta = Table(
+    "state_delta",
+    metadata,
+    Column("change", Number, primary_key=True, autoincrement=False),
+    _required("client", Number),
+    _required("at", Float),
+    _required("required_added", LargeBinary),
+    _required("required_removed", LargeBinary),
+    _required("installed_added", LargeBinary),
+    _required("installed_removed", LargeBinary),
+    _required("unknown_added", LargeBinary),
+    _required("unknown_removed", LargeBinary),
+    Index("state_delta_by_time", "at"),
+)
+
+client_event = Table(
+    "client_event",
+    metadata,
+    Column("client", Number, primary_key=True, autoincrement=False),
+    Column("counter", Number, primary_key=True, autoincrement=False),
+    _required("at", Float),
+    _required("events", LargeBinary),
+    Index("client_event_by_time", "at"),
+)
+
+client_presence = Table(
+    "client_presence",
+    metadata,
+    Column("client", Number, primary_key=True, autoincrement=False),
+    _required("counter", Number),
+    _required("seen_at", Float),
+    _required("health", LargeBinary),
+)
+
+inventory_blob = Table(
+    "inventory_blob",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    _required("body", LargeBinary),
+)
+
+client_inventory = Table(
+    "client_inventory",
+    metadata,
+    Column("client", Number, primary_key=True, autoincrement=False),
+    Column("kind", String(256), primary_key=True),
+    _required("digest", LargeBinary),
+    _required("at", Float),
+    Index("client_inventory_by_digest", "digest"),
+)
+
+enrolment_token = Table(
+    "enrolment_token",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    _required("secret_hash", LargeBinary),
+    _required("site", String(256)),
+    _required("client_group", String(256)),
+    _required("uses_left", Integer),
+    _required("approve", Boolean),
+    _required("created_at", Float),
+    _required("expires_at", Float),
+    _required("created_by", String(256)),
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    _required("name", String(256)),
+    _required("secret_hash", LargeBinary, unique=True),
+    _required("rights", Text),
+    _required("created_at", Float),
+    Column("expires_at", Float),
+    _required("created_by", String(256)),
+    Column("revoked_at", Float),
+)
+
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    _required("value", LargeBinary),
+)
+
+catalog_leaf = Table(
+    "catalog_leaf",
+    metadata,
+    Column("shard", String(256), primary_key=True),
+    Column("number", Number, primary_key=True, autoincrement=False),
+    _required("revision", Number),
+    _required("update_id", LargeBinary),
+    _required("document", LargeBinary),
+    _required("entered_serial", Number),
+    Column("dropped_serial", Number),
+    Index("catalog_leaf_by_entry", "shard", "entered_serial"),
+)
+
+decision_log = Table(
+    "decision_log",
+    metadata,
+    Column("change", Number, primary_key=True, autoincrement=False),
+    _required("at", Float),
+    _required("actor", String(256)),
+    _required("operation", String(256)),
+    _required("subject", String(256)),
+    _required("detail", Text),
+    Index("decision_log_by_time", "at"),
+)
+
+log_cursor = Table(
+    "log_cursor",
+    metadata,
+    Column("follower", String(256), primary_key=True),
+    _required("epoch", String(32)),
+    _required("n", Number),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", Number, primary_key=True, autoincrement=False),
+    _required("change", Number),
+    _required("at", Float),
+    _required("actor", String(256)),
+    _required("operation", String(256)),
+    _required("subject", String(256)),
+    _required("detail", Text),
+    _required("hash", LargeBinary),
+)
+
+audit_checkpoint = Table(
+    "audit_checkpoint",
+    metadata,
+    Column("sequence", Number, primary_key=True, autoincrement=False),
+    _required("hash", LargeBinary),
+    _required("at", Float),
+    _required("signature", LargeBinary),
+)

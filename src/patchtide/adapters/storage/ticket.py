@@ -1,0 +1,44 @@
+"""Change numbers: gapless and in the order of commits, on both databases.
+
+The ticket is drawn when all other work of a transaction is done; its row lock is then held only
+while the numbered rows are written in one batch and committed (docs/adr/0006).
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import Connection, insert, select, update
+
+from patchtide.adapters.storage.tables import ticket
+from patchtide.server.ports.storage import Cursor
+
+CHANGES, CLIENTS, UPDATES = 1, 2, 3
+
+
+def draw(connection: Connection, count: int, *, of: int = CHANGES) -> int:
+    """Return the first of `count` fresh numbers."""
+    drawn = connection.execute(
+        update(ticket).where(ticket.c.id == of).values(n=ticket.c.n + count).returning(ticket.c.n)
+    ).scalar_one()
+    return int(drawn) - count + 1
+
+
+def position(connection: Connection) -> Cursor:
+    row = connection.execute(select(ticket.c.epoch, ticket.c.n).where(ticket.c.id == CHANGES)).one()
+    return Cursor(epoch=row.epoch, n=row.n)
+
+
+def start_epoch(connection: Connection) -> str:
+    """Begin a new epoch: after a restore or a failover no old cursor means anything."""
+    epoch = secrets.token_hex(16)
+    connection.execute(update(ticket).values(epoch=epoch))
+    return epoch
+
+
+def ensure(connection: Connection) -> None:
+    """Make the tickets of a new database."""
+    if connection.execute(select(ticket.c.id)).first() is None:
+        epoch = secrets.token_hex(16)
+        rows = [{"id": of, "epoch": epoch, "n": 0} for of in (CHANGES, CLIENTS, UPDATES)]
+        connection.execute(insert(ticket), rows)

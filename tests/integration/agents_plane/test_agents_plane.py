@@ -1,0 +1,291 @@
+"""The agents' plane over a real database: enrolment, counters, reports, clones (S09, S10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from patchtide.server.ports.storage import ClientState
+from patchtide.wire.messages import CheckInAnswerV1, HealthV1, JumpV1, decode
+from patchtide.wire.sets import encode_set
+from tests.simulator.agents_plane import (
+    MachineUnderTest,
+    PlaneUnderTest,
+    at_once,
+    digest_of,
+    enrolled,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def plane(storage: Any) -> PlaneUnderTest:
+    return PlaneUnderTest(storage)
+
+
+def states_of(plane: PlaneUnderTest) -> dict[str, str]:
+    return {client.name: client.state.value for client in plane.storage.clients(limit=100)}
+
+
+class TestEnrolment:
+    async def test_a_token_admits_once(self, plane: PlaneUnderTest) -> None:
+        token = await plane.token()
+        said = [await MachineUnderTest(plane).enrol(token) for _ in range(2)]
+
+        assert [s.status for s in said] == [200, 403]
+        assert all(s.is_signed for s in said)
+
+    async def test_of_fifty_at_once_one_gets_in(self, plane: PlaneUnderTest) -> None:
+        token = await plane.token()
+        plane_limit = [MachineUnderTest(plane) for _ in range(50)]
+
+        said = await at_once(*(machine.enrol(token) for machine in plane_limit))
+
+        assert sum(s.status == 200 for s in said) == 1
+        assert len(states_of(plane)) == 1
+
+    async def test_an_expired_token_is_refused(self, plane: PlaneUnderTest) -> None:
+        token = await plane.token()
+        plane.clock.advance(hours=24, seconds=1)
+
+        assert (await MachineUnderTest(plane).enrol(token)).status == 403
+
+    async def test_a_token_of_another_site_is_refused_and_not_used_up(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        token = await plane.token(site="elsewhere")
+
+        assert (await MachineUnderTest(plane).enrol(token)).status == 403
+        assert [t.uses_left for t in plane.storage.enrolment_tokens()] == [1]
+
+    async def test_a_lost_answer_is_given_again(self, plane: PlaneUnderTest) -> None:
+        machine = MachineUnderTest(plane)
+        token = await plane.token()
+        first, second = await machine.enrol(token), await machine.enrol(token)
+
+        assert first.body == second.body
+
+    async def test_a_key_that_nobody_holds_cannot_enrol(self, plane: PlaneUnderTest) -> None:
+        machine, thief = MachineUnderTest(plane), MachineUnderTest(plane)
+        machine.key, stolen = thief.key, machine.key
+        thief.key = _HalfKey(stolen, thief.key)  # type: ignore[assignment]
+
+        assert (await thief.enrol(await plane.token())).status == 401
+
+    async def test_a_machine_waits_for_approval_where_the_token_says_so(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = MachineUnderTest(plane)
+        await machine.enrol(await plane.token(approve=True))
+
+        assert states_of(plane) == {"m": "waiting"}
+        assert (await machine.check_in()).status == 403
+
+    async def test_the_same_key_on_two_machines_quarantines_both(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        twin = machine.copy()
+        twin.machine = b"t" * 32
+
+        said = await twin.enrol(await plane.token())
+
+        assert said.status == 403
+        assert (await machine.check_in()).status == 403
+        assert states_of(plane) == {"m": "quarantined"}
+
+    async def test_a_known_machine_with_a_new_key_waits(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        again = MachineUnderTest(plane, name="again")
+        again.machine = machine.machine
+
+        assert (await again.enrol(await plane.token())).status == 200
+        assert states_of(plane) == {"m": "active", "again": "waiting"}
+
+    async def test_the_secret_is_not_in_the_database(self, plane: PlaneUnderTest) -> None:
+        token = await plane.token()
+
+        [stored] = plane.storage.enrolment_tokens()
+
+        assert token.split(".")[2].encode() not in repr(stored).encode()
+
+
+class _HalfKey:
+    """Shows one public key and signs with another."""
+
+    def __init__(self, shown: Ed25519PrivateKey, own: Ed25519PrivateKey) -> None:
+        self.public_key = shown.public_key
+        self.sign = own.sign
+
+
+class TestCheckIn:
+    async def test_nothing_new_is_204_with_the_next_poll(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+
+        said = await machine.check_in(shards={"debian-12": 3})
+
+        assert (said.status, said.is_signed) == (204, True)
+        assert said.headers["patchtide-next-poll"] == "3600"
+
+    async def test_a_newer_serial_is_named(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+
+        said = await machine.check_in(shards={"debian-12": 2, "rhel-9": 0})
+
+        assert decode(said.body, CheckInAnswerV1).shards == {"debian-12": 3}
+
+    async def test_a_state_the_server_does_not_have_is_asked_for(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+
+        said = await machine.check_in(digest=digest_of({1}))
+
+        assert decode(said.body, CheckInAnswerV1).full_report
+
+    async def test_presence_is_flushed_in_one_batch(self, plane: PlaneUnderTest) -> None:
+        machines = [await enrolled(plane, name=f"m{n}") for n in range(3)]
+        for machine in machines:
+            await machine.check_in()
+
+        batch = plane.standings.unsaved()
+        await plane.storage.flush_presence(batch)
+
+        assert len(batch) == 3
+        assert {s.counter for s in plane.storage.standings()} == {2}
+        assert plane.standings.unsaved() == []
+
+    async def test_metadata_nobody_published_raises_one_alarm(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        seen = HealthV1(trust_seen={"timestamp": b"x" * 32})
+
+        await machine.check_in(health=seen)
+        await machine.check_in(health=seen)
+
+        alarms = [e for e in plane.storage.audit(limit=100) if e.operation == "trust.divergence"]
+        assert len(alarms) == 1
+
+
+class TestReports:
+    async def test_a_report_is_durable_and_indexed_by_its_change(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        before = plane.storage.epoch()
+
+        said = await machine.report(required={5, 9})
+
+        [row] = plane.storage.states()
+        assert (said.status, said.is_signed) == (202, True)
+        assert row.required == encode_set({5, 9})
+        _, [delta] = plane.storage.deltas(before)
+        assert delta.change == row.change
+        assert delta.required_added == encode_set({5, 9})
+
+    async def test_the_same_report_again_gets_the_same_answer(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        counter = machine.next_counter()
+        first = await machine.report(required={5}, counter=counter)
+        change = plane.storage.states()[0].change
+
+        second = await machine.report(required={5}, counter=counter)
+
+        assert first.status == second.status == 202
+        assert plane.storage.states()[0].change == change
+
+    async def test_a_difference_moves_only_what_it_names(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        await machine.report(required={5, 9})
+
+        said = await machine.report_changes(before={5, 9}, added={7}, gone={5})
+
+        assert said.status == 202
+        assert plane.storage.states()[0].required == encode_set({7, 9})
+
+    async def test_a_difference_to_another_state_asks_for_everything(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        await machine.report(required={5})
+
+        said = await machine.report_changes(before={6}, added={7})
+
+        assert (said.status, said.is_signed) == (422, True)
+        assert plane.storage.states()[0].required == encode_set({5})
+
+    async def test_a_counter_from_the_past_is_told_to_jump(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        await machine.report(required={5}, counter=70)
+
+        said = await machine.report(required={6}, counter=60)
+
+        assert (said.status, said.is_signed) == (409, True)
+        assert decode(said.body, JumpV1).expected > 70
+
+    async def test_counters_survive_a_restart_of_the_node(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        await machine.report(required={5}, counter=70)
+        plane.start_node()
+
+        assert (await machine.report(required={6}, counter=69)).status == 409
+        assert (await machine.check_in(counter=5)).status == 409
+
+    async def test_more_than_three_restores_a_day_mean_a_clone(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        for day_hour in range(4):
+            await machine.report(required={day_hour}, restored=True)
+
+        assert (await machine.check_in()).status == 403
+        assert states_of(plane) == {"m": "quarantined"}
+
+    async def test_restores_on_different_days_do_not(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        for day in range(5):
+            await machine.report(required={day}, restored=True)
+            plane.clock.advance(hours=9)
+
+        assert (await machine.check_in()).status == 204
+
+    async def test_interleaved_boots_mean_a_clone(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        twin = machine.copy()
+        twin.boot, twin.counter = "boot-2", 50
+        await machine.report(required={1})
+        await twin.report(required={1})
+
+        said = await machine.report(required={2}, counter=100)
+
+        assert said.status == 403
+        assert states_of(plane) == {"m": "quarantined"}
+
+    async def test_one_machine_cannot_speak_for_another(self, plane: PlaneUnderTest) -> None:
+        alice, mallory = await enrolled(plane, name="alice"), await enrolled(plane, name="mallory")
+        await alice.report(required={1})
+        mallory.client = alice.client
+
+        stranger = MachineUnderTest(plane)
+        stranger.client = bytes(16)
+        said = [await m.report(required=set()) for m in (mallory, stranger)]
+
+        assert [s.status for s in said] == [401, 401]
+        assert plane.storage.states()[0].required == encode_set({1})
+
+    async def test_a_decommissioned_machine_is_refused_at_once_and_its_id_is_not_reused(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+
+        def work(tx: Any) -> None:
+            tx.set_client_state([machine.client], ClientState.DECOMMISSIONED)
+            tx.note(machine.client.hex())
+
+        await plane.storage.decide("test", "machines.decommission", work, now=plane.clock.now())
+        plane.standings.refresh([machine.client])
+
+        assert (await machine.check_in()).status == 403
+        machine_again = MachineUnderTest(plane)
+        await machine_again.enrol(await plane.token())
+        assert machine_again.client != machine.client
