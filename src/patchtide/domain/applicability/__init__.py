@@ -1,0 +1,1 @@
+"""Does an update apply: rules evaluated against a machine's facts, and why."""
