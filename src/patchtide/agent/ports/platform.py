@@ -1,0 +1,51 @@
+"""What the agent needs from the machine it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from patchtide.domain.applicability.facts import Facts
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.errors import PatchtideError
+
+
+class InstallFailed(PatchtideError):
+    """The platform's package tool did not install everything."""
+
+    code = "install-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Uptime:
+    """Which start of the machine this is, and whether it waits for the next one."""
+
+    boot_id: str
+    restart_pending: bool
+
+
+class Platform(Protocol):
+    """A booted machine, an image, or a simulated one."""
+
+    def facts(self) -> Facts: ...
+
+    def uptime(self) -> Uptime: ...
+
+    def install(self, leaves: Sequence[Leaf]) -> None:
+        """Bring what the leaves name onto the machine.
+
+        Raises:
+            InstallFailed: some of it could not be; `repair` and `facts` tell what is left.
+        """
+        ...
+
+    def repair(self) -> None:
+        """Make the package tool's state consistent; harmless when it is."""
+        ...
+
+    def restart(self) -> None: ...
+
+    def inventory(self, kind: str) -> bytes | None:
+        """Return the whole list of this kind; None: this machine keeps no such list."""
+        ...

@@ -1,0 +1,113 @@
+"""The agent's command line. Each command loads only what it needs; `run` needs next to nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+DEFAULT_STATE = Path("/var/lib/patchtide/agent")
+DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
+EXAMPLES = """\
+examples:
+  # enrol; the token comes from the server's administrator and is not kept
+  patchtide agent enrol --server https://updates.example.org:8540 --token-file token.txt
+
+  # stay, check in when it is time (SIGHUP: now), stop at SIGTERM
+  patchtide agent run --platform simulated:machine.json
+
+  # check in, scan and report once
+  patchtide agent once --platform simulated:machine.json
+
+  # what the agent knows
+  patchtide agent status --json
+
+exit status: 0 done, 1 refused or failed, 2 misused, 3 server not reached
+"""
+PLATFORM_HELP = "simulated:FILE, a JSON file that describes a machine"
+NO_APT = (
+    "this version of the agent works on simulated machines only (--platform simulated:FILE);"
+    " the platform for apt is not there yet\n"
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="patchtide agent",
+        description="The agent of a managed machine.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_ in (
+        ("run", "stay and work when it is time"),
+        ("once", "check in, scan and report now, then end"),
+    ):
+        command = _command(commands, name, help_)
+        command.add_argument("--platform", default="", help=PLATFORM_HELP)
+    enrol = _command(commands, "enrol", "get an identity from a server")
+    enrol.add_argument("--server", required=True, metavar="URL", help="https://host:port")
+    token = enrol.add_mutually_exclusive_group(required=True)
+    token.add_argument(
+        "--token", help="the token; visible in lists of processes"
+    )
+    token.add_argument("--token-file", help="a file with the token; - is standard input")
+    enrol.add_argument("--name", default=os.uname().nodename, help="default: the host's name")
+    enrol.add_argument("--machine-id-file", type=Path, default=Path("/etc/machine-id"))
+    status = _command(commands, "status", "say what the agent knows")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    return made
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=help_,
+        description=help_.capitalize() + ".",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "--state", type=Path, default=DEFAULT_STATE, help=f"state folder (default {DEFAULT_STATE})"
+    )
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    os.umask(0o077)
+    asked = parser().parse_args(arguments)
+    match asked.command:
+        case "run" | "once":
+            return _run(asked.command, asked.state, asked.platform)
+        case "enrol":
+            from patchtide.entry.agent.enrol import enrol
+
+            return enrol(asked)
+        case _:
+            from patchtide.entry.agent.status import show_status
+
+            return show_status(asked.state, as_json=asked.json)
+
+
+def _run(command: str, state: Path, platform: str) -> int:
+    if not platform.startswith("simulated:"):
+        sys.stderr.write(NO_APT)
+        return MISUSED
+    from patchtide.entry.agent.loop import Loop, OtherInstance, only_instance
+
+    try:
+        with only_instance(state) as lock:
+            loop = Loop(["--state", str(state), "--platform", platform], lock)
+            return loop.run() if command == "run" else loop.once()
+    except OtherInstance:
+        # Not an error: whoever started it wanted an agent to run, and one does.
+        sys.stderr.write(f"an agent is already at work on {state}; nothing done\n")
+        return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

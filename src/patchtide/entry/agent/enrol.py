@@ -1,0 +1,63 @@
+"""`patchtide agent enrol`: the token is read, used and forgotten."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+import patchtide
+from patchtide.adapters.agentstate.folder import private_folder
+from patchtide.adapters.agentstate.identity import Identity, open_identity, read_machine_id
+from patchtide.adapters.transport.link import TlsEnrolment
+from patchtide.adapters.transport.site_ca import find_ca, verified_context
+from patchtide.agent import enrolment
+from patchtide.domain.errors import PatchtideError
+from patchtide.entry.agent.loop import OtherInstance, only_instance
+
+
+def enrol(asked: argparse.Namespace) -> int:
+    try:
+        private_folder(asked.state)
+        with only_instance(asked.state):
+            return _enrol(asked)
+    except OtherInstance:
+        sys.stderr.write(f"an agent is at work on {asked.state}; stop it first\n")
+        return 1
+    except (PatchtideError, OSError) as error:
+        sys.stderr.write(f"not enrolled: {error}\n")
+        return 1
+
+
+def _enrol(asked: argparse.Namespace) -> int:
+    machine_id = read_machine_id(asked.machine_id_file)
+    identity = open_identity(asked.state / "identity", machine_id=machine_id)
+    token = enrolment.parse_token(asked.token or _read_token(asked.token_file))
+    kept = enrolment.enrol(
+        token,
+        enrolment.Machine(
+            machine_id=machine_id,
+            name=asked.name,
+            platform="",
+            agent_version=patchtide.__version__,
+            public_key=identity.public_key,
+        ),
+        url=asked.server.rstrip("/"),
+        find_ca=find_ca,
+        connect=lambda url, ca: _link(url, ca, identity),
+    )
+    identity.keep(kept)
+    waiting = "; an administrator has to approve it" if kept.waiting else ""
+    sys.stdout.write(f"enrolled as {UUID(bytes=kept.client)} at {kept.site}{waiting}\n")
+    return 0
+
+
+def _link(url: str, ca: bytes, identity: Identity) -> TlsEnrolment:
+    key_id = sha256(identity.public_key).hexdigest()
+    return TlsEnrolment(url, verified_context(ca), key_id=key_id, sign=identity.sign)
+
+
+def _read_token(path: str) -> str:
+    return sys.stdin.readline() if path == "-" else Path(path).read_text("ascii")
