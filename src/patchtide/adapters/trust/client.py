@@ -1,0 +1,329 @@
+"""The agent's side: the TUF client of python-tuf, behind floors of our own.
+
+python-tuf keeps its metadata in plain files and never syncs them; after a power cut they may be
+empty, and it then starts over without a word. So nothing it accepted counts before it was held
+against the floors, and only then the floors rise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from tuf.api.exceptions import (
+    BadVersionNumberError,
+    DownloadError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    RepositoryError,
+)
+from tuf.api.metadata import Root, TargetFile, Targets
+from tuf.ngclient import Updater, UpdaterConfig
+
+from patchtide.adapters.trust.cache import MetadataCache
+from patchtide.adapters.trust.fetcher import BUDGET_S, MetadataFetcher
+from patchtide.adapters.trust.floors import Floor, FloorStore
+from patchtide.adapters.trust.layout import PUBLISHER, ROOT, SIGNED_AT, SNAPSHOT, TARGETS, TIMESTAMP
+from patchtide.adapters.trust.package_floors import check_package
+from patchtide.agent.ports.trust import (
+    ClockBehind,
+    Compare,
+    MetadataExpired,
+    RepositoryUnreachable,
+    RollbackRefused,
+    SearchLimit,
+    TargetAbsent,
+    TrustEvent,
+    TrustRefused,
+    TrustStoreFailed,
+)
+from patchtide.agent.ports.web import Getter
+
+MAX_DELEGATIONS = 1024
+CLOCK_TOLERANCE_S = 3600.0
+_TOP = (ROOT, TIMESTAMP, SNAPSHOT, TARGETS)
+
+
+class TrustClient:
+    """Trust in one repository, kept in `folder`; the embedded root is where it begins, always."""
+
+    def __init__(
+        self,
+        folder: Path,
+        embedded_root: bytes,
+        *,
+        metadata_url: str,
+        targets_url: str,
+        getter: Getter,
+        build_time: float,
+        minimum: Mapping[str, int] | None = None,
+        max_delegations: int = MAX_DELEGATIONS,
+        budget_s: float = BUDGET_S,
+        metadata_folder: Path | None = None,
+    ) -> None:
+        self._cache = MetadataCache(metadata_folder or folder / "metadata")
+        self._floors = FloorStore(folder / "floors.db")
+        self._embedded_root = embedded_root
+        self._metadata_url = metadata_url
+        self._targets_url = targets_url.rstrip("/") + "/"
+        self._fetcher = MetadataFetcher(getter, budget_s=budget_s)
+        self._build_time = build_time
+        self._max_delegations = max_delegations
+        self._updater: _Updater | None = None
+        self._events: dict[TrustEvent, None] = {}
+        self._note(*self._opened())
+        for role, version in (minimum or {}).items():
+            self._floors.raise_floor(role, version)
+
+    def refresh(self, now: float, *, root_version: int = 0) -> tuple[TrustEvent, ...]:
+        """See the port `Trust`."""
+        self._updater = None
+        moment = self._moment(now)
+        self._note(*self._cache.clean(self._floors.roles()))
+        self._fetcher.restart()
+        updater = self._refreshed(moment)
+        self._hold_against_floors(updater, _TOP, moment=moment, now=now)
+        self._updater = updater
+        if updater.root.version < root_version:
+            told = (
+                f"the server has root {root_version}, the repository shows {updater.root.version}"
+            )
+            self._note(TrustEvent("root-withheld", told))
+        return self.take_events()
+
+    def take_events(self) -> tuple[TrustEvent, ...]:
+        """Return what was not told yet: after a refresh that was refused, what came before."""
+        events, self._events = tuple(self._events), {}
+        return events
+
+    def read_target(self, path: str, max_size: int) -> bytes:
+        """See the port `Trust`. Nothing parses a byte of it before length and hash are right."""
+        info = self.find_target(path)
+        if info.length > max_size:
+            raise TrustRefused(f"{path} has {info.length} bytes, at most {max_size} are taken")
+        folder, _, name = info.path.rpartition("/")
+        url = f"{self._targets_url}{folder}{'/' if folder else ''}{_digest_of(info)}.{name}"
+        self._fetcher.restart()
+        with _refusals():
+            data = self._fetcher.download_bytes(url, info.length)
+            info.verify_length_and_hashes(data)
+        return data
+
+    def find_target(self, path: str) -> TargetFile:
+        """Return length and hashes of a file, as the role that may sign it says."""
+        updater = self._current()
+        self._fetcher.restart()
+        with _refusals():
+            info, loaded = updater.search(path)
+        self._hold_against_floors(updater, loaded, moment=updater.moment, now=updater.moment)
+        if info is not None:
+            return info
+        if len(loaded) > self._max_delegations:
+            raise SearchLimit(f"{path}: not found in the first {len(loaded)} roles")
+        raise TargetAbsent(f"the repository has no {path}")
+
+    def raise_floor(self, role: str, version: int) -> None:
+        self._floors.raise_floor(role, version)
+
+    def floor(self, role: str) -> int:
+        found = self._floors.floor(role)
+        return 0 if found is None else found.version
+
+    def root_version(self) -> int:
+        return self.floor(ROOT)
+
+    def trust_seen(self) -> dict[str, bytes]:
+        """Return the SHA-256 of the root, timestamp and snapshot accepted last (S44)."""
+        roles = self._floors.roles()
+        return {
+            role: roles[role].digest
+            for role in (ROOT, TIMESTAMP, SNAPSHOT)
+            if role in roles and roles[role].digest
+        }
+
+    def check_package(
+        self, name: str, version: str, compare: Compare, *, order: bytes = b"", now: float
+    ) -> None:
+        """See the port `Trust`."""
+        keys = self._publisher_keys() if order else {}
+        check_package(self._floors, name, version, compare, order=order, keys=keys, now=now)
+
+    def package_installed(self, name: str, version: str, compare: Compare) -> None:
+        """Raise the package's floor to what is now on the machine."""
+        known = self._floors.package(name)
+        if known is None or compare(known, version) < 0:
+            self._floors.set_package(name, version)
+
+    def close(self) -> None:
+        self._floors.close()
+
+    def _note(self, *events: TrustEvent) -> None:
+        self._events.update(dict.fromkeys(events))
+
+    def _opened(self) -> list[TrustEvent]:
+        if self._floors.damaged:
+            return [TrustEvent("floor-lost", "the floors were damaged and set aside")]
+        if self._floors.fresh and not self._cache.empty():
+            return [TrustEvent("floor-lost", "there are no floors, though there is metadata")]
+        return []
+
+    def _moment(self, now: float) -> float:
+        """Return the time to check expiry by: never before one that has certainly passed (F16)."""
+        floor = max(self._build_time, self._floors.clock())
+        if now < floor - CLOCK_TOLERANCE_S:
+            raise ClockBehind(f"the clock says {_iso(now)}, but {_iso(floor)} has passed")
+        return max(now, floor)
+
+    def _refreshed(self, moment: float) -> _Updater:
+        with _refusals():
+            updater = _Updater(
+                str(self._cache.folder),
+                self._metadata_url,
+                fetcher=self._fetcher,
+                config=UpdaterConfig(max_delegations=self._max_delegations),
+                bootstrap=self._embedded_root,
+            )
+            updater.begin(moment)
+            updater.refresh()
+        return updater
+
+    def _hold_against_floors(
+        self, updater: _Updater, roles: tuple[str, ...], *, moment: float, now: float
+    ) -> None:
+        """Refuse what is behind a floor; then make the cache durable and raise the floors."""
+        floors = self._floors.roles()
+        accepted = {role: self._as_floor(updater, role) for role in roles}
+        named = {role: Floor(v, b"", updater.keys_of(role)) for role, v in updater.named().items()}
+        for role, offered in {**named, **accepted}.items():
+            _compare_floor(role, floors.get(role), offered)
+        signed_at = _signed_at(updater)
+        if signed_at > now + CLOCK_TOLERANCE_S:
+            raise ClockBehind(f"the clock says {_iso(moment)}, metadata is of {_iso(signed_at)}")
+        news = [(role, floor) for role, floor in accepted.items() if floors.get(role) != floor]
+        if news:
+            with _refusals():
+                self._cache.sync()
+            self._floors.accept(news, signed_at=signed_at)
+
+    def _as_floor(self, updater: _Updater, role: str) -> Floor:
+        with _refusals():
+            data = self._cache.read(role)
+        return Floor(updater.version(role), sha256(data).digest(), updater.keys_of(role))
+
+    def _publisher_keys(self) -> dict[bytes, bytes]:
+        keys = self._current().raw_keys(PUBLISHER)
+        return {sha256(raw).digest(): raw for raw in keys}
+
+    def _current(self) -> _Updater:
+        if self._updater is None:
+            raise TrustRefused("nothing is trusted before a refresh")
+        return self._updater
+
+
+class _Updater(Updater):
+    """python-tuf's client, with our idea of the time, and a look at what it loaded.
+
+    The members with an underscore have no public counterpart in tuf 7; the integration tests
+    notice if a new version changes them.
+    """
+
+    moment: float = 0.0
+
+    def begin(self, moment: float) -> None:
+        self.moment = moment
+        self._trusted_set.reference_time = datetime.fromtimestamp(moment, UTC)
+        self._walked: dict[str, None] = {}
+
+    @property
+    def root(self) -> Root:
+        return self._trusted_set.root
+
+    def version(self, role: str) -> int:
+        return int(self._trusted_set[role].version)
+
+    def named(self) -> dict[str, int]:
+        """Return the version of each role that the snapshot names."""
+        meta = self._trusted_set.snapshot.meta
+        return {name.removesuffix(".json"): file.version for name, file in meta.items()}
+
+    def search(self, path: str) -> tuple[TargetFile | None, tuple[str, ...]]:
+        self._walked = {}
+        found = self.get_targetinfo(path)
+        return found, tuple(self._walked)
+
+    def keys_of(self, role: str) -> bytes:
+        """Return a fingerprint of the keys whose rotation lets this role begin anew.
+
+        As in TUF: new snapshot keys (only the root can name them) let all that snapshots name
+        begin anew, since a stolen snapshot key could have pushed those versions up.
+        """
+        if role == ROOT:
+            return b"root"
+        names = {SNAPSHOT, role} | ({TIMESTAMP} if role == SNAPSHOT else set())
+        lines = [f"{name} {' '.join(self._key_ids(name))}" for name in sorted(names)]
+        return sha256("\n".join(lines).encode()).digest()
+
+    def raw_keys(self, role: str) -> list[bytes]:
+        targets = self._trusted_set.targets
+        keys = [targets.get_key(key_id) for key_id in targets.get_delegated_role(role).keyids]
+        return [bytes.fromhex(key.keyval["public"]) for key in keys if key.keytype == "ed25519"]
+
+    def timestamp_field(self, name: str) -> object:
+        return self._trusted_set.timestamp.unrecognized_fields.get(name)
+
+    def _key_ids(self, role: str) -> list[str]:
+        parent: Root | Targets = self.root if role in _TOP else self._trusted_set.targets
+        try:
+            delegate = parent.get_delegated_role(role)
+        except ValueError:  # delegated further down, or not at all
+            return []
+        return [*sorted(delegate.keyids), str(delegate.threshold)]
+
+    def _load_targets(self, role: str, parent_role: str) -> Targets:
+        targets = super()._load_targets(role, parent_role)
+        self._walked[role] = None
+        return targets
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn python-tuf's errors into the port's."""
+    try:
+        yield
+    except ExpiredMetadataError as error:
+        raise MetadataExpired(str(error)) from error
+    except BadVersionNumberError as error:
+        raise RollbackRefused(str(error)) from error
+    except (RepositoryError, DownloadLengthMismatchError) as error:
+        raise TrustRefused(str(error)) from error
+    except DownloadError as error:
+        raise RepositoryUnreachable(str(error)) from error
+    except OSError as error:
+        raise TrustStoreFailed(str(error)) from error
+
+
+def _compare_floor(role: str, floor: Floor | None, offered: Floor) -> None:
+    if floor is None or (floor.keys and floor.keys != offered.keys):
+        return
+    if offered.version < floor.version:
+        raise RollbackRefused(f"{role} {offered.version} is older than {floor.version}, seen here")
+    same = offered.version == floor.version and offered.digest and floor.digest
+    if same and offered.digest != floor.digest:
+        raise RollbackRefused(f"there are two different versions {floor.version} of {role}")
+
+
+def _signed_at(updater: _Updater) -> float:
+    stated = updater.timestamp_field(SIGNED_AT)
+    return float(stated) if isinstance(stated, int) and 0 < stated < 1 << 40 else 0.0
+
+
+def _digest_of(info: TargetFile) -> str:
+    return str(next(iter(info.hashes.values())))
+
+
+def _iso(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
