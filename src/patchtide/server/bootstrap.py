@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.access.rights import ROLES
-from patchtide.domain.errors import NotFound
+from patchtide.domain.errors import NotFound, StaleRevision
 from patchtide.server.api_tokens import IssuedApiToken, Name, issue
 from patchtide.server.context import Call
 from patchtide.server.ports.storage import Lookups, Transaction
@@ -48,8 +48,8 @@ async def bootstrap(call: Call, principal: Principal, asked: Bootstrap) -> Issue
 
     try:
         await call.decide(principal, work)
-    except NotFound:
-        raise
+    except (NotFound, StaleRevision) as error:  # done before, or at another node just now
+        raise NotFound from error
     except BaseException:
         code.give_back(taken)
         raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID, uuid5
 
 from patchtide.adapters.http.application import Application, build_application
@@ -21,22 +21,11 @@ from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.storage import ApiToken, ClientState, NewClient
 from patchtide.server.table import Plane
 from tests.integration.http.memory_storage import MemoryStorage
+from tests.simulator.clock import START, FakeClock
 
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CODE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 GENEROUS = Rate(per_s=1e6, burst=1e6)
 NO_LIMIT = Rates(holder=GENEROUS, anonymous=GENEROUS, failure=GENEROUS, claim=GENEROUS)
-
-
-@dataclass
-class HandClock:
-    at: datetime = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-    def advance(self, **spans: float) -> None:
-        self.at += timedelta(**spans)
 
 
 class OneShard:
@@ -44,7 +33,7 @@ class OneShard:
         return bytes(16)
 
     def shards(self) -> Sequence[PublishedShard]:
-        at = NOON.timestamp()
+        at = START.timestamp()
         return [PublishedShard(name="debian-12", serial=7, leaves=3000, published_at=at)]
 
 
@@ -64,7 +53,7 @@ class AdministratorsPlane:
     """A site with its clock, its storage and its application."""
 
     storage: Any = field(default_factory=MemoryStorage)
-    clock: HandClock = field(default_factory=HandClock)
+    clock: FakeClock = field(default_factory=FakeClock)
     rates: Rates = NO_LIMIT
     code: str | None = CODE
     changed: list[bytes] = field(default_factory=list)
@@ -149,8 +138,6 @@ async def request(
     client: tuple[str, int],
 ) -> Answer:
     """Ask an ASGI application as a server would."""
-    from urllib.parse import unquote
-
     raw, _, query = target.partition("?")
     scope = {
         "type": "http",

@@ -36,10 +36,16 @@ _FORGED = (
 
 
 async def call(
-    plane: AdministratorsPlane, operation: Operation, token: str = "", **more: Any
+    plane: AdministratorsPlane,
+    operation: Operation,
+    token: str = "",
+    *,
+    name: str = "web-1",
+    headers: Any = (),
 ) -> int:
+    """Ask for the operation in a state in which it can be done; return the status."""
     state = STATE_BEFORE.get(operation.name, ClientState.ACTIVE)
-    machine = await plane.machine(state=state)
+    machine = await plane.machine(name, state)
     enrolment = await plane.ask(
         "POST", "/api/v1/tokens", token=await plane.token(role="full-administrator"), document={}
     )
@@ -48,7 +54,9 @@ async def call(
         ids["token"] = "000000000001"
     path = operation.path.replace(":path", "").format(**ids)
     document = DOCUMENTS.get(operation.name)
-    answer = await plane.ask(operation.method, path, token=token, document=document, **more)
+    answer = await plane.ask(
+        operation.method, path, token=token, document=document, headers=headers
+    )
     return answer.status
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from patchtide.adapters.storage import audit_chain, ticket
 from patchtide.adapters.storage.rows import client_of, enrolment_token_of
@@ -21,6 +22,7 @@ from patchtide.adapters.storage.tables import (
     enrolment_token,
     setting,
 )
+from patchtide.domain.errors import StaleRevision
 from patchtide.server.ports.storage import (
     ApiToken,
     Client,
@@ -205,7 +207,10 @@ class SqlTransaction:
             update(setting).where(setting.c.name == name).values(value=value)
         )
         if changed.rowcount == 0:
-            self._connection.execute(insert(setting).values(name=name, value=value))
+            try:
+                self._connection.execute(insert(setting).values(name=name, value=value))
+            except IntegrityError as error:  # another node put it first
+                raise StaleRevision from error
 
     def allot_numbers(self, count: int) -> int:
         return ticket.draw(self._connection, count, of=ticket.UPDATES)

@@ -1,0 +1,170 @@
+"""Write what is derived from the operation table: the reference page and the commands' help.
+
+    python scripts/reference_pages.py          writes them
+    python scripts/reference_pages.py --check  says which of them are out of date (exit code 1)
+
+A test compares them byte for byte, so a change of the table carries its pages with it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import FieldInfo, fields
+from rich.console import Console
+
+from patchtide.domain.access.rights import ROLES, Kind, Verb
+from patchtide.entry.cli.client import Answer
+from patchtide.entry.cli.commands import example_of, run
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.table import Operation, Plane
+
+ROOT = Path(__file__).parents[1]
+PAGE = Path("docs/reference/operations.md")
+HELP = Path("tests/golden/cli_help")
+WIDTH = 100
+_HEADINGS = {
+    Plane.ADMINISTRATORS: "The administrators' plane",
+    Plane.PUBLIC: "Open to anybody",
+    Plane.AGENTS: "The agents' plane",
+}
+_HEAD = """\
+# Operations
+
+Everything that can be asked of a server, made by `scripts/reference_pages.py` from the operation
+table. Each operation has one name, which is also the name of its audit entries and, with a blank
+for the dot, of its command. Requests and answers are JSON; refusals are problem documents
+(RFC 9457) with one of the [error codes](errors.md). A signed-in caller finds the OpenAPI 3.1
+description under `/api/v1/openapi.json`.
+
+Who asks is known by `Authorization: Bearer <API token>` and by nothing else. Whoever may not even
+read a kind of object gets the answer of an address that does not exist; whoever may read it, but
+lacks the right for more, is refused.
+
+The command line reads `PATCHTIDE_URL`, `PATCHTIDE_TOKEN` and `PATCHTIDE_CA` (the file of the
+site's CA); `--json` prints the answer as it came. Its exit codes:
+
+| code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | refused |
+| 2 | misused: the command, its input or its environment |
+| 3 | the server cannot be reached or cannot answer now |
+"""
+
+
+def documents() -> dict[Path, str]:
+    """Return every derived document: path below the root -> text."""
+    return {PAGE: page(), **{HELP / f"{name}.txt": text for name, text in helps()}}
+
+
+def page() -> str:
+    return "\n".join([_HEAD, *_rights(), *_planes()]).rstrip("\n") + "\n"
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    commands = [o for o in OPERATIONS if o.plane is not Plane.AGENTS]
+    groups = sorted({o.group for o in commands if o.group})
+    names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
+    for name in names:
+        yield name.replace(" ", "_") or "patchtide", _help_of(name)
+
+
+def _help_of(name: str) -> str:
+    text = io.StringIO()
+    console = Console(file=text, width=WIDTH, color_system=None, force_terminal=False)
+    run([*name.split(), "--help"], ask=_nobody, console=console)
+    return "".join(line.rstrip() + "\n" for line in text.getvalue().splitlines())
+
+
+def _nobody(operation: Operation, values: Any) -> Answer:
+    raise LookupError(f"help asked for {operation.name}")
+
+
+def _rights() -> Iterator[str]:
+    yield "## Rights\n"
+    yield f"A right is a verb on a kind of object: {_listed(Verb)}; on {_listed(Kind)}."
+    yield "`administer` includes every other verb on its kind. The ready roles:\n"
+    yield "| role | rights |"
+    yield "| --- | --- |"
+    for role, held in ROLES.items():
+        yield f"| `{role}` | {_listed(sorted(held))} |"
+    yield ""
+
+
+def _listed(things: Any) -> str:
+    return ", ".join(f"`{thing}`" for thing in things)
+
+
+def _planes() -> Iterator[str]:
+    for plane, heading in _HEADINGS.items():
+        yield f"## {heading}\n"
+        for operation in OPERATIONS:
+            if operation.plane is plane:
+                yield from _section(operation)
+
+
+def _section(operation: Operation) -> Iterator[str]:
+    yield f"### `{operation.name}`\n"
+    yield f"{operation.sentence}\n"
+    yield f"- Request: `{operation.method} {operation.path.replace(':path', '')}`"
+    yield f"- Needs: {operation.policy}"
+    yield f"- Audited: {'yes' if operation.audited else 'no'}"
+    if operation.plane is not Plane.AGENTS:
+        yield f"- Command: `patchtide {example_of(operation)}`"
+    yield ""
+    asked = fields(operation.input)
+    if asked:
+        yield from _table("asked with", [(f, _said(f)) for f in asked])
+    if operation.output is not None:
+        yield f"Answers {operation.status} with {_answers(operation.output)}.\n"
+    elif operation.handler is not None:
+        yield f"Answers {operation.status}.\n"
+
+
+def _table(title: str, rows: list[tuple[FieldInfo, str]]) -> Iterator[str]:
+    yield f"| {title} | |"
+    yield "| --- | --- |"
+    for field, text in rows:
+        yield f"| `{field.encode_name}` | {text} |"
+    yield ""
+
+
+def _said(field: FieldInfo) -> str:
+    schema = msgspec.json.schema(field.type)
+    text = schema.pop("description", "")
+    if field.required:
+        return f"{text} Required."
+    if field.default in ("", None, ()):
+        return str(text)
+    return f"{text} Default: `{msgspec.json.encode(field.default).decode()}`."
+
+
+def _answers(kind: type[msgspec.Struct]) -> str:
+    return _listed(f.encode_name for f in fields(kind))
+
+
+def main(arguments: list[str]) -> int:
+    os.chdir(ROOT)
+    made = documents()
+    stale = [p for p, text in made.items() if not p.exists() or p.read_text() != text]
+    strays = [p for p in HELP.glob("*.txt") if p not in made]
+    if "--check" in arguments:
+        sys.stdout.writelines(f"out of date: {path}\n" for path in [*stale, *strays])
+        return 1 if stale or strays else 0
+    for path in strays:
+        path.unlink()
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(made[path])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

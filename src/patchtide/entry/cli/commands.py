@@ -1,0 +1,207 @@
+"""The commands, derived from the operation table: parse, ask, print. None is written by hand."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import GenericAlias
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from cyclopts import App, CycloptsError, Parameter
+from msgspec import Meta
+from msgspec.structs import FieldInfo, fields
+from rich.console import Console
+
+from patchtide import __version__
+from patchtide.domain.errors import PatchtideError
+from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
+from patchtide.entry.cli.printing import Printer
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.table import Operation, Plane
+
+DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
+
+Ask = Callable[[Operation, Mapping[str, Any]], Answer]
+
+_HELP = "Update management for whole fleets: ask a Patchtide server, or start one of its processes."
+_EPILOGUE = """\
+Processes: patchtide agent | serve | simulate | trust (each has its own --help).
+
+PATCHTIDE_URL names the server, PATCHTIDE_TOKEN the token, PATCHTIDE_CA the file of the site's CA.
+
+Exit codes: 0 done, 1 refused, 2 misused, 3 the server cannot be reached."""
+_GROUPS = {
+    "site": "The server itself.",
+    "machines": "Machines of the site.",
+    "tokens": "Tokens that let machines enrol.",
+    "api-tokens": "Keys of people and programs to this interface.",
+    "audit": "Who decided what, and when.",
+    "catalog": "What is published to machines.",
+}
+
+
+def run(arguments: Sequence[str], *, ask: Ask | None = None, console: Console | None = None) -> int:
+    """Run one command and return its exit code."""
+    out = console or Console()
+    err = console or Console(stderr=True)
+    app = build(ask or _ask, Printer(out=out, err=err))
+    try:
+        code = app(
+            arguments,
+            console=out,
+            error_console=err,
+            exit_on_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError:
+        return MISUSED
+    except Misconfigured as error:
+        return _said(err, error, MISUSED)
+    except Unreachable as error:
+        return _said(err, error, NO_SERVER)
+    return code if isinstance(code, int) else DONE
+
+
+def build(ask: Ask, printer: Printer) -> App:
+    app = App(
+        name="patchtide",
+        help=_HELP,
+        help_epilogue=_EPILOGUE,
+        help_format="plaintext",
+        version=__version__,
+    )
+    groups: dict[str, App] = {}
+    for operation in OPERATIONS:
+        if operation.plane is Plane.AGENTS:
+            continue
+        parent = app
+        if operation.group:
+            if operation.group not in groups:
+                groups[operation.group] = App(
+                    name=operation.group,
+                    help=_GROUPS[operation.group],
+                    help_epilogue="",
+                    version_flags=[],
+                )
+                app.command(groups[operation.group])
+            parent = groups[operation.group]
+        parent.command(
+            _command(operation, ask, printer),
+            name=operation.verb,
+            help=operation.sentence,
+            help_epilogue=f"Example: patchtide {example_of(operation)}",
+        )
+    app.command(_completion(app, printer), name="completion", help_epilogue="")
+    return app
+
+
+def exit_code(answer: Answer) -> int:
+    if answer.is_done:
+        return DONE
+    if answer.status == 400:
+        return MISUSED
+    return NO_SERVER if answer.status in (502, 503, 504) else REFUSED
+
+
+def _ask(operation: Operation, values: Mapping[str, Any]) -> Answer:
+    return Client.of(os.environ).ask(operation, values)
+
+
+def _said(err: Console, error: PatchtideError, code: int) -> int:
+    err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., int]:
+    given = fields(operation.input)
+    defaults = {field.name: _default(field) for field in given}
+    is_formless = operation.output is None and operation.status == 200
+
+    def command(*positional: Any, **named: Any) -> int:
+        asked = signature.bind(*positional, **named).arguments
+        raw = asked.pop("json", False)
+        answer = ask(operation, {k: v for k, v in asked.items() if v not in (None, defaults[k])})
+        # What has no declared form has no table either.
+        as_json = raw or (is_formless and answer.is_done)
+        printer.show(answer.body, is_done=answer.is_done, as_json=as_json)
+        return exit_code(answer)
+
+    signature = inspect.Signature([*map(_parameter, _required_first(given)), _JSON])
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    command.__name__ = operation.name
+    return command
+
+
+def example_of(operation: Operation) -> str:
+    return operation.example or operation.name.replace(".", " ")
+
+
+def _required_first(given: Sequence[FieldInfo]) -> list[FieldInfo]:
+    return sorted(given, key=lambda field: not field.required)
+
+
+def _parameter(field: FieldInfo) -> inspect.Parameter:
+    kind = (
+        inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if field.required
+        else inspect.Parameter.KEYWORD_ONLY
+    )
+    plain, text = _plain(field.type)
+    default = _default(field)
+    says_default = default not in (inspect.Parameter.empty, None, "", (), False)
+    if default in ("", ()):
+        # Nothing said: the empty word need not be among those that may be said.
+        plain, default = plain | None, None
+    return inspect.Parameter(
+        field.name,
+        kind,
+        default=default,
+        annotation=Annotated[plain, Parameter(help=text, negative=(), show_default=says_default)],
+    )
+
+
+def _default(field: FieldInfo) -> Any:
+    return inspect.Parameter.empty if field.required else field.default
+
+
+def _plain(kind: Any) -> tuple[Any, str]:
+    """Return the type without its bounds, which the server checks, and what it is for."""
+    if get_origin(kind) is Annotated:
+        inner, *metas = get_args(kind)
+        text = next((m.description for m in metas if isinstance(m, Meta) and m.description), "")
+        plain, described = _plain(inner)
+        return plain, text or described
+    if get_origin(kind) is tuple:
+        return GenericAlias(tuple, (_plain(get_args(kind)[0])[0], ...)), ""
+    if get_origin(kind) is Literal:
+        # The empty word stands for none given, which on a command line is said by silence.
+        return Literal.__getitem__(tuple(word for word in get_args(kind) if word)), ""
+    return kind, ""
+
+
+_JSON = inspect.Parameter(
+    "json",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, Parameter(help="Print what the server answers.", negative=(), show_default=False)
+    ],
+)
+
+
+def _completion(app: App, printer: Printer) -> Callable[..., int]:
+    def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
+        """Print the script that completes commands in a shell.
+
+        Parameters
+        ----------
+        shell
+            Which shell.
+        """
+        printer.text(app.generate_completion(shell=shell))
+        return DONE
+
+    completion.__annotations__ = get_type_hints(completion)
+    return completion

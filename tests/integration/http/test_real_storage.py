@@ -1,0 +1,95 @@
+"""The administrators' plane over the real databases: the same answers, and a chain that holds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from patchtide.adapters.storage.storage import Storage
+from patchtide.server.operations import OPERATIONS
+from tests.integration.http.plane import CODE, AdministratorsPlane
+from tests.integration.http.test_policy import call
+
+pytestmark = pytest.mark.anyio
+DECIDING = [
+    o for o in OPERATIONS if o.audited and o.handler is not None and o.name != "site.bootstrap"
+]
+BY = "api-token:000000000001"
+
+
+async def test_each_decision_leaves_one_entry_and_the_chain_holds(storage: Storage) -> None:
+    plane = AdministratorsPlane(storage=storage)
+    token = await plane.token(role="full-administrator")
+    machines = iter(range(100))
+
+    async def status(operation: Any) -> int:
+        return await call(plane, operation, token, name=f"web-{next(machines)}")
+
+    assert {o.name: await status(o) for o in DECIDING if o.name != "api-tokens.revoke"} == {
+        o.name: o.status for o in DECIDING if o.name != "api-tokens.revoke"
+    }
+    revoked = await plane.ask("DELETE", "/api/v1/api-tokens/000000000001", token=token)
+    assert revoked.status == 204
+
+    entries = await asyncio.to_thread(storage.audit, limit=500)
+    assert [e.operation for e in entries if e.actor == BY] == [
+        *(o.name for o in DECIDING if o.name != "api-tokens.revoke"),
+        "api-tokens.revoke",
+    ]
+    verdict = await plane.ask(
+        "GET", "/api/v1/audit/verification", token=await plane.token(role="auditor")
+    )
+    assert verdict.json == {"intact": True, "sequence": None, "what": ""}
+
+
+async def test_questions_are_answered_from_the_database(storage: Storage) -> None:
+    plane = AdministratorsPlane(storage=storage)
+    token = await plane.token(role="auditor")
+    names = [f"web-{n}" for n in range(5)]
+    ids = [str(await plane.machine(name)) for name in names]
+
+    first = (await plane.ask("GET", "/api/v1/machines?limit=3", token=token)).json
+    rest = (await plane.ask("GET", f"/api/v1/machines?after={first['next']}", token=token)).json
+    shown = (await plane.ask("GET", f"/api/v1/machines/{ids[4]}", token=token)).json
+
+    assert [m["name"] for m in first["items"] + rest["items"]] == names
+    assert rest["next"] is None
+    assert (shown["id"], shown["name"], shown["scan"]) == (ids[4], "web-4", "none")
+    health = await plane.ask("GET", "/api/v1/health")
+    assert health.json == {"status": "ok"}
+
+
+async def test_of_many_claims_at_once_through_two_nodes_one_succeeds(database_url: str) -> None:
+    storages = [Storage.open(database_url) for _ in range(2)]
+    try:
+        nodes = [AdministratorsPlane(storage=s) for s in storages]
+        claims = [
+            node.ask("POST", "/api/v1/bootstrap", document={"code": CODE})
+            for node in nodes
+            for _ in range(5)
+        ]
+        statuses = sorted(a.status for a in await asyncio.gather(*claims))
+
+        assert statuses == [201] + [404] * 9
+        assert len(storages[0].api_tokens()) == 1
+    finally:
+        for storage in storages:
+            await storage.close()
+
+
+async def test_a_revocation_holds_at_another_node_within_a_second(database_url: str) -> None:
+    storages = [Storage.open(database_url) for _ in range(2)]
+    try:
+        here, elsewhere = (AdministratorsPlane(storage=s) for s in storages)
+        admin, other = await here.token(role="full-administrator"), await here.token(role="auditor")
+        before = await elsewhere.ask("GET", "/api/v1/whoami", token=other)
+        await here.ask("DELETE", "/api/v1/api-tokens/000000000002", token=admin)
+        elsewhere.clock.advance(seconds=1)
+        after = await elsewhere.ask("GET", "/api/v1/whoami", token=other)
+
+        assert (before.status, after.status) == (200, 401)
+    finally:
+        for storage in storages:
+            await storage.close()

@@ -1,0 +1,194 @@
+"""The command line: derived from the table, safe for a terminal, honest in its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import runpy
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from rich.console import Console
+
+import patchtide.entry.cli as cli
+from patchtide.entry.cli.client import Answer, Misconfigured, Unreachable, request_of
+from patchtide.entry.cli.commands import run
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.table import Operation, Plane
+
+ROOT = Path(__file__).parents[4]
+COMMANDS = [o for o in OPERATIONS if o.plane is not Plane.AGENTS]
+MACHINE = "018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69"
+
+Asked = list[tuple[str, dict[str, Any]]]
+
+
+def ran(
+    command: str, *, status: int = 200, document: Any = None, body: bytes | None = None
+) -> tuple[int, str, Asked]:
+    """Run a command against a server that gives this one answer."""
+    asked: Asked = []
+    text = io.StringIO()
+
+    def ask(operation: Operation, values: Mapping[str, Any]) -> Answer:
+        asked.append((operation.name, dict(values)))
+        return Answer(status=status, body=json.dumps(document).encode() if body is None else body)
+
+    console = Console(file=text, width=100, color_system=None, force_terminal=False)
+    return run(shlex.split(command), ask=ask, console=console), text.getvalue(), asked
+
+
+DERIVED: Callable[[], dict[Path, str]] = runpy.run_path(
+    str(ROOT / "scripts/reference_pages.py"), run_name="pages"
+)["documents"]
+
+
+def test_the_reference_page_and_the_help_are_what_the_table_says() -> None:
+    stale = [
+        str(path)
+        for path, text in DERIVED().items()
+        if not (ROOT / path).exists() or (ROOT / path).read_text() != text
+    ]
+
+    assert stale == [], "run scripts/reference_pages.py"
+
+
+@pytest.mark.parametrize("operation", COMMANDS, ids=lambda o: o.name)
+def test_every_example_is_a_command_that_asks_its_operation(operation: Operation) -> None:
+    example = operation.example or operation.name.replace(".", " ")
+
+    code, _, asked = ran(example)
+
+    assert code == 0 and [name for name, _ in asked] == [operation.name]
+
+
+def test_only_what_was_said_is_sent() -> None:
+    _, _, asked = ran("tokens create --uses 5 --hours 24 --approve")
+
+    assert asked == [("tokens.create", {"uses": 5, "approve": True})]
+
+
+def test_values_go_where_the_operation_wants_them() -> None:
+    show, create = OPERATIONS["machines.show"], OPERATIONS["api-tokens.create"]
+    some = OPERATIONS["machines.list"]
+
+    assert request_of(show, {"machine": UUID(MACHINE)}) == (f"/api/v1/machines/{MACHINE}", None)
+    assert request_of(some, {"search": "a&b=c"}) == ("/api/v1/machines?search=a%26b%3Dc", None)
+    assert request_of(create, {"rights": ("audit.read",)}) == (
+        "/api/v1/api-tokens",
+        b'{"rights":["audit.read"]}',
+    )
+    assert request_of(OPERATIONS["tokens.revoke"], {"token": "../x?y"})[0] == (
+        "/api/v1/tokens/..%2Fx%3Fy"
+    )
+
+
+CODES = {200: 0, 204: 0, 400: 2, 401: 1, 403: 1, 404: 1, 409: 1, 429: 1, 500: 1, 503: 3}
+
+
+@pytest.mark.parametrize(("status", "code"), CODES.items())
+def test_the_exit_code_says_how_it_went(status: int, code: int) -> None:
+    assert ran("whoami", status=status, document={"code": "x", "detail": "y"})[0] == code
+
+
+@pytest.mark.parametrize(
+    "command", ["nonsense", "machines show", "machines show x", "tokens create --uses many"]
+)
+def test_a_misused_command_asks_nothing(command: str) -> None:
+    code, _, asked = ran(command)
+
+    assert (code, asked) == (2, [])
+
+
+@pytest.mark.parametrize(("error", "code"), [(Misconfigured("m"), 2), (Unreachable("u"), 3)])
+def test_without_a_server_the_command_says_so(error: Exception, code: int) -> None:
+    def ask(operation: Operation, values: Mapping[str, Any]) -> Answer:
+        raise error
+
+    text = io.StringIO()
+    assert run(["whoami"], ask=ask, console=Console(file=text)) == code
+    assert text.getvalue().strip() == str(error)
+
+
+def test_json_is_the_answer_as_it_came() -> None:
+    document = {"items": [{"name": "x" * 300, "state": "[bold]active"}], "next": None}
+
+    _, text, _ = ran("machines list --json", document=document)
+
+    assert json.loads(text) == document and text.count("\n") == 1
+
+
+def test_a_list_is_a_table() -> None:
+    document = {"items": [{"name": "web-1", "full_report": True}], "next": "n1"}
+
+    _, text, _ = ran("machines list", document=document)
+
+    assert [line.split() for line in text.splitlines()] == [
+        ["name", "full", "report"],
+        ["web-1", "yes"],
+        ["next", "n1"],
+    ]
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\rb", "\u202e", "[red]"])
+@pytest.mark.parametrize("flag", ["", "--json"])
+def test_a_machines_name_cannot_command_the_terminal(name: str, flag: str) -> None:
+    body = b'{"items":[{"name":' + json.dumps(name, ensure_ascii=False).encode() + b"}]}"
+
+    _, text, _ = ran(f"machines list {flag}", body=body)
+
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert name != "[red]" or "[red]" in text
+
+
+def test_a_refusal_names_every_mistake() -> None:
+    problems = [{"where": "uses", "what": "too few"}, {"where": "hours", "what": "too many"}]
+
+    _, text, _ = ran(
+        "tokens create", status=400, document={"code": "invalid-document", "problems": problems}
+    )
+
+    assert text == "invalid-document:\n  uses: too few\n  hours: too many\n"
+
+
+def test_an_answer_of_somebody_else_does_not_break_the_command() -> None:
+    code, text, _ = ran("whoami", status=502, body=b"<html>Bad Gateway</html>")
+
+    assert code == 3 and "Bad Gateway" in text
+
+
+class Became(Exception):
+    pass
+
+
+@pytest.mark.parametrize("process", cli.PROCESSES)
+def test_a_process_replaces_the_command_and_gets_its_arguments_untouched(
+    process: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def execv(path: str, command: list[str]) -> None:
+        seen.append(command)
+        raise Became
+
+    monkeypatch.setattr(cli.os, "execv", execv)  # there is no other way to survive it
+    monkeypatch.setitem(sys.modules, "cyclopts", None)
+    with pytest.raises(Became):
+        cli.main([process, "--help", "; rm -rf /"])
+
+    assert seen[0][1:] == ["-P", "-m", cli.PROCESSES[process], "--help", "; rm -rf /"]
+
+
+def test_without_the_servers_libraries_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "cyclopts", None)
+    monkeypatch.delitem(sys.modules, "patchtide.entry.cli.commands")
+
+    assert cli.main(["whoami"]) == 2
+    assert "patchtide[server]" in capsys.readouterr().err
