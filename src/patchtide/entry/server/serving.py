@@ -1,0 +1,254 @@
+"""Putting the server together and keeping it running: socket, application, background work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import uvicorn
+from cryptography.exceptions import InvalidSignature
+
+from patchtide.adapters.content.files import FileContentStore
+from patchtide.adapters.http.application import build_application
+from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
+from patchtide.adapters.storage import Storage
+from patchtide.adapters.storage.audit_chain import Seal
+from patchtide.adapters.trust.keys import KeyFolder
+from patchtide.adapters.trust.repository import TrustRepository
+from patchtide.adapters.trust.site_keys import SiteKeys, open_site_keys
+from patchtide.entry.server.agents import AgentsSide, build_agents_side
+from patchtide.entry.server.settings import ServerSettings
+from patchtide.entry.server.site import PublishedSite
+from patchtide.server.authentication import ApiTokens
+from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.catalog import CatalogPublisher
+from patchtide.server.context import Context
+from patchtide.server.operations import OPERATIONS
+
+log = logging.getLogger(__name__)
+
+PRESENCE_S = 10.0
+HOUR_S = 3600.0
+DRAIN_S = 10
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One node, put together but not yet listening."""
+
+    settings: ServerSettings
+    keys: SiteKeys
+    storage: Storage
+    repository: TrustRepository
+    catalog: CatalogPublisher
+    agents: AgentsSide
+    context: Context
+    code: str
+    """One-time code of a site that nobody has claimed yet; empty afterwards."""
+
+
+async def serve(settings: ServerSettings) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what was begun, seal the audit and end."""
+    listening = _listen(settings.host, settings.port)
+    port = int(listening.getsockname()[1])
+    async with _built(settings, port) as server:
+        _greet(server, port)
+        web = uvicorn.Server(_web(server))
+        web.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        loop = asyncio.get_running_loop()
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(stop, lambda: setattr(web, "should_exit", True))
+        async with _background(server):
+            await web.serve(sockets=[listening])
+        server.agents.events.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+    made.listen(2048)
+    return made
+
+
+@contextlib.asynccontextmanager
+async def _built(settings: ServerSettings, port: int) -> AsyncIterator[Server]:
+    clock = SystemClock()
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.home.chmod(0o700)
+    folder = settings.home / "keys"
+    keys = open_site_keys(folder, site=settings.site, names=settings.served_names, now=clock.now())
+    storage = Storage.open(
+        settings.database_url, agents_url=settings.agents_database, seal=_seal(keys)
+    )
+    try:
+        repository = TrustRepository(settings.home / "published", KeyFolder(folder / "trust"))
+        repository.create(clock.now())
+        yield await _assembled(settings, port, keys=keys, storage=storage, repository=repository)
+    finally:
+        with contextlib.suppress(Exception):
+            await storage.checkpoint_audit(now=clock.now())
+        await storage.close()
+
+
+async def _assembled(
+    settings: ServerSettings,
+    port: int,
+    *,
+    keys: SiteKeys,
+    storage: Storage,
+    repository: TrustRepository,
+) -> Server:
+    clock = SystemClock()
+    site = PublishedSite(settings.site, keys.answers, repository)
+    catalog = CatalogPublisher(
+        decisions=storage,
+        reading=storage,
+        content=FileContentStore(settings.home / "content"),
+        signer=repository,
+        clock=clock,
+        published=site.published,
+    )
+    await catalog.catch_up()
+    agents = build_agents_side(
+        settings, storage, site, clock=clock, authorities=_authorities(settings, port)
+    )
+    claimed = bool(storage.api_tokens())
+    code, text = (BootstrapCode(None), "") if claimed else BootstrapCode.issue()
+    context = Context(
+        decisions=storage,
+        reading=storage,
+        lookups=storage,
+        clock=clock,
+        catalog=catalog,
+        api_tokens=ApiTokens(storage, clock),
+        bootstrap_code=code,
+        site_name=settings.site,
+        site_ca=keys.ca_digest,
+        machines_changed=agents.standings.refresh,
+    )
+    return Server(
+        settings=settings,
+        keys=keys,
+        storage=storage,
+        repository=repository,
+        catalog=catalog,
+        agents=agents,
+        context=context,
+        code=text,
+    )
+
+
+def _seal(keys: SiteKeys) -> Seal:
+    def check(signature: bytes, message: bytes) -> bool:
+        try:
+            keys.answers.public_key().verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+    return Seal(keys.answers.sign, check)
+
+
+def _authorities(settings: ServerSettings, port: int) -> frozenset[str]:
+    names = [f"[{name}]" if ":" in name else name for name in settings.served_names]
+    return frozenset({*(f"{name}:{port}" for name in names), *names})
+
+
+def _web(server: Server) -> uvicorn.Config:
+    take_over = {("GET", b"/agent/v1/events"): server.agents.take_over}
+    config = uvicorn.Config(
+        build_application(OPERATIONS, server.agents.endpoints, context=server.context),
+        http=guarded_protocol(ConnectionLimits(take_over=take_over)),
+        loop="uvloop",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        timeout_keep_alive=75,
+        ssl_certfile=str(server.keys.server_chain),
+        ssl_keyfile=str(server.keys.server_key),
+    )
+    config.load()
+    if config.ssl is None:
+        raise LookupError("the server has no TLS context")
+    config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+    return config
+
+
+@contextlib.asynccontextmanager
+async def _background(server: Server) -> AsyncIterator[None]:
+    """Run what goes on beside requests; each loop outlives any one failure."""
+    clock, storage = server.context.clock, server.storage
+
+    async def presence() -> None:
+        unsaved = server.agents.standings.unsaved()
+        try:
+            await storage.flush_presence(unsaved)
+        except Exception:
+            server.agents.standings.keep_for_later(unsaved)
+            raise
+
+    async def hourly() -> None:
+        now = clock.now()
+        await storage.checkpoint_audit(now=now)
+        await storage.trim(now=now.timestamp())
+
+    async def sign() -> None:
+        await server.catalog.stay_fresh()
+
+    tasks = [
+        asyncio.create_task(_every(PRESENCE_S, presence)),
+        asyncio.create_task(_every(HOUR_S, hourly)),
+        asyncio.create_task(_every(24 * HOUR_S, sign)),
+        asyncio.create_task(server.agents.events.keep_alive()),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await presence()
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception:  # the server outlives any one bad round
+            log.exception("background work failed")
+
+
+def _greet(server: Server, port: int) -> None:
+    lines = []
+    if server.code:
+        lines += [
+            "Nobody has claimed this site yet. On this machine or any that may reach it:",
+            f"  patchtide site bootstrap --code {server.code}",
+        ]
+    lines.append(f"Site authority (SHA-256): {server.keys.ca_digest}")
+    lines.append(f"Serving {server.settings.site} on https://{server.settings.host}:{port}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()

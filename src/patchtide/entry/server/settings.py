@@ -1,0 +1,131 @@
+"""The server's settings, declared once: name, type, default, sentence.
+
+The flag, the environment variable, `--help` and the reference page derive from the table. An
+unknown variable that starts with PATCHTIDE_SERVER_ stops the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from patchtide.domain.errors import InvalidDocument, Problem
+
+PREFIX = "PATCHTIDE_SERVER_"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError("a port is 0 to 65535")
+    return port
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be at least 1")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    name: str
+    default: str
+    parse: Callable[[str], Any]
+    help: str
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        return f"{PREFIX}{self.name.upper()}"
+
+
+SETTINGS = (
+    Setting("home", "var/patchtide", Path, "Folder of keys, database and content; made 0700"),
+    Setting("host", "0.0.0.0", str, "Address to listen on"),  # noqa: S104 - machines must reach it
+    Setting("port", "8540", _port, "TLS port of agents and administrators; 0 picks a free one"),
+    Setting("names", "", _names, "Names and addresses by which machines reach this server, commas"),
+    Setting("site", "main", str, "Name of the site"),
+    Setting("database", "", str, "sqlite:///PATH or postgresql://...; SQLite in the home if empty"),
+    Setting("agents_database", "", str, "PostgreSQL address of the role without DDL for reports"),
+    Setting("poll_s", "3600", _positive, "Seconds between two check-ins of a machine"),
+    Setting("events", "20000", _positive, "Machines that may hold an event connection to a node"),
+    Setting("calls_per_s", "1", _positive, "Requests a machine may make a second, in the long run"),
+    Setting("burst", "30", _positive, "Requests a machine may make at once"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    home: Path
+    host: str
+    port: int
+    names: tuple[str, ...]
+    site: str
+    database: str
+    agents_database: str
+    poll_s: int
+    events: int
+    calls_per_s: int
+    burst: int
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.home.absolute() / 'patchtide.db'}"
+
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """Return every name in the certificate: what was set, and this machine's own."""
+        own = (socket.gethostname(), "localhost", "127.0.0.1", "::1")
+        return tuple(dict.fromkeys((*self.names, *own)))
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="patchtide serve",
+        description="Serve a site: agents and administrators, on TLS.",
+        epilog="Example: patchtide serve --home /var/lib/patchtide --names updates.example.org",
+    )
+    for setting in SETTINGS:
+        default = f"default: {setting.default}" if setting.default else "default: none"
+        made.add_argument(
+            setting.flag, default=None, help=f"{setting.help} ({setting.variable}; {default})"
+        )
+    return made
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> ServerSettings:
+    """Return the settings: a flag wins over its variable, that over the default.
+
+    Raises:
+        InvalidDocument: with every setting that is wrong or unknown.
+    """
+    given = vars(parser().parse_args(arguments))
+    known = {setting.variable for setting in SETTINGS}
+    strange = sorted(n for n in environment if n.startswith(PREFIX) and n not in known)
+    problems = [Problem(name, "is no setting") for name in strange]
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = given[setting.name]
+        where = setting.flag
+        if text is None:
+            text, where = environment.get(setting.variable, setting.default), setting.variable
+        try:
+            values[setting.name] = setting.parse(text)
+        except ValueError as error:
+            problems.append(Problem(where, str(error)))
+    if problems:
+        raise InvalidDocument(problems)
+    return ServerSettings(**values)

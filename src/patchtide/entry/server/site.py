@@ -1,0 +1,36 @@
+"""The site as its agents' plane sees it: keys of its own, and what it has published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from patchtide.adapters.trust.repository import TrustRepository
+
+
+class PublishedSite:
+    """What changes only with a publication is kept in memory until the next one."""
+
+    def __init__(self, name: str, answers: Ed25519PrivateKey, repository: TrustRepository) -> None:
+        self.name = name
+        self.answer_key = answers.public_key().public_bytes_raw()
+        self.sign_answer = answers.sign
+        self._repository = repository
+        self._serials: Mapping[str, int] = {}
+        self.published(self._serials)
+
+    def published(self, serials: Mapping[str, int]) -> None:
+        """Take note of what is published now."""
+        self._serials = dict(serials)
+        self._root = self._repository.root()
+        self._digests = self._repository.metadata_digests()
+
+    def root(self) -> tuple[int, bytes]:
+        return self._root
+
+    def serials(self) -> Mapping[str, int]:
+        return self._serials
+
+    def knows_metadata(self, role: str, digest: bytes) -> bool:
+        return (role, digest) in self._digests
