@@ -143,7 +143,9 @@ class Transaction(Protocol):
         """Return a small server-wide value (bootstrap done, lineage id, ...)."""
         ...
 
-    def put_setting(self, name: str, value: bytes) -> None: ...
+    def put_setting(self, name: str, value: bytes) -> None:
+        """Raises StaleRevision when another node put a new one at the same time."""
+        ...
 
     def allot_numbers(self, count: int) -> int:
         """Return the first of `count` fresh update numbers of this site's block; never reused."""
