@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,7 +21,9 @@ QUICK = ConnectionLimits(request_s=0.5, first_byte_s=0.5)
 
 
 @asynccontextmanager
-async def serving(app: Any, limits: ConnectionLimits) -> AsyncIterator[int]:
+async def serving(
+    app: Any, limits: ConnectionLimits, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """A real server on loopback; yields its port."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     config = uvicorn.Config(
@@ -34,6 +37,7 @@ async def serving(app: Any, limits: ConnectionLimits) -> AsyncIterator[int]:
         date_header=False,
         timeout_keep_alive=1,
         timeout_graceful_shutdown=1,
+        ssl_context_factory=None if tls is None else lambda config, default: tls,
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve([listening]))
