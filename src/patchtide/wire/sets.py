@@ -80,7 +80,7 @@ def pack(data: bytes) -> bytes:
     return _COMPRESSOR.compress(data)
 
 
-def unpack(packed: bytes, *, limit: int = MAX_SET_BYTES) -> bytes:
+def unpack(packed: bytes, *, limit: int = MAX_SET_BYTES, what: str = "set") -> bytes:
     """Undo `pack`, never producing more than `limit` bytes.
 
     Raises:
@@ -89,10 +89,10 @@ def unpack(packed: bytes, *, limit: int = MAX_SET_BYTES) -> bytes:
     try:
         size = zstandard.frame_content_size(packed)
         if not 0 <= size <= limit:
-            raise InvalidDocument([Problem("set", f"declares {size} bytes, at most {limit}")])
+            raise InvalidDocument([Problem(what, f"declares {size} bytes, at most {limit}")])
         return _DECOMPRESSOR.decompress(packed, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise InvalidDocument([Problem("set", f"is not a zstd frame: {error}")]) from error
+        raise InvalidDocument([Problem(what, f"is not a zstd frame: {error}")]) from error
 
 
 def state_digest(*, lineage: bytes, required: bytes, installed: bytes, unknown: bytes) -> bytes:

@@ -66,6 +66,10 @@ class PackageInstalled:
 
     depth: ClassVar[int] = 1
 
+    def __post_init__(self) -> None:
+        if (self.comparison is None) != (not self.version):
+            raise ValueError("a comparison and a version come together")
+
 
 @dataclass(frozen=True, slots=True)
 class OperatingSystem:
@@ -106,7 +110,7 @@ class Unsupported:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """True when all members are; without members, true."""
+    """True when all members are. There is at least one."""
 
     members: tuple[Rule, ...]
     depth: int = field(init=False, repr=False, compare=False)
@@ -117,7 +121,7 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """True when some member is; without members, false."""
+    """True when some member is. There is at least one."""
 
     members: tuple[Rule, ...]
     depth: int = field(init=False, repr=False, compare=False)
@@ -152,7 +156,9 @@ Rule = (
 
 
 def _depth_over(members: tuple[Rule, ...]) -> int:
-    depth = 1 + max((member.depth for member in members), default=0)
+    if not members:
+        raise ValueError("a combination has at least one member")
+    depth = 1 + max(member.depth for member in members)
     if depth > MAX_DEPTH:
         raise ValueError(f"a rule is at most {MAX_DEPTH} deep")
     return depth

@@ -1,0 +1,189 @@
+"""A leaf on the wire: what evaluation and installation need, and no texts to read.
+
+A leaf's document is kept as the bytes it came in, so a field that this version does not know
+is still there after an upgrade of whoever stored it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rules import Rule, Unsupported
+from patchtide.domain.catalog.updates import (
+    Evaluator,
+    LeafFile,
+    Origin,
+    PackageFloor,
+    Restart,
+    Revision,
+    UpdateId,
+    UpdateNumber,
+)
+from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.wire.messages import Digest, Text, Uuid, decode, encode
+from patchtide.wire.rules import decode_rule, encode_rule
+
+MAX_FILES = 2_000
+Number = Annotated[int, Meta(ge=0, lt=2**32)]
+Size = Annotated[int, Meta(ge=0, lt=2**53)]
+
+
+class FileV1(Struct, frozen=True, array_like=True):
+    name: Text
+    version: Text
+    sha256: Digest
+    size_bytes: Size
+
+
+class FloorV1(Struct, frozen=True, array_like=True):
+    name: Text
+    version: Text
+
+
+class LeafV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    update: Uuid
+    prerequisite: Any
+    """The three rules are structured forms (wire.rules)."""
+    applicable: Any
+    installed: Any
+    origin: Text
+    title: Text = ""
+    files: Annotated[tuple[FileV1, ...], Meta(max_length=MAX_FILES)] = ()
+    floors: Annotated[tuple[FloorV1, ...], Meta(max_length=MAX_FILES)] = ()
+    restart: Text = "never"
+    exclusive: bool = False
+    evaluator: Text = "rules"
+    payload: Annotated[bytes, Meta(max_length=1 << 20)] = b""
+
+
+class LeafEntryV1(Struct, frozen=True, array_like=True):
+    """A leaf in a shard: what is compared apart, and its document (a LeafV1) as it came."""
+
+    number: Number
+    revision: Number
+    document: msgspec.Raw
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self.document)
+
+
+def entry(number: int, revision: int, document: bytes) -> LeafEntryV1:
+    """Return the entry of a stored document."""
+    return LeafEntryV1(number, revision, msgspec.Raw(document))
+
+
+def encode_leaf(leaf: Leaf) -> LeafEntryV1:
+    """Return the leaf's entry.
+
+    Raises:
+        InvalidDocument: a reader would refuse it: a rule too large, a text too long.
+    """
+    document = encode(
+        LeafV1(
+            update=leaf.update.bytes,
+            prerequisite=encode_rule(leaf.prerequisite),
+            applicable=encode_rule(leaf.applicable),
+            installed=encode_rule(leaf.installed),
+            origin=leaf.origin.text,
+            title=leaf.title,
+            files=tuple(FileV1(f.name, f.version, f.sha256, f.size_bytes) for f in leaf.files),
+            floors=tuple(FloorV1(floor.name, floor.version) for floor in leaf.floors),
+            restart=leaf.restart.value,
+            exclusive=leaf.exclusive,
+            evaluator=leaf.evaluator.value,
+            payload=leaf.payload,
+        )
+    )
+    made = entry(leaf.number, leaf.revision, document)
+    decode_leaf(made)
+    return made
+
+
+def decode_leaf(said: LeafEntryV1) -> Leaf:
+    """Return the leaf; what is new in it is taken for the most careful thing known here.
+
+    Raises:
+        InvalidDocument: with all mistakes of its three rules, or the first one elsewhere.
+    """
+    document = decode(said.body, LeafV1)
+    rules, problems = _read_rules(document)
+    if problems:
+        raise InvalidDocument(problems)
+    return _leaf(said, document, rules)
+
+
+def read_leaves(entries: Iterable[LeafEntryV1]) -> tuple[list[Leaf], list[Problem]]:
+    """Return all leaves and what was wrong with some.
+
+    A leaf whose document or rule cannot be read stays in the catalog with a state that is
+    unknown: dropped, it would count as not required.
+    """
+    leaves: list[Leaf] = []
+    problems: list[Problem] = []
+    for said in entries:
+        try:
+            leaves.append(decode_leaf(said))
+        except InvalidDocument as error:
+            place = f"leaf {said.number}"
+            problems += [Problem(f"{place} {p.where}", p.what) for p in error.problems]
+            leaves.append(_unreadable(said))
+    return leaves, problems
+
+
+def _read_rules(document: LeafV1) -> tuple[list[Rule], list[Problem]]:
+    rules: list[Rule] = []
+    problems: list[Problem] = []
+    for name in ("prerequisite", "applicable", "installed"):
+        try:
+            rules.append(decode_rule(getattr(document, name), where=name))
+        except InvalidDocument as error:
+            problems += error.problems
+    return rules, problems
+
+
+def _leaf(said: LeafEntryV1, document: LeafV1, rules: list[Rule]) -> Leaf:
+    return Leaf(
+        number=UpdateNumber(said.number),
+        revision=Revision(said.revision),
+        update=UpdateId(UUID(bytes=document.update)),
+        title=document.title,
+        prerequisite=rules[0],
+        applicable=rules[1],
+        installed=rules[2],
+        files=tuple(
+            LeafFile(name=f.name, version=f.version, sha256=f.sha256, size_bytes=f.size_bytes)
+            for f in document.files
+        ),
+        floors=tuple(PackageFloor(floor.name, floor.version) for floor in document.floors),
+        origin=Origin(document.origin),
+        restart=_RESTARTS.get(document.restart, Restart.ALWAYS),
+        exclusive=document.exclusive,
+        evaluator=_EVALUATORS.get(document.evaluator, Evaluator.UNSUPPORTED),
+        payload=document.payload,
+    )
+
+
+def _unreadable(said: LeafEntryV1) -> Leaf:
+    nothing = Unsupported("unreadable")
+    return Leaf(
+        number=UpdateNumber(said.number),
+        revision=Revision(said.revision),
+        update=UpdateId(UUID(int=0)),
+        prerequisite=nothing,
+        applicable=nothing,
+        installed=nothing,
+        origin=Origin(""),
+        restart=Restart.ALWAYS,
+        evaluator=Evaluator.UNSUPPORTED,
+    )
+
+
+_RESTARTS = {member.value: member for member in Restart}
+_EVALUATORS = {Evaluator.RULES.value: Evaluator.RULES, Evaluator.WINDOWS.value: Evaluator.WINDOWS}

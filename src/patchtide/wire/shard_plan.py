@@ -1,0 +1,118 @@
+"""Which delta files a publisher writes and lists, and which files a client fetches.
+
+Steps n -> n+1 always, 16 at once at multiples of 16, 256 at once at multiples of 256. A client
+may start inside a longer delta, so only the steps since the last multiple of 16 and the sixteens
+since the last multiple of 256 are ever needed; a few more are listed because they are smaller.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.wire.shards import BaseFileV1, DeltaFileV1, ShardIndexV1
+
+LISTED = {1: 16, 16: 16, 256: 8}
+"""Span of a delta -> how many of the latest an index lists."""
+REQUEST_BYTES = 300
+"""What fetching one more file costs besides its content."""
+
+ShardFile = BaseFileV1 | DeltaFileV1
+
+_NOWHERE = -1
+_ROLES = {"custom": "publisher", "agent": "agent"}
+
+
+def shard_file_name(shard: str, serial: int) -> str:
+    """Return a base's name. Stores that outlive a restored site put the digest before it."""
+    return f"{shard}/base-{serial}.zst"
+
+
+def delta_file_name(shard: str, from_serial: int, to_serial: int) -> str:
+    return f"{shard}/delta-{from_serial}-{to_serial}.zst"
+
+
+def index_file_name(shard: str) -> str:
+    return f"{shard}/index"
+
+
+def role_of(shard: str) -> str:
+    """Return the role that signs a shard: what people publish is not a feed's to change."""
+    return _ROLES.get(shard, "feeds")
+
+
+def target_of(shard: str) -> str:
+    """Return where the repository keeps a shard's index: under the role that may sign it."""
+    return f"{role_of(shard)}/{index_file_name(shard)}"
+
+
+def file_name(shard: str, file: ShardFile) -> str:
+    match file:
+        case BaseFileV1(serial=serial):
+            return shard_file_name(shard, serial)
+        case DeltaFileV1(from_serial=start, to_serial=end):
+            return delta_file_name(shard, start, end)
+
+
+def deltas_due(serial: int) -> list[tuple[int, int]]:
+    """Return the (a, b) that a publisher writes when it publishes this serial (1 or above)."""
+    return [(serial - span, serial) for span in LISTED if serial % span == 0]
+
+
+def listed(deltas: Iterable[DeltaFileV1], serial: int) -> tuple[DeltaFileV1, ...]:
+    """Return the deltas that the index of this serial should list, oldest first."""
+    kept = [
+        delta
+        for delta in deltas
+        if (span := delta.to_serial - delta.from_serial) in LISTED
+        and serial - LISTED[span] * span < delta.to_serial <= serial
+    ]
+    return tuple(sorted(kept, key=lambda delta: (delta.to_serial, delta.from_serial)))
+
+
+def plan(index: ShardIndexV1, serial: int) -> list[ShardFile]:
+    """Return the files to fetch and apply, in order, at the least cost on the wire.
+
+    `serial` is the client's; 0 is the empty shard. A client that is ahead (the site was restored)
+    starts from the base; whether it may go back is its floor's to say, and not asked here.
+
+    Raises:
+        InvalidDocument: the index names no way to its own serial.
+    """
+    start = serial if serial <= index.serial else _NOWHERE
+    found = cheapest_path(index.base, index.deltas, start=start, target=index.serial)
+    if found is None:
+        raise InvalidDocument([Problem("index", f"no files lead from {serial} to {index.serial}")])
+    return found
+
+
+def cheapest_path(
+    base: BaseFileV1, deltas: Sequence[DeltaFileV1], *, start: int, target: int
+) -> list[ShardFile] | None:
+    """Return Dijkstra's shortest path over serials; the base is reached from all before it."""
+    waiting: list[tuple[int, int, int, list[ShardFile]]] = [(0, 0, start, [])]
+    pushed = 0
+    settled: set[int] = set()
+    while waiting:
+        cost, _, at, path = heapq.heappop(waiting)
+        if at == target:
+            return path
+        if at in settled:
+            continue
+        settled.add(at)
+        for file, arrives in _ways(base, deltas, at):
+            pushed += 1  # parts equal costs, so that paths are never compared
+            price = cost + file.size_bytes + REQUEST_BYTES
+            heapq.heappush(waiting, (price, pushed, arrives, [*path, file]))
+    return None
+
+
+def _ways(
+    base: BaseFileV1, deltas: Sequence[DeltaFileV1], at: int
+) -> Iterable[tuple[ShardFile, int]]:
+    if at < base.serial:
+        yield base, base.serial
+    for delta in deltas:
+        if delta.from_serial <= at < delta.to_serial:
+            yield delta, delta.to_serial
