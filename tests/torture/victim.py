@@ -17,14 +17,16 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from patchtide.adapters.agentstate.sqlite import SqliteJournal, open_journal
 from patchtide.agent.core import AgentCore, Ports
+from patchtide.agent.policy import Orders
 from patchtide.agent.ports.journal import JournalFailed, PendingReport, ShardChange, ShardHead
 from patchtide.agent.ports.link import Answer, News, Outgoing, Taken
+from patchtide.agent.ports.trust import TrustEvent
 from patchtide.agent.reporting import ScanResult, states_of
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.states import Order
@@ -102,7 +104,7 @@ class Catalog:
     def serials(self) -> Mapping[str, int]:
         return {SHARD: _serial(self._journal)}
 
-    def refresh(self, newer: Mapping[str, int]) -> None:
+    def refresh(self, newer: Mapping[str, int], *, now: float, root_version: int = 0) -> None:
         serial = newer[SHARD]
         leaf = b"x" * self._leaf_bytes
         change = ShardChange(
@@ -111,6 +113,9 @@ class Catalog:
             drops=[serial - 20],
         )
         self._journal.change_shard(SHARD, change)
+
+    def take_events(self) -> Sequence[TrustEvent]:
+        return ()
 
     def scan(self, *, now: float) -> ScanResult:
         numbers = [row[0] for row in self._journal.leaves(SHARD)]
@@ -131,8 +136,8 @@ class Machine:
     def sequence(self) -> int:
         return 0
 
-    def take(self, envelope: bytes, *, now: float) -> tuple[Order, ...]:
-        return ()
+    def take(self, envelope: bytes, *, now: float) -> Orders:
+        return Orders((), 0)
 
     def boot_id(self) -> str:
         return self._boot_id
@@ -142,7 +147,7 @@ class Machine:
 
     def stage(self, order: Order, *, now: float) -> None: ...
 
-    def install(self, order: Order, *, attempt: int) -> bool:
+    def install(self, order: Order, *, now: float) -> bool:
         return False
 
     def repair(self) -> None: ...
@@ -179,7 +184,7 @@ def main() -> int:
             journal=journal,
             link=Server(journal, say),
             catalog=Catalog(journal, asked.leaf_bytes),
-            consent=machine,
+            policy=machine,
             enforcer=machine,
             inventory=machine,
             clock=machine,

@@ -6,7 +6,7 @@ real clock, so the same code drives a machine and thousands of simulated ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol, assert_never
@@ -14,9 +14,12 @@ from typing import Protocol, assert_never
 import msgspec
 from msgspec import structs
 
+from patchtide.agent.policy import Orders
 from patchtide.agent.ports.clock import Clock
 from patchtide.agent.ports.journal import Journal, JournalFailed, NoSpace
 from patchtide.agent.ports.link import News, Outgoing, ServerLink
+from patchtide.agent.ports.platform import Inventory
+from patchtide.agent.ports.trust import TrustEvent
 from patchtide.agent.reporting import Reporter, ScanResult, event_note, event_of
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
@@ -47,12 +50,16 @@ class Catalog(Protocol):
         """Return every shard that this machine follows; 0 for one it has nothing of."""
         ...
 
-    def refresh(self, newer: Mapping[str, int]) -> None:
+    def refresh(self, newer: Mapping[str, int], *, now: float, root_version: int = 0) -> None:
         """Bring these shards up to date.
 
         Raises:
             PatchtideError: the metadata or a shard was refused, or could not be fetched.
         """
+        ...
+
+    def take_events(self) -> Sequence[TrustEvent]:
+        """Return what the administrator must hear of, once."""
         ...
 
     def scan(self, *, now: float) -> ScanResult: ...
@@ -62,15 +69,13 @@ class Catalog(Protocol):
         ...
 
 
-class Consent(Protocol):
-    """What both the catalog and the site's envelope allow."""
+class Policy(Protocol):
+    """What the site wants of this machine."""
 
-    def sequence(self) -> int:
-        """Return the sequence of the envelope in force; 0: none."""
-        ...
+    def sequence(self) -> int: ...
 
-    def take(self, envelope: bytes, *, now: float) -> tuple[Order, ...]:
-        """Verify the envelope, keep it, and return the orders that stand.
+    def take(self, envelope: bytes, *, now: float) -> Orders:
+        """Verify the envelope, keep it, and return what stands.
 
         Raises:
             PatchtideError: it is not for this machine, not signed, or from the past.
@@ -87,17 +92,13 @@ class Enforcer(Protocol):
 
     def stage(self, order: Order, *, now: float) -> None: ...
 
-    def install(self, order: Order, *, attempt: int) -> bool:
+    def install(self, order: Order, *, now: float) -> bool:
         """Return whether a restart is needed."""
         ...
 
     def repair(self) -> None: ...
 
     def restart(self) -> None: ...
-
-
-class Inventory(Protocol):
-    def inventory(self, kind: str) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ class Ports:
     journal: Journal
     link: ServerLink
     catalog: Catalog
-    consent: Consent
+    policy: Policy
     enforcer: Enforcer
     inventory: Inventory
     clock: Clock
@@ -120,6 +121,8 @@ class Condition:
     agent_version: str = ""
     floor_lost: bool = False
     degraded: str = ""
+    root_version: int = 0
+    """The newest root that the server told of."""
     wanted_inventory: tuple[str, ...] = field(default_factory=tuple)
 
 
@@ -190,10 +193,10 @@ class AgentCore:
             case ev.CheckIn():
                 return self._check_in(now)
             case ev.TakeEnvelope(envelope):
-                return ev.EnvelopeTaken(self._ports.consent.take(envelope, now=now))
+                taken = self._ports.policy.take(envelope, now=now)
+                return ev.EnvelopeTaken(taken.orders, taken.restarts_per_day)
             case ev.Refresh(newer):
-                self._ports.catalog.refresh(newer)
-                return ev.Refreshed()
+                return self._refresh(newer, now)
             case ev.Scan(ordered):
                 return self._scan(ordered, now)
             case ev.Report():
@@ -202,8 +205,8 @@ class AgentCore:
             case ev.Stage(order):
                 self._ports.enforcer.stage(order, now=now)
                 return ev.Staged()
-            case ev.Install(order, attempt):
-                return ev.Installed(self._ports.enforcer.install(order, attempt=attempt))
+            case ev.Install(order):
+                return ev.Installed(self._ports.enforcer.install(order, now=now))
             case ev.Repair():
                 self._ports.enforcer.repair()
                 return ev.Repaired()
@@ -223,7 +226,7 @@ class AgentCore:
         said = CheckInV1(
             counter=counter,
             shards=dict(self._ports.catalog.serials()),
-            envelope=self._ports.consent.sequence(),
+            envelope=self._ports.policy.sequence(),
             digest=known.digest if known else b"",
             health=self._health(),
         )
@@ -231,6 +234,7 @@ class AgentCore:
         answer = self._ports.link.check_in(message)
         if isinstance(answer, News):
             self._condition.wanted_inventory = answer.answer.inventory
+            self._condition.root_version = answer.answer.root_version
         return event_of(answer, journal, counter=counter)
 
     def _health(self) -> HealthV1:
@@ -242,6 +246,16 @@ class AgentCore:
             degraded=self._condition.degraded,
             trust_seen=dict(self._ports.catalog.seen()),
         )
+
+    def _refresh(self, newer: Mapping[str, int], now: float) -> ev.Event:
+        root_version = self._condition.root_version
+        try:
+            self._ports.catalog.refresh(newer, now=now, root_version=root_version)
+        finally:
+            for heard in self._ports.catalog.take_events():
+                self._condition.floor_lost |= heard.code == "floor-lost"
+                self.note(heard.code, heard.detail)
+        return ev.Refreshed()
 
     def _scan(self, ordered: frozenset[int], now: float) -> ev.Event:
         found = self._found = self._ports.catalog.scan(now=now)

@@ -44,6 +44,8 @@ class ScanResult:
     at: int
     boot_id: str
     error: str = ""
+    aged: bool = False
+    """The catalog's metadata has expired and no newer one could be had."""
 
 
 class Reporter:
@@ -107,6 +109,7 @@ class Reporter:
             scan_error=found.error[:1024],
             events=tuple(event for _, event in told),
             restored=wanted.restored,
+            aged_catalog=found.aged,
         )
         pending = PendingReport(
             counter=counter,

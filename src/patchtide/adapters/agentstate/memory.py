@@ -24,7 +24,7 @@ Pool = MutableMapping[tuple[str, bytes, int], Leaves]
 class MemoryJournal:
     __slots__ = (
         "_acknowledged", "_brain", "_counter", "_event_id", "_events", "_heads", "_leaves",
-        "_pending", "_pool",
+        "_pending", "_policy", "_pool",
     )  # fmt: skip
 
     def __init__(self, pool: Pool | None = None) -> None:
@@ -37,6 +37,7 @@ class MemoryJournal:
         self._events: tuple[tuple[int, EventV1], ...] = ()
         self._heads: dict[str, ShardHead] = {}
         self._leaves: dict[str, Leaves] = {}
+        self._policy: tuple[bytes, Mapping[bytes, bytes]] = (b"", {})
 
     def load(self) -> bytes | None:
         return self._brain
@@ -90,6 +91,12 @@ class MemoryJournal:
             self._pool[key] = self._changed(shard, change)
         self._leaves[shard] = self._pool[key]
         self._heads[shard] = head
+
+    def policy(self) -> tuple[bytes, Mapping[bytes, bytes]]:
+        return self._policy
+
+    def keep_policy(self, envelope: bytes, fragments: Mapping[bytes, bytes]) -> None:
+        self._policy = (envelope, dict(fragments))
 
     def _changed(self, shard: str, change: ShardChange) -> Leaves:
         leaves = {} if change.whole else dict(self._leaves.get(shard, {}))

@@ -50,6 +50,7 @@ CREATE TABLE pending (
     unknown BLOB
 );
 CREATE TABLE event (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+CREATE TABLE policy (name BLOB PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE shard (name TEXT PRIMARY KEY, lineage BLOB NOT NULL, serial INTEGER NOT NULL);
 CREATE TABLE leaf (
     shard TEXT NOT NULL, number INTEGER NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL,
@@ -265,6 +266,19 @@ class SqliteJournal:
                 "INSERT OR REPLACE INTO shard VALUES (?, ?, ?)",
                 (shard, change.head.lineage, change.head.serial),
             )
+
+    # -- policy
+
+    def policy(self) -> tuple[bytes, Mapping[bytes, bytes]]:
+        fragments = dict(self._db.execute("SELECT name, body FROM policy"))
+        return fragments.pop(b"", b""), fragments
+
+    def keep_policy(self, envelope: bytes, fragments: Mapping[bytes, bytes]) -> None:
+        rows = [(b"", envelope), *fragments.items()]
+        self._make_sure_of_space(sum(len(body) for _, body in rows))
+        with self._transaction():
+            self._db.execute("DELETE FROM policy")
+            self._db.executemany("INSERT INTO policy VALUES (?, ?)", rows)
 
     def _make_sure_of_space(self, wanted: int) -> None:
         """Refuse before the first byte what the disk cannot hold."""

@@ -35,6 +35,8 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Name -> installed version."""
     broken: tuple[str, ...] = ()
     """Packages whose installation fails."""
+    unsigned: tuple[str, ...] = ()
+    """Packages whose vendor's signature does not verify."""
     boot: int = 1
     restart_pending: bool = False
 
@@ -61,7 +63,16 @@ class Model:
 class SimulatedPlatform:
     """One machine of a model. `name` tells its starts from those of others."""
 
-    __slots__ = ("_boot", "_broken", "_changed", "_model", "_name", "_on_change", "_pending")
+    __slots__ = (
+        "_boot",
+        "_broken",
+        "_changed",
+        "_model",
+        "_name",
+        "_on_change",
+        "_pending",
+        "_unsigned",
+    )
 
     def __init__(
         self,
@@ -71,6 +82,7 @@ class SimulatedPlatform:
         boot: int = 1,
         restart_pending: bool = False,
         broken: frozenset[str] = frozenset(),
+        unsigned: frozenset[str] = frozenset(),
         on_change: Callable[[SimulatedPlatform], None] | None = None,
     ) -> None:
         self._model = model
@@ -78,6 +90,7 @@ class SimulatedPlatform:
         self._boot = boot
         self._pending = restart_pending
         self._broken = broken
+        self._unsigned = unsigned
         self._changed: dict[str, tuple[InstalledPackage, ...]] = {}
         self._on_change = on_change
 
@@ -98,6 +111,14 @@ class SimulatedPlatform:
     def uptime(self) -> Uptime:
         boot_id = sha256(f"{self._name}\n{self._boot}".encode()).hexdigest()[:32]
         return Uptime(boot_id, self._pending)
+
+    def stage(self, leaves: Sequence[Leaf]) -> frozenset[int]:
+        """A simulated vendor has signed everything but what is said to be unsigned."""
+        return frozenset(
+            leaf.number
+            for leaf in leaves
+            if self._unsigned.isdisjoint(file.name for file in leaf.files)
+        )
 
     def install(self, leaves: Sequence[Leaf]) -> None:
         failed = []
@@ -146,6 +167,7 @@ class SimulatedPlatform:
             shards=model.shards,
             packages={name: found[0].version for name, found in self._packages().items()},
             broken=tuple(sorted(self._broken)),
+            unsigned=tuple(sorted(self._unsigned)),
             boot=self._boot,
             restart_pending=self._pending,
         )
@@ -181,5 +203,6 @@ def read_machine(path: Path) -> SimulatedPlatform:
         boot=described.boot,
         restart_pending=described.restart_pending,
         broken=frozenset(described.broken),
+        unsigned=frozenset(described.unsigned),
         on_change=keep,
     )

@@ -124,5 +124,15 @@ class ShardStore(Protocol):
     def change_shard(self, shard: str, change: ShardChange) -> None: ...
 
 
-class Journal(BrainStore, Counters, ReportQueue, ShardStore, Protocol):
+class PolicyStore(Protocol):
+    def policy(self) -> tuple[bytes, Mapping[bytes, bytes]]:
+        """Return the sealed envelope in force (empty: none) and its fragments by name."""
+        ...
+
+    def keep_policy(self, envelope: bytes, fragments: Mapping[bytes, bytes]) -> None:
+        """Replace envelope and fragments together."""
+        ...
+
+
+class Journal(BrainStore, Counters, ReportQueue, ShardStore, PolicyStore, Protocol):
     """The agent's journal as a whole."""

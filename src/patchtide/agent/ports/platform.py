@@ -32,6 +32,17 @@ class Platform(Protocol):
 
     def uptime(self) -> Uptime: ...
 
+    def stage(self, leaves: Sequence[Leaf]) -> frozenset[int]:
+        """Have everything at hand that `install` will need.
+
+        Return the numbers of the leaves for which this machine itself has verified the vendor's
+        signature over every file.
+
+        Raises:
+            PatchtideError: something is missing.
+        """
+        ...
+
     def install(self, leaves: Sequence[Leaf]) -> None:
         """Bring what the leaves name onto the machine.
 
@@ -46,6 +57,8 @@ class Platform(Protocol):
 
     def restart(self) -> None: ...
 
+
+class Inventory(Protocol):
     def inventory(self, kind: str) -> bytes | None:
         """Return the whole list of this kind; None: this machine keeps no such list."""
         ...

@@ -80,14 +80,15 @@ def advance(state: Brain, event: ev.Event, now: float) -> Step:
             return _put_off(memory, phase, event, now)
         case ev.Failed():
             return _failed(memory, phase, event, now)
-        case ev.EnvelopeTaken(given):
+        case ev.EnvelopeTaken(given, restarts_per_day):
             _expect(event, phase, TakingEnvelope)
             changed = given != memory.orders
             memory = structs.replace(memory, envelope_due=b"", orders=given)
+            memory = structs.replace(memory, restarts_per_day=restarts_per_day)
             return _go_on(structs.replace(memory, scan_due=memory.scan_due or changed), now)
         case ev.Refreshed():
             _expect(event, phase, Refreshing)
-            return _go_on(structs.replace(memory, shards_due={}, scan_due=True), now)
+            return _go_on(_refreshed(memory), now)
         case ev.Scanned():
             _expect(event, phase, Scanning)
             return _scanned(memory, event, now)
@@ -145,11 +146,16 @@ def _check_in(memory: Memory, now: float) -> Step:
     return _begin(memory, CheckingIn(), ev.CheckIn(), now)
 
 
+def _refreshed(memory: Memory) -> Memory:
+    return structs.replace(memory, refresh_due=False, shards_due={}, scan_due=True)
+
+
 def _checked_in(memory: Memory, said: ev.CheckedIn, now: float) -> Step:
     memory = structs.replace(
         memory,
         poll_s=said.next_poll_s or memory.poll_s,
         shards_due=dict(said.shards),
+        refresh_due=memory.refresh_due or bool(said.shards) or now >= memory.scan_at,
         envelope_due=said.envelope,
         full_due=memory.full_due or said.full_report,
         report_due=memory.report_due or said.full_report,
@@ -201,7 +207,7 @@ def _failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
             return _go_on(structs.replace(memory, envelope_due=b""), now, notes)
         case Refreshing():
             # What is already here still says something: it is scanned and reported.
-            memory = _sooner(structs.replace(memory, shards_due={}, scan_due=True), now)
+            memory = _sooner(_refreshed(memory), now)
             return _go_on(memory, now, notes)
         case Scanning():
             memory = structs.replace(memory, scan_due=False, report_due=True)
@@ -283,7 +289,7 @@ def _go_on(memory: Memory, now: float, notes: Commands = ()) -> Step:
     if memory.envelope_due:
         command = ev.TakeEnvelope(memory.envelope_due)
         return _begin(memory, TakingEnvelope(), command, now, notes)
-    if memory.shards_due:
+    if memory.refresh_due:
         return _begin(memory, Refreshing(), ev.Refresh(memory.shards_due), now, notes)
     if memory.scan_due and not _repair_due(memory, now):
         ordered = frozenset(u for order in memory.orders for u in order.updates)

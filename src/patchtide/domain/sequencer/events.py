@@ -73,6 +73,8 @@ class EnvelopeTaken:
     """The envelope was verified and consent found: these orders, and no others, stand."""
 
     orders: tuple[Order, ...]
+    restarts_per_day: int = 0
+    """0: the agent's own limit; the site can only lower it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ class TakeEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
+    """Empty: whatever is followed; the server's word that nothing is newer is checked daily."""
+
     shards: Mapping[str, int]
 
 

@@ -55,7 +55,8 @@ def may_restart(memory: Memory, *, now: float) -> bool:
 
     Restarts dated in the future (the clock went back) count as today's.
     """
-    return sum(at > now - DAY_S for at in memory.restarts) < MAX_RESTARTS_PER_DAY
+    limit = min(memory.restarts_per_day or MAX_RESTARTS_PER_DAY, MAX_RESTARTS_PER_DAY)
+    return sum(at > now - DAY_S for at in memory.restarts) < limit
 
 
 def with_restart(memory: Memory, *, now: float) -> Memory:

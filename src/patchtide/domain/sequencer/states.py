@@ -31,6 +31,7 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something failed in this cycle, so its end does not forget the failures."""
     clock_offset_s: float = 0.0
     """Server's clock minus the machine's; only dates requests, the machine's clock stays."""
+    refresh_due: bool = False
     shards_due: dict[str, int] = {}
     envelope_due: bytes = b""
     scan_due: bool = True
@@ -49,6 +50,8 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The order whose installation was interrupted."""
     restart_for: str = ""
     """The order whose installation waits for a restart."""
+    restarts_per_day: int = 0
+    """The site's limit; 0: it sets none."""
     restarts: tuple[float, ...] = ()
     """When this agent restarted the machine in the last 24 hours."""
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DEFAULT_STATE = Path("/var/lib/patchtide/agent")
+MACHINE_ID = Path("/etc/machine-id")
 DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
 EXAMPLES = """\
 examples:
@@ -47,15 +48,14 @@ def parser() -> argparse.ArgumentParser:
     ):
         command = _command(commands, name, help_)
         command.add_argument("--platform", default="", help=PLATFORM_HELP)
+        command.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
     enrol = _command(commands, "enrol", "get an identity from a server")
     enrol.add_argument("--server", required=True, metavar="URL", help="https://host:port")
     token = enrol.add_mutually_exclusive_group(required=True)
-    token.add_argument(
-        "--token", help="the token; visible in lists of processes"
-    )
+    token.add_argument("--token", help="the token; visible in lists of processes")
     token.add_argument("--token-file", help="a file with the token; - is standard input")
     enrol.add_argument("--name", default=os.uname().nodename, help="default: the host's name")
-    enrol.add_argument("--machine-id-file", type=Path, default=Path("/etc/machine-id"))
+    enrol.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
     status = _command(commands, "status", "say what the agent knows")
     status.add_argument("--json", action="store_true", help="as JSON")
     return made
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(arguments)
     match asked.command:
         case "run" | "once":
-            return _run(asked.command, asked.state, asked.platform)
+            return _run(asked)
         case "enrol":
             from patchtide.entry.agent.enrol import enrol
 
@@ -93,19 +93,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return show_status(asked.state, as_json=asked.json)
 
 
-def _run(command: str, state: Path, platform: str) -> int:
-    if not platform.startswith("simulated:"):
+def _run(asked: argparse.Namespace) -> int:
+    if not asked.platform.startswith("simulated:"):
         sys.stderr.write(NO_APT)
         return MISUSED
     from patchtide.entry.agent.loop import Loop, OtherInstance, only_instance
 
     try:
-        with only_instance(state) as lock:
-            loop = Loop(["--state", str(state), "--platform", platform], lock)
-            return loop.run() if command == "run" else loop.once()
+        with only_instance(asked.state) as lock:
+            names = ("state", "platform", "machine_id_file")
+            options = {f"--{n.replace('_', '-')}": str(getattr(asked, n)) for n in names}
+            loop = Loop([word for option in options.items() for word in option], lock)
+            return loop.run() if asked.command == "run" else loop.once()
     except OtherInstance:
         # Not an error: whoever started it wanted an agent to run, and one does.
-        sys.stderr.write(f"an agent is already at work on {state}; nothing done\n")
+        sys.stderr.write(f"an agent is already at work on {asked.state}; nothing done\n")
         return DONE
 
 

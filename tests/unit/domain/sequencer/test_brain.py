@@ -47,7 +47,7 @@ class Playbook:
 def a_settled_machine() -> Playbook:
     """A machine that has started, checked in and reported once."""
     play = Playbook()
-    play.tell_all(ev.Started("b1"), ev.Woken(), NOTHING_NEWER)
+    play.tell_all(ev.Started("b1"), ev.Woken(), NOTHING_NEWER, ev.Refreshed())
     play.tell_all(ev.Scanned(needed=(), changed=True), ev.Acknowledged())
     assert play.is_idle()
     return play
@@ -61,7 +61,9 @@ def an_order(**changes: object) -> Order:
 def with_order(play: Playbook, order: Order | None = None) -> tuple[ev.Command, ...]:
     """Bring the order to the machine; it has been scanned and reported when this returns."""
     play.tell_all(ev.Rung(), ev.CheckedIn(envelope=b"envelope"))
-    play.tell(ev.EnvelopeTaken((order or an_order(),)))
+    commands = play.tell(ev.EnvelopeTaken((order or an_order(),)))
+    if isinstance(commands[-1], ev.Refresh):  # once a day
+        play.tell(ev.Refreshed())
     commands = play.tell(ev.Scanned(needed=(7,), changed=True))
     assert commands == (ev.Report(full=False, restored=False),)
     return play.tell(ev.Acknowledged())
@@ -121,12 +123,13 @@ def test_a_stop_shortens_the_poll_until_it_is_over() -> None:
     assert play.wake_up <= play.now + 60
 
 
-def test_the_machine_is_scanned_once_a_day_without_being_asked() -> None:
+def test_once_a_day_the_servers_silence_is_checked_and_the_machine_scanned() -> None:
     play = a_settled_machine()
     play.now += DAY_S
     play.tell(ev.Woken())
 
-    assert play.tell(NOTHING_NEWER) == (ev.Scan(frozenset()),)
+    assert play.tell(NOTHING_NEWER) == (ev.Refresh({}),)
+    assert play.tell(ev.Refreshed()) == (ev.Scan(frozenset()),)
 
 
 def test_failures_back_off_up_to_the_poll_period() -> None:
@@ -393,7 +396,8 @@ def test_a_campus_with_its_power_back_does_not_check_in_all_at_once() -> None:
     wake_ups = []
     for machine in range(200):
         play = Playbook(newborn(machine.to_bytes(16)))
-        play.tell_all(ev.Started("b1"), ev.Woken(), NOTHING_NEWER, UNCHANGED, ev.Acknowledged())
+        play.tell_all(ev.Started("b1"), ev.Woken(), NOTHING_NEWER, ev.Refreshed())
+        play.tell_all(UNCHANGED, ev.Acknowledged())
         play.now = NOON + 5 * 3600
         play.crash("b2")
         wake_ups.append(play.wake_up - play.now)

@@ -1,0 +1,106 @@
+"""What the site wants of this machine: its envelope and the fragments that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from patchtide.agent.ports.content import Blobs
+from patchtide.agent.ports.journal import PolicyStore
+from patchtide.domain.sequencer.consent import Assigned
+from patchtide.domain.sequencer.states import Order
+from patchtide.wire.policy import (
+    EnvelopeV1,
+    FragmentV1,
+    Keys,
+    open_envelope,
+    open_fragment,
+    open_sealed,
+)
+
+MAX_FRAGMENT_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What an envelope comes to."""
+
+    orders: tuple[Order, ...]
+    restarts_per_day: int
+
+
+class LocalPolicy:
+    """The envelope in force; `keys` are those that may sign policy for this site."""
+
+    def __init__(self, store: PolicyStore, *, blobs: Blobs, keys: Keys, client: bytes) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._keys = keys
+        self._client = client
+
+    def sequence(self) -> int:
+        """Return the sequence of the envelope in force; 0: none."""
+        stored, _ = self._store.policy()
+        return open_sealed(stored, EnvelopeV1, keys=self._keys).sequence if stored else 0
+
+    def take(self, envelope: bytes, *, now: float) -> Orders:
+        """Verify the envelope, fetch what it names, keep both, and return what stands.
+
+        Raises:
+            PolicyRefused: it is not for this machine, not signed, or from the past.
+        """
+        opened = open_envelope(
+            envelope, keys=self._keys, client=self._client, sequence=self.sequence(), now=now
+        )
+        _, known = self._store.policy()
+        sealed = {name: known.get(name) or self._fetch(name) for name in opened.fragments}
+        fragments = self._opened(opened, sealed)
+        self._store.keep_policy(envelope, sealed)
+        orders = (_order(name, part, opened) for name, part in fragments.items())
+        return Orders(
+            tuple(order for order in orders if order.updates), opened.limits.restarts_per_day
+        )
+
+    def assigned(self, order: str) -> Mapping[int, Assigned]:
+        """Return what the envelope in force assigns under this order."""
+        stored, sealed = self._store.policy()
+        if not stored:
+            return {}
+        envelope = open_sealed(stored, EnvelopeV1, keys=self._keys)
+        name = next((n for n in sealed if n.hex() == order), None)
+        if name is None:
+            return {}
+        fragment = open_fragment(sealed[name], keys=self._keys, named=envelope.fragments)
+        return {
+            item.number: Assigned(
+                number=item.number,
+                revision=item.revision,
+                files=frozenset(item.files),
+                not_before=fragment.not_before,
+                valid_until=envelope.valid_until,
+                stopped=fragment.stopped,
+            )
+            for item in fragment.items
+        }
+
+    def _fetch(self, name: bytes) -> bytes:
+        return self._blobs.read(name, at_most=MAX_FRAGMENT_BYTES)
+
+    def _opened(
+        self, envelope: EnvelopeV1, sealed: Mapping[bytes, bytes]
+    ) -> dict[bytes, FragmentV1]:
+        return {
+            name: open_fragment(data, keys=self._keys, named=envelope.fragments)
+            for name, data in sealed.items()
+        }
+
+
+def _order(name: bytes, fragment: FragmentV1, envelope: EnvelopeV1) -> Order:
+    """A fragment that was stopped orders nothing."""
+    return Order(
+        id=name.hex(),
+        updates=() if fragment.stopped else tuple(item.number for item in fragment.items),
+        not_before=float(fragment.not_before),
+        valid_until=float(envelope.valid_until),
+        may_restart=True,
+    )

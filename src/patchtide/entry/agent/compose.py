@@ -1,0 +1,104 @@
+"""Puts a real agent together: state folder, TLS, trust, platform. Only the child loads this."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import patchtide
+from patchtide.adapters.agentstate.folder import private_folder
+from patchtide.adapters.agentstate.identity import open_identity, read_machine_id
+from patchtide.adapters.agentstate.sqlite import open_journal
+from patchtide.adapters.platforms.simulated import read_machine
+from patchtide.adapters.transport.blobs import ContentBlobs
+from patchtide.adapters.transport.https import HttpsGetter
+from patchtide.adapters.transport.link import TlsLink
+from patchtide.adapters.transport.site_ca import verified_context
+from patchtide.adapters.trust.client import TrustClient
+from patchtide.agent.catalog import LocalCatalog
+from patchtide.agent.core import AgentCore, Condition, Ports
+from patchtide.agent.enforcement import Enforcement
+from patchtide.agent.policy import LocalPolicy
+from patchtide.domain.errors import PatchtideError
+from patchtide.wire.policy import keys_of
+
+BUILD_TIME = 1_767_225_600.0
+"""2026-01-01: no machine's clock is right before this was written."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class NotEnrolled(PatchtideError):
+    """This machine has no identity (any more); enrol it with a token."""
+
+    code = "not-enrolled"
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+
+@contextmanager
+def composed(
+    state: Path, *, platform: str, machine_id_file: Path, check: bool
+) -> Iterator[AgentCore]:
+    """Return the agent, its state open; close it at the end.
+
+    Raises:
+        NotEnrolled, NoMachineId, JournalFailed, InvalidDocument
+    """
+    identity = open_identity(
+        private_folder(state) / "identity", machine_id=read_machine_id(machine_id_file)
+    )
+    enrolment = identity.enrolment()
+    if enrolment is None:
+        raise NotEnrolled
+    machine = read_machine(Path(platform.removeprefix("simulated:")))
+    context = verified_context(enrolment.ca)
+    getter = HttpsGetter(context)
+    blobs = ContentBlobs(enrolment.url, getter)
+    # The kernel's boot, not the simulated machine's: it tells a power cut from a crash.
+    boot_id = _BOOT_ID.read_text("ascii").strip()
+    journal, lost = open_journal(state / "journal.db", boot_id=boot_id, check=check)
+    trust = TrustClient(
+        private_folder(state / "trust"),
+        enrolment.root,
+        metadata_url=f"{enrolment.url}/catalog/metadata/",
+        targets_url=f"{enrolment.url}/catalog/targets/",
+        getter=getter,
+        build_time=BUILD_TIME,
+    )
+    link = TlsLink(
+        enrolment.url,
+        context,
+        client=enrolment.client,
+        sign=identity.sign,
+        answer_key=enrolment.answer_key,
+    )
+    catalog = LocalCatalog(
+        journal, trust=trust, blobs=blobs, platform=machine, followed=machine.shards
+    )
+    policy = LocalPolicy(
+        journal, blobs=blobs, keys=keys_of(enrolment.answer_key), client=enrolment.client
+    )
+    ports = Ports(
+        journal=journal,
+        link=link,
+        catalog=catalog,
+        policy=policy,
+        enforcer=Enforcement(catalog=catalog, policy=policy, trust=trust, platform=machine),
+        inventory=machine,
+        clock=SystemClock(),
+    )
+    try:
+        condition = Condition(agent_version=patchtide.__version__)
+        core = AgentCore(ports, seed=enrolment.client, condition=condition)
+        if lost:
+            core.note("state-lost", "the journal was damaged or missing and was begun anew")
+        yield core
+    finally:
+        link.close()
+        trust.close()
+        journal.close()

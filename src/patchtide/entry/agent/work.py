@@ -1,0 +1,71 @@
+"""The agent's work: one event to its end, then this process exits and its memory is free.
+
+Says on standard output when to be started again. Not for people; `patchtide agent` starts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from patchtide.adapters.agentstate.sqlite import Damaged
+from patchtide.domain.errors import PatchtideError
+from patchtide.domain.sequencer import events as ev
+from patchtide.entry.agent.compose import composed
+
+FAILED = 70
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    os.umask(0o077)
+    signal.signal(signal.SIGTERM, _stop)
+    asked = _parser().parse_args(arguments)
+    try:
+        wake_up = _work(asked)
+    except (PatchtideError, Damaged, OSError) as error:
+        code = getattr(error, "code", type(error).__name__)
+        sys.stderr.write(f"{code}: {error}\n")
+        return FAILED
+    sys.stdout.write(f"{wake_up:.3f}\n")
+    return 0
+
+
+def _work(asked: argparse.Namespace) -> float:
+    with composed(
+        asked.state,
+        platform=asked.platform,
+        machine_id_file=asked.machine_id_file,
+        check=asked.check,
+    ) as core:
+        wake_up = core.start()
+        match asked.event:
+            case "rung":
+                return core.step(ev.Rung())
+            case "woken":
+                return core.step(ev.Woken())
+            case _:
+                return wake_up
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """Leave between two instructions: whatever is under way is as a crash would leave it."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="patchtide.entry.agent.work", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--platform", required=True)
+    parser.add_argument("--machine-id-file", type=Path, default=Path("/etc/machine-id"))
+    parser.add_argument("--event", choices=("started", "woken", "rung"), required=True)
+    parser.add_argument("--check", action="store_true", help="look at the whole journal first")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
