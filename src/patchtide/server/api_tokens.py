@@ -27,7 +27,9 @@ from patchtide.server.ports.storage import ApiToken, Transaction
 from patchtide.server.table import Input, Nothing, Output
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?![\s\S])")]
-TokenId = Annotated[str, Meta(max_length=12, pattern=r"^[0-9a-f]{12}$", description="The token's id.")]
+TokenId = Annotated[
+    str, Meta(max_length=12, pattern=r"^[0-9a-f]{12}$", description="The token's id.")
+]
 RoleName = Literal[
     "",
     "full-administrator",
