@@ -55,7 +55,8 @@ class LeafV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     origin: Text
     title: Text = ""
     files: Annotated[tuple[FileV1, ...], Meta(max_length=MAX_FILES)] = ()
-    floors: Annotated[tuple[FloorV1, ...], Meta(max_length=MAX_FILES)] = ()
+    floors: Annotated[tuple[FloorV1, ...], Meta(max_length=MAX_FILES)] | None = None
+    """None stands for what is nearly always so: each file's package at its version."""
     restart: Text = "never"
     exclusive: bool = False
     evaluator: Text = "rules"
@@ -94,7 +95,7 @@ def encode_leaf(leaf: Leaf) -> LeafEntryV1:
             origin=leaf.origin.text,
             title=leaf.title,
             files=tuple(FileV1(f.name, f.version, f.sha256, f.size_bytes) for f in leaf.files),
-            floors=tuple(FloorV1(floor.name, floor.version) for floor in leaf.floors),
+            floors=_floors_to_say(leaf),
             restart=leaf.restart.value,
             exclusive=leaf.exclusive,
             evaluator=leaf.evaluator.value,
@@ -161,13 +162,23 @@ def _leaf(said: LeafEntryV1, document: LeafV1, rules: list[Rule]) -> Leaf:
             LeafFile(name=f.name, version=f.version, sha256=f.sha256, size_bytes=f.size_bytes)
             for f in document.files
         ),
-        floors=tuple(PackageFloor(floor.name, floor.version) for floor in document.floors),
+        floors=tuple(PackageFloor(f.name, f.version) for f in _said_floors(document)),
         origin=Origin(document.origin),
         restart=_RESTARTS.get(document.restart, Restart.ALWAYS),
         exclusive=document.exclusive,
         evaluator=_EVALUATORS.get(document.evaluator, Evaluator.UNSUPPORTED),
         payload=document.payload,
     )
+
+
+def _floors_to_say(leaf: Leaf) -> tuple[FloorV1, ...] | None:
+    if leaf.floors == tuple(PackageFloor(file.name, file.version) for file in leaf.files):
+        return None
+    return tuple(FloorV1(floor.name, floor.version) for floor in leaf.floors)
+
+
+def _said_floors(document: LeafV1) -> Iterable[FloorV1 | FileV1]:
+    return document.files if document.floors is None else document.floors
 
 
 def _unreadable(said: LeafEntryV1) -> Leaf:

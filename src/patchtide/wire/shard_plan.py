@@ -3,6 +3,7 @@
 Steps n -> n+1 always, 16 at once at multiples of 16, 256 at once at multiples of 256. A client
 may start inside a longer delta, so only the steps since the last multiple of 16 and the sixteens
 since the last multiple of 256 are ever needed; a few more are listed because they are smaller.
+A client more than 2,048 publishings behind takes the base.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.wire.shards import BaseFileV1, DeltaFileV1, ShardIndexV1
 
-LISTED = {1: 16, 16: 16, 256: 8}
-"""Span of a delta -> how many of the latest an index lists."""
+SPANS = (1, 16, 256)
+LATEST = {1: 8, 16: 2, 256: 8}
+"""Span of a delta -> how many of the latest an index lists, needed or not."""
 REQUEST_BYTES = 300
 """What fetching one more file costs besides its content."""
 
@@ -57,18 +59,21 @@ def file_name(shard: str, file: ShardFile) -> str:
 
 def deltas_due(serial: int) -> list[tuple[int, int]]:
     """Return the (a, b) that a publisher writes when it publishes this serial (1 or above)."""
-    return [(serial - span, serial) for span in LISTED if serial % span == 0]
+    return [(serial - span, serial) for span in SPANS if serial % span == 0]
 
 
 def listed(deltas: Iterable[DeltaFileV1], serial: int) -> tuple[DeltaFileV1, ...]:
     """Return the deltas that the index of this serial should list, oldest first."""
-    kept = [
-        delta
-        for delta in deltas
-        if (span := delta.to_serial - delta.from_serial) in LISTED
-        and serial - LISTED[span] * span < delta.to_serial <= serial
-    ]
+    kept = [delta for delta in deltas if _is_listed(delta, serial)]
     return tuple(sorted(kept, key=lambda delta: (delta.to_serial, delta.from_serial)))
+
+
+def _is_listed(delta: DeltaFileV1, serial: int) -> bool:
+    span, end = delta.to_serial - delta.from_serial, delta.to_serial
+    if span not in SPANS or end > serial:
+        return False
+    needed = span != SPANS[-1] and end > serial - serial % (span * 16)
+    return needed or end > serial - serial % span - LATEST[span] * span
 
 
 def plan(index: ShardIndexV1, serial: int) -> list[ShardFile]:

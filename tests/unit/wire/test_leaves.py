@@ -46,7 +46,7 @@ LEAF = Leaf(
     applicable=PackageInstalled(PackageFormat.DEB, "openssl"),
     installed=PackageInstalled(PackageFormat.DEB, "openssl", Comparison.AT_LEAST, FIXED),
     files=(LeafFile(name="openssl", version=FIXED, sha256=bytes(range(32)), size_bytes=1_430_000),),
-    floors=(PackageFloor("openssl", FIXED),),
+    floors=(PackageFloor("openssl", FIXED), PackageFloor("libssl3", FIXED)),
     origin=Origin("feed:debian-security"),
     restart=Restart.MAY,
     exclusive=True,
@@ -87,6 +87,18 @@ def test_only_what_a_leaf_must_say_is_written() -> None:
         "origin",
     }
     assert decode_leaf(encode_leaf(least)) == least
+
+
+@pytest.mark.parametrize(
+    ("floors", "is_said"), [((PackageFloor("openssl", FIXED),), False), ((), True)]
+)
+def test_floors_are_said_only_where_they_are_not_the_files_own(
+    floors: tuple[PackageFloor, ...], is_said: bool
+) -> None:
+    made = encode_leaf(replace(LEAF, floors=floors))
+
+    assert ("floors" in msgspec.msgpack.decode(made.body)) is is_said
+    assert decode_leaf(made).floors == floors
 
 
 def test_a_field_of_a_newer_version_does_no_harm_and_is_kept() -> None:

@@ -117,11 +117,11 @@ def test_an_index_that_leads_nowhere_is_a_mistake() -> None:
         plan(now, 1)
 
 
-@pytest.mark.parametrize("serial", [255, 256, 4_095, 100_000])
+@pytest.mark.parametrize("serial", [255, 256, 4_095, 99_999])
 def test_an_index_stays_a_few_packets_small(serial: int) -> None:
     written = [
         DeltaFileV1(a, b, 50_000, D)
-        for n in range(max(1, serial - 5_000), serial + 1)
+        for n in range(max(1, serial - 3_000), serial + 1)
         for a, b in deltas_due(n)
     ]
     now = index(serial=1, base=1)
