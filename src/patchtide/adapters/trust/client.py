@@ -76,8 +76,7 @@ class TrustClient:
         self._updater: _Updater | None = None
         self._events: dict[TrustEvent, None] = {}
         self._note(*self._opened())
-        for role, version in (minimum or {}).items():
-            self._floors.raise_floor(role, version)
+        self._minimum = dict(minimum or {})
 
     def refresh(self, now: float, *, root_version: int = 0) -> tuple[TrustEvent, ...]:
         """See the port `Trust`."""
@@ -127,7 +126,10 @@ class TrustClient:
         raise TargetAbsent(f"the repository has no {path}")
 
     def raise_floor(self, role: str, version: int) -> None:
-        self._floors.raise_floor(role, version)
+        """See the port `Trust`."""
+        if role == ROOT:
+            raise TrustRefused("only a signed root raises the root")
+        self._floors.raise_floor(role, version, keys=self._current().keys_of(role))
 
     def floor(self, role: str) -> int:
         found = self._floors.floor(role)
@@ -199,6 +201,7 @@ class TrustClient:
         accepted = {role: self._as_floor(updater, role) for role in roles}
         named = {role: Floor(v, b"", updater.keys_of(role)) for role, v in updater.named().items()}
         for role, offered in {**named, **accepted}.items():
+            _compare_floor(role, Floor(self._minimum.get(role, 0), b"", b""), offered)
             _compare_floor(role, floors.get(role), offered)
         signed_at = _signed_at(updater)
         if signed_at > now + CLOCK_TOLERANCE_S:
@@ -256,15 +259,19 @@ class _Updater(Updater):
         return found, tuple(self._walked)
 
     def keys_of(self, role: str) -> bytes:
-        """Return a fingerprint of the keys whose rotation lets this role begin anew.
+        """Return a fingerprint of the keys whose rotation lets this role begin anew, and its own.
 
         As in TUF: new snapshot keys (only the root can name them) let all that snapshots name
-        begin anew, since a stolen snapshot key could have pushed those versions up.
+        begin anew, since a stolen snapshot key could have pushed those versions up. New keys of
+        the role itself do not: an older file that a kept key had signed would be valid again.
         """
         if role == ROOT:
-            return b"root"
-        names = {SNAPSHOT, role} | ({TIMESTAMP} if role == SNAPSHOT else set())
-        lines = [f"{name} {' '.join(self._key_ids(name))}" for name in sorted(names)]
+            return self._fingerprint() * 2
+        resetting = {SNAPSHOT, TIMESTAMP} if role in (SNAPSHOT, TIMESTAMP) else {SNAPSHOT}
+        return self._fingerprint(*resetting) + self._fingerprint(role)
+
+    def _fingerprint(self, *roles: str) -> bytes:
+        lines = [f"{role} {' '.join(self._key_ids(role))}" for role in sorted(roles)]
         return sha256("\n".join(lines).encode()).digest()
 
     def raw_keys(self, role: str) -> list[bytes]:
@@ -307,12 +314,12 @@ def _refusals() -> Iterator[None]:
 
 
 def _compare_floor(role: str, floor: Floor | None, offered: Floor) -> None:
-    if floor is None or (floor.keys and floor.keys != offered.keys):
+    if floor is None or floor.begins_anew_with(offered):
         return
     if offered.version < floor.version:
         raise RollbackRefused(f"{role} {offered.version} is older than {floor.version}, seen here")
     same = offered.version == floor.version and offered.digest and floor.digest
-    if same and offered.digest != floor.digest:
+    if same and offered.keys == floor.keys and offered.digest != floor.digest:
         raise RollbackRefused(f"there are two different versions {floor.version} of {role}")
 
 

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS clock (
 CREATE TABLE IF NOT EXISTS package (name TEXT PRIMARY KEY, version TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS used_order (digest BLOB PRIMARY KEY, expires REAL NOT NULL);
 """
+FINGERPRINT = 32
 _DISK_TROUBLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 
 
@@ -36,24 +37,33 @@ class Floor:
     digest: bytes
     """SHA-256 of the accepted metadata; empty: the floor was only raised."""
     keys: bytes
-    """Fingerprint of the keys that could sign it; empty: not known."""
+    """Two fingerprints: of the keys whose rotation lets it begin anew, and of its own keys.
+
+    Empty: neither was known, and no rotation lowers it.
+    """
+
+    def begins_anew_with(self, offered: Floor) -> bool:
+        return bool(self.keys) and self.keys[:FINGERPRINT] != offered.keys[:FINGERPRINT]
 
 
 class FloorStore:
-    """Opens (or makes) the floors. A damaged file is set aside; `damaged` then says so."""
+    """Opens (or makes) the floors. A damaged file is set aside; `damaged` then says so.
+
+    `fresh`: they were not there before. A file without them counts as none, since that is what
+    a power cut or a truncation leaves, and SQLite opens it without a word.
+    """
 
     def __init__(self, path: Path) -> None:
         private_folder(path.parent)
-        self.fresh = not path.exists()
         self.damaged = False
         try:
-            self._db = _open(path)
+            self._db, self.fresh = _open(path)
         except sqlite3.DatabaseError as error:
             if _is_disk_trouble(error):
                 raise TrustStoreFailed(str(error)) from error
             _set_aside(path)
             self.damaged = True
-            self._db = _open(path)
+            self._db, self.fresh = _open(path)
 
     def close(self) -> None:
         self._db.close()
@@ -77,14 +87,17 @@ class FloorStore:
             )
             self._raise_clock(signed_at)
 
-    def raise_floor(self, role: str, version: int) -> None:
-        """Refuse lower versions from now on; a lower number than there is changes nothing."""
+    def raise_floor(self, role: str, version: int, *, keys: bytes = b"") -> None:
+        """Refuse lower versions from now on; a lower number than there is changes nothing.
+
+        Without `keys` nothing ever lowers it again.
+        """
         with self._transaction():
             self._db.execute(
-                "INSERT INTO role VALUES (?, ?, x'', x'') ON CONFLICT (name) DO UPDATE"
-                " SET version = excluded.version, digest = x''"
+                "INSERT INTO role VALUES (?, ?, x'', ?) ON CONFLICT (name) DO UPDATE"
+                " SET version = excluded.version, digest = x'', keys = excluded.keys"
                 " WHERE excluded.version > role.version",
-                (role, version),
+                (role, version, keys),
             )
 
     def clock(self) -> float:
@@ -130,12 +143,14 @@ class FloorStore:
             raise TrustStoreFailed(str(error)) from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Return the database, and whether its tables had to be made."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE))
     db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        fresh = not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'role'").fetchall()
         db.executescript(_SCHEMA)
         if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("the file is damaged")
@@ -143,7 +158,7 @@ def _open(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     sync_folder(path.parent)
-    return db
+    return db, fresh
 
 
 def _set_aside(path: Path) -> None:

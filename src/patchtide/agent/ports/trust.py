@@ -96,7 +96,16 @@ class Trust(Protocol):
         """
         ...
 
-    def raise_floor(self, role: str, version: int) -> None: ...
+    def raise_floor(self, role: str, version: int) -> None:
+        """Take no lower version of the role from now on, because the server says so.
+
+        A rotation of keys by the root takes it back, so that a server which lied can be
+        recovered from; hence not before a refresh, and never the root itself.
+
+        Raises:
+            TrustRefused
+        """
+        ...
 
     def trust_seen(self) -> Mapping[str, bytes]: ...
 
