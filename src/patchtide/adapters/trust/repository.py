@@ -221,7 +221,7 @@ class TrustRepository:
     ) -> Signable:
         delegate = DelegatedRole(role, [], 1, terminating=True, paths=paths_of(role))
         for path, data in files.items():
-            if not delegate.is_delegated_path(path):
+            if not delegate.is_delegated_path(path) or {"", ".", ".."} & set(path.split("/")):
                 raise Refused(f"{role} may not sign {path}")
             metadata.signed.targets[path] = self._files.write_target(path, data)
         for path in gone:

@@ -1,0 +1,198 @@
+"""The publisher's side, as agents see it: TrustRepository served to TrustClient."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from patchtide.adapters.trust.client import TrustClient
+from patchtide.adapters.trust.keys import KeyFolder, new_signer
+from patchtide.adapters.trust.layout import LIFE, TIMESTAMP
+from patchtide.adapters.trust.repository import (
+    KeysElsewhere,
+    NotSigned,
+    TrustRepository,
+    sign_draft,
+)
+from patchtide.agent.ports.trust import MetadataExpired, TargetAbsent
+from patchtide.domain.errors import Refused
+from patchtide.entry.agent.trust_cli import PlainGetter
+from tests.simulator.tuf_repository import START
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        del format, args
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> TrustRepository:
+    made = TrustRepository(tmp_path / "repository", KeyFolder(tmp_path / "keys"))
+    made.create(START)
+    return made
+
+
+@pytest.fixture
+def client(tmp_path: Path, repository: TrustRepository) -> Iterator[TrustClient]:
+    with ExitStack() as stack:
+        base = stack.enter_context(served(tmp_path / "repository"))
+        made = TrustClient(
+            tmp_path / "agent",
+            repository.first_root(),
+            metadata_url=f"{base}/metadata",
+            targets_url=f"{base}/targets",
+            getter=PlainGetter(),
+            build_time=START.timestamp() - 60,
+        )
+        stack.callback(made.close)
+        yield made
+
+
+NOW = START.timestamp()
+
+
+def public(count: int) -> tuple[list, list[bytes]]:  # type: ignore[type-arg]
+    signers = [new_signer() for _ in range(count)]
+    return signers, [bytes.fromhex(s.public_key.keyval["public"]) for s in signers]
+
+
+def test_what_is_published_can_be_read_and_what_is_gone_cannot(
+    repository: TrustRepository, client: TrustClient
+) -> None:
+    repository.publish("feeds", {"feeds/deb/a": b"one", "feeds/deb/b": b"two"}, START)
+    client.refresh(NOW)
+    assert client.read_target("feeds/deb/b", 10) == b"two"
+
+    repository.publish("feeds", {"feeds/deb/a": b"three"}, START, gone=["feeds/deb/b"])
+    client.refresh(NOW)
+
+    assert client.read_target("feeds/deb/a", 10) == b"three"
+    with pytest.raises(TargetAbsent):
+        client.read_target("feeds/deb/b", 10)
+
+
+def test_a_role_signs_nothing_outside_its_paths(repository: TrustRepository) -> None:
+    for path in ("publisher/deb/a", "feeds/a", "feeds/a/b/c", "feeds/../x", "feeds//x"):
+        with pytest.raises(Refused):
+            repository.publish("feeds", {path: b""}, START)
+
+
+def test_a_fresh_timestamp_keeps_agents_going(
+    repository: TrustRepository, client: TrustClient
+) -> None:
+    client.refresh(NOW)
+    later = START + LIFE[TIMESTAMP] + timedelta(hours=1)
+    with pytest.raises(MetadataExpired):
+        client.refresh(later.timestamp())
+
+    repository.refresh_timestamp(later)
+
+    client.refresh(later.timestamp())
+
+
+def test_thresholds_rise_by_ordinary_rotation_and_agents_follow(
+    repository: TrustRepository, client: TrustClient
+) -> None:
+    client.refresh(NOW)
+    assert repository.keys_on_server() == {"root", "targets", "publisher", "agent"}
+
+    for role in ("publisher", "agent", "targets", "root"):
+        signers, keys = public(3)
+        if role == "targets":
+            targets_signers = signers
+        repository.raise_threshold(role, keys, 2, now=START, signers=signers, keep=False)
+
+    assert repository.keys_on_server() == frozenset()
+    assert len(targets_signers) == 3
+    repository.publish("feeds", {"feeds/deb/a": b"one"}, START)
+    client.refresh(NOW)
+    assert client.read_target("feeds/deb/a", 10) == b"one"
+    assert client.root_version() == repository.root()[0] == 3
+
+
+def test_an_offline_role_is_signed_elsewhere_by_as_many_as_it_takes(
+    repository: TrustRepository, client: TrustClient
+) -> None:
+    signers, keys = public(3)
+    repository.raise_threshold("publisher", keys, 2, now=START, signers=signers, keep=False)
+    with pytest.raises(KeysElsewhere):
+        repository.publish("publisher", {"publisher/own/a": b"x"}, START)
+    draft = repository.draft("publisher", {"publisher/own/a": b"x"}, START)
+
+    with pytest.raises(NotSigned):
+        repository.accept({"publisher": sign_draft(draft, signers[:1])}, START)
+    repository.accept({"publisher": sign_draft(draft, signers[1:])}, START)
+
+    client.refresh(NOW)
+    assert client.read_target("publisher/own/a", 10) == b"x"
+    with pytest.raises(Refused):
+        repository.accept({"publisher": sign_draft(draft, signers[1:])}, START)
+
+
+def test_versions_do_not_go_back_when_the_timestamp_is_lost_or_older(
+    repository: TrustRepository, client: TrustClient, tmp_path: Path
+) -> None:
+    timestamp = tmp_path / "repository/metadata/timestamp.json"
+    old = timestamp.read_bytes()
+    for i in range(3):
+        repository.publish("feeds", {"feeds/deb/a": bytes([i])}, START)
+    client.refresh(NOW)
+    timestamp.write_bytes(old)
+
+    again = TrustRepository(tmp_path / "repository", KeyFolder(tmp_path / "keys"))
+    again.publish("feeds", {"feeds/deb/a": b"new"}, START)
+    client.refresh(NOW)
+
+    assert client.read_target("feeds/deb/a", 10) == b"new"
+
+
+def test_a_restored_server_goes_on_above_what_agents_saw(repository: TrustRepository) -> None:
+    repository.raise_version_floor("timestamp", 40)
+    repository.raise_version_floor("timestamp", 3)
+
+    repository.refresh_timestamp(START)
+
+    assert repository.version("timestamp") == 41
+
+
+def test_the_site_knows_every_metadata_that_it_published(
+    repository: TrustRepository, client: TrustClient
+) -> None:
+    seen = []
+    for i in range(3):
+        repository.publish("feeds", {"feeds/deb/a": bytes([i])}, START)
+        client.refresh(NOW)
+        seen.append(client.trust_seen())
+
+    assert {pair for trust in seen for pair in trust.items()} <= repository.metadata_digests()
+    assert ("timestamp", sha256(b"other").digest()) not in repository.metadata_digests()
+
+
+def test_private_keys_are_nobody_elses(repository: TrustRepository, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(p.stat().st_mode) for p in keys.iterdir()} == {0o600}
+    assert len(list(keys.iterdir())) == 7
