@@ -18,7 +18,7 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.scan import evaluate_shard
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.wire.leaves import LeafEntryV1, entry, read_leaves
-from patchtide.wire.shard_plan import index_file_name, plan
+from patchtide.wire.shard_plan import plan, role_of, target_of
 from patchtide.wire.shards import (
     MAX_INDEX_BYTES,
     BaseFileV1,
@@ -33,20 +33,8 @@ from patchtide.wire.shards import (
     read_index,
 )
 
-_ROLES = {"custom": "publisher", "agent": "agent"}
-
 Decoded = MutableMapping[tuple[str, bytes, int], Sequence[Leaf]]
 """(shard, lineage, serial) -> its leaves, so that simulated machines decode them once."""
-
-
-def role_of(shard: str) -> str:
-    """Return the one role that may sign this shard."""
-    return _ROLES.get(shard, "feeds")
-
-
-def target_of(shard: str) -> str:
-    """Return where the repository keeps a shard's index: under the role that may sign it."""
-    return f"{role_of(shard)}/{index_file_name(shard)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,14 +174,15 @@ def _put_off(
     if isinstance(event, ev.Deferred):
         wait = heed_retry_after(memory.seed, asked_s=event.retry_after_s)
         return _rest(structs.replace(memory, poll_at=now + wait), now)
+    notes: Commands = ()
     again = phase.again + 1 if isinstance(phase, CheckingIn | Reporting) else 0
     if again > MAX_AGAIN:
         return _back_off(memory, ev.Failed("no-agreement", type(event).__name__), now)
     match event:
         case ev.CounterJumped():
+            notes = () if memory.restored else _said("restored")
             memory = structs.replace(memory, restored=True, full_due=True, report_due=True)
-            if isinstance(phase, CheckingIn):
-                return _go_on(structs.replace(memory, scan_due=True), now, _said("restored"))
+            memory = structs.replace(memory, scan_due=True)
         case ev.ClockOff(server_now):
             if abs(server_now - now) > MAX_CLOCK_OFFSET_S:
                 return _back_off(memory, ev.Failed("clock-unbelievable"), now)
@@ -191,8 +192,9 @@ def _put_off(
         case _:
             assert_never(event)
     if isinstance(phase, CheckingIn):
-        return _begin(memory, CheckingIn(again), ev.CheckIn(), now)
-    return _begin(memory, Reporting(again), ev.Report(memory.full_due, memory.restored), now)
+        return _begin(memory, CheckingIn(again), ev.CheckIn(), now, notes)
+    command = ev.Report(memory.full_due, memory.restored)
+    return _begin(memory, Reporting(again), command, now, notes)
 
 
 def _failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:

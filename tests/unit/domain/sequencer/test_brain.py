@@ -198,6 +198,8 @@ def test_a_jump_means_everything_is_told_and_marked_restored() -> None:
     commands = play.tell(ev.CounterJumped())
 
     assert codes(commands) == ["restored"]
+    assert commands[-1] == ev.CheckIn()
+    assert play.tell(NOTHING_NEWER) == (ev.Scan(frozenset()),)
     assert play.tell(UNCHANGED) == (ev.Report(True, True),)
     assert play.tell(ev.Acknowledged()) == ()
     assert not play.state.memory.restored

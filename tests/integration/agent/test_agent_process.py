@@ -1,0 +1,373 @@
+"""The agent as it is run: real processes, real TLS, against a site in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from patchtide.adapters.agentstate.identity import open_identity
+from patchtide.adapters.transport.site_ca import find_ca
+from patchtide.agent.enrolment import EnrolmentFailed
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rules import Always, Comparison, PackageFormat, PackageInstalled
+from patchtide.domain.catalog.updates import LeafFile, Origin, Revision, UpdateId, UpdateNumber
+from patchtide.wire.sets import decode_set, unpack
+from tests.simulator.site_server import CLIENT, SECRET, Site, jump, running
+
+ROOT = Path(__file__).resolve().parents[3]
+MACHINE_ID = "0123456789abcdef" * 2
+IDLE_LIMIT_KB = 45 * 1024
+
+
+def a_leaf(number: int, package: str, version: str) -> Leaf:
+    """Needed where the package is there, done where it is at least of this version."""
+    present = PackageInstalled(PackageFormat.DEB, package)
+    done = PackageInstalled(PackageFormat.DEB, package, Comparison.AT_LEAST, version)
+    return Leaf(
+        number=UpdateNumber(number),
+        revision=Revision(1),
+        update=UpdateId(UUID(int=number)),
+        prerequisite=Always(),
+        applicable=present,
+        installed=done,
+        origin=Origin("publisher"),
+        files=(LeafFile(name=package, version=version, sha256=bytes(32), size_bytes=1),),
+    )
+
+
+@dataclass
+class Agent:
+    """One machine's agent, by its command line."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        self.state = self.folder / "state"
+        self.machine_id = self.folder / "machine-id"
+        self.machine_id.write_text(MACHINE_ID + "\n")
+        self.machine = self.folder / "machine.json"
+        self.set_packages(openssl="3.0.1", curl="8.0")
+
+    def set_packages(self, **versions: str) -> None:
+        described = {"os_id": "debian", "os_version": "12", "packages": versions}
+        self.machine.write_text(json.dumps(described))
+
+    def command(self, name: str, *options: str) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "patchtide.entry.agent",
+            name,
+            "--state",
+            str(self.state),
+            *options,
+        ]
+
+    def working(self, name: str) -> list[str]:
+        options = [
+            "--platform",
+            f"simulated:{self.machine}",
+            "--machine-id-file",
+            str(self.machine_id),
+        ]
+        return self.command(name, *options)
+
+    def run(self, command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, timeout=60, env=environment()
+        )
+
+    def enrol(self, site: Site, token: str = "") -> subprocess.CompletedProcess[str]:
+        options = [
+            "--server",
+            site.url,
+            "--token-file",
+            "-",
+            "--machine-id-file",
+            str(self.machine_id),
+        ]
+        return self.run(self.command("enrol", *options), given=(token or site.token) + "\n")
+
+    def once(self) -> subprocess.CompletedProcess[str]:
+        return self.run(self.working("once"))
+
+    def status(self) -> dict[str, object]:
+        return dict(json.loads(self.run(self.command("status", "--json")).stdout))
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with running(tmp_path / "site") as started:
+        yield started
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    return Agent(tmp_path / "agent")
+
+
+@pytest.fixture
+def enrolled(agent: Agent, site: Site) -> Agent:
+    done = agent.enrol(site)
+    assert done.returncode == 0, done.stderr
+    return agent
+
+
+def numbers(packed: bytes) -> list[int]:
+    return decode_set(unpack(packed)) if packed else []
+
+
+def test_a_machine_enrols_fetches_the_catalog_and_reports(enrolled: Agent, site: Site) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"), a_leaf(2, "curl", "7.0"))
+
+    done = enrolled.once()
+
+    assert done.returncode == 0, done.stderr
+    [report] = site.reports
+    assert report.full is not None
+    assert numbers(report.full.required) == [1]
+    assert numbers(report.full.installed) == [2]
+    assert report.shards == {"custom": 1}
+
+
+def test_what_changes_is_told_as_a_difference_over_a_delta(enrolled: Agent, site: Site) -> None:
+    many = [a_leaf(n, "curl", "9.0") for n in range(10, 600, 3)]
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"), *many)
+    enrolled.once()
+    site.fetched.clear()
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"), a_leaf(2, "curl", "7.0"), *many)
+
+    enrolled.once()
+
+    changes = site.reports[-1].changes
+    assert changes is not None
+    assert numbers(changes.installed) == [2]
+    assert numbers(changes.required) == []
+    assert sum(path.startswith("/content/") for path in site.fetched) == 1
+
+
+def test_nothing_new_sends_one_small_message(enrolled: Agent, site: Site) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    enrolled.once()
+    site.fetched.clear()
+
+    enrolled.once()
+
+    assert len(site.check_ins) == 2 and len(site.reports) == 1
+    assert site.fetched == []
+    assert site.check_ins[1].counter > site.reports[0].counter
+
+
+def test_a_lost_acknowledgement_is_followed_by_the_same_message(
+    enrolled: Agent, site: Site
+) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    site.next_answers.extend([(204, b"", {}), (503, b"", {"Retry-After": "1"})])
+    enrolled.once()
+
+    enrolled.once()
+
+    first, second = site.reports
+    assert first == second
+
+
+def test_a_restored_machine_jumps_and_tells_everything(enrolled: Agent, site: Site) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    enrolled.once()
+    site.next_answers.append(jump(50_000))
+
+    enrolled.once()
+
+    report = site.reports[-1]
+    assert report.restored and report.full is not None
+    assert report.counter >= 50_000
+    assert [event.code for event in report.events] == ["restored"]
+
+
+@pytest.mark.parametrize("answer", [(204, b"", {}), (202, b"", {})], ids=["check-in", "report"])
+def test_an_unsigned_answer_is_not_believed(
+    enrolled: Agent, site: Site, answer: tuple[int, bytes, dict[str, str]]
+) -> None:
+    site.signs = False
+    site.next_answers.append(answer)
+
+    enrolled.once()
+
+    assert site.reports == []
+    assert enrolled.status()["failures"] == 1
+
+
+def test_the_token_is_nowhere_on_the_disk(enrolled: Agent) -> None:
+    files = [path for path in enrolled.state.rglob("*") if path.is_file()]
+
+    assert files
+    assert not any(SECRET.encode() in path.read_bytes() for path in files)
+
+
+def test_the_state_is_its_owners_alone(enrolled: Agent, site: Site) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    enrolled.once()
+
+    modes = {path: path.stat().st_mode & 0o077 for path in enrolled.state.rglob("*")}
+
+    assert enrolled.state.stat().st_mode & 0o777 == 0o700
+    assert {str(path) for path, open_to in modes.items() if open_to} == set()
+
+
+def test_a_ca_other_than_the_tokens_is_not_spoken_to(agent: Agent, site: Site) -> None:
+    done = agent.enrol(site, token=site.token[:-64] + "0" * 64)
+
+    assert done.returncode == 1
+    assert site.public_key == b""
+
+
+def test_the_ca_is_found_without_a_byte_of_http(site: Site) -> None:
+    found = find_ca(site.url, bytes.fromhex(site.keys.ca_digest))
+
+    assert ssl.DER_cert_to_PEM_cert(found).strip() == site.keys.ca_certificate.read_text().strip()
+    with pytest.raises(EnrolmentFailed):
+        find_ca("https://127.0.0.1:1", bytes(32))
+
+
+def test_a_copied_disk_gets_a_key_of_its_own_and_must_enrol(enrolled: Agent, site: Site) -> None:
+    identity = enrolled.state / "identity"
+    before = open_identity(identity, machine_id=MACHINE_ID).public_key
+    other = "f" * 32
+    enrolled.machine_id.write_text(other)
+
+    done = enrolled.once()
+
+    assert done.returncode == 1 and "enrol" in done.stderr
+    assert open_identity(identity, machine_id=other).public_key != before
+    assert site.check_ins == []
+
+
+def test_a_lost_journal_is_rebuilt_and_the_identity_stays(enrolled: Agent, site: Site) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    enrolled.once()
+    (enrolled.state / "journal.db").write_bytes(b"garbage" * 1000)
+    site.next_answers.append(jump(10_000))
+
+    done = enrolled.once()
+
+    assert done.returncode == 0, done.stderr
+    report = site.reports[-1]
+    assert report.full is not None and numbers(report.full.required) == [1]
+    assert "state-lost" in [event.code for event in report.events]
+
+
+def test_status_says_who_the_machine_is_and_what_it_has(enrolled: Agent, site: Site) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    enrolled.once()
+
+    status = enrolled.status()
+
+    assert status["enrolment"] == {
+        "client": str(UUID(bytes=CLIENT)),
+        "server": site.url,
+        "site": "main",
+    }
+    assert status["shards"] == {"custom": 1}
+    assert (status["phase"], status["running"], status["pending"]) == ("Idle", False, None)
+
+
+@pytest.fixture
+def loop(enrolled: Agent, site: Site) -> Iterator[subprocess.Popen[str]]:
+    """`patchtide agent run`, idle after its first report."""
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    with subprocess.Popen(
+        enrolled.working("run"), stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        wait_for(lambda: bool(site.reports) and not children(process.pid))
+        yield process
+        process.kill()
+
+
+def wait_for(condition, timeout_s: float = 30.0) -> None:  # type: ignore[no-untyped-def]
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> str:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+def test_the_idle_loop_is_small_and_knows_neither_tls_nor_tuf(
+    loop: subprocess.Popen[str],
+) -> None:
+    status = Path(f"/proc/{loop.pid}/status").read_text()
+    mapped = Path(f"/proc/{loop.pid}/maps").read_text()
+
+    resident_kb = int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]
+    assert resident_kb < IDLE_LIMIT_KB
+    for library in ("libssl", "_ssl", "sqlite", "cryptography", "msgspec"):
+        assert library not in mapped
+
+
+def test_the_agent_listens_on_no_port(loop: subprocess.Popen[str]) -> None:
+    listening = "0A"
+    inodes = {
+        fields[9]
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{loop.pid}/net/{table}").read_text().splitlines()[1:]
+        if (fields := line.split())[3] == listening
+    }
+    own = {os.readlink(path) for path in Path(f"/proc/{loop.pid}/fd").iterdir()}
+
+    assert own.isdisjoint(f"socket:[{inode}]" for inode in inodes)
+
+
+def test_a_second_agent_ends_with_a_word_and_changes_nothing(
+    loop: subprocess.Popen[str], enrolled: Agent, site: Site
+) -> None:
+    told = len(site.check_ins)
+
+    second = enrolled.run(enrolled.working("run"))
+
+    assert second.returncode == 0
+    assert "already at work" in second.stderr
+    assert len(site.check_ins) == told and loop.poll() is None
+
+
+def test_a_ring_checks_in_and_a_stop_ends_cleanly(loop: subprocess.Popen[str], site: Site) -> None:
+    told = len(site.check_ins)
+    loop.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(site.check_ins) > told and not children(loop.pid))
+
+    loop.terminate()
+
+    assert loop.wait(10) == 0
+
+
+def test_without_a_platform_the_agent_says_what_is_missing(agent: Agent) -> None:
+    done = agent.run(agent.command("run"))
+
+    assert done.returncode == 2
+    assert "apt is not there yet" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "once", "enrol", "status"])
+def test_help_has_examples(agent: Agent, command: str) -> None:
+    done = agent.run([sys.executable, "-m", "patchtide.entry.agent", command, "--help"])
+
+    assert done.returncode == 0
+    assert "examples:" in done.stdout
