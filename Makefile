@@ -12,7 +12,7 @@ COMPILE = $(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe
 PINS := requirements/agent.txt requirements/server.txt requirements/dev.txt
 ROUNDS ?= 200
 
-.PHONY: help up check test bench torture format requirements clean
+.PHONY: help up check test bench torture format reference requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ torture: $(VENV)/installed $(VENV)/system-packages ## Run the long fault loops (
 format: $(VENV)/installed ## Rewrite the sources in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(VENV)/installed ## Write anew the pages that derive from the operation table
+	$(PYTHON) scripts/reference_pages.py
 
 requirements: $(VENV)/installed ## Pin the dependencies anew, with hashes
 	$(COMPILE) --upgrade -o requirements/agent.txt pyproject.toml

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-SUBJECTS = ("agents_plane",)
+SUBJECTS = ("agents_plane", "rules", "storage")
 
 _NUMBER = re.compile(r"-?\d[\d,_]*(?:\.\d+)?")
 

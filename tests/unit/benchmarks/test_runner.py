@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.__main__ import Figure, figures, table
+from benchmarks.__main__ import SUBJECTS, Figure, figures, table
 
 VERDICTS = {
     "enough": ("4,812/s", ">= 3000/s", "ok"),
@@ -32,3 +34,17 @@ def test_the_table_shows_the_ratio_to_the_baseline() -> None:
     assert shown.splitlines()[1].split() == [
         "reports", "4000/s", ">=", "3000/s", "ok", "8000/s", "0.50",
     ]  # fmt: skip
+
+
+def test_every_benchmark_is_run_and_no_mere_tool_of_one() -> None:
+    sources = {
+        path.stem: path.read_text()
+        for path in (Path(__file__).parents[3] / "benchmarks").glob("[a-z]*.py")
+    }
+    measures = {
+        name
+        for name, text in sources.items()
+        if "\ndef main() -> None:" in text and "import argparse" not in text
+    }
+
+    assert measures == set(SUBJECTS)
