@@ -74,7 +74,7 @@ class Enrolment:
             raise EnrolmentRefused
         outcome = await self.decisions.decide(
             "agent",
-            "machines.enrol",
+            "agents.enrol",
             lambda tx: self._decide(tx, asked, (token[1], token[2]), now),
             now=now,
         )

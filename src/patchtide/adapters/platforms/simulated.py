@@ -108,6 +108,10 @@ class SimulatedPlatform:
             packages={model.format: packages},
         )
 
+    def fingerprint(self) -> tuple[object, ...]:
+        """Return what is equal for machines with the same facts."""
+        return (id(self._model), *sorted(self._changed.items()))
+
     def uptime(self) -> Uptime:
         boot_id = sha256(f"{self._name}\n{self._boot}".encode()).hexdigest()[:32]
         return Uptime(boot_id, self._pending)

@@ -70,14 +70,16 @@ class _Reply:
 class _Exchange:
     """One signed request, one bounded reply."""
 
-    def __init__(self, url: str, context: ssl.SSLContext, sign: Sign) -> None:
+    def __init__(
+        self, url: str, context: ssl.SSLContext, sign: Sign, pool: urllib3.PoolManager | None
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise ValueError(f"{url} is no https address")
         self._base = f"https://{parts.netloc}"
         self._authority = parts.netloc
         self._sign = sign
-        self._pool = urllib3.PoolManager(
+        self._pool = pool or urllib3.PoolManager(
             maxsize=2,
             retries=False,
             ssl_context=context,
@@ -117,9 +119,17 @@ class TlsLink:
     """A ServerLink of an enrolled machine."""
 
     def __init__(
-        self, url: str, context: ssl.SSLContext, *, client: bytes, sign: Sign, answer_key: bytes
+        self,
+        url: str,
+        context: ssl.SSLContext,
+        *,
+        client: bytes,
+        sign: Sign,
+        answer_key: bytes,
+        pool: urllib3.PoolManager | None = None,
     ) -> None:
-        self._exchange = _Exchange(url, context, sign)
+        """`pool`: connections that many simulated machines share."""
+        self._exchange = _Exchange(url, context, sign, pool)
         self._key_id = str(UUID(bytes=client))
         self._answer_key = Ed25519PublicKey.from_public_bytes(answer_key)
 
@@ -168,8 +178,10 @@ class TlsEnrolment:
         key_id: str,
         sign: Sign,
         now: Callable[[], float] = time.time,
+        pool: urllib3.PoolManager | None = None,
     ) -> None:
-        self._exchange = _Exchange(url, context, sign)
+        self._exchange = _Exchange(url, context, sign, pool)
+        self._shares = pool is not None
         self._key_id = key_id
         self._now = now
 
@@ -186,7 +198,8 @@ class TlsEnrolment:
         except (_NotBelieved, InvalidDocument, urllib3.exceptions.HTTPError, OSError) as error:
             raise EnrolmentFailed(str(error)) from error
         finally:
-            self._exchange.close()
+            if not self._shares:
+                self._exchange.close()
         return answer
 
     def _post(self, asked: EnrolV1, *, created: int) -> _Reply:

@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,6 +28,7 @@ from patchtide.entry.server.agents import AgentsSide, build_agents_side
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server.authentication import ApiTokens
+from patchtide.server.bootstrap import is_done
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.context import Context
@@ -50,6 +51,7 @@ class Server:
     """One node, put together but not yet listening."""
 
     settings: ServerSettings
+    port: int
     keys: SiteKeys
     storage: Storage
     repository: TrustRepository
@@ -62,18 +64,46 @@ class Server:
 
 async def serve(settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT; then finish what was begun, seal the audit and end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as server:
+        _greet(server)
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: ServerSettings) -> AsyncIterator[Server]:
+    """Run a server within the block; it answers from the start of the block on."""
     listening = _listen(settings.host, settings.port)
-    port = int(listening.getsockname()[1])
-    async with _built(settings, port) as server:
-        _greet(server, port)
-        web = uvicorn.Server(_web(server))
-        web.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        loop = asyncio.get_running_loop()
-        for stop in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(stop, lambda: setattr(web, "should_exit", True))
+    async with _built(settings, int(listening.getsockname()[1])) as server:
+        web = _Web(_web(server))
         async with _background(server):
-            await web.serve(sockets=[listening])
-        server.agents.events.close()
+            serving = asyncio.create_task(web.serve(sockets=[listening]))
+            try:
+                await web.up.wait()
+                yield server
+            finally:
+                web.should_exit = True
+                server.agents.events.close()
+                await serving
+
+
+class _Web(uvicorn.Server):
+    """Leaves signals to whoever runs it, and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -130,8 +160,7 @@ async def _assembled(
     agents = build_agents_side(
         settings, storage, site, clock=clock, authorities=_authorities(settings, port)
     )
-    claimed = bool(storage.api_tokens())
-    code, text = (BootstrapCode(None), "") if claimed else BootstrapCode.issue()
+    code, text = (BootstrapCode(None), "") if is_done(storage) else BootstrapCode.issue()
     context = Context(
         decisions=storage,
         reading=storage,
@@ -146,6 +175,7 @@ async def _assembled(
     )
     return Server(
         settings=settings,
+        port=port,
         keys=keys,
         storage=storage,
         repository=repository,
@@ -178,6 +208,7 @@ def _web(server: Server) -> uvicorn.Config:
         build_application(OPERATIONS, server.agents.endpoints, context=server.context),
         http=guarded_protocol(ConnectionLimits(take_over=take_over)),
         loop="uvloop",
+        ws="none",
         lifespan="off",
         log_level="warning",
         access_log=False,
@@ -241,7 +272,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             log.exception("background work failed")
 
 
-def _greet(server: Server, port: int) -> None:
+def _greet(server: Server) -> None:
     lines = []
     if server.code:
         lines += [
@@ -249,6 +280,6 @@ def _greet(server: Server, port: int) -> None:
             f"  patchtide site bootstrap --code {server.code}",
         ]
     lines.append(f"Site authority (SHA-256): {server.keys.ca_digest}")
-    lines.append(f"Serving {server.settings.site} on https://{server.settings.host}:{port}")
+    lines.append(f"Serving {server.settings.site} on https://{server.settings.host}:{server.port}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

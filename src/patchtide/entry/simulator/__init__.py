@@ -1,0 +1,1 @@
+"""A fleet of simulated machines against a running server, in virtual time."""

@@ -1,0 +1,132 @@
+"""The story of the walls: a thousand machines over real TLS, on both databases.
+
+They enrol, fetch a shard of 3,000 leaves, report; the shard changes, they fetch the delta and
+report the difference. Then the server is killed while they report, and nothing that it
+acknowledged is lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patchtide.entry.simulator.fleet import Fleet, Plan
+from patchtide.wire.sets import decode_set
+from tests.simulator.site_process import SiteProcess, site
+
+MACHINES, LEAVES, CHANGED = 1000, 3000, 40
+
+
+def a_fleet(server: SiteProcess, folder: Path, machines: int) -> Fleet:
+    token = server.tell(f"token {machines}")["token"]
+    fleet = Fleet(Plan(url=server.url, token=token, machines=machines, hours=0, threads=4), folder)
+    assert max(fleet.enrol()) == machines
+    return fleet
+
+
+def live(fleet: Fleet, hours: float) -> None:
+    for _ in fleet.run(hours):
+        pass
+
+
+def what_machines_say(fleet: Fleet) -> dict[str, str]:
+    """Return each machine's own idea of the state that the server has acknowledged."""
+    said = {}
+    for machine in fleet.machines:
+        known = machine.journal.acknowledged()
+        assert known is not None, machine.name
+        said[machine.client.hex()] = known.digest.hex()
+    return said
+
+
+@pytest.mark.timeout(600)
+def test_a_thousand_machines_report_and_report_the_difference(
+    database_url: str, tmp_path: Path
+) -> None:
+    with site(tmp_path / "home", database_url, burst="1000") as server:
+        server.tell(f"publish {LEAVES}")
+        fleet = a_fleet(server, tmp_path, MACHINES)
+        live(fleet, 2)
+        first = server.tell("states")
+
+        assert first["machines"] == MACHINES
+        assert first["unknown"] == 0
+        assert first["digests"] == what_machines_say(fleet)
+        assert first["required"] + first["installed"] == MACHINES * 300
+        check_against_the_machines(fleet, first)
+
+        before = fleet.tally.counts["report: Taken"]
+        gone = server.tell(f"drop {CHANGED}")["gone"]
+        live(fleet, 30)
+        second = server.tell("states")
+
+        assert second["digests"] == what_machines_say(fleet)
+        assert second["required"] + second["installed"] == first["required"] + first[
+            "installed"
+        ] - expected_to_go(fleet, len(gone))
+        reported = fleet.tally.counts["report: Taken"] - before
+        assert reported >= len([m for m in fleet.machines if loses_some(m, CHANGED)])
+        assert second["audit"] == "None"
+        assert len(set(second["changes"])) == MACHINES
+
+
+def check_against_the_machines(fleet: Fleet, said: dict[str, Any]) -> None:
+    """Count what the machines need from their packages alone, without any rule."""
+    required = sum(
+        packages[0].version == "1.0-1"
+        for machine in fleet.machines
+        for found in machine.platform.facts().packages.values()
+        for packages in found.values()
+    )
+    assert said["required"] == required
+
+
+def loses_some(machine: Any, dropped: int) -> bool:
+    return held_of(machine, dropped) > 0
+
+
+def held_of(machine: Any, dropped: int) -> int:
+    gone = {f"pkg-{number}" for number in range(dropped)}
+    return sum(len(gone & set(found)) for found in machine.platform.facts().packages.values())
+
+
+def expected_to_go(fleet: Fleet, dropped: int) -> int:
+    return sum(held_of(machine, dropped) for machine in fleet.machines)
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_server_has_lost_nothing_that_it_acknowledged(
+    database_url: str, tmp_path: Path
+) -> None:
+    home, port = tmp_path / "home", 0
+    with site(home, database_url, burst="1000") as server:
+        port = server.port
+        server.tell("publish 300")
+        fleet = a_fleet(server, tmp_path, 60)
+        live(fleet, 2)
+        server.kill()
+    live(fleet, 3)
+
+    with site(home, database_url, port=port, burst="1000") as server:
+        survived = server.tell("states")
+        assert survived["digests"] == what_machines_say(fleet)
+        assert survived["audit"] == "None"
+        server.tell("publish 50")
+        live(fleet, 40)
+        assert server.tell("states")["digests"] == what_machines_say(fleet)
+
+
+def test_required_sets_on_the_wire_are_what_machines_hold(tmp_path: Path) -> None:
+    with site(tmp_path / "home", f"sqlite:///{tmp_path}/home/patchtide.db") as server:
+        server.tell("publish 100")
+        fleet = a_fleet(server, tmp_path, 3)
+        live(fleet, 2)
+
+    for machine in fleet.machines:
+        known = machine.journal.acknowledged()
+        assert known is not None
+        found = {n for packages in machine.platform.facts().packages.values() for n in packages}
+        needed = {f"pkg-{number - 1}" for number in decode_set(known.required)}
+        assert needed <= found
