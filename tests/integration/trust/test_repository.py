@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -188,6 +189,24 @@ def test_the_site_knows_every_metadata_that_it_published(
 
     assert {pair for trust in seen for pair in trust.items()} <= repository.metadata_digests()
     assert ("timestamp", sha256(b"other").digest()) not in repository.metadata_digests()
+
+
+def test_what_no_agent_can_be_reading_is_tidied_away(
+    repository: TrustRepository, client: TrustClient, tmp_path: Path
+) -> None:
+    for i in range(5):
+        repository.publish("feeds", {"feeds/deb/a": b"a", "feeds/deb/b": bytes([i])}, START)
+    www = tmp_path / "repository"
+    for path in www.rglob("*.*"):
+        os.utime(path, (NOW - 3 * 86_400, NOW - 3 * 86_400))
+
+    repository.refresh_timestamp(START)
+
+    client.refresh(NOW)
+    assert client.read_target("feeds/deb/b", 10) == bytes([4])
+    assert len(list((www / "targets").rglob("*.b"))) == 1
+    assert [p.name for p in (www / "metadata").glob("*.feeds.json")] == ["6.feeds.json"]
+    assert (www / "metadata/1.root.json").exists()
 
 
 def test_private_keys_are_nobody_elses(repository: TrustRepository, tmp_path: Path) -> None:

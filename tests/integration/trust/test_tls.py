@@ -84,6 +84,7 @@ def test_a_certificate_with_a_flaw_is_refused(flaw: str) -> None:
         get(url, ca)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_an_outdated_tls_is_refused() -> None:
     ca = trustme.CA()
 
@@ -92,6 +93,15 @@ def test_an_outdated_tls_is_refused() -> None:
         pytest.raises(TransferUntrusted),
     ):
         get(url, ca)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_outdated_tls_cannot_be_allowed() -> None:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_1
+
+    with pytest.raises(ValueError, match="outdated"):
+        HttpsGetter(context)
 
 
 def test_plain_http_is_refused_before_anything_is_sent() -> None:

@@ -29,6 +29,8 @@ class HttpsGetter:
     def __init__(self, context: ssl.SSLContext) -> None:
         if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
             raise ValueError("the context must verify certificates and names")
+        if context.minimum_version < ssl.TLSVersion.TLSv1_2:
+            raise ValueError("the context must refuse outdated versions of TLS")
         self._context = context
 
     @contextmanager

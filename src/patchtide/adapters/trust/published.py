@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from patchtide.adapters.trust.layout import (
 )
 
 LOG_LINES = 4096
+KEPT_FOR = timedelta(days=2)
+"""How long an agent may take between reading a timestamp and the files it leads to."""
 _VERSIONED = re.compile(r"(?P<version>[1-9][0-9]*)\.(?P<role>[a-z]+)\.json")
 _LOGGED = re.compile(r"(?P<role>[a-z]+) (?P<version>[0-9]+) (?P<digest>[0-9a-f]{64}|-)")
 
@@ -108,7 +111,9 @@ class PublishedFiles:
         target = TargetFile.from_data(path, data, ["sha256"])
         folder, name = path.rsplit("/", 1)
         place = self._targets / folder / f"{target.hashes['sha256']}.{name}"
-        if not (place.exists() and place.stat().st_size == len(data)):
+        if place.exists() and place.stat().st_size == len(data):
+            place.touch()  # named again: its age begins anew
+        else:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_durably(place, data)
         return target
@@ -128,6 +133,25 @@ class PublishedFiles:
             self._log, "".join(f"{n.role} {n.version} {n.digest}\n" for n in kept).encode()
         )
 
+    def prune(self, current: Mapping[str, Signable], now: datetime) -> None:
+        """Remove what no agent can still be reading: old versions (roots stay) and lost targets."""
+        limit = (now - KEPT_FOR).timestamp()
+        for path in self._metadata.iterdir():
+            match = _VERSIONED.fullmatch(path.name)
+            if match is None or match["role"] == ROOT or match["role"] not in current:
+                continue
+            if int(match["version"]) < current[match["role"]].signed.version:
+                _remove_if_older(path, limit)
+        named = {
+            self._targets / place
+            for role in (TARGETS, *DELEGATED)
+            for target in current[role].signed.targets.values()
+            for place in target.get_prefixed_paths()
+        }
+        for path in self._targets.rglob("*"):
+            if path.is_file() and path not in named:
+                _remove_if_older(path, limit)
+
     def _lines(self) -> list[_Line]:
         if not self._log.exists():
             return []
@@ -141,3 +165,8 @@ class PublishedFiles:
 
     def _version(self, role: str, version: int) -> Signable:
         return Metadata.from_bytes((self._metadata / f"{version}.{role}.json").read_bytes())
+
+
+def _remove_if_older(path: Path, limit: float) -> None:
+    if path.stat().st_mtime < limit:
+        path.unlink()

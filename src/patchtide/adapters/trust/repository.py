@@ -113,13 +113,14 @@ class TrustRepository:
             self._publish(state, (role,), now=now)
 
     def refresh_timestamp(self, now: datetime) -> None:
-        """Sign a new timestamp, and whatever online role has used up half its life."""
+        """Sign a new timestamp, and what online role is half through its life; tidy up."""
         with self._files.locked():
             state = self._files.current()
             due = [FEEDS] if half_over(state[FEEDS], FEEDS, now) else []
             for role in due:
                 self._renew(state[role], role, now)
             self._publish(state, due, now=now)
+            self._files.prune(state, now)
             self._files.shorten_log()
 
     def raise_version_floor(self, role: str, version: int) -> None:
