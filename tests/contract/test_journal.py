@@ -163,6 +163,14 @@ def test_shards_do_not_touch_each_other(journal: Journal) -> None:
     assert [row[0] for row in journal.leaves("custom")] == [1]
 
 
+def test_envelope_and_fragments_are_replaced_together(journal: Journal) -> None:
+    assert journal.policy() == (b"", {})
+    journal.keep_policy(b"one", {b"a": b"A", b"b": b"B"})
+    journal.keep_policy(b"two", {b"b": b"B"})
+
+    assert journal.policy() == (b"two", {b"b": b"B"})
+
+
 @pytest.fixture
 def reopen(tmp_path: Path) -> Callable[[str], SqliteJournal]:
     def opened(boot_id: str) -> SqliteJournal:

@@ -28,7 +28,7 @@ class MemoryJournal:
     )  # fmt: skip
 
     def __init__(self, pool: Pool | None = None) -> None:
-        self._pool: Pool = {} if pool is None else pool
+        self._pool = pool
         self._brain: bytes | None = None
         self._counter = 1
         self._acknowledged: States | None = None
@@ -87,9 +87,12 @@ class MemoryJournal:
     def change_shard(self, shard: str, change: ShardChange) -> None:
         head = change.head
         key = (shard, head.lineage, head.serial)
-        if key not in self._pool:
-            self._pool[key] = self._changed(shard, change)
-        self._leaves[shard] = self._pool[key]
+        if self._pool is None:
+            self._leaves[shard] = self._changed(shard, change)
+        else:
+            if key not in self._pool:
+                self._pool[key] = self._changed(shard, change)
+            self._leaves[shard] = self._pool[key]
         self._heads[shard] = head
 
     def policy(self) -> tuple[bytes, Mapping[bytes, bytes]]:
