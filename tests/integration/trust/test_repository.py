@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -198,7 +198,7 @@ def test_what_no_agent_can_be_reading_is_tidied_away(
         repository.publish("feeds", {"feeds/deb/a": b"a", "feeds/deb/b": bytes([i])}, START)
     www = tmp_path / "repository"
     for path in www.rglob("*.*"):
-        os.utime(path, (NOW - 3 * 86_400, NOW - 3 * 86_400))
+        os.utime(path, (NOW - 31 * 86_400, NOW - 31 * 86_400))
 
     repository.refresh_timestamp(START)
 
@@ -215,3 +215,21 @@ def test_private_keys_are_nobody_elses(repository: TrustRepository, tmp_path: Pa
     assert stat.S_IMODE(keys.stat().st_mode) == 0o700
     assert {stat.S_IMODE(p.stat().st_mode) for p in keys.iterdir()} == {0o600}
     assert len(list(keys.iterdir())) == 7
+
+
+def test_a_draft_may_wait_weeks_for_its_signature_and_is_refused_once_its_files_are_gone(
+    repository: TrustRepository, tmp_path: Path
+) -> None:
+    keys = KeyFolder(tmp_path / "keys")
+    signers = keys.signers("publisher", keys.key_ids("publisher"))
+    stored = datetime.now(UTC)  # the files carry the time of this machine
+
+    first = repository.draft("publisher", {"publisher/own/00": b"our own update"}, stored)
+    repository.refresh_timestamp(stored + timedelta(days=29))
+    repository.accept({"publisher": sign_draft(first, signers)}, stored)
+    late = repository.draft("publisher", {"publisher/own/01": b"another"}, stored)
+    repository.refresh_timestamp(stored + timedelta(days=31))
+
+    with pytest.raises(Refused, match="publisher/own/01"):
+        repository.accept({"publisher": sign_draft(late, signers)}, stored)
+    assert repository.version("publisher") == 2

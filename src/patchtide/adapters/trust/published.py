@@ -32,6 +32,8 @@ from patchtide.adapters.trust.layout import (
 LOG_LINES = 4096
 KEPT_FOR = timedelta(days=2)
 """How long an agent may take between reading a timestamp and the files it leads to."""
+UNNAMED_FOR = timedelta(days=30)
+"""How long a file waits for a signature that is made elsewhere."""
 _VERSIONED = re.compile(r"(?P<version>[1-9][0-9]*)\.(?P<role>[a-z]+)\.json")
 _LOGGED = re.compile(r"(?P<role>[a-z]+) (?P<version>[0-9]+) (?P<digest>[0-9a-f]{64}|-)")
 
@@ -118,6 +120,14 @@ class PublishedFiles:
             write_durably(place, data)
         return target
 
+    def missing(self, metadata: Signable) -> list[str]:
+        """Return the paths that the metadata names and that are not stored."""
+        return [
+            path
+            for path, target in metadata.signed.targets.items()
+            if not any((self._targets / place).exists() for place in target.get_prefixed_paths())
+        ]
+
     def digests(self) -> set[tuple[str, bytes]]:
         """Return (role, SHA-256) of everything published that the list still knows."""
         return {(n.role, bytes.fromhex(n.digest)) for n in self._lines() if n.digest != "-"}
@@ -135,7 +145,7 @@ class PublishedFiles:
 
     def prune(self, current: Mapping[str, Signable], now: datetime) -> None:
         """Remove what no agent can still be reading: old versions (roots stay) and lost targets."""
-        limit = (now - KEPT_FOR).timestamp()
+        limit, waiting = ((now - age).timestamp() for age in (KEPT_FOR, UNNAMED_FOR))
         for path in self._metadata.iterdir():
             match = _VERSIONED.fullmatch(path.name)
             if match is None or match["role"] == ROOT or match["role"] not in current:
@@ -150,7 +160,7 @@ class PublishedFiles:
         }
         for path in self._targets.rglob("*"):
             if path.is_file() and path not in named:
-                _remove_if_older(path, limit)
+                _remove_if_older(path, waiting)
 
     def _lines(self) -> list[_Line]:
         if not self._log.exists():

@@ -142,7 +142,7 @@ class TrustRepository:
 
         Raises:
             NotSigned: a threshold is not met; nothing is published.
-            Refused: not a next version.
+            Refused: not a next version, or it names files that are not stored.
         """
         with self._files.locked():
             state = self._files.current()
@@ -150,6 +150,9 @@ class TrustRepository:
             for role, data in signed.items():
                 _take(state, role, data)
             _check_signatures(state, before)
+            for role in (TARGETS, *DELEGATED):
+                if missing := self._files.missing(state[role]):
+                    raise Refused(f"not stored, or no more: {', '.join(missing[:3])}")
             self._publish(state, tuple(signed), now=now)
 
     def draft_threshold(
