@@ -40,6 +40,12 @@ class Refused(PatchtideError):
     code = "refused"
 
 
+class CursorLost(PatchtideError):
+    """What was read up to here no longer leads on: read everything again."""
+
+    code = "cursor-lost"
+
+
 class Unauthenticated(PatchtideError):
     """The request carries no valid credential."""
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from patchtide.adapters.storage import audit_chain, ticket
+from patchtide.adapters.storage import audit_chain, blocks, reading, ticket
 from patchtide.adapters.storage.rows import client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     api_token,
@@ -120,10 +120,9 @@ class SqlTransaction:
         return self._connection.execute(found).rowcount == 1
 
     def add_client(self, new: NewClient, *, now: datetime) -> Client:
-        number = ticket.draw(self._connection, 1, of=ticket.CLIENTS)
-        row = self._connection.execute(
-            insert(client)
-            .values(
+        number = blocks.take(self._connection, 1, kind=blocks.CLIENTS, holder=new.site)
+        self._connection.execute(
+            insert(client).values(
                 number=number,
                 uuid=new.uuid,
                 name=new.name,
@@ -135,25 +134,27 @@ class SqlTransaction:
                 platform=new.platform,
                 agent_version=new.agent_version,
                 enrolled_at=now.timestamp(),
-                full_report=False,
             )
-            .returning(client)
-        ).one()
+        )
         # The rows that reports update exist from the start: a report is never an insert.
-        self._connection.execute(insert(client_state).values(client=number, **_NO_STATE))
+        epoch = ticket.position(self._connection).epoch
+        self._connection.execute(
+            insert(client_state).values(client=number, report_epoch=epoch, **_NO_STATE)
+        )
         self._connection.execute(
             insert(client_presence).values(client=number, counter=0, seen_at=0.0, health=b"")
         )
-        return client_of(row)
+        found = reading.CLIENTS.where(client.c.number == number)
+        return client_of(self._connection.execute(found).one())
 
     def clients_like(self, *, public_key: bytes, machine: bytes) -> Sequence[Client]:
-        found = select(client).where(
+        found = reading.CLIENTS.where(
             or_(client.c.public_key == public_key, client.c.machine == machine)
         )
         return [client_of(row) for row in self._connection.execute(found)]
 
     def client(self, uuid: bytes) -> Client | None:
-        row = self._connection.execute(select(client).where(client.c.uuid == uuid)).first()
+        row = self._connection.execute(reading.CLIENTS.where(client.c.uuid == uuid)).first()
         return None if row is None else client_of(row)
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
@@ -168,7 +169,11 @@ class SqlTransaction:
 
     def ask_full_report(self, uuids: Sequence[bytes]) -> int:
         return self._connection.execute(
-            update(client).where(client.c.uuid.in_(uuids)).values(full_report=True)
+            update(client_state)
+            .where(
+                client_state.c.client.in_(select(client.c.number).where(client.c.uuid.in_(uuids)))
+            )
+            .values(report_epoch="")
         ).rowcount
 
     def add_api_token(self, token: ApiToken) -> None:
@@ -213,7 +218,12 @@ class SqlTransaction:
                 raise StaleRevision from error
 
     def allot_numbers(self, count: int) -> int:
-        return ticket.draw(self._connection, count, of=ticket.UPDATES)
+        """Return the first of `count` numbers in a row.
+
+        Raises:
+            TooMuch: more than a block holds.
+        """
+        return blocks.take(self._connection, count, kind=blocks.UPDATES, holder="")
 
     def put_leaves(
         self, shard: str, serial: int, *, upserts: Sequence[StoredLeaf], drops: Sequence[int]

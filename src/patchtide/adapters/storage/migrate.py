@@ -1,6 +1,7 @@
 """Migrations go forward, in two halves: `pre` while the old server still serves, `post` after.
 
-A revision's name says its half: `0002_pre_...` adds, `0003_post_...` removes.
+A revision's name and branch say its half: `0002_pre_...` only adds and goes on from the last
+`pre`; `0003_post_...` removes, goes on from the last `post`, and depends on the `pre` it needs.
 """
 
 from __future__ import annotations
@@ -8,37 +9,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from alembic import command
 from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
-
-from patchtide.adapters.storage.tables import metadata
+from sqlalchemy import Engine, text
 
 Half = Literal["pre", "post"]
-_FOLDER = Path(__file__).parent / "migrations"
+FOLDER = Path(__file__).parent / "migrations"
+# Two nodes that start at once must not both make the tables; any constant will do.
+_ONE_AT_A_TIME = 0x70617463
 
 
-def migrate(engine: Engine, *, half: Half = "post") -> None:
+def migrate(engine: Engine, *, half: Half = "post", folder: Path = FOLDER) -> None:
     """Bring the database to the newest revision of that half; `post` includes every `pre`."""
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
-    script = ScriptDirectory.from_config(config)
-    target = newest(script, half)
-    environment = EnvironmentContext(
-        config,
-        script,
-        fn=lambda revision, _: script._upgrade_revs(target, revision),
-        destination_rev=target,
-    )
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
     with engine.begin() as connection:
-        environment.configure(connection=connection, target_metadata=metadata)
-        with environment:
-            environment.run_migrations()
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": _ONE_AT_A_TIME})
+        config.attributes["connection"] = connection
+        for head in _targets(ScriptDirectory.from_config(config), half):
+            command.upgrade(config, head)
 
 
-def newest(script: ScriptDirectory, half: Half) -> str:
-    for revision in script.walk_revisions():
-        if half == "post" or "_pre_" in revision.revision:
-            return revision.revision
-    raise LookupError("there are no migrations")
+def _targets(script: ScriptDirectory, half: Half) -> list[str]:
+    heads = [script.get_revision(name) for name in script.get_heads()]
+    return [h.revision for h in heads if half == "post" or "pre" in h.branch_labels]

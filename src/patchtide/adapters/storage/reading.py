@@ -16,27 +16,21 @@ from patchtide.adapters.storage.tables import (
     client_state,
     enrolment_token,
     setting,
-    state_delta,
 )
-from patchtide.domain.errors import PatchtideError
+from patchtide.adapters.storage.tables import ticket as ticket_table
 from patchtide.server.ports.storage import (
     ApiToken,
     AuditEntry,
     Client,
-    Cursor,
     EnrolmentToken,
     Standing,
-    StateDelta,
     StateRow,
     StoredLeaf,
 )
 
-
-class CursorLost(PatchtideError):
-    """The cursor is of another epoch, or what follows it was trimmed; start from the rows."""
-
-    code = "cursor-lost"
-
+_EPOCH = select(ticket_table.c.epoch).where(ticket_table.c.id == ticket.CHANGES).scalar_subquery()
+_FULL_REPORT = (client_state.c.report_epoch != _EPOCH).label("full_report")
+CLIENTS = select(client, _FULL_REPORT).join(client_state, client_state.c.client == client.c.number)
 
 _STANDINGS = (
     select(
@@ -44,7 +38,7 @@ _STANDINGS = (
         client.c.uuid,
         client.c.public_key,
         client.c.state,
-        client.c.full_report,
+        _FULL_REPORT,
         client_state.c.counter,
         client_state.c.digest,
         client_state.c.boot_id,
@@ -64,7 +58,7 @@ def standings(connection: Connection, uuids: Sequence[bytes] | None) -> Sequence
 def clients(
     connection: Connection, *, after: int, limit: int, search: str, state: str
 ) -> Sequence[Client]:
-    found = select(client).where(client.c.number > after).order_by(client.c.number).limit(limit)
+    found = CLIENTS.where(client.c.number > after).order_by(client.c.number).limit(limit)
     if search:
         found = found.where(client.c.name.icontains(search, autoescape=True))
     if state:
@@ -80,46 +74,6 @@ def states(connection: Connection, *, after: int, limit: int) -> Sequence[StateR
         .limit(limit)
     )
     return [rows.state_of(row) for row in connection.execute(found)]
-
-
-def deltas(
-    connection: Connection, cursor: Cursor, *, limit: int
-) -> tuple[Cursor, Sequence[StateDelta]]:
-    """Return what follows the cursor.
-
-    Raises:
-        CursorLost: see the class.
-    """
-    now = ticket.position(connection)
-    if cursor.epoch != now.epoch or cursor.n > now.n:
-        raise CursorLost
-    trimmed = connection.execute(
-        select(setting.c.value).where(setting.c.name == "deltas.trimmed")
-    ).scalar()
-    if trimmed is not None and cursor.n < int(trimmed):
-        raise CursorLost
-    found = (
-        select(state_delta)
-        .where(state_delta.c.change > cursor.n)
-        .order_by(state_delta.c.change)
-        .limit(limit)
-    )
-    page = [
-        StateDelta(
-            change=row.change,
-            client=row.client,
-            required_added=row.required_added,
-            required_removed=row.required_removed,
-            installed_added=row.installed_added,
-            installed_removed=row.installed_removed,
-            unknown_added=row.unknown_added,
-            unknown_removed=row.unknown_removed,
-        )
-        for row in connection.execute(found)
-    ]
-    # Numbers are gapless in commit order, so a short page means that all is read.
-    end = page[-1].change if len(page) == limit else now.n
-    return Cursor(epoch=now.epoch, n=end), page
 
 
 def audit_entries(connection: Connection, *, after: int, limit: int) -> Sequence[AuditEntry]:

@@ -37,7 +37,7 @@ def client_of(row: Any) -> Client:
         group=row.client_group,
         platform=row.platform,
         agent_version=row.agent_version,
-        full_report=row.full_report,
+        full_report=bool(row.full_report),
     )
 
 
@@ -104,7 +104,7 @@ def standing_of(row: Any) -> Standing:
         counter=max(row.counter, row.seen_counter),
         digest=row.digest,
         boot_id=row.boot_id,
-        full_report=row.full_report,
+        full_report=bool(row.full_report),
         restores=restores_of(row.restores),
     )
 

@@ -21,6 +21,7 @@ class Moved:
 
 
 EMPTY: Sets = (b"", b"", b"")
+UNMOVED = Moved(EMPTY, EMPTY, EMPTY)
 
 
 def replaced(old: Sets, report: IncomingReport) -> Moved:
@@ -28,29 +29,37 @@ def replaced(old: Sets, report: IncomingReport) -> Moved:
     new: Sets = (report.required, report.installed, report.unknown)
     if old == EMPTY:
         return Moved(new, new, EMPTY)
-    return _difference(old, new)
+    return _moved([_replaced(before, after) for before, after in zip(old, new, strict=True)])
 
 
 def changed(old: Sets, report: IncomingReport) -> Moved | None:
     """Return what a difference makes of the state; None when it does not lead to its digest."""
-    moved = [set(decode_set(d)) for d in (report.required, report.installed, report.unknown)]
-    leaving = moved[0] | moved[1] | moved[2] | set(decode_set(report.gone))
-    required, installed, unknown = (
-        encode_set(set(decode_set(before)) - leaving | coming)
-        for before, coming in zip(old, moved, strict=True)
-    )
+    coming = [set(decode_set(d)) for d in (report.required, report.installed, report.unknown)]
+    leaving = coming[0].union(coming[1], coming[2], decode_set(report.gone))
+    moved = _moved([_changed(b, leaving, c) for b, c in zip(old, coming, strict=True)])
+    required, installed, unknown = moved.sets
     digest = state_digest(
         lineage=report.lineage, required=required, installed=installed, unknown=unknown
     )
-    if digest != report.digest:
-        return None
-    return _difference(old, (required, installed, unknown))
+    return moved if digest == report.digest else None
 
 
-def _difference(old: Sets, new: Sets) -> Moved:
-    added, removed = [], []
-    for before, after in zip(old, new, strict=True):
-        had, has = set(decode_set(before)), set(decode_set(after))
-        added.append(encode_set(has - had))
-        removed.append(encode_set(had - has))
-    return Moved(new, (added[0], added[1], added[2]), (removed[0], removed[1], removed[2]))
+def _replaced(before: bytes, after: bytes) -> Sets:
+    if before == after:
+        return after, b"", b""
+    had, has = set(decode_set(before)), set(decode_set(after))
+    return after, encode_set(has - had), encode_set(had - has)
+
+
+def _changed(before: bytes, leaving: set[int], coming: set[int]) -> Sets:
+    had = set(decode_set(before))
+    added, removed = coming - had, (had & leaving) - coming
+    if not added and not removed:
+        return before, b"", b""
+    return encode_set((had - removed) | added), encode_set(added), encode_set(removed)
+
+
+def _moved(parts: list[Sets]) -> Moved:
+    """Turn (new, added, removed) a set into the same by kind."""
+    (r, r_added, r_removed), (i, i_added, i_removed), (u, u_added, u_removed) = parts
+    return Moved((r, i, u), (r_added, i_added, u_added), (r_removed, i_removed, u_removed))

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine
 
-from patchtide.adapters.storage import audit_chain, decisions, reading, reports, ticket, upkeep
+from patchtide.adapters.storage import (
+    audit_chain,
+    blocks,
+    decisions,
+    following,
+    inventory,
+    reading,
+    reports,
+    ticket,
+    upkeep,
+)
 from patchtide.adapters.storage.engines import open_readers, open_writer, parse_url
 from patchtide.adapters.storage.migrate import migrate
-from patchtide.adapters.storage.tables import client_inventory, inventory_blob
-from patchtide.adapters.storage.writer import Writer
-from patchtide.domain.errors import InvalidDocument, Problem, Unavailable
+from patchtide.adapters.storage.transactions import committed, read
+from patchtide.adapters.storage.writer import GROUP, Rank, Writer
+from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.ports.storage import (
     Accepted,
     ApiToken,
@@ -25,6 +34,7 @@ from patchtide.server.ports.storage import (
     AuditFlaw,
     Client,
     Cursor,
+    DecisionEvent,
     EnrolmentToken,
     IncomingReport,
     Presence,
@@ -36,9 +46,7 @@ from patchtide.server.ports.storage import (
 )
 
 T = TypeVar("T")
-TRIES = 5
 SLICE_ROWS = 500
-_AGAIN = frozenset({"40001", "40P01"})
 
 
 class Storage:
@@ -83,21 +91,39 @@ class Storage:
     async def decide(
         self, actor: str, operation: str, work: Callable[[Transaction], T], *, now: datetime
     ) -> T:
-        return await self._writer.decide(
-            lambda: _committed(
-                self._write_engine,
-                lambda c: decisions.decide(c, actor, operation, work, now=now),
-            )
+        return await self._write(
+            Rank.DECISION, lambda c: decisions.decide(c, actor, operation, work, now=now)
         )
+
+    async def _write(self, rank: Rank, work: Callable[[Connection], T]) -> T:
+        return await self._writer.run(rank, lambda: committed(self._write_engine, work))
+
+    async def mark_restored(self, *, now: datetime, numbers_above: int = 0) -> None:
+        """Begin a new epoch: the database is older than what the fleet has seen.
+
+        Followers start anew and every client is asked for a full report. `numbers_above` is the
+        highest update number that was ever published: none up to it is given out again.
+        """
+        await self._write(
+            Rank.DECISION, lambda c: _begin_epoch(c, numbers_above=numbers_above, now=now)
+        )
+
+    async def keep_cursor(self, follower: str, cursor: Cursor) -> None:
+        """Remember up to where a follower has read; the log is kept for it from there."""
+        await self._write(Rank.BULK, lambda c: following.keep_cursor(c, follower, cursor))
 
     # Reports
 
     async def accept(self, reports: Sequence[IncomingReport], *, now: float) -> Sequence[Accepted]:
-        waiting = [self._writer.report((report, now)) for report in reports]
-        return list(await asyncio.gather(*waiting))
+        timed = [(report, now) for report in reports]
+        parts = [timed[start : start + GROUP] for start in range(0, len(timed), GROUP)]
+        if len(parts) == 1:
+            return await self._writer.report(parts[0])
+        answers = await asyncio.gather(*(self._writer.report(part) for part in parts))
+        return [answer for part in answers for answer in part]
 
     def _take_group(self, group: Sequence[tuple[IncomingReport, float]]) -> Sequence[Accepted]:
-        return _committed(
+        return committed(
             self._report_engine,
             lambda c: reports.accept(c, [g[0] for g in group], times=[g[1] for g in group]),
         )
@@ -105,41 +131,34 @@ class Storage:
     async def flush_presence(self, seen: Sequence[Presence]) -> None:
         for start in range(0, len(seen), SLICE_ROWS):
             part = seen[start : start + SLICE_ROWS]
-            await self._bulk_reports(lambda c, part=part: reports.flush_presence(c, part))  # type: ignore[misc]
+            await self._as_agent(Rank.PRESENCE, partial(reports.flush_presence, seen=part))
 
     async def put_inventory(
         self, client: int, *, kind: str, digest: bytes, body: bytes, now: float
     ) -> None:
         if sha256(body).digest() != digest:
             raise InvalidDocument([Problem("digest", "is not that of the body")])
-        await self._bulk_reports(
-            lambda c: _put_inventory(c, client, kind=kind, digest=digest, body=body, now=now)
+        await self._as_agent(
+            Rank.BULK,
+            lambda c: inventory.put(c, client, kind=kind, digest=digest, body=body, now=now),
         )
 
-    async def _bulk_reports(self, work: Callable[[Connection], None]) -> None:
-        await self._writer.bulk(lambda: _committed(self._report_engine, work))
+    async def _as_agent(self, rank: Rank, work: Callable[[Connection], None]) -> None:
+        await self._writer.run(rank, lambda: committed(self._report_engine, work))
 
     # Upkeep
 
     async def trim(self, *, now: float) -> None:
         """Remove what has had its time, a slice at a time."""
         for work in upkeep.slices(now):
-            while await self._writer.bulk(
-                lambda work=work: _committed(self._write_engine, work)  # type: ignore[misc]
-            ):
+            while await self._write(Rank.BULK, work):
                 pass
 
     async def checkpoint_audit(self, *, now: datetime) -> bool:
         """Seal the audit as it stands; hourly, and at shutdown."""
-        return await self._writer.bulk(
-            lambda: _committed(
-                self._write_engine, lambda c: audit_chain.checkpoint(c, self._seal.sign, now=now)
-            )
+        return await self._write(
+            Rank.BULK, lambda c: audit_chain.checkpoint(c, self._seal.sign, now=now)
         )
-
-    async def mark_restored(self) -> None:
-        """Begin a new epoch: the database is older than what the fleet has seen."""
-        await self._writer.decide(lambda: _committed(self._write_engine, upkeep.ask_everybody))
 
     # Reading and Lookups
 
@@ -157,10 +176,15 @@ class Storage:
         return self._read(lambda c: reading.states(c, after=after, limit=limit))
 
     def deltas(self, cursor: Cursor, *, limit: int = 1000) -> tuple[Cursor, Sequence[StateDelta]]:
-        return self._read(lambda c: reading.deltas(c, cursor, limit=limit))
+        return self._read(lambda c: following.deltas(c, cursor, limit=limit))
 
     def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]:
         return self._read(lambda c: reading.audit_entries(c, after=after, limit=limit))
+
+    def decided(
+        self, cursor: Cursor, *, limit: int = 1000
+    ) -> tuple[Cursor, Sequence[DecisionEvent]]:
+        return self._read(lambda c: following.decisions(c, cursor, limit=limit))
 
     def verify_audit(self) -> AuditFlaw | None:
         return self._read(lambda c: audit_chain.verify(c, self._seal.check))
@@ -190,49 +214,14 @@ class Storage:
         return self._read(ticket.position)
 
     def _read(self, question: Callable[[Connection], T]) -> T:
-        try:
-            with self._readers.begin() as connection:
-                return question(connection)
-        except OperationalError as error:
-            raise Unavailable("the database does not answer") from error
+        return read(self._readers, question)
 
 
-def _committed(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run the work in one transaction; once more where the database asks for it.
+def _begin_epoch(connection: Connection, *, numbers_above: int, now: datetime) -> None:
+    def work(tx: Transaction) -> None:
+        ticket.start_epoch(connection)
+        if numbers_above:
+            blocks.skip_past(connection, numbers_above)
+        tx.note("database", numbers_above=numbers_above)
 
-    Raises:
-        Unavailable: the database cannot be reached, or is busy beyond patience.
-    """
-    for attempt in range(TRIES):
-        try:
-            with engine.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            again = getattr(error.orig, "sqlstate", None) in _AGAIN
-            if again and attempt + 1 < TRIES:
-                time.sleep(0.01 * 2**attempt)
-                continue
-            if again or isinstance(error, OperationalError):
-                raise Unavailable("the database does not answer") from error
-            raise
-    raise Unavailable
-
-
-def _put_inventory(
-    connection: Connection, client: int, *, kind: str, digest: bytes, body: bytes, now: float
-) -> None:
-    mine = (client_inventory.c.client == client) & (client_inventory.c.kind == kind)
-    known = select(inventory_blob.c.digest).where(inventory_blob.c.digest == digest)
-    if connection.execute(known).first() is None:
-        connection.execute(insert(inventory_blob).values(digest=digest, body=body))
-    old = connection.execute(select(client_inventory.c.digest).where(mine)).scalar()
-    values = {"digest": digest, "at": now}
-    if old is None:
-        row = {"client": client, "kind": kind, **values}
-        connection.execute(insert(client_inventory).values(row))
-        return
-    connection.execute(update(client_inventory).where(mine).values(values))
-    if old != digest:
-        held = select(client_inventory.c.client).where(client_inventory.c.digest == old)
-        if connection.execute(held.limit(1)).first() is None:
-            connection.execute(delete(inventory_blob).where(inventory_blob.c.digest == old))
+    decisions.decide(connection, "system", "storage.restored", work, now=now)

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -32,6 +33,15 @@ ticket = Table(
     _required("n", Number),
 )
 
+number_block = Table(
+    "number_block",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("first", Number, primary_key=True, autoincrement=False),
+    _required("holder", String(256)),
+    _required("used", Number),
+)
+
 client = Table(
     "client",
     metadata,
@@ -46,7 +56,6 @@ client = Table(
     _required("platform", String(256)),
     _required("agent_version", String(256)),
     _required("enrolled_at", Float),
-    _required("full_report", Boolean),
     Index("client_by_key", "public_key"),
     Index("client_by_machine", "machine"),
     Index("client_by_name", "name"),
@@ -70,8 +79,9 @@ client_state = Table(
     _required("aged_catalog", Boolean),
     _required("reported_at", Float),
     _required("restores", LargeBinary),
+    # The epoch of the last full report; in any other epoch a new one is asked for.
+    _required("report_epoch", String(32)),
     _required("change", Number),
-    Index("client_state_by_change", "change"),
 )
 
 state_delta = Table(
@@ -86,7 +96,6 @@ state_delta = Table(
     _required("installed_removed", LargeBinary),
     _required("unknown_added", LargeBinary),
     _required("unknown_removed", LargeBinary),
-    Index("state_delta_by_time", "at"),
 )
 
 client_event = Table(
@@ -96,7 +105,7 @@ client_event = Table(
     Column("counter", Number, primary_key=True, autoincrement=False),
     _required("at", Float),
     _required("events", LargeBinary),
-    Index("client_event_by_time", "at"),
+    sqlite_with_rowid=False,
 )
 
 client_presence = Table(
@@ -113,6 +122,7 @@ inventory_blob = Table(
     metadata,
     Column("digest", LargeBinary, primary_key=True),
     _required("body", LargeBinary),
+    _required("at", Float),
 )
 
 client_inventory = Table(
@@ -120,7 +130,7 @@ client_inventory = Table(
     metadata,
     Column("client", Number, primary_key=True, autoincrement=False),
     Column("kind", String(256), primary_key=True),
-    _required("digest", LargeBinary),
+    Column("digest", LargeBinary, ForeignKey("inventory_blob.digest"), nullable=False),
     _required("at", Float),
     Index("client_inventory_by_digest", "digest"),
 )
@@ -181,7 +191,6 @@ decision_log = Table(
     _required("operation", String(256)),
     _required("subject", String(256)),
     _required("detail", Text),
-    Index("decision_log_by_time", "at"),
 )
 
 log_cursor = Table(

@@ -1,7 +1,7 @@
 """Change numbers: gapless and in the order of commits, on both databases.
 
 The ticket is drawn when all other work of a transaction is done; its row lock is then held only
-while the numbered rows are written in one batch and committed (docs/adr/0006).
+while the numbered rows are written in one batch and committed (docs/adr/0016).
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ def draw(connection: Connection, count: int, *, of: int = CHANGES) -> int:
         update(ticket).where(ticket.c.id == of).values(n=ticket.c.n + count).returning(ticket.c.n)
     ).scalar_one()
     return int(drawn) - count + 1
+
+
+def raise_to(connection: Connection, n: int, *, of: int) -> None:
+    connection.execute(update(ticket).where(ticket.c.id == of, ticket.c.n < n).values(n=n))
 
 
 def position(connection: Connection) -> Cursor:

@@ -1,89 +1,140 @@
-"""What is trimmed, in slices: deltas after a day, decisions after a month, old events."""
+"""What is trimmed, in slices that let reports pass: deltas after a day, decisions after a month
+past every follower, all but a client's newest events, and inventory nobody has.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, Table, delete, func, insert, select, tuple_, update
 
 from patchtide.adapters.storage import ticket
 from patchtide.adapters.storage.tables import (
-    client,
     client_event,
+    client_inventory,
     decision_log,
+    inventory_blob,
     log_cursor,
     setting,
     state_delta,
 )
 
-SLICE = 500
+SLICE = 200
 DELTAS_S = 86_400.0
 DECISIONS_S = 30 * 86_400.0
-EVENTS_S = 400 * 86_400.0
+BLOBS_S = 3600.0
+EVENTS_KEPT = 200
+TRIMMED = {"state_delta": "deltas.trimmed", "decision_log": "decisions.trimmed"}
 Slice = Callable[[Connection], bool]
 """Does one slice of the work; True when there is more."""
 
 
 def slices(now: float) -> tuple[Slice, ...]:
     return (
-        lambda c: _trim_deltas(c, now - DELTAS_S),
-        lambda c: _trim_decisions(c, now - DECISIONS_S),
-        lambda c: _trim(c, client_event, now - EVENTS_S),
+        lambda c: _trim_log(c, state_delta, before=now - DELTAS_S, up_to=None),
+        lambda c: _trim_log(c, decision_log, before=now - DECISIONS_S, up_to=_all_read(c)),
+        _EventWalk().step,
+        _BlobWalk(before=now - BLOBS_S).step,
     )
 
 
-def _trim_deltas(connection: Connection, before: float) -> bool:
-    old = (
-        select(state_delta.c.change)
-        .where(state_delta.c.at < before)
-        .order_by(state_delta.c.change)
-        .limit(SLICE)
-    )
-    changes = list(connection.execute(old).scalars())
-    if not changes:
+def _trim_log(connection: Connection, log: Table, *, before: float, up_to: int | None) -> bool:
+    """Remove the oldest entries; change numbers and times rise together."""
+    oldest = select(log.c.change, log.c.at).order_by(log.c.change).limit(SLICE)
+    if up_to is not None:
+        oldest = oldest.where(log.c.change <= up_to)
+    found = connection.execute(oldest).all()
+    old = [row.change for row in found if row.at < before]
+    if not old:
         return False
-    connection.execute(delete(state_delta).where(state_delta.c.change <= changes[-1]))
-    mark = str(changes[-1]).encode()
-    named = setting.c.name == "deltas.trimmed"
-    if connection.execute(update(setting).where(named).values(value=mark)).rowcount == 0:
-        connection.execute(insert(setting).values(name="deltas.trimmed", value=mark))
-    return len(changes) == SLICE
+    connection.execute(delete(log).where(log.c.change <= old[-1]))
+    _remember(connection, TRIMMED[log.name], old[-1])
+    return len(old) == SLICE
 
 
-def _trim_decisions(connection: Connection, before: float) -> bool:
-    """Trim what every follower of this epoch has read."""
+def _all_read(connection: Connection) -> int:
+    """Return up to where every follower of this epoch has read; the newest entry always stays."""
     epoch = ticket.position(connection).epoch
-    behind = connection.execute(
-        select(func.min(log_cursor.c.n)).where(log_cursor.c.epoch == epoch)
-    ).scalar()
-    newest = connection.execute(select(func.max(decision_log.c.change))).scalar() or 0
-    old = select(decision_log.c.change).where(
-        decision_log.c.at < before,
-        decision_log.c.change <= (newest - 1 if behind is None else behind),
-        decision_log.c.change < newest,
-    )
-    return _delete(connection, decision_log, old.order_by(decision_log.c.change).limit(SLICE))
+    slowest = select(func.min(log_cursor.c.n)).where(log_cursor.c.epoch == epoch)
+    newest = select(func.max(decision_log.c.change))
+    last = (connection.execute(newest).scalar() or 0) - 1
+    behind = connection.execute(slowest).scalar()
+    return last if behind is None else min(last, behind)
 
 
-def _trim(connection: Connection, table: Table, before: float) -> bool:
-    keys = list(table.primary_key.columns)
-    old = select(*keys).where(table.c.at < before).limit(SLICE)
-    found = connection.execute(old).all()
-    for row in found:
-        connection.execute(
-            delete(table).where(*(column == value for column, value in zip(keys, row, strict=True)))
+def _remember(connection: Connection, name: str, change: int) -> None:
+    value = str(change).encode()
+    named = setting.c.name == name
+    if connection.execute(update(setting).where(named).values(value=value)).rowcount == 0:
+        connection.execute(insert(setting).values(name=name, value=value))
+
+
+class _EventWalk:
+    """Walks over the clients and leaves each its newest events."""
+
+    def __init__(self) -> None:
+        self._after = 0
+
+    def step(self, connection: Connection) -> bool:
+        some = (
+            select(client_event.c.client)
+            .where(client_event.c.client > self._after)
+            .distinct()
+            .order_by(client_event.c.client)
+            .limit(SLICE)
         )
-    return len(found) == SLICE
+        clients = list(connection.execute(some).scalars())
+        if not clients:
+            return False
+        rows = list(connection.execute(_beyond(self._after, clients[-1])))
+        keys = tuple_(client_event.c.client, client_event.c.counter)
+        if rows:
+            connection.execute(delete(client_event).where(keys.in_([tuple(r) for r in rows])))
+        if len(rows) < SLICE:
+            self._after = clients[-1]
+        return len(rows) == SLICE or len(clients) == SLICE
 
 
-def _delete(connection: Connection, table: Table, old: object) -> bool:
-    changes = list(connection.execute(old).scalars())  # type: ignore[call-overload]
-    if changes:
-        connection.execute(delete(table).where(table.c.change.in_(changes)))
-    return len(changes) == SLICE
+def _beyond(after: int, last: int) -> Select[Any]:
+    place = (
+        func.row_number()
+        .over(partition_by=client_event.c.client, order_by=client_event.c.counter.desc())
+        .label("place")
+    )
+    ranked = (
+        select(client_event.c.client, client_event.c.counter, place)
+        .where(client_event.c.client > after, client_event.c.client <= last)
+        .subquery()
+    )
+    return (
+        select(ranked.c.client, ranked.c.counter).where(ranked.c.place > EVENTS_KEPT).limit(SLICE)
+    )
 
 
-def ask_everybody(connection: Connection) -> None:
-    """Begin a new epoch after a restore: every machine is asked for everything."""
-    ticket.start_epoch(connection)
-    connection.execute(update(client).values(full_report=True))
+class _BlobWalk:
+    """Walks over the inventory's bodies and removes those that nobody has any more."""
+
+    def __init__(self, *, before: float) -> None:
+        self._before = before
+        self._after = b""
+
+    def step(self, connection: Connection) -> bool:
+        some = (
+            select(inventory_blob.c.digest, inventory_blob.c.at)
+            .where(inventory_blob.c.digest > self._after)
+            .order_by(inventory_blob.c.digest)
+            .limit(SLICE)
+        )
+        page = connection.execute(some).all()
+        held = select(client_inventory.c.digest)
+        old = [row.digest for row in page if row.at < self._before]
+        if old:
+            connection.execute(
+                delete(inventory_blob).where(
+                    inventory_blob.c.digest.in_(old), inventory_blob.c.digest.not_in(held)
+                )
+            )
+        if page:
+            self._after = page[-1].digest
+        return len(page) == SLICE

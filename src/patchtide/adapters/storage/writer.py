@@ -1,65 +1,75 @@
 """The one thread that writes, and its queues.
 
-Decisions go first, then reports in groups, then bulk work in slices. A group is whatever waits
-when the writer is free, at most 256: under load groups fill by themselves, and a lone report
-waits for nobody.
+Decisions go first, then reports in groups, then bulk work in slices, then presences. A group is
+whatever waits when the writer is free, at most 256 reports: under load groups fill by
+themselves, and a lone report waits for nobody. Bulk work that has waited long takes its turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
 from patchtide.domain.errors import Unavailable
 
 GROUP = 256
+PATIENCE_S = 0.5
 T = TypeVar("T")
 R = TypeVar("R")
+W = TypeVar("W")
+
+
+class Rank(IntEnum):
+    """What goes before what."""
+
+    DECISION = 0
+    REPORTS = 1
+    BULK = 2
+    PRESENCE = 3
 
 
 @dataclass(slots=True)
-class _Job(Generic[T]):
+class _Job:
     """Something that waits for the writer, and whom to tell."""
 
-    work: T
+    work: Any
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    since: float = field(default_factory=time.monotonic)
 
 
-class Writer:
-    """Runs decisions and bulk slices one at a time, reports in groups, all on one thread."""
+class Writer(Generic[T, R]):
+    """Runs single jobs one at a time and reports in groups, all on one thread."""
 
-    def __init__(self, take_group: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
+    def __init__(self, take_group: Callable[[Sequence[T]], Sequence[R]]) -> None:
         self._take_group = take_group
-        self._decisions: deque[_Job[Callable[[], Any]]] = deque()
-        self._reports: deque[_Job[Any]] = deque()
-        self._bulk: deque[_Job[Callable[[], Any]]] = deque()
+        self._queues: tuple[deque[_Job], ...] = tuple(deque() for _ in Rank)
         self._wanted = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="storage-writer", daemon=True)
         self._thread.start()
 
-    async def decide(self, work: Callable[[], R]) -> R:
-        return await self._put(self._decisions, work)  # type: ignore[no-any-return]
+    async def run(self, rank: Rank, work: Callable[[], W]) -> W:
+        """Return what the work returned, when it was its turn."""
+        return await self._put(rank, work)  # type: ignore[no-any-return]
 
-    async def bulk(self, work: Callable[[], R]) -> R:
-        """Run one slice of bulk work, when nothing more urgent waits."""
-        return await self._put(self._bulk, work)  # type: ignore[no-any-return]
+    async def report(self, reports: Sequence[T]) -> Sequence[R]:
+        """Have at most `GROUP` reports taken, together with others that wait."""
+        return await self._put(Rank.REPORTS, reports)  # type: ignore[no-any-return]
 
-    async def report(self, report: Any) -> Any:
-        return await self._put(self._reports, report)
-
-    def _put(self, queue: deque[Any], work: Any) -> asyncio.Future[Any]:
+    def _put(self, rank: Rank, work: Any) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         job = _Job(work, loop, loop.create_future())
         with self._wanted:
             if self._closing:
                 raise Unavailable("the database is being closed")
-            queue.append(job)
+            self._queues[rank].append(job)
             self._wanted.notify()
         return job.future
 
@@ -73,57 +83,72 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._wanted:
-                while not (self._decisions or self._reports or self._bulk):
+                while not any(self._queues):
                     if self._closing:
                         return
                     self._wanted.wait()
-                single = self._decisions or (None if self._reports else self._bulk)
-                job = single.popleft() if single else None
-                group = [] if job else self._next_group()
-            if job:
-                self._do(job)
+                rank = self._next()
+                queue = self._queues[rank]
+                jobs = _group(queue) if rank is Rank.REPORTS else [queue.popleft()]
+            if rank is Rank.REPORTS:
+                self._do_group(jobs)
             else:
-                self._do_group(group)
+                _do(jobs[0])
 
-    def _next_group(self) -> list[_Job[Any]]:
-        return [self._reports.popleft() for _ in range(min(GROUP, len(self._reports)))]
+    def _next(self) -> Rank:
+        long_ago = time.monotonic() - PATIENCE_S
+        for rank in (Rank.BULK, Rank.PRESENCE):
+            if self._queues[rank] and self._queues[rank][0].since < long_ago:
+                return rank
+        return next(rank for rank in Rank if self._queues[rank])
 
-    def _do(self, job: _Job[Callable[[], Any]]) -> None:
+    def _do_group(self, jobs: list[_Job]) -> None:
         try:
-            result = job.work()
+            answers = iter(self._take_group([report for job in jobs for report in job.work]))
+            told = [(job, [next(answers) for _ in job.work], None) for job in jobs]
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who asked
-            _tell(job.loop, [(job.future, None, error)])
+            if len(jobs) == 1 or isinstance(error, Unavailable):
+                _tell([(job, None, error) for job in jobs])
+                return
+            # One that cannot be stored must not take the others with it.
+            for job in jobs:
+                self._do_group([job])
         else:
-            _tell(job.loop, [(job.future, result, None)])
+            _tell(told)
 
-    def _do_group(self, group: list[_Job[Any]]) -> None:
-        told: list[tuple[_Job[Any], Any, BaseException | None]]
-        try:
-            results = self._take_group([job.work for job in group])
-        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who asked
-            told = [(job, None, error) for job in group]
+
+def _group(queue: deque[_Job]) -> list[_Job]:
+    jobs = [queue.popleft()]
+    size = len(jobs[0].work)
+    while queue and size + len(queue[0].work) <= GROUP:
+        jobs.append(queue.popleft())
+        size += len(jobs[-1].work)
+    return jobs
+
+
+def _do(job: _Job) -> None:
+    try:
+        result = job.work()
+    except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who asked
+        _tell([(job, None, error)])
+    else:
+        _tell([(job, result, None)])
+
+
+def _tell(told: Sequence[tuple[_Job, Any, BaseException | None]]) -> None:
+    """Answer everybody; one wake-up a loop and group, not one a report."""
+    loops = {job.loop for job, _, _ in told}
+    for loop in loops:
+        mine = told if len(loops) == 1 else [t for t in told if t[0].loop is loop]
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, mine)
+
+
+def _resolve(told: Sequence[tuple[_Job, Any, BaseException | None]]) -> None:
+    for job, result, error in told:
+        if job.future.done():  # whoever asked has gone away
+            continue
+        if error is not None:
+            job.future.set_exception(error)
         else:
-            told = [(job, result, None) for job, result in zip(group, results, strict=True)]
-        by_loop: dict[asyncio.AbstractEventLoop, list[Any]] = {}
-        for job, result, failed in told:
-            by_loop.setdefault(job.loop, []).append((job.future, result, failed))
-        # One wake-up a group and loop, not one a report.
-        for loop, answers in by_loop.items():
-            _tell(loop, answers)
-
-
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]],
-) -> None:
-    def resolve() -> None:
-        for future, result, error in answers:
-            if future.done():
-                continue
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(resolve)
+            job.future.set_result(result)

@@ -247,7 +247,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateDelta:
-    """One accepted report as the index follows it. `full`: replace, do not merge."""
+    """One accepted report as the index follows it; all empty: only its scan changed."""
 
     change: int
     client: int
@@ -257,6 +257,36 @@ class StateDelta:
     installed_removed: bytes = b""
     unknown_added: bytes = b""
     unknown_removed: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionEvent:
+    """One decision as followers of the log see it."""
+
+    change: int
+    at: datetime
+    actor: str
+    operation: str
+    subject: str
+    detail: Mapping[str, object]
+
+
+class Following(Protocol):
+    """The two logs, read by change number. An old or foreign cursor raises CursorLost."""
+
+    def epoch(self) -> Cursor: ...
+
+    def deltas(
+        self, cursor: Cursor, *, limit: int = 1000
+    ) -> tuple[Cursor, Sequence[StateDelta]]: ...
+
+    def decided(
+        self, cursor: Cursor, *, limit: int = 1000
+    ) -> tuple[Cursor, Sequence[DecisionEvent]]: ...
+
+    async def keep_cursor(self, follower: str, cursor: Cursor) -> None:
+        """Remember up to where a follower has read; the log is kept for it from there."""
+        ...
 
 
 class Reports(Protocol):

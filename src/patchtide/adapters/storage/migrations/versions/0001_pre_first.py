@@ -7,11 +7,8 @@ from alembic import op
 
 revision = "0001_pre_first"
 down_revision = None
-branch_labels = None
+branch_labels = ("pre",)
 depends_on = None
-
-
-NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
@@ -32,11 +29,11 @@ def upgrade() -> None:
         "audit",
         sa.Column(
             "sequence",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("change", NUMBER, nullable=False),
+        sa.Column("change", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.Column("actor", sa.String(length=256), nullable=False),
         sa.Column("operation", sa.String(length=256), nullable=False),
@@ -49,7 +46,7 @@ def upgrade() -> None:
         "audit_checkpoint",
         sa.Column(
             "sequence",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
@@ -63,15 +60,19 @@ def upgrade() -> None:
         sa.Column("shard", sa.String(length=256), nullable=False),
         sa.Column(
             "number",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("revision", NUMBER, nullable=False),
+        sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("update_id", sa.LargeBinary(), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
-        sa.Column("entered_serial", NUMBER, nullable=False),
-        sa.Column("dropped_serial", NUMBER, nullable=True),
+        sa.Column(
+            "entered_serial", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "dropped_serial", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
         sa.PrimaryKeyConstraint("shard", "number"),
     )
     op.create_index(
@@ -81,7 +82,7 @@ def upgrade() -> None:
         "client",
         sa.Column(
             "number",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
@@ -95,7 +96,6 @@ def upgrade() -> None:
         sa.Column("platform", sa.String(length=256), nullable=False),
         sa.Column("agent_version", sa.String(length=256), nullable=False),
         sa.Column("enrolled_at", sa.Float(), nullable=False),
-        sa.Column("full_report", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("uuid"),
     )
@@ -106,44 +106,30 @@ def upgrade() -> None:
         "client_event",
         sa.Column(
             "client",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
         sa.Column(
             "counter",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
         sa.Column("at", sa.Float(), nullable=False),
         sa.Column("events", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("client", "counter"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("client_event_by_time", "client_event", ["at"], unique=False)
-    op.create_table(
-        "client_inventory",
-        sa.Column(
-            "client",
-            NUMBER,
-            autoincrement=False,
-            nullable=False,
-        ),
-        sa.Column("kind", sa.String(length=256), nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("client", "kind"),
-    )
-    op.create_index("client_inventory_by_digest", "client_inventory", ["digest"], unique=False)
     op.create_table(
         "client_presence",
         sa.Column(
             "client",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("counter", NUMBER, nullable=False),
+        sa.Column("counter", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("seen_at", sa.Float(), nullable=False),
         sa.Column("health", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("client"),
@@ -152,11 +138,11 @@ def upgrade() -> None:
         "client_state",
         sa.Column(
             "client",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("counter", NUMBER, nullable=False),
+        sa.Column("counter", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("lineage", sa.LargeBinary(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("required", sa.LargeBinary(), nullable=False),
@@ -166,19 +152,21 @@ def upgrade() -> None:
         sa.Column("boot_id", sa.String(length=256), nullable=False),
         sa.Column("scan", sa.String(length=32), nullable=False),
         sa.Column("scan_error", sa.Text(), nullable=False),
-        sa.Column("scanned_at", NUMBER, nullable=False),
+        sa.Column(
+            "scanned_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
         sa.Column("aged_catalog", sa.Boolean(), nullable=False),
         sa.Column("reported_at", sa.Float(), nullable=False),
         sa.Column("restores", sa.LargeBinary(), nullable=False),
-        sa.Column("change", NUMBER, nullable=False),
+        sa.Column("report_epoch", sa.String(length=32), nullable=False),
+        sa.Column("change", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("client"),
     )
-    op.create_index("client_state_by_change", "client_state", ["change"], unique=False)
     op.create_table(
         "decision_log",
         sa.Column(
             "change",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
@@ -189,7 +177,6 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("change"),
     )
-    op.create_index("decision_log_by_time", "decision_log", ["at"], unique=False)
     op.create_table(
         "enrolment_token",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -207,14 +194,28 @@ def upgrade() -> None:
         "inventory_blob",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_table(
         "log_cursor",
         sa.Column("follower", sa.String(length=256), nullable=False),
         sa.Column("epoch", sa.String(length=32), nullable=False),
-        sa.Column("n", NUMBER, nullable=False),
+        sa.Column("n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("follower"),
+    )
+    op.create_table(
+        "number_block",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column(
+            "first",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("holder", sa.String(length=256), nullable=False),
+        sa.Column("used", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "first"),
     )
     op.create_table(
         "setting",
@@ -226,11 +227,11 @@ def upgrade() -> None:
         "state_delta",
         sa.Column(
             "change",
-            NUMBER,
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("client", NUMBER, nullable=False),
+        sa.Column("client", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.Column("required_added", sa.LargeBinary(), nullable=False),
         sa.Column("required_removed", sa.LargeBinary(), nullable=False),
@@ -240,11 +241,28 @@ def upgrade() -> None:
         sa.Column("unknown_removed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("change"),
     )
-    op.create_index("state_delta_by_time", "state_delta", ["at"], unique=False)
     op.create_table(
         "ticket",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("epoch", sa.String(length=32), nullable=False),
-        sa.Column("n", NUMBER, nullable=False),
+        sa.Column("n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_table(
+        "client_inventory",
+        sa.Column(
+            "client",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("kind", sa.String(length=256), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["digest"],
+            ["inventory_blob.digest"],
+        ),
+        sa.PrimaryKeyConstraint("client", "kind"),
+    )
+    op.create_index("client_inventory_by_digest", "client_inventory", ["digest"], unique=False)
