@@ -41,7 +41,7 @@ def check_in(machine: Machine, counter: int) -> bytes:
     return encode(CheckInV1(counter=counter))
 
 
-def line(name: str, measured: str, budget: str, baseline: str = "") -> None:
+def line(name: str, measured: str, budget: str, baseline: str = "-") -> None:
     print(f"{name}\t{measured}\t{budget}\t{baseline}")
 
 
@@ -49,9 +49,11 @@ def reports_and_check_ins(url: str, home: Path, kind: str, budgets: tuple[int, i
     machines = fleet(REPORTS)
     prepare(home, url, machines)
     with server(home, database=url) as running:
-        line(f"{kind}: first answer after start", f"{running.started_s:.2f} s", "< 2 s")
+        line(f"{kind}: first answer after start", f"{running.started_s:.2f} s", "<= 2 s")
         line(
-            f"{kind}: memory with 20,000 machines known", f"{running.memory_mb():.0f} MB", "150 MB"
+            f"{kind}: memory with 20,000 machines known",
+            f"{running.memory_mb():.0f} MB",
+            "<= 150 MB",
         )
         requests = [
             m.request(
@@ -68,9 +70,9 @@ def reports_and_check_ins(url: str, home: Path, kind: str, budgets: tuple[int, i
         rate = REPORTS / seconds
         line(
             f"{kind}: first reports of 300 states",
-            f"{rate:,.0f}/s",
-            f">= {budgets[0]:,}/s",
-            f"{baseline:,.0f}/s unsigned static files",
+            f"{rate:.0f}/s",
+            f">= {budgets[0]}/s",
+            f"{baseline:.0f}/s",
         )
         requests = [
             m.request(
@@ -81,9 +83,9 @@ def reports_and_check_ins(url: str, home: Path, kind: str, budgets: tuple[int, i
         rate = REPORTS / load(running, requests, home)
         line(
             f"{kind}: check-ins with nothing new",
-            f"{rate:,.0f}/s",
-            f">= {budgets[1]:,}/s",
-            f"{baseline:,.0f}/s unsigned static files",
+            f"{rate:.0f}/s",
+            f">= {budgets[1]}/s",
+            f"{baseline:.0f}/s",
         )
 
 

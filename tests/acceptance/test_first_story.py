@@ -48,7 +48,7 @@ def test_a_thousand_machines_report_and_report_the_difference(
     with site(tmp_path / "home", database_url, burst="1000") as server:
         server.tell(f"publish {LEAVES}")
         fleet = a_fleet(server, tmp_path, MACHINES)
-        live(fleet, 2)
+        live(fleet, 0.5)
         first = server.tell("states")
 
         assert first["machines"] == MACHINES
@@ -59,7 +59,7 @@ def test_a_thousand_machines_report_and_report_the_difference(
 
         before = fleet.tally.counts["report: Taken"]
         gone = server.tell(f"drop {CHANGED}")["gone"]
-        live(fleet, 30)
+        live(fleet, 1.5)
         second = server.tell("states")
 
         assert second["digests"] == what_machines_say(fleet)
@@ -105,16 +105,16 @@ def test_a_killed_server_has_lost_nothing_that_it_acknowledged(
         port = server.port
         server.tell("publish 300")
         fleet = a_fleet(server, tmp_path, 60)
-        live(fleet, 2)
+        live(fleet, 0.5)
         server.kill()
-    live(fleet, 3)
+    live(fleet, 1.5)
 
     with site(home, database_url, port=port, burst="1000") as server:
         survived = server.tell("states")
         assert survived["digests"] == what_machines_say(fleet)
         assert survived["audit"] == "None"
         server.tell("publish 50")
-        live(fleet, 40)
+        live(fleet, 1.5)
         assert server.tell("states")["digests"] == what_machines_say(fleet)
 
 
@@ -122,7 +122,7 @@ def test_required_sets_on_the_wire_are_what_machines_hold(tmp_path: Path) -> Non
     with site(tmp_path / "home", f"sqlite:///{tmp_path}/home/patchtide.db") as server:
         server.tell("publish 100")
         fleet = a_fleet(server, tmp_path, 3)
-        live(fleet, 2)
+        live(fleet, 0.5)
 
     for machine in fleet.machines:
         known = machine.journal.acknowledged()

@@ -54,7 +54,14 @@ def a_leaf(number: int) -> Leaf:
         prerequisite=OperatingSystem("debian", ("12",)),
         applicable=here,
         installed=And((here, new)),
-        files=(LeafFile(name, "1.1-1", sha256(name.encode()).digest(), 10_000),),
+        files=(
+            LeafFile(
+                name=name,
+                version="1.1-1",
+                sha256=sha256(name.encode()).digest(),
+                size_bytes=10_000,
+            ),
+        ),
         origin=Origin("feed:simulated"),
     )
 

@@ -17,8 +17,9 @@ from patchtide.domain.errors import InvalidDocument, Problem
 
 MAX_NUMBER = 2**32 - 1
 MAX_SET_BYTES = 1 << 20
-_COMPRESSOR = zstandard.ZstdCompressor(level=3, write_content_size=True)
-_DECOMPRESSOR = zstandard.ZstdDecompressor(max_window_size=8 << 20)
+# Making one costs ten times what using it does, and one may not serve two threads at once.
+_compressors: list[zstandard.ZstdCompressor] = []
+_decompressors: list[zstandard.ZstdDecompressor] = []
 # A varint in its shortest form: at most five bytes, and no empty last one.
 _RUNS = re.compile(rb"[\x00-\x7f]+|[\x80-\xff]{1,4}[\x01-\x7f]")
 
@@ -77,7 +78,13 @@ def check_set(data: bytes) -> bytes:
 
 
 def pack(data: bytes) -> bytes:
-    return _COMPRESSOR.compress(data)
+    try:
+        compressor = _compressors.pop()
+    except IndexError:
+        compressor = zstandard.ZstdCompressor(level=3, write_content_size=True)
+    packed = compressor.compress(data)
+    _compressors.append(compressor)
+    return packed
 
 
 def unpack(packed: bytes, *, limit: int = MAX_SET_BYTES, what: str = "set") -> bytes:
@@ -87,12 +94,18 @@ def unpack(packed: bytes, *, limit: int = MAX_SET_BYTES, what: str = "set") -> b
         InvalidDocument: not one complete zstd frame, or a frame of more than `limit` bytes.
     """
     try:
+        decompressor = _decompressors.pop()
+    except IndexError:
+        decompressor = zstandard.ZstdDecompressor(max_window_size=8 << 20)
+    try:
         size = zstandard.frame_content_size(packed)
         if not 0 <= size <= limit:
             raise InvalidDocument([Problem(what, f"declares {size} bytes, at most {limit}")])
-        return _DECOMPRESSOR.decompress(packed, max_output_size=size, allow_extra_data=False)
+        return decompressor.decompress(packed, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise InvalidDocument([Problem(what, f"is not a zstd frame: {error}")]) from error
+    finally:
+        _decompressors.append(decompressor)
 
 
 def state_digest(*, lineage: bytes, required: bytes, installed: bytes, unknown: bytes) -> bytes:

@@ -27,7 +27,6 @@ from patchtide.wire.sets import unpack
 
 MAX_SHARD_BYTES = 64 << 20
 MAX_INDEX_BYTES = 64 << 10
-_COMPRESSOR = zstandard.ZstdCompressor(level=19, write_content_size=True)
 ShardName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\Z")]
 
 Leaves = Mapping[int, LeafEntryV1]
@@ -182,7 +181,8 @@ def apply_delta(current: Leaves, serial: int, delta: DeltaV1) -> dict[int, LeafE
 
 def pack_document(document: ShardV1 | DeltaV1) -> bytes:
     """Return the file: MessagePack under zstd."""
-    return _COMPRESSOR.compress(encode(document))
+    compressor = zstandard.ZstdCompressor(level=19, write_content_size=True)
+    return compressor.compress(encode(document))
 
 
 def read_base(packed: bytes, *, lineage: bytes, shard: str) -> tuple[int, dict[int, LeafEntryV1]]:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 PRESENCE_S = 10.0
 HOUR_S = 3600.0
-DRAIN_S = 10
+DRAIN_S = 3
 
 
 class SystemClock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -110,7 +110,8 @@ class Plan:
     """How many different sets of packages the machines have."""
     shards: tuple[str, ...] = ("debian-12",)
     packages: int = 300
-    restarts: float = 0.0
+    """How many packages a machine has, `of` so many that there are."""
+    of: int = 3000
 
 
 class Fleet:
@@ -120,7 +121,6 @@ class Fleet:
         self.plan = plan
         self.tally = Tally()
         self.machines: list[Machine] = []
-        self._chance = random.Random(plan.seed)
         self._models = [self._model(number) for number in range(plan.variants)]
         self._token = enrolment.parse_token(plan.token)
         self._ca = find_ca(plan.url, self._token.ca_sha256)
@@ -133,6 +133,7 @@ class Fleet:
             timeout=urllib3.Timeout(connect=10, read=60),
         )
         self._folder = folder
+        self._lock = threading.Lock()
         self._trust: SharedTrust | None = None
         self._blobs = SharedBlobs(ContentBlobs(plan.url, HttpsGetter(self._context)))
         self._leaves: Pool = {}
@@ -140,12 +141,13 @@ class Fleet:
         self._verdicts: Verdicts = {}
 
     def _model(self, variant: int) -> Model:
-        """Return a set of packages: `pkg-N` in version 1.0 or 1.1, told by the variant."""
-        chance = random.Random(f"{self.plan.seed} {variant}")
-        packages = {
-            f"pkg-{number}": chance.choice(("1.0-1", "1.1-1"))
-            for number in chance.sample(range(3000), self.plan.packages)
-        }
+        """Return a set of packages: `pkg-N` in version 1.0 or 1.1, told by seed and variant."""
+
+        def lot(number: int) -> bytes:
+            return sha256(f"{self.plan.seed} {variant} {number}".encode()).digest()
+
+        chosen = sorted(range(self.plan.of), key=lot)[: self.plan.packages]
+        packages = {f"pkg-{n}": "1.0-1" if lot(n)[-1] % 2 else "1.1-1" for n in chosen}
         return Model(
             Description(os_id="debian", os_version="12", shards=self.plan.shards, packages=packages)
         )
@@ -230,9 +232,13 @@ class Fleet:
         )
 
     def _shared_trust(self, root: bytes) -> SharedTrust:
+        with self._lock:
+            return self._made_trust(root)
+
+    def _made_trust(self, root: bytes) -> SharedTrust:
         if self._trust is None:
             self._trust = SharedTrust(
-                TrustClient(
+                lambda: TrustClient(
                     self._folder / "trust",
                     root,
                     metadata_url=f"{self.plan.url}/catalog/metadata/",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from patchtide.adapters.platforms.simulated import SimulatedPlatform
 from patchtide.adapters.transport.link import TlsLink
@@ -21,41 +23,44 @@ from patchtide.agent.ports.trust import Compare, Trust, TrustEvent
 from patchtide.agent.reporting import ScanResult
 
 FRESH_S = 1.0
+T = TypeVar("T")
 
 
 class SharedTrust:
-    """One trust for all: refreshed at most once a second, by one thread at a time."""
+    """One trust for all, in a thread of its own; refreshed at most once a second."""
 
-    def __init__(self, trust: Trust) -> None:
-        self._trust = trust
-        self._lock = threading.Lock()
+    def __init__(self, made: Callable[[], Trust]) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._trust = self._do(made)
         self._refreshed_at = 0.0
+
+    def _do(self, work: Callable[[], T]) -> T:
+        return self._thread.submit(work).result()
 
     def refresh(self, now: float, *, root_version: int = 0) -> tuple[TrustEvent, ...]:
         """Verify anew; the metadata's age is that of the real clock, whatever the machine's is."""
         del now
-        with self._lock:
+
+        def work() -> tuple[TrustEvent, ...]:
             if time.monotonic() - self._refreshed_at < FRESH_S:
                 return ()
             events = self._trust.refresh(time.time(), root_version=root_version)
             self._refreshed_at = time.monotonic()
             return events
 
+        return self._do(work)
+
     def read_target(self, path: str, max_size: int) -> bytes:
-        with self._lock:
-            return self._trust.read_target(path, max_size)
+        return self._do(lambda: self._trust.read_target(path, max_size))
 
     def trust_seen(self) -> Mapping[str, bytes]:
-        with self._lock:
-            return self._trust.trust_seen()
+        return self._do(self._trust.trust_seen)
 
     def take_events(self) -> tuple[TrustEvent, ...]:
-        with self._lock:
-            return self._trust.take_events()
+        return self._do(self._trust.take_events)
 
     def raise_floor(self, role: str, version: int) -> None:
-        with self._lock:
-            self._trust.raise_floor(role, version)
+        self._do(lambda: self._trust.raise_floor(role, version))
 
     def check_package(
         self, name: str, version: str, compare: Compare, *, order: bytes = b"", now: float
