@@ -6,15 +6,29 @@ with the decision that took it; what a holder skips at the end of a block is nev
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from patchtide.adapters.storage import ticket
-from patchtide.adapters.storage.tables import number_block
+from patchtide.adapters.storage.tables import Number, number_block
 from patchtide.domain.errors import TooMuch
 
 CLIENTS, UPDATES = "client", "update"
 SIZE = 65_536
 _TICKETS = {CLIENTS: ticket.CLIENTS, UPDATES: ticket.UPDATES}
+
+_MINE = (number_block.c.kind == bindparam("of")) & (number_block.c.holder == bindparam("for_whom"))
+_COUNT = bindparam("count", type_=Number)
+_TAKE = (
+    update(number_block)
+    .where(
+        _MINE,
+        number_block.c.first
+        == select(func.max(number_block.c.first)).where(_MINE).scalar_subquery(),
+        number_block.c.used + _COUNT <= SIZE,
+    )
+    .values(used=number_block.c.used + _COUNT)
+    .returning(number_block.c.first + number_block.c.used)
+)
 
 
 def take(connection: Connection, count: int, *, kind: str, holder: str) -> int:
@@ -25,23 +39,11 @@ def take(connection: Connection, count: int, *, kind: str, holder: str) -> int:
     """
     if not 0 < count < SIZE:
         raise TooMuch(f"at most {SIZE - 1} numbers at once")
-    own = (number_block.c.kind == kind) & (number_block.c.holder == holder)
-    newest = (
-        select(number_block.c.first, number_block.c.used)
-        .where(own)
-        .order_by(number_block.c.first.desc())
-        .limit(1)
-        .with_for_update()
-    )
-    block = connection.execute(newest).first()
-    if block is None or block.used + count > SIZE:
+    asked = {"of": kind, "for_whom": holder, "count": count}
+    taken = connection.execute(_TAKE, asked).scalar()
+    if taken is None:
         return _from_new_block(connection, count, kind, holder)
-    connection.execute(
-        update(number_block)
-        .where(number_block.c.kind == kind, number_block.c.first == block.first)
-        .values(used=block.used + count)
-    )
-    return int(block.first + block.used)
+    return int(taken) - count
 
 
 def _from_new_block(connection: Connection, count: int, kind: str, holder: str) -> int:

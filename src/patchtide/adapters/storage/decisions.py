@@ -33,6 +33,10 @@ from patchtide.server.ports.storage import (
 )
 
 T = TypeVar("T")
+# Made once: composing a statement takes longer than running it.
+_ADD_CLIENT = insert(client)
+_ADD_STATE = insert(client_state).values(report_epoch=reading.EPOCH)
+_ADD_PRESENCE = insert(client_presence).values(counter=0, seen_at=0.0, health=b"")
 
 
 def decide(
@@ -121,31 +125,36 @@ class SqlTransaction:
 
     def add_client(self, new: NewClient, *, now: datetime) -> Client:
         number = blocks.take(self._connection, 1, kind=blocks.CLIENTS, holder=new.site)
-        self._connection.execute(
-            insert(client).values(
-                number=number,
-                uuid=new.uuid,
-                name=new.name,
-                public_key=new.public_key,
-                machine=new.machine,
-                site=new.site,
-                client_group=new.group,
-                state=new.state.value,
-                platform=new.platform,
-                agent_version=new.agent_version,
-                enrolled_at=now.timestamp(),
-            )
-        )
+        row = {
+            "number": number,
+            "uuid": new.uuid,
+            "name": new.name,
+            "public_key": new.public_key,
+            "machine": new.machine,
+            "site": new.site,
+            "client_group": new.group,
+            "state": new.state.value,
+            "platform": new.platform,
+            "agent_version": new.agent_version,
+            "enrolled_at": now.timestamp(),
+        }
+        self._connection.execute(_ADD_CLIENT, row)
         # The rows that reports update exist from the start: a report is never an insert.
-        epoch = ticket.position(self._connection).epoch
-        self._connection.execute(
-            insert(client_state).values(client=number, report_epoch=epoch, **_NO_STATE)
+        self._connection.execute(_ADD_STATE, {"client": number, **_NO_STATE})
+        self._connection.execute(_ADD_PRESENCE, {"client": number})
+        return Client(
+            number=number,
+            uuid=new.uuid,
+            name=new.name,
+            public_key=new.public_key,
+            machine=new.machine,
+            site=new.site,
+            state=new.state,
+            enrolled_at=now,
+            group=new.group,
+            platform=new.platform,
+            agent_version=new.agent_version,
         )
-        self._connection.execute(
-            insert(client_presence).values(client=number, counter=0, seen_at=0.0, health=b"")
-        )
-        found = reading.CLIENTS.where(client.c.number == number)
-        return client_of(self._connection.execute(found).one())
 
     def clients_like(self, *, public_key: bytes, machine: bytes) -> Sequence[Client]:
         found = reading.CLIENTS.where(

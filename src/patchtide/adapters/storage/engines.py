@@ -39,9 +39,13 @@ def parse_url(text: str) -> URL:
             raise InvalidDocument([Problem("database", what)])
 
 
+def is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
 def open_writer(url: URL) -> Engine:
     """Return an engine whose one connection writes."""
-    if url.get_backend_name() == "sqlite":
+    if is_sqlite(url):
         _make_private(Path(str(url.database)))
         engine = create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=0)
         event.listen(engine, "connect", _writer_connection)
@@ -57,7 +61,7 @@ def open_writer(url: URL) -> Engine:
 
 
 def open_readers(url: URL) -> Engine:
-    if url.get_backend_name() == "sqlite":
+    if is_sqlite(url):
         path = Path(str(url.database)).absolute()
         engine = create_engine(
             "sqlite://",
@@ -65,6 +69,7 @@ def open_readers(url: URL) -> Engine:
             poolclass=QueuePool,
             pool_size=4,
             max_overflow=4,
+            pool_timeout=READ_LIMIT_S,
         )
         event.listen(engine, "begin", _begin_reading)
         return engine
@@ -74,12 +79,16 @@ def open_readers(url: URL) -> Engine:
         pool_size=4,
         max_overflow=4,
         pool_pre_ping=True,
+        pool_timeout=READ_LIMIT_S,
+        isolation_level="REPEATABLE READ",
         connect_args={"options": options, "connect_timeout": 5},
     )
 
 
 def _make_private(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, parents=True)
+        path.parent.chmod(0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     path.chmod(0o600)
 
@@ -104,6 +113,7 @@ def _reader_connection(path: Path) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA query_only=ON")
     connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
     return connection
 
 

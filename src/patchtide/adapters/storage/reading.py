@@ -12,9 +12,12 @@ from patchtide.adapters.storage.tables import (
     audit,
     catalog_leaf,
     client,
+    client_event,
+    client_inventory,
     client_presence,
     client_state,
     enrolment_token,
+    inventory_blob,
     setting,
 )
 from patchtide.adapters.storage.tables import ticket as ticket_table
@@ -28,8 +31,8 @@ from patchtide.server.ports.storage import (
     StoredLeaf,
 )
 
-_EPOCH = select(ticket_table.c.epoch).where(ticket_table.c.id == ticket.CHANGES).scalar_subquery()
-_FULL_REPORT = (client_state.c.report_epoch != _EPOCH).label("full_report")
+EPOCH = select(ticket_table.c.epoch).where(ticket_table.c.id == ticket.CHANGES).scalar_subquery()
+_FULL_REPORT = (client_state.c.report_epoch != EPOCH).label("full_report")
 CLIENTS = select(client, _FULL_REPORT).join(client_state, client_state.c.client == client.c.number)
 
 _STANDINGS = (
@@ -124,3 +127,28 @@ def drops(connection: Connection, shard: str, *, after: int) -> Sequence[int]:
 
 def shards(connection: Connection) -> Sequence[str]:
     return sorted(connection.execute(select(catalog_leaf.c.shard).distinct()).scalars())
+
+
+def inventory(connection: Connection, client_number: int, kind: str) -> bytes | None:
+    found = (
+        select(inventory_blob.c.body)
+        .join(client_inventory, client_inventory.c.digest == inventory_blob.c.digest)
+        .where(client_inventory.c.client == client_number, client_inventory.c.kind == kind)
+    )
+    return connection.execute(found).scalar()
+
+
+def inventory_digests(connection: Connection, *, after: bytes, limit: int) -> Sequence[bytes]:
+    digest = inventory_blob.c.digest
+    found = select(digest).where(digest > after).order_by(digest).limit(limit)
+    return list(connection.execute(found).scalars())
+
+
+def events(connection: Connection, client_number: int) -> Sequence[tuple[int, bytes]]:
+    """Return (counter, events) of each report of the client that told any, oldest first."""
+    found = (
+        select(client_event.c.counter, client_event.c.events)
+        .where(client_event.c.client == client_number)
+        .order_by(client_event.c.counter)
+    )
+    return [(row.counter, row.events) for row in connection.execute(found)]

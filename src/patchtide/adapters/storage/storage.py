@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from patchtide.adapters.storage import (
     audit_chain,
+    audit_segments,
     blocks,
     decisions,
     following,
@@ -22,8 +23,9 @@ from patchtide.adapters.storage import (
     ticket,
     upkeep,
 )
-from patchtide.adapters.storage.engines import open_readers, open_writer, parse_url
-from patchtide.adapters.storage.migrate import migrate
+from patchtide.adapters.storage.engines import is_sqlite, open_readers, open_writer, parse_url
+from patchtide.adapters.storage.grants import grant_agents
+from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.transactions import committed, read
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
 from patchtide.domain.errors import InvalidDocument, Problem
@@ -72,11 +74,30 @@ class Storage:
         """
         parsed = parse_url(url)
         engine = open_writer(parsed)
-        migrate(engine)
+        # With several nodes, others may still run the old version: what it needs must stay.
+        migrate(engine, half="post" if is_sqlite(parsed) else "pre")
         with engine.begin() as connection:
             ticket.ensure(connection)
         reporter = open_writer(parse_url(agents_url)) if agents_url else engine
         return cls(engine, reporter, open_readers(parsed), seal)
+
+    @staticmethod
+    def migrate(url: str, *, half: Half) -> None:
+        """Bring a database to the newest schema of that half, from outside of any server."""
+        engine = open_writer(parse_url(url))
+        try:
+            migrate(engine, half=half)
+        finally:
+            engine.dispose()
+
+    @staticmethod
+    def grant_agents(url: str, *, role: str) -> None:
+        """Set what the agents' role may do, as the owner of the tables (PostgreSQL)."""
+        engine = open_writer(parse_url(url))
+        try:
+            grant_agents(engine, role)
+        finally:
+            engine.dispose()
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
@@ -187,7 +208,20 @@ class Storage:
         return self._read(lambda c: following.decisions(c, cursor, limit=limit))
 
     def verify_audit(self) -> AuditFlaw | None:
-        return self._read(lambda c: audit_chain.verify(c, self._seal.check))
+        return audit_chain.verify(self._readers, self._seal.check)
+
+    def audit_segment(self, *, after: int = 0) -> bytes:
+        """Return what follows that entry, signed, to be archived elsewhere; empty at the end."""
+        return self._read(lambda c: audit_segments.export(c, self._seal.sign, after=after))
+
+    def inventory(self, client: int, kind: str) -> bytes | None:
+        return self._read(lambda c: reading.inventory(c, client, kind))
+
+    def inventory_digests(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[bytes]:
+        return self._read(lambda c: reading.inventory_digests(c, after=after, limit=limit))
+
+    def events(self, client: int) -> Sequence[tuple[int, bytes]]:
+        return self._read(lambda c: reading.events(c, client))
 
     def api_token(self, secret_hash: bytes) -> ApiToken | None:
         return self._read(lambda c: reading.api_token_by_hash(c, secret_hash))
