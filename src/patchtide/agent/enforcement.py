@@ -65,20 +65,17 @@ class Enforcement:
             ConsentDenied, TrustRefused: it may not be installed.
         """
         self._trust.refresh(now)
-        leaves = self._permitted(order, now=now)
-        compare = self._compare()
-        for leaf in leaves:
-            for file in leaf.files:
-                self._trust.check_package(file.name, file.version, compare, now=now)
+        self._refuse_older(self._permitted(order, now=now), now=now)
 
     def install(self, order: Order, *, now: float) -> bool:
         """Install; return whether a restart is needed.
 
         Raises:
-            ConsentDenied: it may not be installed any more.
+            ConsentDenied, TrustRefused: it may not be installed any more.
             InstallFailed: the platform could not.
         """
         leaves = self._permitted(order, now=now)
+        self._refuse_older(leaves, now=now)  # another order may have raised a floor since
         self._platform.install(leaves)
         compare = self._compare()
         for leaf in leaves:
@@ -105,6 +102,12 @@ class Enforcement:
         if isinstance(verdict, Deny):
             raise ConsentDenied("; ".join(f"{n}: {why}" for n, why in verdict.reasons))
         return wanted
+
+    def _refuse_older(self, leaves: Sequence[Leaf], *, now: float) -> None:
+        compare = self._compare()
+        for leaf in leaves:
+            for file in leaf.files:
+                self._trust.check_package(file.name, file.version, compare, now=now)
 
     def _compare(self) -> Compare:
         """Return the version order of the machine's own packages."""

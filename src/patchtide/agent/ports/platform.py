@@ -36,7 +36,8 @@ class Platform(Protocol):
         """Have everything at hand that `install` will need.
 
         Return the numbers of the leaves for which this machine itself has verified the vendor's
-        signature over every file.
+        signature over every file, and that each is by its vendor's own words the package, the
+        version and the architecture that the leaf says: a feed may call an old package new.
 
         Raises:
             PatchtideError: something is missing.
