@@ -89,9 +89,9 @@ class EvilServer:
         self.envelope = b""
         self._sequence = 0
         vendor = Ed25519PrivateKey.generate()
-        for data in (GOOD, OLD):
+        for data, version in ((GOOD, "5"), (OLD, "4")):
             self.store(data)
-            self._write(f"vendor/{sha256(data).hexdigest()}", vendor.sign(sha256(data).digest()))
+            self.sign_as_vendor(vendor, data, version)
         for data in (EVIL, OWN, BUILD):
             self.store(data)
         self.publish_feed(FEED_LEAF)
@@ -108,6 +108,12 @@ class EvilServer:
 
     def store(self, data: bytes, *, under: bytes | None = None) -> None:
         self._write(f"blobs/{(under or sha256(data).digest()).hex()}", data)
+
+    def sign_as_vendor(self, vendor: Ed25519PrivateKey, data: bytes, version: str) -> None:
+        """As vendors' indexes do: the version is signed together with the digest."""
+        digest = sha256(data)
+        signature = vendor.sign(version.encode() + digest.digest())
+        self._write(f"vendor/{digest.hexdigest()}", signature + version.encode())
 
     def publish_feed(self, *leaves: Leaf) -> None:
         self.repository.publish("feeds", {FEED_SHARD: encode_shard(*leaves)}, START)
@@ -290,6 +296,12 @@ def an_older_package_that_the_vendor_signed(server: EvilServer) -> None:
     server.assign(old)
 
 
+def an_older_package_called_a_newer_one(server: EvilServer) -> None:
+    old = leaf(1, OLD, version="6")
+    server.publish_feed(old)
+    server.assign(old)
+
+
 def _forged_role(server: EvilServer, role: str, path: str, evil: Leaf) -> None:
     metadata = server.state()[role]
     metadata.signed.targets[path] = server.put_target(path, encode_shard(evil))
@@ -337,8 +349,7 @@ def another_vendors_key(server: EvilServer) -> None:
     vendor = Ed25519PrivateKey.generate()
     for path in (server.www / "targets/publisher/keys").iterdir():
         path.write_bytes(vendor.public_key().public_bytes_raw())
-    digest = sha256(EVIL).digest()
-    server._write(f"vendor/{digest.hex()}", vendor.sign(digest))
+    server.sign_as_vendor(vendor, EVIL, "5")
     an_evil_package_signed_into_a_feed(server)
 
 
@@ -380,6 +391,7 @@ ATTACKS: dict[Attack, str] = {
     an_order_for_what_no_catalog_has: "not-in-catalog",
     an_order_with_other_files: "files-differ-from-catalog",
     an_older_package_that_the_vendor_signed: "package-rollback-refused",
+    an_older_package_called_a_newer_one: "vendor-not-verified",
     publisher_metadata_signed_by_the_feeds_key: "trust-refused",
     agent_metadata_signed_by_the_feeds_key: "trust-refused",
     publisher_delegated_to_another_key: "trust-refused",
