@@ -27,11 +27,11 @@ from patchtide.server.ports.storage import (
     Presence,
     Transaction,
 )
-from patchtide.wire.sets import encode_set, state_digest
+from patchtide.wire.sets import decode_set, encode_set, state_digest
 from tests.simulator.databases import postgres_url
 
 BATCH = 256
-MACHINES = 60 * BATCH
+MACHINES = 40 * BATCH
 CALLERS = 512
 LINEAGE = bytes(16)
 COLUMNS = "digest, required, installed, unknown, shards, boot_id, scan"
@@ -65,7 +65,7 @@ def first_report(number: int) -> IncomingReport:
 def small_change(report: IncomingReport) -> IncomingReport:
     """One update was installed."""
     moved = encode_set([75_000])
-    installed = encode_set([*_numbers(report.installed), 75_000])
+    installed = encode_set([*decode_set(report.installed), 75_000])
     digest = state_digest(
         lineage=LINEAGE, required=report.required, installed=installed, unknown=b""
     )
@@ -79,12 +79,6 @@ def small_change(report: IncomingReport) -> IncomingReport:
             "installed": moved,
         }
     )
-
-
-def _numbers(data: bytes) -> list[int]:
-    from patchtide.wire.sets import decode_set
-
-    return decode_set(data)
 
 
 async def enrol(storage: Storage, count: int) -> list[int]:

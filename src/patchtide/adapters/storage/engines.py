@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Engine, QueuePool, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from patchtide.domain.errors import InvalidDocument, Problem
 
@@ -28,15 +29,18 @@ def parse_url(text: str) -> URL:
     Raises:
         InvalidDocument: neither SQLite nor PostgreSQL.
     """
-    url = make_url(text)
-    match url.get_backend_name():
+    what = Problem("database", "give sqlite:///PATH or postgresql://USER@HOST/NAME")
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise InvalidDocument([what]) from error
+    match url.drivername.partition("+")[0]:
         case "sqlite" if url.database:
-            return url
+            return url.set(drivername="sqlite")
         case "postgresql":
             return url.set(drivername="postgresql+psycopg")
         case _:
-            what = "give sqlite:///PATH or postgresql://USER@HOST/NAME"
-            raise InvalidDocument([Problem("database", what)])
+            raise InvalidDocument([what])
 
 
 def is_sqlite(url: URL) -> bool:

@@ -1,0 +1,46 @@
+"""A process that reports until it is killed: says each report only once it is durable.
+
+Run as `python reporter.py URL CLIENT...`; prints `client counter` a line, one write each, so
+that a kill tears no line that was promised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import sys
+from datetime import UTC, datetime
+
+from patchtide.adapters.storage import Storage
+from patchtide.server.ports.storage import Outcome, Transaction
+from tests.simulator.reports import a_report
+
+
+async def report_for_ever(storage: Storage, client: int, counter: int) -> None:
+    for number in itertools.count(counter + 1):
+        report = a_report(client, number, required=[number], installed=[client])
+        [answer] = await storage.accept([report], now=float(number))
+        assert answer.outcome is Outcome.ACCEPTED, answer
+        os.write(1, f"{client} {number}\n".encode())
+
+
+async def decide_for_ever(storage: Storage) -> None:
+    for number in itertools.count():
+
+        def work(tx: Transaction, number: int = number) -> None:
+            tx.put_setting("decided", str(number).encode())
+            tx.note("decided", number=number)
+
+        await storage.decide("crash", "settings.put", work, now=datetime.now(UTC))
+
+
+async def main(url: str, clients: list[int]) -> None:
+    storage = Storage.open(url)
+    counters = {s.number: s.counter for s in storage.standings()}
+    work = [report_for_ever(storage, client, counters[client]) for client in clients]
+    await asyncio.gather(decide_for_ever(storage), *work)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], [int(argument) for argument in sys.argv[2:]]))
