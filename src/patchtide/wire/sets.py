@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from hashlib import sha256
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import zstandard
 
@@ -26,28 +26,17 @@ _RUNS = re.compile(rb"[\x00-\x7f]+|[\x80-\xff]{1,4}[\x01-\x7f]")
 
 def encode_set(numbers: Iterable[int]) -> bytes:
     """Return the canonical form: the gaps between sorted numbers as LEB128 varints."""
-    ordered = sorted(set(numbers))
-    for number in ordered[:1] + ordered[-1:]:
+    out = bytearray()
+    previous = -1
+    for number in sorted(set(numbers)):
         if not 0 <= number <= MAX_NUMBER:
             raise ValueError(f"an update number is 0 to {MAX_NUMBER}, not {number}")
-    gaps = [number - previous - 1 for previous, number in pairwise([-1, *ordered])]
-    out = bytearray()
-    done = 0
-    # As in reading: runs of one-byte gaps are taken whole.
-    for place, gap in enumerate(gaps):
-        if gap > 0x7F:
-            out += bytes(gaps[done:place])
-            out += _varint(gap)
-            done = place + 1
-    return bytes(out) + bytes(gaps[done:])
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
+        gap = number - previous - 1
+        previous = number
+        while gap > 0x7F:
+            out.append(gap & 0x7F | 0x80)
+            gap >>= 7
+        out.append(gap)
     return bytes(out)
 
 
