@@ -131,7 +131,7 @@ def server(home: Path, *, database: str = "", **settings: str) -> Iterator[Runni
         process.wait(20)
 
 
-def load(running: Running, requests: list[bytes], folder: Path, *, connections: int = 64) -> float:
+def load(running: Running, requests: list[bytes], folder: Path, *, connections: int = 256) -> float:
     """Send the requests from a process of its own; return the seconds it took.
 
     Raises:
