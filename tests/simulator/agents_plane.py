@@ -137,7 +137,7 @@ class PlaneUnderTest:
             site=self.site,
             clock=self.clock,
         )
-        self._handlers = plane.handlers()
+        self.handlers = plane.handlers()
 
     async def token(self, *, uses: int = 1, approve: bool = False, site: str = "main") -> str:
         """Return the text of a new enrolment token."""
@@ -183,7 +183,7 @@ class PlaneUnderTest:
             + [(name.encode(), value.encode()) for name, value in signed],
             "client": ("127.0.0.1", 1),
         }
-        said = await _call(self._handlers[operation], scope, body)
+        said = await _call(self.handlers[operation], scope, body)
         signature = base64.b64decode(dict(signed)["signature"][5:-1])
         return self._checked(said, signature)
 
@@ -255,7 +255,7 @@ class MachineUnderTest:
     async def check_in(self, **fields: Any) -> Said:
         counter = fields.pop("counter", None) or self.next_counter()
         message = CheckInV1(counter=counter, **fields)
-        return await self._post("agents.checkin", message, counter)
+        return await self.post("agents.checkin", message, counter)
 
     async def report(self, *, required: set[int], counter: int = 0, **fields: Any) -> Said:
         """Report everything: `required` is required, nothing else is known."""
@@ -270,7 +270,7 @@ class MachineUnderTest:
             boot_id=self.boot,
             **fields,
         )
-        return await self._post("agents.report", message, counter)
+        return await self.post("agents.report", message, counter)
 
     async def report_changes(
         self,
@@ -292,9 +292,9 @@ class MachineUnderTest:
             ),
             boot_id=self.boot,
         )
-        return await self._post("agents.report", message, counter)
+        return await self.post("agents.report", message, counter)
 
-    async def _post(self, operation: str, message: Struct, counter: int) -> Said:
+    async def post(self, operation: str, message: Struct, counter: int) -> Said:
         return await self.plane.post(
             operation, message, key=self.key, key_id=self.key_id, counter=counter
         )

@@ -18,7 +18,7 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.scan import evaluate_shard
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.wire.leaves import LeafEntryV1, entry, read_leaves
-from patchtide.wire.shard_plan import plan, role_of, target_of
+from patchtide.wire.shard_plan import FEEDS, plan, role_of, target_of
 from patchtide.wire.shards import (
     MAX_INDEX_BYTES,
     BaseFileV1,
@@ -62,7 +62,9 @@ class LocalCatalog:
         self._trust = trust
         self._blobs = blobs
         self._platform = platform
-        self._followed = tuple(followed)
+        # A number is meant once. Where two shards carry it, the last one stands: never a feed's,
+        # whose key is online, for what a role vouches for whose keys are not.
+        self._followed = tuple(sorted(followed, key=lambda shard: role_of(shard) != FEEDS))
         self._decoded = decoded
         self._aged = False
         self._events: list[TrustEvent] = []
@@ -173,7 +175,8 @@ class LocalCatalog:
 
     def scan(self, *, now: float) -> ScanResult:
         """Hold the machine's facts against all that is here. No catalog is no verdict."""
-        heads = {n: h for n, h in self._store.shards().items() if n in self._followed}
+        stored = self._store.shards()
+        heads = {name: stored[name] for name in self._followed if name in stored}
         boot_id = self._platform.uptime().boot_id
         lineages = {head.lineage for head in heads.values()}
         if not heads or len(lineages) > 1:

@@ -39,7 +39,7 @@ class CheckIns:
             raise InvalidDocument([Problem("counter", "is not the one that was signed")])
         self.door.take_counter(caller, now=now.timestamp())
         entry, health = caller.entry, said.health
-        if not entry.saw_boot(health.boot_id):
+        if not entry.saw_boot(health.boot_id, counter=said.counter):
             await self.clones.quarantine(entry, why="interleaved boot ids", now=now)
             raise NotAdmitted(entry.state)
         if health.trust_seen:
@@ -66,12 +66,12 @@ class CheckIns:
                 continue
             if len(self._strange) >= 10_000:
                 self._strange.clear()
-            self._strange.add(strange)
 
             def work(tx: Transaction, role: str = role, digest: bytes = digest) -> None:
                 tx.note(entry.uuid.hex(), role=role, seen=digest.hex())
 
             await self.decisions.decide("system", "trust.divergence", work, now=self.clock.now())
+            self._strange.add(strange)
 
 
 def newer(have: Mapping[str, int], published: Mapping[str, int]) -> dict[str, int]:

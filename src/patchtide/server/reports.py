@@ -17,6 +17,9 @@ from patchtide.wire.sets import check_set, state_digest, unpack
 
 _encode = msgspec.msgpack.Encoder().encode
 INVENTORY_LIMIT = 16 << 20
+SETS_LIMIT = 256 << 10
+"""Of all sets of a report together, unpacked: a hundred bytes may unpack to much, and checking
+costs a microsecond a number. Ten times what 30,000 updates need."""
 
 
 class NeedFull(PatchtideError):
@@ -44,7 +47,7 @@ class ReportIntake:
         if said.counter != caller.claim.counter:
             raise InvalidDocument([Problem("counter", "is not the one that was signed")])
         entry = caller.entry
-        if not entry.saw_boot(said.boot_id):
+        if not entry.saw_boot(said.boot_id, counter=said.counter):
             await self.clones.quarantine(entry, why="interleaved boot ids", now=self.clock.now())
             raise NotAdmitted(entry.state)
         report = incoming(entry.number, said)
@@ -61,14 +64,18 @@ class ReportIntake:
                 raise NeedFull
         entry.take_counter(said.counter)
         entry.digest = said.digest
+        if accepted.outcome is Outcome.REPEATED:
+            return  # what was asked of the machine since then still stands
         if said.full is not None:
             entry.full_report = False
-        if said.restored and accepted.outcome is Outcome.ACCEPTED:
+        if said.restored:
             entry.restores = (*entry.restores[-8:], now.timestamp())
             if restored_too_often(entry.restores, now=now.timestamp()):
                 await self.clones.quarantine(entry, why="restored too often", now=now)
 
     async def take_inventory(self, caller: Caller, said: InventoryV1) -> None:
+        # Nothing stored tells an old list from a new one: each counter brings one only once.
+        self.door.take_counter(caller, now=self.clock.now().timestamp())
         body = unpack(said.body, limit=INVENTORY_LIMIT)
         await self.reports.put_inventory(
             caller.entry.number,
@@ -121,8 +128,8 @@ def _sets(states: FullV1 | ChangesV1 | None) -> tuple[bytes, bytes, bytes, bytes
     if states is None:
         return b"", b"", b"", b""
     gone = states.gone if isinstance(states, ChangesV1) else b""
-    required, installed, unknown, left = (
-        check_set(unpack(packed)) if packed else b""
-        for packed in (states.required, states.installed, states.unknown, gone)
-    )
-    return required, installed, unknown, left
+    sets: list[bytes] = []
+    for packed in (states.required, states.installed, states.unknown, gone):
+        left = SETS_LIMIT - sum(map(len, sets))
+        sets.append(check_set(unpack(packed, limit=left)) if packed else b"")
+    return sets[0], sets[1], sets[2], sets[3]

@@ -20,8 +20,8 @@ class Entry:
     """One client's standing on this node. Mutable on purpose: 100,000 of them, touched often."""
 
     __slots__ = (
-        "boots", "counter", "digest", "full_report", "health", "number", "public_key", "restores",
-        "seen_at", "state", "tokens", "tokens_at", "used", "uuid",
+        "booted_at", "boots", "counter", "digest", "full_report", "health", "number", "public_key",
+        "restores", "seen_at", "state", "tokens", "tokens_at", "used", "uuid",
     )  # fmt: skip
 
     def __init__(self, standing: Standing) -> None:
@@ -32,6 +32,7 @@ class Entry:
         self.tokens = 0.0
         self.tokens_at = 0.0
         self.boots: tuple[str, ...] = ()
+        self.booted_at = 0
         self.counter = 0
         self.used = 0
         self.take_over(standing)
@@ -60,13 +61,19 @@ class Entry:
         self.used |= 1 << -ahead
         return True
 
-    def saw_boot(self, boot_id: str) -> bool:
-        """Note the boot; False when an earlier boot came back: two machines share the key."""
-        if not boot_id or (self.boots and self.boots[-1] == boot_id):
+    def saw_boot(self, boot_id: str, *, counter: int) -> bool:
+        """Note the boot; False when an earlier boot came back: two machines share the key.
+
+        A message from before the current boot's first one may come late: a report that was
+        queued, then the machine restarted.
+        """
+        is_current = bool(self.boots) and self.boots[-1] == boot_id
+        if not boot_id or is_current or counter < self.booted_at:
             return True
         if boot_id in self.boots:
             return False
         self.boots = (*self.boots[-BOOTS_KEPT + 1 :], boot_id)
+        self.booted_at = counter
         return True
 
     def may_call(self, now: float, *, per_s: float, burst: float) -> bool:

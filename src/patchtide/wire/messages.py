@@ -55,7 +55,7 @@ class HealthV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     restart_pending: bool = False
     floor_lost: bool = False
     degraded: Text = ""
-    trust_seen: dict[Text, Digest] = {}
+    trust_seen: Annotated[dict[Text, Digest], Meta(max_length=8)] = {}
     """Role -> SHA-256 of the metadata last accepted (root, timestamp, snapshot): S44."""
     aborted_transfers: Annotated[int, Meta(ge=0, lt=2**31)] = 0
 

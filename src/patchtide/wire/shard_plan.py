@@ -23,6 +23,7 @@ REQUEST_BYTES = 300
 ShardFile = BaseFileV1 | DeltaFileV1
 
 _NOWHERE = -1
+FEEDS = "feeds"
 _ROLES = {"custom": "publisher", "agent": "agent"}
 
 
@@ -41,7 +42,7 @@ def index_file_name(shard: str) -> str:
 
 def role_of(shard: str) -> str:
     """Return the role that signs a shard: what people publish is not a feed's to change."""
-    return _ROLES.get(shard, "feeds")
+    return _ROLES.get(shard, FEEDS)
 
 
 def target_of(shard: str) -> str:

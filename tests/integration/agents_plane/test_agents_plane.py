@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from patchtide.adapters.http import agents_plane
 from patchtide.server.ports.storage import ClientState
-from patchtide.wire.messages import CheckInAnswerV1, HealthV1, JumpV1, decode
-from patchtide.wire.sets import encode_set
+from patchtide.wire.messages import CheckInAnswerV1, HealthV1, InventoryV1, JumpV1, decode
+from patchtide.wire.sets import encode_set, pack
 from tests.simulator.agents_plane import (
     MachineUnderTest,
     PlaneUnderTest,
@@ -260,6 +262,66 @@ class TestReports:
 
         assert said.status == 403
         assert states_of(plane) == {"m": "quarantined"}
+
+    async def test_a_report_queued_before_a_restart_may_come_late(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        await machine.report(required={1})
+        queued = machine.next_counter()
+        await machine.check_in(health=HealthV1(boot_id="boot-2"))
+
+        assert (await machine.report(required={2}, counter=queued)).status == 202
+        assert states_of(plane) == {"m": "active"}
+
+    async def test_a_full_report_asked_for_meanwhile_is_still_wanted_after_a_repetition(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        await machine.report(required={1}, counter=5)
+
+        def work(tx: Any) -> None:
+            tx.ask_full_report([machine.client])
+            tx.note(machine.client.hex())
+
+        await plane.storage.decide("test", "machines.ask", work, now=plane.clock.now())
+        plane.standings.refresh([machine.client])
+        await machine.report(required={1}, counter=5)
+
+        said = await machine.check_in(counter=6, digest=digest_of({1}))
+        assert decode(said.body, CheckInAnswerV1).full_report
+
+    async def test_a_few_bytes_may_not_unpack_to_a_million_numbers(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+
+        assert (await machine.report(required=set(range(300_000)))).status == 400
+
+    async def test_strangers_cannot_fill_the_memory_with_bodies(
+        self, plane: PlaneUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(agents_plane, "LARGE_BODIES_LIMIT", 100_000)
+        sent: list[dict[str, Any]] = []
+
+        async def endless() -> dict[str, Any]:
+            return {"type": "http.request", "body": bytes(50_000), "more_body": True}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        for _ in range(2):
+            await plane.handlers["agents.report"]({"headers": []}, endless, send)
+
+        assert [m["status"] for m in sent if "status" in m] == [503, 503]
+
+    async def test_an_inventory_is_taken_once(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        listed = InventoryV1(kind="packages", digest=sha256(b"list").digest(), body=pack(b"list"))
+
+        said = [await machine.post("agents.inventory", listed, 9) for _ in range(2)]
+
+        assert [s.status for s in said] == [202, 409]
 
     async def test_one_machine_cannot_speak_for_another(self, plane: PlaneUnderTest) -> None:
         alice, mallory = await enrolled(plane, name="alice"), await enrolled(plane, name="mallory")

@@ -248,3 +248,14 @@ def test_another_clients_memory_is_not_taken_over() -> None:
     core = AgentCore(machine.ports, seed=other)
 
     assert core.state == newborn(other)
+
+
+def test_a_feed_cannot_stand_in_for_what_a_publisher_signed() -> None:
+    machine = SimulatedMachine(shards=("custom", "debian-12"))
+    machine.publish("custom", FIX)
+    machine.publish("debian-12", a_leaf(1, "openssl", "0.1"))
+    machine.core.start()
+    machine.core.step(ev.Woken())
+
+    assert machine.reports[0].full is not None
+    assert numbers(machine.reports[0].full.required) == [1]

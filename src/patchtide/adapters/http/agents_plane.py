@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from patchtide.adapters.http.limits import caller_key
 from patchtide.domain.errors import (
     InvalidDocument,
     PatchtideError,
@@ -40,6 +41,10 @@ REPORT_LIMIT = 4 << 20
 INVENTORY_LIMIT = 4 << 20
 WAITING_LIMIT = 4096
 """Requests in work at once on this node; those beyond are asked to come back."""
+FREE_BODY = 64 << 10
+LARGE_BODIES_LIMIT = 64 << 20
+"""What bodies still being read may hold together beyond `FREE_BODY` each: nobody knows yet
+whether whoever sends them is a machine of this site."""
 FAILED_ENROLMENTS_PER_MIN = 30
 _STATUS: Mapping[type[PatchtideError], int] = {
     InvalidDocument: 400,
@@ -102,6 +107,7 @@ class AgentsPlane:
         self._clock = clock
         self._capacity_per_s = capacity_per_s
         self._in_work = 0
+        self._large = 0
         self._failed: dict[str, tuple[int, int]] = {}
         self._operations: dict[str, tuple[int, Callable[[_Call], Awaitable[Answer]]]] = {
             "agents.enrol": (ENROL_LIMIT, self._enrol),
@@ -140,7 +146,7 @@ class AgentsPlane:
         signature = b""
         try:
             call = _Call(
-                _request_of(scope, await _body_of(receive, limit)),
+                _request_of(scope, await self._body_of(receive, limit)),
                 scope["headers"],
                 (scope.get("client") or ("",))[0],
             )
@@ -155,17 +161,46 @@ class AgentsPlane:
         except PatchtideError as error:
             return _refusal(error)
 
+    async def _body_of(self, receive: Receive, limit: int) -> bytes:
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise BodyTooLarge
+        return await self._rest_of(body, receive, limit) if message.get("more_body") else body
+
+    async def _rest_of(self, first: bytes, receive: Receive, limit: int) -> bytes:
+        parts, size, large, more = [first], len(first), 0, True
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise BodyTooLarge("the connection ended within the body")
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                more = bool(message.get("more_body"))
+                if size > limit:
+                    raise BodyTooLarge
+                grown = max(0, size - FREE_BODY) - large
+                large += grown
+                self._large += grown
+                if self._large > LARGE_BODIES_LIMIT:
+                    raise Unavailable("too many large requests at once")
+        finally:
+            self._large -= large
+        return b"".join(parts)
+
     async def _enrol(self, call: _Call) -> Answer:
         now = self._clock.now()
+        peer = caller_key((call.peer, 0))
         minute = int(now.timestamp()) // 60
-        if self._failures(call.peer, minute) >= FAILED_ENROLMENTS_PER_MIN:
+        if self._failures(peer, minute) >= FAILED_ENROLMENTS_PER_MIN:
             return Answer(429, b"", ((b"retry-after", b"60"),))
         claim = self._door.read(call.request, call.headers, now=now.timestamp())
         asked = decode(call.request.body, EnrolV1)
         try:
             enrolled = await self._enrolment.enrol(asked, claim, now=now)
         except PatchtideError as error:
-            self._failed[call.peer] = (minute, self._failures(call.peer, minute) + 1)
+            self._failed[peer] = (minute, self._failures(peer, minute) + 1)
             raise _Signed(error, claim.signature) from error
         return Answer(200, encode(enrolled), (_TYPE,), claim.signature)
 
@@ -256,25 +291,6 @@ def _request_of(scope: Scope, body: bytes) -> Request:
         query=scope["query_string"].decode("latin-1"),
         body=body,
     )
-
-
-async def _body_of(receive: Receive, limit: int) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        parts, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise BodyTooLarge("the connection ended within the body")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
-                raise BodyTooLarge
-        body = b"".join(parts)
-    if len(body) > limit:
-        raise BodyTooLarge
-    return body
 
 
 async def _send(send: Send, answer: Answer, extra: Headers | tuple[()]) -> None:

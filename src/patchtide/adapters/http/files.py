@@ -63,6 +63,8 @@ class Files:
             await _send_bytes(scope, send, body, cache=_FOREVER)
 
     def _keep(self, name: str, body: bytes) -> None:
+        if name in self._kept:  # asked for by many at once; counted once
+            return
         self._kept[name] = body
         self._held += len(body)
         while self._held > self._memory_bytes:
