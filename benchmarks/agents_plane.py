@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
-import ssl
 import tempfile
 from pathlib import Path
 
@@ -93,27 +91,6 @@ def _static(running: Running) -> bytes:
     """Return a request that touches no database and no key: the server's own floor."""
     path = "/catalog/metadata/1.root.json"
     return f"GET {path} HTTP/1.1\r\nhost: {running.authority}\r\n\r\n".encode()
-
-
-async def _hold_open(running: Running, machines: list[Machine]) -> list[asyncio.StreamWriter]:
-    context = ssl.create_default_context(cafile=running.ca)
-    writers = []
-    for machine in machines:
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1",
-            running.port,
-            ssl=context,
-            server_hostname="localhost",
-            local_addr=(f"127.0.1.{machine.number % 200 + 1}", 0),
-        )
-        writer.write(
-            machine.request("GET", "/agent/v1/events", counter=5, authority=running.authority)
-        )
-        head = await reader.readuntil(b"\r\n\r\n")
-        if b" 200 " not in head:
-            raise RuntimeError(head)
-        writers.append(writer)
-    return writers
 
 
 def main() -> None:

@@ -272,6 +272,19 @@ class MachineUnderTest:
         )
         return await self.post("agents.report", message, counter)
 
+    async def report_no_catalog(self) -> Said:
+        """Report that there was nothing to hold the facts against."""
+        counter = self.next_counter()
+        message = ReportV1(
+            counter=counter,
+            lineage=bytes(16),
+            shards={},
+            digest=bytes(32),
+            boot_id=self.boot,
+            scan="waiting-catalog",
+        )
+        return await self.post("agents.report", message, counter)
+
     async def report_changes(
         self,
         *,

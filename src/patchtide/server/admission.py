@@ -27,6 +27,8 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 """(public key, signature, message) -> does it verify"""
 
 JUMP_AHEAD = 1000
+# A valid public key that belongs to no client: RFC 8032's first example.
+_NOBODY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 PER_S = 1.0
 BURST = 30.0
 _CLOCK_FLAWS = frozenset({Flaw.TOO_OLD, Flaw.FROM_THE_FUTURE})
@@ -116,9 +118,9 @@ class Door:
         """
         claim = self.read(request, headers, now=now)
         entry = self._standings.find(_uuid_of(claim.key_id), now=now)
-        if entry is None:
-            raise BadSignature(Flaw.UNKNOWN_KEY)
-        if not self._verify(entry.public_key, claim.signature, claim.base):
+        # A stranger is refused in the same words and the same time as a forger (S09).
+        key = _NOBODY if entry is None else entry.public_key
+        if not self._verify(key, claim.signature, claim.base) or entry is None:
             raise BadSignature(Flaw.FORGED)
         if entry.state is not ClientState.ACTIVE:
             raise NotAdmitted(entry.state)

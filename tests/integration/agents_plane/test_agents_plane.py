@@ -198,6 +198,17 @@ class TestReports:
         assert first.status == second.status == 202
         assert plane.storage.states()[0].change == change
 
+    async def test_a_machine_without_a_catalog_may_say_so_before_it_has_states(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+
+        said = [await machine.report_no_catalog() for _ in range(2)]
+
+        assert [s.status for s in said] == [202, 202]
+        assert plane.storage.states()[0].scan == "waiting-catalog"
+        assert (await machine.report(required={5})).status == 202
+
     async def test_a_difference_moves_only_what_it_names(self, plane: PlaneUnderTest) -> None:
         machine = await enrolled(plane)
         await machine.report(required={5, 9})

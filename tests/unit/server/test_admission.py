@@ -176,7 +176,7 @@ NEGATIVE: dict[str, tuple[Request, Headers, Flaw]] = {
         swapped(str(ALICE).encode(), str(BOB).encode()),
         Flaw.FORGED,
     ),
-    "unknown agent": (GOOD, signed(GOOD, key_id=str(UUID(int=1))), Flaw.UNKNOWN_KEY),
+    "unknown agent, as if forged": (GOOD, signed(GOOD, key_id=str(UUID(int=1))), Flaw.FORGED),
     "key named by a hash outside enrolment": (
         GOOD,
         signed(GOOD, key_id="0" * 64),

@@ -37,7 +37,7 @@ def _journal(state: Path) -> dict[str, Any]:
     if not path.exists():
         return nothing
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             return nothing | _read(database)
     except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
         return nothing | {"damaged": str(error)}

@@ -143,7 +143,6 @@ class AgentsPlane:
         limit: int,
         work: Callable[[_Call], Awaitable[Answer]],
     ) -> Answer:
-        signature = b""
         try:
             call = _Call(
                 _request_of(scope, await self._body_of(receive, limit)),
@@ -151,11 +150,8 @@ class AgentsPlane:
                 (scope.get("client") or ("",))[0],
             )
             return await work(call)
-        except SayAgain as again:
-            return Answer(401, encode(again.answer), (_TYPE,), again.request_signature)
         except _Signed as refused:
-            signature = refused.signature
-            return _refusal(refused.error, signature)
+            return _refusal(refused.error, refused.signature)
         except BodyTooLarge as error:
             return _refusal(error, status=413)
         except PatchtideError as error:

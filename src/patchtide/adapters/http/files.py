@@ -73,7 +73,7 @@ class Files:
 
 
 def _is_safe(name: str) -> bool:
-    return all(_SEGMENT.fullmatch(part) for part in name.split("/"))
+    return len(name) <= 1024 and all(_SEGMENT.fullmatch(part) for part in name.split("/"))
 
 
 def _read_small(path: Path) -> bytes | int | None:

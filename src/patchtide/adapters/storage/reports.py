@@ -121,6 +121,9 @@ def _moved(held: _Held, report: IncomingReport) -> states.Moved | None:
     """Return what the report does to the sets; None when it does not fit them."""
     if report.has_states and report.base is None:
         return states.replaced(held.sets, report)
+    if not report.has_states and not held.digest:
+        # A machine that has no catalog yet has no states to tell, but that it scanned.
+        return states.Moved(held.sets, states.EMPTY, states.EMPTY)
     if report.lineage != held.lineage:
         return None
     if report.has_states:

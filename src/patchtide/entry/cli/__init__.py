@@ -14,7 +14,6 @@ PROCESSES = {
     "agent": "patchtide.entry.agent",
     "serve": "patchtide.entry.server",
     "simulate": "patchtide.entry.simulator",
-    "trust": "patchtide.entry.trust",
 }
 MISUSED = 2
 

@@ -26,7 +26,7 @@ Ask = Callable[[Operation, Mapping[str, Any]], Answer]
 
 _HELP = "Update management for whole fleets: ask a Patchtide server, or start one of its processes."
 _EPILOGUE = """\
-Processes: patchtide agent | serve | simulate | trust (each has its own --help).
+Processes: patchtide agent | serve | simulate (each has its own --help).
 
 PATCHTIDE_URL names the server, PATCHTIDE_TOKEN the token, PATCHTIDE_CA the file of the site's CA.
 

@@ -239,7 +239,7 @@ async def _background(server: Server) -> AsyncIterator[None]:
         unsaved = server.agents.standings.unsaved()
         try:
             await storage.flush_presence(unsaved)
-        except Exception:
+        except BaseException:  # a cancelled flush must not lose what it held, either
             server.agents.standings.keep_for_later(unsaved)
             raise
 

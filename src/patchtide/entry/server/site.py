@@ -33,4 +33,7 @@ class PublishedSite:
         return self._serials
 
     def knows_metadata(self, role: str, digest: bytes) -> bool:
+        # A machine may have fetched what was published a moment ago, or by another node.
+        if (role, digest) not in self._digests:
+            self._digests = self._repository.metadata_digests()
         return (role, digest) in self._digests
