@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from hashlib import sha256
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,8 +63,9 @@ class Publisher:
             self.publish_base()
 
     def put_delta(self, a: int, b: int) -> None:
-        span = max(1, (b - a) // 16)
-        parts = [self.deltas[n, n + span] for n in range(a, b, span)]
+        span = 16 if b - a > 16 else 1
+        cuts = [a, *range(a - a % span + span, b, span), b]
+        parts = [self.deltas[cut] for cut in pairwise(cuts)]
         delta = self.deltas[a, b] = compose(parts)
         data = self.files[delta_file_name(SHARD, a, b)] = pack_document(delta)
         made = DeltaFileV1(a, b, len(data), sha256(data).digest())

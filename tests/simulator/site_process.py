@@ -3,8 +3,9 @@
     python -m tests.simulator.site_process ARGUMENTS...      (those of `patchtide serve`)
 
 Each line on standard input is a command, each answered by one JSON line: `publish N` puts N
-leaves into `debian-12`, `revise N` revises the first N, `drop N` takes N out, `token N` makes an
-enrolment token with N uses, `states` says how many machines reported and what they need.
+leaves into `debian-12`, `revise N` revises the first N, `drop N` takes N out, `sign` signs the
+daily timestamp, `token N` makes an enrolment token with N uses, `states` says how many machines
+reported and what they need.
 """
 
 from __future__ import annotations
@@ -89,6 +90,10 @@ class Commands:
         gone, self._leaves = self._leaves[:count], self._leaves[count:]
         done = await self._server.catalog.publish("test", SHARD, drops=[x.number for x in gone])
         return {"serial": done.serial, "gone": [x.number for x in gone]}
+
+    async def sign(self, _: int) -> dict[str, Any]:
+        await self._server.catalog.stay_fresh()
+        return {}
 
     async def token(self, uses: int) -> dict[str, Any]:
         token_id, secret = secrets.token_hex(4), secrets.token_hex(16)
@@ -175,9 +180,11 @@ class SiteProcess:
 
 
 @contextlib.contextmanager
-def site(home: Path, database: str, *, port: int = 0, **settings: str) -> Iterator[SiteProcess]:
+def site(
+    home: Path, database: str, *, port: int = 0, host: str = "127.0.0.1", **settings: str
+) -> Iterator[SiteProcess]:
     """Run a server until the block ends."""
-    arguments = ["--home", str(home), "--host", "127.0.0.1", "--port", str(port)]
+    arguments = ["--home", str(home), "--host", host, "--port", str(port)]
     arguments += ["--database", database]
     for name, value in settings.items():
         arguments += [f"--{name.replace('_', '-')}", value]

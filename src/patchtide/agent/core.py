@@ -17,7 +17,7 @@ from msgspec import structs
 from patchtide.agent.policy import Orders
 from patchtide.agent.ports.clock import Clock
 from patchtide.agent.ports.journal import Journal, JournalFailed, NoSpace
-from patchtide.agent.ports.link import News, Outgoing, ServerLink
+from patchtide.agent.ports.link import News, NoNews, Outgoing, ServerLink
 from patchtide.agent.ports.platform import Inventory
 from patchtide.agent.ports.trust import TrustEvent
 from patchtide.agent.reporting import Reporter, ScanResult, event_note, event_of
@@ -222,29 +222,35 @@ class AgentCore:
 
     def _check_in(self, now: float) -> ev.Event:
         journal, known = self._ports.journal, self._ports.journal.acknowledged()
+        seen = dict(self._ports.catalog.seen())
         counter = journal.take_counter()
         said = CheckInV1(
             counter=counter,
             shards=dict(self._ports.catalog.serials()),
             envelope=self._ports.policy.sequence(),
             digest=known.digest if known else b"",
-            health=self._health(),
+            health=self._health(seen),
         )
         message = Outgoing(body=encode(said), counter=counter, created=self._server_time(now))
         answer = self._ports.link.check_in(message)
         if isinstance(answer, News):
             self._condition.wanted_inventory = answer.answer.inventory
             self._condition.root_version = answer.answer.root_version
+        if isinstance(answer, NoNews):
+            self._condition.root_version = answer.root_version
+        if isinstance(answer, News | NoNews):
+            memory = structs.replace(self._state.memory, trust_told=_beginnings(seen))
+            self._state = Brain(memory, self._state.phase)
         return event_of(answer, journal, counter=counter)
 
-    def _health(self) -> HealthV1:
+    def _health(self, seen: Mapping[str, bytes]) -> HealthV1:
         return HealthV1(
             agent_version=self._condition.agent_version,
             boot_id=self._ports.enforcer.boot_id(),
             restart_pending=self._ports.enforcer.restart_pending(),
             floor_lost=self._condition.floor_lost,
             degraded=self._condition.degraded,
-            trust_seen=dict(self._ports.catalog.seen()),
+            trust_seen=_untold(seen, self._state.memory.trust_told),
         )
 
     def _refresh(self, newer: Mapping[str, int], now: float) -> ev.Event:
@@ -303,6 +309,15 @@ def _restored(stored: bytes | None, seed: bytes) -> Brain:
     except msgspec.DecodeError:
         return newborn(seed)
     return state if state.memory.seed == seed else newborn(seed)
+
+
+def _beginnings(seen: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {role: digest[:8] for role, digest in seen.items()}
+
+
+def _untold(seen: Mapping[str, bytes], told: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return what is new; the server needs to hear of each once."""
+    return {role: digest for role, digest in seen.items() if digest[:8] != told.get(role)}
 
 
 def _must_last(before: Brain, after: Brain) -> bool:

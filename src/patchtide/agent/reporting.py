@@ -205,7 +205,7 @@ def event_of(answer: Answer, journal: Journal, *, counter: int) -> ev.Event:
                 envelope=said.envelope,
                 full_report=said.full_report,
             )
-        case NoNews(next_poll_s):
+        case NoNews(next_poll_s=next_poll_s):
             return ev.CheckedIn(next_poll_s=next_poll_s)
         case Taken():
             return ev.Acknowledged()

@@ -3,7 +3,8 @@
 Steps n -> n+1 always, 16 at once at multiples of 16, 256 at once at multiples of 256. A client
 may start inside a longer delta, so only the steps since the last multiple of 16 and the sixteens
 since the last multiple of 256 are ever needed; a few more are listed because they are smaller.
-A client more than 2,048 publishings behind takes the base.
+A client more than 2,048 publishings behind takes the base. The first publishing usually is the
+whole catalog, so no longer delta goes back before it: that would be a second base.
 """
 
 from __future__ import annotations
@@ -60,7 +61,11 @@ def file_name(shard: str, file: ShardFile) -> str:
 
 def deltas_due(serial: int) -> list[tuple[int, int]]:
     """Return the (a, b) that a publisher writes when it publishes this serial (1 or above)."""
-    return [(serial - span, serial) for span in SPANS if serial % span == 0]
+    return [
+        (serial - span if span == 1 else max(1, serial - span), serial)
+        for span in SPANS
+        if serial % span == 0
+    ]
 
 
 def listed(deltas: Iterable[DeltaFileV1], serial: int) -> tuple[DeltaFileV1, ...]:
@@ -70,11 +75,16 @@ def listed(deltas: Iterable[DeltaFileV1], serial: int) -> tuple[DeltaFileV1, ...
 
 
 def _is_listed(delta: DeltaFileV1, serial: int) -> bool:
-    span, end = delta.to_serial - delta.from_serial, delta.to_serial
+    span, end = _span(delta), delta.to_serial
     if span not in SPANS or end > serial:
         return False
     needed = span != SPANS[-1] and end > serial - serial % (span * 16)
     return needed or end > serial - serial % span - LATEST[span] * span
+
+
+def _span(delta: DeltaFileV1) -> int:
+    span = delta.to_serial - delta.from_serial
+    return delta.to_serial if delta.from_serial == 1 and span > 1 else span
 
 
 def plan(index: ShardIndexV1, serial: int) -> list[ShardFile]:

@@ -31,13 +31,22 @@ from tests.simulator.tuf_repository import START
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    def __init__(self, *args: object, requests: list[str], **options: object) -> None:
+        self._requests = requests
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self._requests.append(self.path)
+        super().do_GET()
+
     def log_message(self, format: str, *args: object) -> None:
         del format, args
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+def served(folder: Path, requests: list[str]) -> Iterator[str]:
+    handler = partial(Quiet, directory=str(folder), requests=requests)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -56,9 +65,16 @@ def repository(tmp_path: Path) -> TrustRepository:
 
 
 @pytest.fixture
-def client(tmp_path: Path, repository: TrustRepository) -> Iterator[TrustClient]:
+def requests() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def client(
+    tmp_path: Path, repository: TrustRepository, requests: list[str]
+) -> Iterator[TrustClient]:
     with ExitStack() as stack:
-        base = stack.enter_context(served(tmp_path / "repository"))
+        base = stack.enter_context(served(tmp_path / "repository", requests))
         made = TrustClient(
             tmp_path / "agent",
             repository.first_root(),
@@ -233,3 +249,49 @@ def test_a_draft_may_wait_weeks_for_its_signature_and_is_refused_once_its_files_
     with pytest.raises(Refused, match="publisher/own/01"):
         repository.accept({"publisher": sign_draft(late, signers)}, stored)
     assert repository.version("publisher") == 2
+
+
+def test_who_has_the_newest_root_does_not_look_for_a_next_one(
+    repository: TrustRepository, client: TrustClient, requests: list[str]
+) -> None:
+    client.refresh(NOW)
+    requests.clear()
+    repository.refresh_timestamp(START + timedelta(days=1))
+
+    client.refresh(NOW + 86_400, root_version=1)
+
+    assert requests == ["/metadata/timestamp.json"]
+
+
+def test_a_root_that_was_kept_quiet_is_found_when_its_keys_are_needed(
+    repository: TrustRepository, client: TrustClient
+) -> None:
+    client.refresh(NOW)
+    signers = []
+    for _ in range(2):
+        more, keys = public(1)
+        signers += more
+        repository.raise_threshold("targets", keys, 1, now=START, signers=signers, keep=False)
+
+    client.refresh(NOW, root_version=1)
+
+    assert client.root_version() == 3
+
+
+def test_a_file_that_did_not_change_is_fetched_once_and_verified_each_time(
+    repository: TrustRepository, client: TrustClient, requests: list[str], tmp_path: Path
+) -> None:
+    repository.publish("feeds", {"feeds/a/b": b"first"}, START)
+    client.refresh(NOW)
+    assert client.read_target("feeds/a/b", 100) == b"first"
+    requests.clear()
+
+    assert client.read_target("feeds/a/b", 100) == b"first"
+    assert requests == []
+    for kept in (tmp_path / "agent/targets").iterdir():
+        kept.write_bytes(b"furst")
+    assert client.read_target("feeds/a/b", 100) == b"first"
+    assert len(requests) == 1
+    repository.publish("feeds", {"feeds/a/b": b"second"}, START)
+    client.refresh(NOW)
+    assert client.read_target("feeds/a/b", 100) == b"second"

@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from patchtide.adapters.transport.https import HttpsGetter
+from patchtide.adapters.transport.lines import Lines
 from patchtide.agent.ports.web import TransferFailed, TransferUntrusted
 
 
@@ -59,7 +60,7 @@ def served(certificate: trustme.LeafCert, *, newest: ssl.TLSVersion | None = Non
 def get(url: str, ca: trustme.CA) -> bytes:
     context = ssl.create_default_context()
     ca.configure_trust(context)
-    with HttpsGetter(context).get(url, total_s=5.0, stall_s=5.0) as reply:
+    with HttpsGetter(Lines(context)).get(url, total_s=5.0, stall_s=5.0) as reply:
         return b"".join(reply.chunks)
 
 
@@ -101,7 +102,7 @@ def test_an_outdated_tls_cannot_be_allowed() -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_1
 
     with pytest.raises(ValueError, match="outdated"):
-        HttpsGetter(context)
+        Lines(context)
 
 
 def test_plain_http_is_refused_before_anything_is_sent() -> None:
@@ -117,4 +118,4 @@ def test_verification_cannot_be_switched_off(off: str) -> None:
         context.verify_mode = ssl.CERT_NONE
 
     with pytest.raises(ValueError, match="must verify"):
-        HttpsGetter(context)
+        Lines(context)

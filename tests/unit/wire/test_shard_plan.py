@@ -26,7 +26,7 @@ def index(
 ) -> ShardIndexV1:
     """Return the index after `serial` publications."""
     written = [
-        DeltaFileV1(a, b, step_size * {1: 1, 16: 10, 256: 60}[b - a], D)
+        DeltaFileV1(a, b, step_size * (1 if b - a == 1 else 10 if b - a <= 16 else 60), D)
         for n in range(1, serial + 1)
         for a, b in deltas_due(n)
     ]
@@ -48,6 +48,7 @@ def test_longer_deltas_are_due_at_their_multiples() -> None:
     assert deltas_due(1) == [(0, 1)]
     assert deltas_due(17) == [(16, 17)]
     assert deltas_due(32) == [(31, 32), (16, 32)]
+    assert deltas_due(256) == [(255, 256), (240, 256), (1, 256)]
     assert deltas_due(512) == [(511, 512), (496, 512), (256, 512)]
 
 
@@ -67,10 +68,17 @@ def test_a_client_shortly_behind_takes_steps_and_one_far_behind_longer_deltas() 
     ]
 
 
+def test_no_longer_delta_carries_the_first_publishing_along() -> None:
+    now = index(20, base=16, base_size=10**9)
+
+    assert deltas_due(16) == [(15, 16), (1, 16)]
+    assert names(now, 1)[0] == "debian-12/delta-1-16.zst"
+
+
 def test_every_serial_has_a_way_without_the_base() -> None:
     now = index(1_000, base=0, base_size=10**9)
 
-    for serial in range(1_001):
+    for serial in range(1, 1_001):
         assert all(isinstance(file, DeltaFileV1) for file in plan(now, serial)), serial
 
 

@@ -236,7 +236,11 @@ class AgentsPlane:
         return self._door.admit(call.request, call.headers, now=self._clock.now().timestamp())
 
     def _poll_header(self) -> tuple[tuple[bytes, bytes], ...]:
-        return ((b"patchtide-next-poll", str(self._checkins.poll_s).encode()),)
+        """Say when to ask again, and which root there is: who has it need not look for more."""
+        return (
+            (b"patchtide-next-poll", str(self._checkins.poll_s).encode()),
+            (b"patchtide-root", str(self._site.root()[0]).encode()),
+        )
 
     def _come_back(self) -> Answer:
         wait = max(1, round(2 * self._in_work / self._capacity_per_s))

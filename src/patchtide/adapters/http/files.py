@@ -86,7 +86,8 @@ def _read_small(path: Path) -> bytes | int | None:
 
 
 async def _send_bytes(scope: Scope, send: Send, body: bytes, *, cache: bytes) -> None:
-    headers = [(b"cache-control", cache), (b"accept-ranges", b"bytes")]
+    # No word more than agents need: metadata is small, and they fetch it every day.
+    headers = [(b"cache-control", cache)]
     wanted = next((value for name, value in scope["headers"] if name == b"range"), None)
     match = _RANGE.fullmatch(wanted) if wanted is not None else None
     if match is None:
@@ -110,6 +111,5 @@ async def _answer(
     head: bool = False,
 ) -> None:
     named = [*(headers or []), (b"content-length", str(len(body)).encode())]
-    named += [(b"content-type", b"application/octet-stream")] if body else []
     await send({"type": "http.response.start", "status": status, "headers": named})
     await send({"type": "http.response.body", "body": b"" if head else body})

@@ -1,4 +1,4 @@
-"""The agent's link: urllib3 over TLS, each request signed, each deciding answer verified.
+"""The agent's link: HTTP over TLS, each request signed, each deciding answer verified.
 
 It never tries twice: the brain is the one layer that retries. What is not signed can only slow
 the agent down, never tell it anything.
@@ -9,17 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import urllib3
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from urllib3 import HTTPHeaderDict
 
+from patchtide.adapters.transport.lines import Lines
 from patchtide.agent.enrolment import EnrolmentFailed
 from patchtide.agent.ports.link import (
     Answer,
@@ -33,6 +33,7 @@ from patchtide.agent.ports.link import (
     SendAgain,
     Taken,
 )
+from patchtide.agent.ports.web import TransferFailed, TransferUntrusted
 from patchtide.domain.errors import InvalidDocument
 from patchtide.wire.messages import (
     AgainV1,
@@ -46,8 +47,8 @@ from patchtide.wire.messages import (
 from patchtide.wire.request_signature import Request, answer_base, sign_request
 
 ANSWER_LIMIT = 1 << 20
-CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 60.0
+STALL_S = 60.0
+TOTAL_S = 300.0
 MAX_RETRY_AFTER_S = 3600
 DEFAULT_RETRY_AFTER_S = 60
 _SIGNATURE = re.compile(r"sig=:([A-Za-z0-9+/=]+):")
@@ -62,7 +63,7 @@ class _NotBelieved(Exception):
 @dataclass(frozen=True, slots=True)
 class _Reply:
     status: int
-    headers: urllib3.HTTPHeaderDict
+    headers: HTTPHeaderDict
     body: bytes
     request_signature: bytes
 
@@ -70,24 +71,17 @@ class _Reply:
 class _Exchange:
     """One signed request, one bounded reply."""
 
-    def __init__(
-        self, url: str, context: ssl.SSLContext, sign: Sign, pool: urllib3.PoolManager | None
-    ) -> None:
+    def __init__(self, url: str, lines: Lines, sign: Sign) -> None:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise ValueError(f"{url} is no https address")
-        self._base = f"https://{parts.netloc}"
+        self._host, self._port = parts.hostname, parts.port
         self._authority = parts.netloc
         self._sign = sign
-        self._pool = pool or urllib3.PoolManager(
-            maxsize=2,
-            retries=False,
-            ssl_context=context,
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
-        )
+        self._lines = lines
 
     def post(self, path: str, message: Outgoing, *, key_id: str) -> _Reply:
-        """Raises urllib3's and the system's errors; the callers say what they mean."""
+        """Raises TransferFailed and _NotBelieved."""
         request = Request(method="POST", authority=self._authority, path=path, body=message.body)
         headers = sign_request(
             request, self._sign, key_id=key_id, counter=message.counter, created=message.created
@@ -95,24 +89,20 @@ class _Exchange:
         signature = _SIGNATURE.fullmatch(dict(headers)["signature"])
         if signature is None:
             raise _NotBelieved("the request's own signature cannot be read")
-        response = self._pool.request(
-            "POST",
-            self._base + path,
-            body=message.body,
-            headers={"host": self._authority, "accept-encoding": "identity", **dict(headers)},
-            preload_content=False,
-            redirect=False,
-        )
-        try:
-            body = response.read(ANSWER_LIMIT + 1, decode_content=False)
-        finally:
-            response.release_conn()
-        if len(body) > ANSWER_LIMIT:
-            raise _NotBelieved("the answer is too long")
-        return _Reply(response.status, response.headers, body, base64.b64decode(signature[1]))
-
-    def close(self) -> None:
-        self._pool.clear()
+        with self._lines.borrowed(self._host, self._port, total_s=TOTAL_S, stall_s=STALL_S) as line:
+            response = line.ask(
+                "POST",
+                path,
+                headers={"host": self._authority, **dict(headers)},
+                body=message.body,
+            )
+            body = bytearray()
+            for chunk in line.chunks(response):
+                body += chunk
+                if len(body) > ANSWER_LIMIT:
+                    raise _NotBelieved("the answer is too long")
+        found = response.headers
+        return _Reply(response.status, found, bytes(body), base64.b64decode(signature[1]))
 
 
 class TlsLink:
@@ -121,15 +111,13 @@ class TlsLink:
     def __init__(
         self,
         url: str,
-        context: ssl.SSLContext,
+        lines: Lines,
         *,
         client: bytes,
         sign: Sign,
         answer_key: bytes,
-        pool: urllib3.PoolManager | None = None,
     ) -> None:
-        """`pool`: connections that many simulated machines share."""
-        self._exchange = _Exchange(url, context, sign, pool)
+        self._exchange = _Exchange(url, lines, sign)
         self._key_id = str(UUID(bytes=client))
         self._answer_key = Ed25519PublicKey.from_public_bytes(answer_key)
 
@@ -142,19 +130,14 @@ class TlsLink:
     def inventory(self, message: Outgoing) -> Answer:
         return self._ask("/agent/v1/inventory", message)
 
-    def close(self) -> None:
-        self._exchange.close()
-
     def _ask(self, path: str, message: Outgoing) -> Answer:
         try:
             reply = self._exchange.post(path, message, key_id=self._key_id)
             return self._understood(reply)
-        except urllib3.exceptions.SSLError as error:
+        except (TransferUntrusted, _NotBelieved, InvalidDocument) as error:
             return LinkFailed("untrusted", str(error)[:256])
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except TransferFailed as error:
             return LinkFailed("unreachable", str(error)[:256])
-        except (_NotBelieved, InvalidDocument) as error:
-            return LinkFailed("untrusted", str(error)[:256])
 
     def _understood(self, reply: _Reply) -> Answer:
         if reply.status in (429, 503):
@@ -173,15 +156,13 @@ class TlsEnrolment:
     def __init__(
         self,
         url: str,
-        context: ssl.SSLContext,
+        lines: Lines,
         *,
         key_id: str,
         sign: Sign,
         now: Callable[[], float] = time.time,
-        pool: urllib3.PoolManager | None = None,
     ) -> None:
-        self._exchange = _Exchange(url, context, sign, pool)
-        self._shares = pool is not None
+        self._exchange = _Exchange(url, lines, sign)
         self._key_id = key_id
         self._now = now
 
@@ -195,11 +176,8 @@ class TlsEnrolment:
             answer = decode(reply.body, EnrolledV1)
             # Trust on first use, on a connection that the token's CA vouches for.
             _verify(reply, Ed25519PublicKey.from_public_bytes(answer.answer_key))
-        except (_NotBelieved, InvalidDocument, urllib3.exceptions.HTTPError, OSError) as error:
+        except (_NotBelieved, InvalidDocument, TransferFailed) as error:
             raise EnrolmentFailed(str(error)) from error
-        finally:
-            if not self._shares:
-                self._exchange.close()
         return answer
 
     def _post(self, asked: EnrolV1, *, created: int) -> _Reply:
@@ -223,8 +201,12 @@ def _verify(reply: _Reply, key: Ed25519PublicKey) -> None:
 
 
 def _no_news(reply: _Reply) -> Answer:
-    text = reply.headers.get("patchtide-next-poll", "")
-    return NoNews(int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0)
+    return NoNews(_number(reply, "patchtide-next-poll"), _number(reply, "patchtide-root"))
+
+
+def _number(reply: _Reply, name: str) -> int:
+    text = reply.headers.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
 
 
 def _server_time(reply: _Reply) -> float:
@@ -251,7 +233,7 @@ _DECIDING = frozenset({200, 202, 204, 409, 422})
 _CODES = {400: "refused", 401: "not-recognised", 403: "not-admitted", 413: "refused"}
 
 
-def _retry_after(headers: urllib3.HTTPHeaderDict) -> float:
+def _retry_after(headers: HTTPHeaderDict) -> float:
     text = headers.get("retry-after", "")
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         return DEFAULT_RETRY_AFTER_S

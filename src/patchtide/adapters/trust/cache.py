@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
-from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata
+from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError
+from tuf.api.metadata import Metadata, TargetFile
 
 from patchtide.adapters.trust.durable import private_folder, sync_file, sync_folder
 from patchtide.adapters.trust.floors import Floor
@@ -16,6 +16,34 @@ from patchtide.adapters.trust.layout import ROOT, Signable
 from patchtide.agent.ports.trust import TrustEvent
 
 CACHE_LOST = "metadata-cache-lost"
+KEPT_BYTES = 64 << 10
+
+
+class TargetCache:
+    """Small files of the repository, each verified anew when it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = private_folder(folder)
+
+    def read(self, info: TargetFile) -> bytes | None:
+        """Return the file if it is here as the metadata says it is now."""
+        try:
+            data = self._path(info).read_bytes()
+            info.verify_length_and_hashes(data)
+        except (OSError, LengthOrHashMismatchError):
+            return None
+        return data
+
+    def keep(self, info: TargetFile, data: bytes) -> None:
+        """Not durable: what a power cut leaves of it is not believed."""
+        if len(data) <= KEPT_BYTES:
+            path = self._path(info)
+            temporary = path.with_suffix(".new")
+            temporary.write_bytes(data)
+            temporary.replace(path)
+
+    def _path(self, info: TargetFile) -> Path:
+        return self._folder / sha256(info.path.encode()).hexdigest()
 
 
 class MetadataCache:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +24,7 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Root, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from patchtide.adapters.trust.cache import MetadataCache
+from patchtide.adapters.trust.cache import MetadataCache, TargetCache
 from patchtide.adapters.trust.fetcher import BUDGET_S, MetadataFetcher
 from patchtide.adapters.trust.floors import Floor, FloorStore
 from patchtide.adapters.trust.layout import PUBLISHER, ROOT, SIGNED_AT, SNAPSHOT, TARGETS, TIMESTAMP
@@ -44,6 +44,7 @@ from patchtide.agent.ports.trust import (
 from patchtide.agent.ports.web import Getter
 
 MAX_DELEGATIONS = 1024
+MAX_ROTATIONS = 256
 CLOCK_TOLERANCE_S = 3600.0
 _TOP = (ROOT, TIMESTAMP, SNAPSHOT, TARGETS)
 
@@ -66,6 +67,7 @@ class TrustClient:
         metadata_folder: Path | None = None,
     ) -> None:
         self._cache = MetadataCache(metadata_folder or folder / "metadata")
+        self._targets = TargetCache(folder / "targets")
         self._floors = FloorStore(folder / "floors.db")
         self._embedded_root = embedded_root
         self._metadata_url = metadata_url
@@ -84,7 +86,7 @@ class TrustClient:
         moment = self._moment(now)
         self._note(*self._cache.clean(self._floors.roles()))
         self._fetcher.restart()
-        updater = self._refreshed(moment)
+        updater = self._refreshed_by(root_version, moment)
         self._hold_against_floors(updater, _TOP, moment=moment, now=now)
         self._updater = updater
         if updater.root.version < root_version:
@@ -104,12 +106,16 @@ class TrustClient:
         info = self.find_target(path)
         if info.length > max_size:
             raise TrustRefused(f"{path} has {info.length} bytes, at most {max_size} are taken")
+        kept = self._targets.read(info)
+        if kept is not None:
+            return kept
         folder, _, name = info.path.rpartition("/")
         url = f"{self._targets_url}{folder}{'/' if folder else ''}{_digest_of(info)}.{name}"
         self._fetcher.restart()
         with _refusals():
             data = self._fetcher.download_bytes(url, info.length)
             info.verify_length_and_hashes(data)
+            self._targets.keep(info, data)
         return data
 
     def find_target(self, path: str) -> TargetFile:
@@ -180,13 +186,26 @@ class TrustClient:
             raise ClockBehind(f"the clock says {_iso(now)}, but {_iso(floor)} has passed")
         return max(now, floor)
 
-    def _refreshed(self, moment: float) -> _Updater:
+    def _refreshed_by(self, root_version: int, moment: float) -> _Updater:
+        """Look for a newer root unless this machine has the one that the server told of.
+
+        A server that lies about it could as well say that there is no newer file. What the
+        root here does not vouch for is no reason to refuse before the next one was looked for.
+        """
+        if 0 < root_version <= self.root_version():
+            with suppress(TrustRefused):
+                return self._refreshed(moment, rotations=0)
+        return self._refreshed(moment, rotations=MAX_ROTATIONS)
+
+    def _refreshed(self, moment: float, *, rotations: int) -> _Updater:
         with _refusals():
             updater = _Updater(
                 str(self._cache.folder),
                 self._metadata_url,
                 fetcher=self._fetcher,
-                config=UpdaterConfig(max_delegations=self._max_delegations),
+                config=UpdaterConfig(
+                    max_root_rotations=rotations, max_delegations=self._max_delegations
+                ),
                 bootstrap=self._embedded_root,
             )
             updater.begin(moment)

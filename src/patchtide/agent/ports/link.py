@@ -18,6 +18,8 @@ class News:
 @dataclass(frozen=True, slots=True)
 class NoNews:
     next_poll_s: int
+    root_version: int = 0
+    """The newest root, as the server says; 0: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The order whose installation was interrupted."""
     restart_for: str = ""
     """The order whose installation waits for a restart."""
+    trust_told: dict[str, bytes] = {}
+    """Role -> beginning of the digest of its metadata that the server was last told of (S44)."""
     restarts_per_day: int = 0
     """The site's limit; 0: it sets none."""
     restarts: tuple[float, ...] = ()

@@ -14,6 +14,7 @@ from patchtide.adapters.agentstate.sqlite import open_journal
 from patchtide.adapters.platforms.simulated import read_machine
 from patchtide.adapters.transport.blobs import ContentBlobs
 from patchtide.adapters.transport.https import HttpsGetter
+from patchtide.adapters.transport.lines import Lines
 from patchtide.adapters.transport.link import TlsLink
 from patchtide.adapters.transport.site_ca import verified_context
 from patchtide.adapters.trust.client import TrustClient
@@ -56,8 +57,8 @@ def composed(
     if enrolment is None:
         raise NotEnrolled
     machine = read_machine(Path(platform.removeprefix("simulated:")))
-    context = verified_context(enrolment.ca)
-    getter = HttpsGetter(context)
+    lines = Lines(verified_context(enrolment.ca))
+    getter = HttpsGetter(lines)
     blobs = ContentBlobs(enrolment.url, getter)
     # The kernel's boot, not the simulated machine's: it tells a power cut from a crash.
     boot_id = _BOOT_ID.read_text("ascii").strip()
@@ -72,7 +73,7 @@ def composed(
     )
     link = TlsLink(
         enrolment.url,
-        context,
+        lines,
         client=enrolment.client,
         sign=identity.sign,
         answer_key=enrolment.answer_key,
@@ -99,6 +100,6 @@ def composed(
             core.note("state-lost", "the journal was damaged or missing and was begun anew")
         yield core
     finally:
-        link.close()
+        lines.close()
         trust.close()
         journal.close()

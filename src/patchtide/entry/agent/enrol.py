@@ -11,6 +11,7 @@ from uuid import UUID
 import patchtide
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import Identity, open_identity, read_machine_id
+from patchtide.adapters.transport.lines import Lines
 from patchtide.adapters.transport.link import TlsEnrolment
 from patchtide.adapters.transport.site_ca import find_ca, verified_context
 from patchtide.agent import enrolment
@@ -56,7 +57,7 @@ def _enrol(asked: argparse.Namespace) -> int:
 
 def _link(url: str, ca: bytes, identity: Identity) -> TlsEnrolment:
     key_id = sha256(identity.public_key).hexdigest()
-    return TlsEnrolment(url, verified_context(ca), key_id=key_id, sign=identity.sign)
+    return TlsEnrolment(url, Lines(verified_context(ca)), key_id=key_id, sign=identity.sign)
 
 
 def _read_token(path: str) -> str:

@@ -19,6 +19,7 @@ from tuf.api.metadata import TargetFile
 from urllib3.connection import HTTPConnection
 
 from patchtide.adapters.transport.https import HttpsGetter
+from patchtide.adapters.transport.lines import Lines
 from patchtide.adapters.trust.client import TrustClient
 from patchtide.adapters.trust.durable import private_folder, write_durably
 from patchtide.agent.ports.web import Getter
@@ -34,10 +35,12 @@ class PlainGetter(HttpsGetter):
     scheme = "http"
 
     def __init__(self) -> None:
-        super().__init__(ssl.create_default_context())
+        super().__init__(_PlainLines(ssl.create_default_context()))
 
-    def _connection(self, host: str, port: int | None, timeout_s: float) -> HTTPConnection:
-        return HTTPConnection(host, port, timeout=timeout_s)
+
+class _PlainLines(Lines):
+    def _connection(self, host: str, port: int | None) -> HTTPConnection:
+        return HTTPConnection(host, port)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,7 +117,7 @@ def _is_there(place: Path, info: TargetFile) -> bool:
 def _getter(url: str) -> Getter:
     if url.startswith("http://"):
         return PlainGetter()
-    return HttpsGetter(ssl.create_default_context())
+    return HttpsGetter(Lines(ssl.create_default_context()))
 
 
 if __name__ == "__main__":

@@ -227,6 +227,8 @@ def _web(server: Server) -> uvicorn.Config:
     if config.ssl is None:
         raise LookupError("the server has no TLS context")
     config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+    # Tickets are half a kilobyte a connection, and agents come with a fresh process each time.
+    config.ssl.num_tickets = 0
     return config
 
 

@@ -13,7 +13,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import urllib3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import patchtide
@@ -21,6 +20,7 @@ from patchtide.adapters.agentstate.memory import MemoryJournal, Pool
 from patchtide.adapters.platforms.simulated import Description, Model, SimulatedPlatform
 from patchtide.adapters.transport.blobs import ContentBlobs
 from patchtide.adapters.transport.https import HttpsGetter
+from patchtide.adapters.transport.lines import Lines
 from patchtide.adapters.transport.link import TlsEnrolment, TlsLink
 from patchtide.adapters.transport.site_ca import find_ca, verified_context
 from patchtide.adapters.trust.client import TrustClient
@@ -124,18 +124,11 @@ class Fleet:
         self._models = [self._model(number) for number in range(plan.variants)]
         self._token = enrolment.parse_token(plan.token)
         self._ca = find_ca(plan.url, self._token.ca_sha256)
-        self._context = verified_context(self._ca)
-        self._pool = urllib3.PoolManager(
-            maxsize=plan.threads,
-            block=True,
-            retries=False,
-            ssl_context=self._context,
-            timeout=urllib3.Timeout(connect=10, read=60),
-        )
+        self._lines = Lines(verified_context(self._ca))
         self._folder = folder
         self._lock = threading.Lock()
         self._trust: SharedTrust | None = None
-        self._blobs = SharedBlobs(ContentBlobs(plan.url, HttpsGetter(self._context)))
+        self._blobs = SharedBlobs(ContentBlobs(plan.url, HttpsGetter(self._lines)))
         self._leaves: Pool = {}
         self._decoded: Decoded = {}
         self._verdicts: Verdicts = {}
@@ -176,10 +169,9 @@ class Fleet:
             find_ca=lambda url, digest: self._ca,
             connect=lambda url, ca: TlsEnrolment(
                 url,
-                self._context,
+                self._lines,
                 key_id=sha256(public).hexdigest(),
                 sign=key.sign,
-                pool=self._pool,
             ),
         )
         return self._machine(number, name, key, kept)
@@ -204,11 +196,10 @@ class Fleet:
         )
         link = TlsLink(
             self.plan.url,
-            self._context,
+            self._lines,
             client=kept.client,
             sign=key.sign,
             answer_key=kept.answer_key,
-            pool=self._pool,
         )
         ports = Ports(
             journal=journal,
@@ -243,7 +234,7 @@ class Fleet:
                     root,
                     metadata_url=f"{self.plan.url}/catalog/metadata/",
                     targets_url=f"{self.plan.url}/catalog/targets/",
-                    getter=HttpsGetter(self._context),
+                    getter=HttpsGetter(self._lines),
                     build_time=BUILD_TIME,
                 )
             )
