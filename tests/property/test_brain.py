@@ -30,6 +30,8 @@ class MachineLife(RuleBasedStateMachine):
         self.installs: dict[str, int] = {}
         self.wake_up = self.now
         self.orders_made = 0
+        self.allowed = ""
+        """The order that consent was found for, since the last start and the last envelope."""
         self.tell(ev.Started("1"))
 
     def tell(self, event: ev.Event) -> None:
@@ -39,6 +41,10 @@ class MachineLife(RuleBasedStateMachine):
         self.command = work[0] if work else None
         if isinstance(self.command, ev.Restart):
             self.restarts.append(self.now)
+        if isinstance(event, ev.Started | ev.EnvelopeTaken | ev.Failed | ev.Installed):
+            self.allowed = ""
+        if isinstance(self.command, ev.Download | ev.Stage | ev.Install):
+            assert self.command.order.id == self.allowed, "nothing is touched before consent"
         if isinstance(self.command, ev.Install):
             order = self.command.order.id
             self.installs[order] = self.installs.get(order, 0) + 1
@@ -62,7 +68,11 @@ class MachineLife(RuleBasedStateMachine):
         self.tell(ev.Started(str(self.boot)))
 
     @precondition(lambda self: self.command is not None)
-    @rule(code=st.sampled_from(["unreachable", "install-failed", "trust-refused"]))
+    @rule(
+        code=st.sampled_from(
+            ["unreachable", "install-failed", "trust-refused", "repository-unreachable"]
+        )
+    )
     def command_fails(self, code: str) -> None:
         self.tell(ev.Failed(code))
 
@@ -107,6 +117,11 @@ class MachineLife(RuleBasedStateMachine):
                 )
             case ev.Report():
                 self.tell(ev.Acknowledged())
+            case ev.Consent(order):
+                self.allowed = order.id
+                self.tell(ev.Consented())
+            case ev.Download():
+                self.tell(ev.Downloaded())
             case ev.Stage():
                 self.tell(ev.Staged())
             case ev.Install():

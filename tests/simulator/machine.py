@@ -85,6 +85,8 @@ class FakeTrust:
     floors: dict[str, str] = field(default_factory=dict)
     refusal: Exception | None = None
     events: list[TrustEvent] = field(default_factory=list)
+    leave: bytes = b""
+    """The order to go back that counts as signed by two publishers."""
 
     def refresh(self, now: float, *, root_version: int = 0) -> tuple[TrustEvent, ...]:
         if self.refusal is not None:
@@ -108,6 +110,8 @@ class FakeTrust:
     def check_package(
         self, name: str, version: str, compare: Compare, *, order: bytes = b"", now: float
     ) -> None:
+        if order and order == self.leave:
+            self.floors[name] = version
         if name in self.floors and compare(version, self.floors[name]) < 0:
             raise PackageRollbackRefused(f"{name} {version}")
 
@@ -148,6 +152,7 @@ class SimulatedMachine:
     serials: dict[str, int] = field(default_factory=dict)
     envelope: bytes = b""
     sequence: int = 0
+    lease: int = 0
 
     def __post_init__(self) -> None:
         self.trust, self.blobs = FakeTrust(), FakeBlobs()
@@ -224,6 +229,7 @@ class SimulatedMachine:
                 issued=int(self.seconds),
                 valid_until=int(self.seconds) + 14 * 86_400,
                 fragments=(name,),
+                lease=self.lease,
             )
         )
 

@@ -145,6 +145,10 @@ class Machine:
     def restart_pending(self) -> bool:
         return False
 
+    def consent(self, order: Order, *, now: float) -> None: ...
+
+    def download(self, order: Order) -> None: ...
+
     def stage(self, order: Order, *, now: float) -> None: ...
 
     def install(self, order: Order, *, now: float) -> bool:

@@ -90,6 +90,16 @@ class Enforcer(Protocol):
 
     def restart_pending(self) -> bool: ...
 
+    def consent(self, order: Order, *, now: float) -> None:
+        """Ask catalog and policy, freshly.
+
+        Raises:
+            PatchtideError: they do not both allow the order.
+        """
+        ...
+
+    def download(self, order: Order) -> None: ...
+
     def stage(self, order: Order, *, now: float) -> None: ...
 
     def install(self, order: Order, *, now: float) -> bool:
@@ -202,6 +212,12 @@ class AgentCore:
             case ev.Report():
                 found = self._found or self._ports.catalog.scan(now=now)
                 return self._reporter.report(found, command, created=self._server_time(now))
+            case ev.Consent(order):
+                self._ports.enforcer.consent(order, now=now)
+                return ev.Consented()
+            case ev.Download(order):
+                self._ports.enforcer.download(order)
+                return ev.Downloaded()
             case ev.Stage(order):
                 self._ports.enforcer.stage(order, now=now)
                 return ev.Staged()

@@ -1,16 +1,19 @@
 """Changes the machine: only what the catalog and the envelope both name, and no older package.
 
-Consent is asked twice, when an order is staged and again right before it is installed, for hours
-may lie between. Nothing here remembers anything: what is true is read again each time.
+Consent is asked before the first byte is fetched, again when everything is at hand, and once more
+right before the installation, for hours may lie between. Nothing here remembers anything: what
+is true is read again each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from patchtide.agent.catalog import LocalCatalog
 from patchtide.agent.policy import LocalPolicy
+from patchtide.agent.ports.content import Content, ContentUnreachable
 from patchtide.agent.ports.platform import Platform
 from patchtide.agent.ports.trust import Compare, Trust
 from patchtide.domain.catalog.leaves import Leaf
@@ -19,7 +22,16 @@ from patchtide.domain.catalog.updates import Verification
 from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.catalog.versions_rpm import rpm_key
 from patchtide.domain.errors import Refused
-from patchtide.domain.sequencer.consent import Candidate, Deny, Listed, Origin, may_install
+from patchtide.domain.sequencer.consent import (
+    Assigned,
+    Candidate,
+    Deny,
+    Grant,
+    Listed,
+    Origin,
+    may_install,
+    may_stage,
+)
 from patchtide.domain.sequencer.states import Order
 
 _KEYS: Mapping[PackageFormat, Callable[[str], bytes]] = {
@@ -33,6 +45,19 @@ _ORIGINS = {
 }
 
 
+class Ask(Protocol):
+    """`may_stage` or `may_install`."""
+
+    def __call__(
+        self,
+        candidates: Iterable[Candidate],
+        *,
+        catalog: Mapping[int, Listed],
+        assigned: Mapping[int, Assigned],
+        now: float,
+    ) -> Grant | Deny: ...
+
+
 class ConsentDenied(Refused):
     """The catalog and the site's policy do not both allow this."""
 
@@ -43,14 +68,32 @@ class PackageTrust(Trust, Protocol):
     def package_installed(self, name: str, version: str, compare: Compare) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """An order beside what the machine knows of it."""
+
+    leaves: Sequence[Leaf]
+    known: Mapping[int, tuple[Leaf, str]]
+    assigned: Mapping[int, Assigned]
+    rollbacks: Mapping[str, bytes]
+
+
 class Enforcement:
     def __init__(
-        self, *, catalog: LocalCatalog, policy: LocalPolicy, trust: PackageTrust, platform: Platform
+        self,
+        *,
+        catalog: LocalCatalog,
+        policy: LocalPolicy,
+        trust: PackageTrust,
+        platform: Platform,
+        content: Content | None = None,
     ) -> None:
+        """`content`: where the platform's files come from, if it takes any from the site."""
         self._catalog = catalog
         self._policy = policy
         self._trust = trust
         self._platform = platform
+        self._content = content
 
     def boot_id(self) -> str:
         return self._platform.uptime().boot_id
@@ -58,14 +101,38 @@ class Enforcement:
     def restart_pending(self) -> bool:
         return self._platform.uptime().restart_pending
 
+    def consent(self, order: Order, *, now: float) -> None:
+        """Ask whether anything may be fetched for this order; nothing is touched here.
+
+        Raises:
+            ConsentDenied, TrustRefused: it may not be installed.
+        """
+        self._trust.refresh(now)
+        plan = self._plan(order)
+        self._ask(may_stage, order, plan, verified=frozenset(), now=now)
+        self._refuse_older(plan, now=now)
+
+    def download(self, order: Order) -> None:
+        """Fetch what the platform takes from the site, by the digests that consent was given to.
+
+        Raises:
+            DownloadFailed: a file could not be had, or what came was another.
+        """
+        wanted = self._platform.wanted(self._plan(order).leaves)
+        if not wanted:
+            return
+        if self._content is None:
+            raise ContentUnreachable("this agent has no place for files")
+        for file in wanted:
+            self._content.fetch(file.sha256, file.size_bytes)
+
     def stage(self, order: Order, *, now: float) -> None:
         """Have everything at hand and verified.
 
         Raises:
             ConsentDenied, TrustRefused: it may not be installed.
         """
-        self._trust.refresh(now)
-        self._refuse_older(self._permitted(order, now=now), now=now)
+        self._permitted(order, now=now)
 
     def install(self, order: Order, *, now: float) -> bool:
         """Install; return whether a restart is needed.
@@ -75,7 +142,6 @@ class Enforcement:
             InstallFailed: the platform could not.
         """
         leaves = self._permitted(order, now=now)
-        self._refuse_older(leaves, now=now)  # another order may have raised a floor since
         self._platform.install(leaves)
         compare = self._compare()
         for leaf in leaves:
@@ -89,25 +155,41 @@ class Enforcement:
     def restart(self) -> None:
         self._platform.restart()
 
-    def _permitted(self, order: Order, *, now: float) -> Sequence[Leaf]:
+    def _plan(self, order: Order) -> _Plan:
         known = self._catalog.leaves()
-        wanted = [known[number][0] for number in order.updates if number in known]
-        verified = self._platform.stage(wanted)
-        verdict = may_install(
-            [_candidate(known, number, verified) for number in order.updates],
-            catalog={leaf.number: _listed(leaf, role) for leaf, role in known.values()},
+        return _Plan(
+            leaves=[known[number][0] for number in order.updates if number in known],
+            known=known,
             assigned=self._policy.assigned(order.id),
+            rollbacks=self._policy.rollbacks(order.id),
+        )
+
+    def _permitted(self, order: Order, *, now: float) -> Sequence[Leaf]:
+        """Return the leaves, staged, if all consent still stands; staged only if it did before."""
+        plan = self._plan(order)
+        self._ask(may_stage, order, plan, verified=frozenset(), now=now)
+        self._refuse_older(plan, now=now)  # another order may have raised a floor since
+        verified = self._platform.stage(plan.leaves)
+        self._ask(may_install, order, plan, verified=verified, now=now)
+        return plan.leaves
+
+    def _ask(
+        self, may: Ask, order: Order, plan: _Plan, *, verified: frozenset[int], now: float
+    ) -> None:
+        verdict = may(
+            [_candidate(plan.known, number, verified) for number in order.updates],
+            catalog={leaf.number: _listed(leaf, role) for leaf, role in plan.known.values()},
+            assigned=plan.assigned,
             now=now,
         )
         if isinstance(verdict, Deny):
             raise ConsentDenied("; ".join(f"{n}: {why}" for n, why in verdict.reasons))
-        return wanted
 
-    def _refuse_older(self, leaves: Sequence[Leaf], *, now: float) -> None:
+    def _refuse_older(self, plan: _Plan, *, now: float) -> None:
         compare = self._compare()
-        for leaf in leaves:
-            for file in leaf.files:
-                self._trust.check_package(file.name, file.version, compare, now=now)
+        for file in (file for leaf in plan.leaves for file in leaf.files):
+            leave = plan.rollbacks.get(file.name, b"")
+            self._trust.check_package(file.name, file.version, compare, order=leave, now=now)
 
     def _compare(self) -> Compare:
         """Return the version order of the machine's own packages."""

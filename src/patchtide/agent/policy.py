@@ -16,6 +16,7 @@ from patchtide.wire.policy import (
     open_envelope,
     open_fragment,
     open_sealed,
+    rollback_of,
 )
 
 MAX_FRAGMENT_BYTES = 4 << 20
@@ -63,14 +64,10 @@ class LocalPolicy:
 
     def assigned(self, order: str) -> Mapping[int, Assigned]:
         """Return what the envelope in force assigns under this order."""
-        stored, sealed = self._store.policy()
-        if not stored:
+        found = self._standing(order)
+        if found is None:
             return {}
-        envelope = open_sealed(stored, EnvelopeV1, keys=self._keys)
-        name = next((n for n in sealed if n.hex() == order), None)
-        if name is None:
-            return {}
-        fragment = open_fragment(sealed[name], keys=self._keys, named=envelope.fragments)
+        envelope, fragment = found
         return {
             item.number: Assigned(
                 number=item.number,
@@ -78,10 +75,26 @@ class LocalPolicy:
                 files=frozenset(item.files),
                 not_before=fragment.not_before,
                 valid_until=envelope.valid_until,
+                lease=envelope.lease,
                 stopped=fragment.stopped,
             )
             for item in fragment.items
         }
+
+    def rollbacks(self, order: str) -> Mapping[str, bytes]:
+        """Return the publishers' leave to go back that came with this order, by package."""
+        found = self._standing(order)
+        sealed = found[1].rollbacks if found else ()
+        said = ((rollback_of(data), data) for data in sealed)
+        return {what.package: data for what, data in said if what is not None}
+
+    def _standing(self, order: str) -> tuple[EnvelopeV1, FragmentV1] | None:
+        stored, sealed = self._store.policy()
+        name = next((n for n in sealed if n.hex() == order), None)
+        if not stored or name is None:
+            return None
+        envelope = open_sealed(stored, EnvelopeV1, keys=self._keys)
+        return envelope, open_fragment(sealed[name], keys=self._keys, named=envelope.fragments)
 
     def _fetch(self, name: bytes) -> bytes:
         return self._blobs.read(name, at_most=MAX_FRAGMENT_BYTES)
@@ -96,11 +109,13 @@ class LocalPolicy:
 
 
 def _order(name: bytes, fragment: FragmentV1, envelope: EnvelopeV1) -> Order:
-    """A fragment that was stopped orders nothing."""
+    """A fragment that was stopped orders nothing; a place that ran out begins nothing."""
+    ends = min(envelope.valid_until, envelope.lease or envelope.valid_until)
     return Order(
         id=name.hex(),
         updates=() if fragment.stopped else tuple(item.number for item in fragment.items),
         not_before=float(fragment.not_before),
-        valid_until=float(envelope.valid_until),
+        valid_until=float(ends),
         may_restart=True,
+        rollback=bool(fragment.rollbacks),
     )

@@ -24,6 +24,7 @@ Moment = Annotated[int, Meta(ge=0, lt=2**40)]
 Number = Annotated[int, Meta(ge=0, lt=2**32)]
 Size = Annotated[int, Meta(ge=0, lt=2**53)]
 Payload = Annotated[bytes, Meta(max_length=4 << 20)]
+Approved = Annotated[bytes, Meta(max_length=16 << 10)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 File = tuple[Digest, Size]
 
@@ -53,6 +54,9 @@ class EnvelopeV1(
     slot: Annotated[int, Meta(ge=0, lt=10_000)] = 0
     """The client's lot: where in a rollout and in a window it stands."""
     limits: LimitsV1 = LimitsV1()
+    lease: Moment = 0
+    """Until when the client may begin what it was given a place for (a place in a wave, its
+    group's lock); 0: it needs no place."""
 
 
 class ItemV1(Struct, kw_only=True, frozen=True):
@@ -69,6 +73,8 @@ class FragmentV1(
     not_before: Moment = 0
     deadline: Moment = 0
     stopped: bool = False
+    rollbacks: Annotated[tuple[Approved, ...], Meta(max_length=64)] = ()
+    """Sealed `ApprovedV1` of rollback orders, for items whose packages are to go back."""
 
 
 class RollbackOrderV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="rollback-order1"):
@@ -173,6 +179,14 @@ def open_fragment(data: bytes, *, keys: Keys, named: Collection[bytes]) -> Fragm
 def approve(payload: bytes, kind: type[Struct], sign: Sign, *, public_key: bytes) -> ApprovalV1:
     """Return one publisher's signature over a document that needs several."""
     return ApprovalV1(key_id=key_id(public_key), signature=sign(_base(kind, payload)))
+
+
+def rollback_of(data: bytes) -> RollbackOrderV1 | None:
+    """Return what an order says, not whether it may: that is for `open_approved` to tell."""
+    try:
+        return _decoded(_decoded(data, ApprovedV1).payload, RollbackOrderV1)
+    except PolicyRefused:
+        return None
 
 
 def open_approved(data: bytes, kind: type[S], *, keys: Keys, approvers: int) -> S:

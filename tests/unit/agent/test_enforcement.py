@@ -1,27 +1,145 @@
-"""What is asked again right before the machine is changed."""
+"""What is asked before a file is touched, and again right before the machine is changed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pytest
 
+from patchtide.agent.enforcement import ConsentDenied
+from patchtide.agent.policy import LocalPolicy
 from patchtide.agent.ports.trust import PackageRollbackRefused
+from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
+from patchtide.domain.sequencer.states import Order
+from patchtide.wire.messages import encode
+from patchtide.wire.policy import ApprovedV1, RollbackOrderV1
 from tests.simulator.machine import SimulatedMachine, a_leaf
 
 FIX = a_leaf(1, "openssl", "3.0.2")
+BACK = a_leaf(2, "curl", "7.0")
+LEAVE = encode(
+    ApprovedV1(
+        payload=encode(
+            RollbackOrderV1(
+                package="curl", version="7.0", reason="8 leaks", expires=2**31, nonce=bytes(16)
+            )
+        ),
+        approvals=(),
+    )
+)
+
+
+@dataclass
+class Files:
+    """A store that only notes what it was asked for."""
+
+    fetched: list[bytes] = field(default_factory=list)
+    missing: bool = False
+
+    def fetch(self, digest: bytes, size: int) -> None:
+        if self.missing:
+            raise Missing
+        self.fetched.append(digest)
+
+    def open(self, digest: bytes, size: int) -> int:
+        raise AssertionError("nothing is opened here")
+
+
+class Missing(PatchtideError):
+    """There is no such file."""
+
+    code = "download-failed"
+
+
+def a_machine(*leaves: object, **changes: object) -> tuple[SimulatedMachine, Order]:
+    """Return a machine that follows these leaves, and the order that names them."""
+    machine = SimulatedMachine()
+    machine.publish("custom", *leaves)  # type: ignore[arg-type]
+    machine.core.start()
+    machine.core.step(ev.Woken())
+    machine.assign(*leaves, **changes)  # type: ignore[arg-type]
+    (order,) = machine.ports.policy.take(machine.envelope, now=machine.now()).orders
+    return machine, order
 
 
 def test_a_package_overtaken_between_staging_and_installing_is_not_installed() -> None:
-    machine = SimulatedMachine()
-    machine.publish("custom", FIX)
-    machine.core.start()
-    machine.core.step(ev.Woken())
-    machine.assign(FIX)
-    (order,) = machine.ports.policy.take(machine.envelope, now=machine.now()).orders
+    machine, order = a_machine(FIX)
     machine.ports.enforcer.stage(order, now=machine.now())
 
     machine.trust.floors["openssl"] = "3.0.3"  # another order installed a newer one meanwhile
 
     with pytest.raises(PackageRollbackRefused):
         machine.ports.enforcer.install(order, now=machine.now())
+    assert machine.platform.description().packages["openssl"] == "3.0.1"
+
+
+@pytest.mark.parametrize("step", ["consent", "stage", "install"])
+def test_what_is_not_consented_to_never_reaches_the_platform(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, order = a_machine(FIX)
+    machine.publish("custom", a_leaf(1, "openssl", "3.0.4"))  # other files than were assigned
+    machine.ports.catalog.refresh({}, now=machine.now())
+    touched: list[str] = []
+    for name in ("stage", "install"):
+        monkeypatch.setattr(
+            type(machine.platform), name, lambda *_, name=name: touched.append(name) or frozenset()
+        )
+
+    with pytest.raises(ConsentDenied, match="files-differ-from-assignment"):
+        getattr(machine.ports.enforcer, step)(order, now=machine.now())
+
+    assert touched == []
+
+
+def test_a_place_that_ran_out_begins_nothing() -> None:
+    machine, order = a_machine(FIX)
+    machine.lease = int(machine.now()) + 600
+    machine.assign(FIX)
+
+    (leased,) = machine.ports.policy.take(machine.envelope, now=machine.now()).orders
+    machine.ports.enforcer.consent(leased, now=machine.now() + 599)
+
+    assert leased.valid_until == machine.lease < order.valid_until
+    with pytest.raises(ConsentDenied, match="lease-run-out"):
+        machine.ports.enforcer.consent(leased, now=machine.now() + 600)
+
+
+def test_a_package_goes_back_only_with_its_publishers_leave() -> None:
+    machine, order = a_machine(BACK)
+    machine.trust.floors["curl"] = "8.0"
+    with pytest.raises(PackageRollbackRefused):
+        machine.ports.enforcer.consent(order, now=machine.now())
+
+    machine.assign(BACK, rollbacks=(LEAVE,))
+    (back,) = machine.ports.policy.take(machine.envelope, now=machine.now()).orders
+    machine.trust.leave = LEAVE
+    machine.ports.enforcer.consent(back, now=machine.now())
+
+    assert back.rollback and not order.rollback
+    assert isinstance(machine.ports.policy, LocalPolicy)
+    assert machine.trust.floors["curl"] == "7.0"
+
+
+def test_files_are_fetched_by_the_digests_that_were_consented_to() -> None:
+    machine, order = a_machine(FIX)
+    files = Files()
+    machine.platform._fetches, machine.ports.enforcer._content = True, files  # type: ignore[attr-defined]
+
+    machine.ports.enforcer.download(order)
+
+    assert files.fetched == [FIX.files[0].sha256]
+
+
+def test_a_file_that_cannot_be_had_leaves_the_order_waiting() -> None:
+    machine, _ = a_machine(FIX)
+    machine.platform._fetches = True
+    machine.ports.enforcer._content = Files(missing=True)  # type: ignore[attr-defined]
+    machine.assign(FIX)
+
+    machine.core.step(ev.Rung())
+
+    assert "download-failed" in machine.codes() + list(machine.untold())
+    assert machine.core.state.memory.attempts == {}
     assert machine.platform.description().packages["openssl"] == "3.0.1"

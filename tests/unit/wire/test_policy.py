@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
-from patchtide.wire.messages import encode
+from patchtide.wire.messages import decode, encode
 from patchtide.wire.policy import (
+    ApprovalV1,
     ApprovedV1,
     EnvelopeV1,
     Flaw,
     FragmentV1,
     ItemV1,
+    LimitsV1,
     PolicyRefused,
     RollbackOrderV1,
+    SignedV1,
     approve,
     keys_of,
     open_approved,
@@ -34,6 +39,54 @@ SITE = Ed25519PrivateKey.from_private_bytes(bytes(32))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes([1] * 32))
 CLIENT = bytes(range(16))
 ENVELOPE = EnvelopeV1(client=CLIENT, sequence=5, issued=NOW, valid_until=NOW + 100)
+
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "policy"
+DIGEST, UUID = bytes(range(32)), bytes(range(16))
+DOCUMENTS: dict[str, Struct] = {
+    "signed1": SignedV1(payload=b"payload", key_id=DIGEST, signature=bytes(range(64))),
+    "envelope1": EnvelopeV1(
+        client=CLIENT,
+        sequence=5,
+        issued=NOW,
+        valid_until=NOW + 100,
+        fragments=(DIGEST,),
+        slot=4711,
+        limits=LimitsV1(restarts_per_day=1, installs_per_hour=2),
+    ),
+    "envelope1-leased": EnvelopeV1(
+        client=CLIENT, sequence=6, issued=NOW, valid_until=NOW + 100, lease=NOW + 50
+    ),
+    "fragment1": FragmentV1(
+        deployment=UUID,
+        items=(ItemV1(number=7, revision=2, files=((DIGEST, 10),)),),
+        not_before=NOW,
+        deadline=NOW + 60,
+        stopped=True,
+    ),
+    "fragment1-rollback": FragmentV1(deployment=UUID, rollbacks=(b"approved",)),
+    "rollback-order1": RollbackOrderV1(
+        package="nginx", version="1", reason="loses requests", expires=NOW, nonce=UUID
+    ),
+    "approved1": ApprovedV1(
+        payload=b"payload", approvals=(ApprovalV1(key_id=DIGEST, signature=bytes(range(64))),)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_golden_document_reads_and_writes_as_ever(name: str) -> None:
+    golden = bytes.fromhex((GOLDEN / f"{name}.hex").read_text())
+
+    assert decode(golden, type(DOCUMENTS[name])) == DOCUMENTS[name]
+    assert encode(DOCUMENTS[name]) == golden
+
+
+def test_an_envelope_of_before_the_lease_has_none() -> None:
+    golden = bytes.fromhex((GOLDEN / "envelope1.hex").read_text())
+
+    assert b"lease" not in golden
+    assert decode(golden, EnvelopeV1).lease == 0
 
 
 def public(key: Ed25519PrivateKey) -> bytes:

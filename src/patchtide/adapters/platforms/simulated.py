@@ -15,11 +15,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from patchtide.agent.ports.content import Content
 from patchtide.agent.ports.platform import InstallFailed, Uptime
 from patchtide.domain.applicability.facts import Facts, InstalledPackage, Packages
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import PackageFormat
-from patchtide.domain.catalog.updates import Restart
+from patchtide.domain.catalog.updates import LeafFile, Restart
 from patchtide.domain.errors import InvalidDocument, Problem
 
 
@@ -37,6 +38,10 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Packages whose installation fails."""
     unsigned: tuple[str, ...] = ()
     """Packages whose vendor's signature does not verify."""
+    signed: dict[str, str] = {}
+    """SHA-256 of a file -> "name version", as its vendor has signed it; empty: as it is called."""
+    fetches: bool = False
+    """Whether files come from the site and are looked at, as on a machine without a mirror."""
     boot: int = 1
     restart_pending: bool = False
 
@@ -67,10 +72,13 @@ class SimulatedPlatform:
         "_boot",
         "_broken",
         "_changed",
+        "_content",
+        "_fetches",
         "_model",
         "_name",
         "_on_change",
         "_pending",
+        "_signed",
         "_unsigned",
     )
 
@@ -83,6 +91,9 @@ class SimulatedPlatform:
         restart_pending: bool = False,
         broken: frozenset[str] = frozenset(),
         unsigned: frozenset[str] = frozenset(),
+        signed: Mapping[str, str] | None = None,
+        content: Content | None = None,
+        fetches: bool = False,
         on_change: Callable[[SimulatedPlatform], None] | None = None,
     ) -> None:
         self._model = model
@@ -91,6 +102,9 @@ class SimulatedPlatform:
         self._pending = restart_pending
         self._broken = broken
         self._unsigned = unsigned
+        self._signed = signed or {}
+        self._content = content
+        self._fetches = fetches
         self._changed: dict[str, tuple[InstalledPackage, ...]] = {}
         self._on_change = on_change
 
@@ -116,15 +130,30 @@ class SimulatedPlatform:
         boot_id = sha256(f"{self._name}\n{self._boot}".encode()).hexdigest()[:32]
         return Uptime(boot_id, self._pending)
 
+    def wanted(self, leaves: Sequence[Leaf]) -> Sequence[LeafFile]:
+        return [file for leaf in leaves for file in leaf.files] if self._fetches else []
+
     def stage(self, leaves: Sequence[Leaf]) -> frozenset[int]:
         """A simulated vendor has signed everything but what is said to be unsigned."""
+        self._look_at(leaves)
         return frozenset(
-            leaf.number
-            for leaf in leaves
-            if self._unsigned.isdisjoint(file.name for file in leaf.files)
+            leaf.number for leaf in leaves if all(self._is_signed(file) for file in leaf.files)
         )
 
+    def _is_signed(self, file: LeafFile) -> bool:
+        if self._signed:
+            return self._signed.get(file.sha256.hex()) == f"{file.name} {file.version}"
+        return file.name not in self._unsigned
+
+    def _look_at(self, leaves: Sequence[Leaf]) -> None:
+        content = self._content
+        if content is None:
+            return
+        for file in self.wanted(leaves):
+            os.close(content.open(file.sha256, file.size_bytes))
+
     def install(self, leaves: Sequence[Leaf]) -> None:
+        self._look_at(leaves)
         failed = []
         for leaf in leaves:
             for file in leaf.files:
@@ -172,6 +201,8 @@ class SimulatedPlatform:
             packages={name: found[0].version for name, found in self._packages().items()},
             broken=tuple(sorted(self._broken)),
             unsigned=tuple(sorted(self._unsigned)),
+            signed=dict(self._signed),
+            fetches=self._fetches,
             boot=self._boot,
             restart_pending=self._pending,
         )
@@ -184,7 +215,7 @@ class SimulatedPlatform:
             self._on_change(self)
 
 
-def read_machine(path: Path) -> SimulatedPlatform:
+def read_machine(path: Path, content: Content | None = None) -> SimulatedPlatform:
     """Return the machine that a file describes; its changes go back into the file.
 
     Raises:
@@ -208,5 +239,8 @@ def read_machine(path: Path) -> SimulatedPlatform:
         restart_pending=described.restart_pending,
         broken=frozenset(described.broken),
         unsigned=frozenset(described.unsigned),
+        signed=described.signed,
+        content=content,
+        fetches=described.fetches,
         on_change=keep,
     )

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from patchtide.domain.applicability.facts import Facts
 from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.updates import LeafFile
 from patchtide.domain.errors import PatchtideError
 
 
@@ -31,6 +32,10 @@ class Platform(Protocol):
     def facts(self) -> Facts: ...
 
     def uptime(self) -> Uptime: ...
+
+    def wanted(self, leaves: Sequence[Leaf]) -> Sequence[LeafFile]:
+        """Return the files that are to come from the site; the rest the platform has or gets."""
+        ...
 
     def stage(self, leaves: Sequence[Leaf]) -> frozenset[int]:
         """Have everything at hand that `install` will need.

@@ -1,10 +1,11 @@
 """What one machine does in what order: `advance(state, event, now)`.
 
 A cycle goes: check in, take the envelope, refresh the catalog, scan, report, and then whatever
-order is due. `Memory` says what is still to be done; a step clears its own mark and the next
-thing due follows, so a crash at any point loses nothing but the step itself. An installation or
-a restart is stored as the phase before it begins; after a crash it is never replayed: what is
-half done is repaired, the facts are read again and the decision is made again.
+order is due: ask for consent, download, stage, install, each only after the one before. `Memory`
+says what is still to be done; a step clears its own mark and the next thing due follows, so a
+crash at any point loses nothing but the step itself. An installation or a restart is stored as
+the phase before it begins; after a crash it is never replayed: what is half done is repaired, the
+facts are read again and the decision is made again.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from patchtide.domain.sequencer.pacing import (
 from patchtide.domain.sequencer.states import (
     Brain,
     CheckingIn,
+    Consenting,
+    Downloading,
     Idle,
     Installing,
     Memory,
+    Order,
     Phase,
     Refreshing,
     Repairing,
@@ -44,6 +48,8 @@ MAX_AGAIN = 2
 MAX_CLOCK_OFFSET_S = 20 * 366 * 86_400
 QUIET = frozenset({"unreachable"})
 """Failures that need no telling: the server notices a machine's silence itself."""
+OUT_OF_REACH = frozenset({"repository-unreachable", "content-unreachable", "download-failed"})
+"""Failures that say nothing about an order: it waits, and is not given up for them."""
 
 Commands = tuple[ev.Command, ...]
 Step = tuple[Brain, Commands, float]
@@ -96,7 +102,9 @@ def advance(state: Brain, event: ev.Event, now: float) -> Step:
             _expect(event, phase, Reporting)
             memory = structs.replace(memory, report_due=False, full_due=False, restored=False)
             return _go_on(memory, now)
-        case ev.Staged() | ev.Installed() | ev.Repaired():
+        case ev.Consented() | ev.Downloaded() | ev.Staged():
+            return _came_nearer(memory, phase, event, now)
+        case ev.Installed() | ev.Repaired():
             return _enforced(memory, phase, event, now)
         case _:
             assert_never(event)
@@ -214,7 +222,9 @@ def _failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
         case Scanning():
             memory = structs.replace(memory, scan_due=False, report_due=True)
             return _go_on(_sooner(memory, now), now, notes)
-        case Staging(order):
+        case Consenting() | Downloading() | Staging() if event.code in OUT_OF_REACH:
+            return _set_back(memory, event, now)
+        case Consenting(order) | Downloading(order) | Staging(order):
             memory = orders.with_attempt(memory, order)
             return _after_failed_attempt(memory, order, event, now)
         case Installing(order):
@@ -229,6 +239,14 @@ def _failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
             return _go_on(memory, now, _said(event.code, event.detail))
         case _:
             assert_never(phase)
+
+
+def _set_back(memory: Memory, event: ev.Failed, now: float) -> Step:
+    """Try again after growing gaps, as long as the order is valid."""
+    notes = () if memory.setbacks else _said(event.code, event.detail)
+    setbacks = memory.setbacks + 1
+    held = now + _delay(memory, setbacks)
+    return _go_on(structs.replace(memory, setbacks=setbacks, hold_until=held), now, notes)
 
 
 def _after_failed_attempt(memory: Memory, order: str, event: ev.Failed, now: float) -> Step:
@@ -255,17 +273,34 @@ def _scanned(memory: Memory, seen: ev.Scanned, now: float) -> Step:
     return _go_on(memory, now, notes)
 
 
-def _enforced(
-    memory: Memory, phase: Phase, event: ev.Staged | ev.Installed | ev.Repaired, now: float
+def _came_nearer(
+    memory: Memory, phase: Phase, event: ev.Consented | ev.Downloaded | ev.Staged, now: float
 ) -> Step:
+    """Take the next step towards the installation, unless the order's time went by meanwhile."""
+    order = orders.pick(memory, now=now)
     match event, phase:
+        case ev.Consented(), Consenting(order_id):
+            if order is not None and order.id == order_id:
+                return _begin(memory, Downloading(order_id), ev.Download(order), now)
+        case ev.Downloaded(), Downloading(order_id):
+            if order is not None and order.id == order_id:
+                return _begin(memory, Staging(order_id), ev.Stage(order), now)
         case ev.Staged(), Staging(order_id):
-            return _install(memory, order_id, now)
+            if order is not None and order.id == order_id:
+                return _install(memory, order, now)
+        case _:
+            raise UnexpectedEvent(phase, event)
+    return _rest(memory, now)
+
+
+def _enforced(memory: Memory, phase: Phase, event: ev.Installed | ev.Repaired, now: float) -> Step:
+    match event, phase:
         case ev.Installed(restart_needed), Installing(order_id):
             order = orders.find(memory, order_id)
             restart = order_id if restart_needed and order and order.may_restart else ""
             memory = structs.replace(memory, scan_due=True, restart_for=restart)
-            return _go_on(memory, now, _said("installed", order_id))
+            code = "rolled-back" if order and order.rollback else "installed"
+            return _go_on(memory, now, _said(code, order_id))
         case ev.Repaired(), Repairing(order_id):
             memory = structs.replace(memory, repair_for="", scan_due=True)
             return _go_on(memory, now, _said("repaired", order_id))
@@ -273,14 +308,10 @@ def _enforced(
             raise UnexpectedEvent(phase, event)
 
 
-def _install(memory: Memory, order_id: str, now: float) -> Step:
-    """Begin, unless the order's time went by while it was staged."""
-    order = orders.pick(memory, now=now)
-    if order is None or order.id != order_id:
-        return _rest(memory, now)
-    memory = orders.with_attempt(memory, order_id)
-    attempt = memory.attempts[order_id]
-    phase = Installing(order_id, memory.boot_id, attempt)
+def _install(memory: Memory, order: Order, now: float) -> Step:
+    memory = orders.with_attempt(structs.replace(memory, setbacks=0), order.id)
+    attempt = memory.attempts[order.id]
+    phase = Installing(order.id, memory.boot_id, attempt)
     return _begin(memory, phase, ev.Install(order, attempt), now)
 
 
@@ -314,7 +345,7 @@ def _enforce(memory: Memory, now: float, notes: Commands = ()) -> Step:
     order_due = orders.pick(memory, now=now)
     if order_due is None:
         return _rest(memory, now, notes)
-    return _begin(memory, Staging(order_due.id), ev.Stage(order_due), now, notes)
+    return _begin(memory, Consenting(order_due.id), ev.Consent(order_due), now, notes)
 
 
 def _repair_due(memory: Memory, now: float) -> bool:

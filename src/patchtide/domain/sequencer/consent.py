@@ -45,6 +45,8 @@ class Assigned:
     files: frozenset[File]
     not_before: float = 0.0
     valid_until: float
+    lease: float = 0.0
+    """When the machine's place in a wave or its group's lock runs out; 0: it needs none."""
     stopped: bool = False
 
 
@@ -73,6 +75,7 @@ class Reason(StrEnum):
     STOPPED = "stopped"
     TOO_EARLY = "too-early"
     EXPIRED = "assignment-expired"
+    LEASE_OVER = "lease-run-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,28 @@ def may_install(
     reasons = [(c.number, r) for c in asked for r in _objections(c, catalog, assigned, now=now)]
     if not asked:
         reasons.append((0, Reason.NOTHING))
+    return _verdict(asked, reasons)
+
+
+def may_stage(
+    candidates: Iterable[Candidate],
+    *,
+    catalog: Mapping[int, Listed],
+    assigned: Mapping[int, Assigned],
+    now: float,
+) -> Grant | Deny:
+    """Say whether files may be fetched at all, before there is anything of the vendor's to verify.
+
+    Everything else is asked as before an installation; which will be asked as a whole again.
+    """
+    asked = tuple(candidates)
+    verdict = may_install(asked, catalog=catalog, assigned=assigned, now=now)
+    if isinstance(verdict, Grant):
+        return verdict
+    return _verdict(asked, [r for r in verdict.reasons if r[1] is not Reason.NOT_BY_VENDOR])
+
+
+def _verdict(asked: tuple[Candidate, ...], reasons: list[tuple[int, Reason]]) -> Grant | Deny:
     if reasons:
         return Deny(tuple(reasons))
     return Grant(frozenset().union(*(c.files for c in asked)))
@@ -144,3 +169,5 @@ def _against_order(candidate: Candidate, order: Assigned, now: float) -> Iterato
         yield Reason.TOO_EARLY
     if now >= order.valid_until:
         yield Reason.EXPIRED
+    if order.lease and now >= order.lease:
+        yield Reason.LEASE_OVER

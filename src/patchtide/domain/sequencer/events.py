@@ -98,6 +98,16 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Consented:
+    """The catalog and the site's policy both allow the order, as of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """Every file of the order's that has to be fetched is here, by its digest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
     """Everything that the order needs is on the machine and verified."""
 
@@ -126,6 +136,8 @@ Event = (
     | Refreshed
     | Scanned
     | Acknowledged
+    | Consented
+    | Downloaded
     | Staged
     | Installed
     | Repaired
@@ -160,6 +172,18 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """Ask the catalog and the policy, freshly; no file is touched before they agree."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     order: Order
 
@@ -189,5 +213,16 @@ class Note:
 
 
 Command = (
-    CheckIn | TakeEnvelope | Refresh | Scan | Report | Stage | Install | Restart | Repair | Note
+    CheckIn
+    | TakeEnvelope
+    | Refresh
+    | Scan
+    | Report
+    | Consent
+    | Download
+    | Stage
+    | Install
+    | Restart
+    | Repair
+    | Note
 )

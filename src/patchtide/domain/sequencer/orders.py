@@ -26,10 +26,13 @@ def open_orders(memory: Memory) -> list[Order]:
 
 
 def pick(memory: Memory, *, now: float) -> Order | None:
-    """Return the order to take up now, narrowed to what the machine needs of it."""
+    """Return the order to take up now, narrowed to what the machine needs of it.
+
+    What brings the machine back from a bad update comes before what leads it on.
+    """
     if now < memory.hold_until:
         return None
-    for order in open_orders(memory):
+    for order in sorted(open_orders(memory), key=lambda order: not order.rollback):
         if order.not_before <= now < order.valid_until:
             needed = tuple(u for u in order.updates if u in memory.needed)
             return structs.replace(order, updates=needed)

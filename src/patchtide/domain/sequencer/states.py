@@ -17,6 +17,8 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     not_before: float = 0.0
     valid_until: float
     may_restart: bool = False
+    rollback: bool = False
+    """Brings packages back to older versions, with publishers' leave."""
 
 
 class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,6 +48,8 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Orders that are done or given up; never taken up again."""
     hold_until: float = 0.0
     """No order is taken up, nothing repaired or restarted before: an attempt just failed."""
+    setbacks: int = 0
+    """How often in a row an order could not go on because something was out of reach."""
     repair_for: str = ""
     """The order whose installation was interrupted."""
     restart_for: str = ""
@@ -79,6 +83,14 @@ class Reporting(Struct, frozen=True, tag="reporting"):
     again: int = 0
 
 
+class Consenting(Struct, frozen=True, tag="consenting"):
+    order: str
+
+
+class Downloading(Struct, frozen=True, tag="downloading"):
+    order: str
+
+
 class Staging(Struct, frozen=True, tag="staging"):
     order: str
 
@@ -107,6 +119,8 @@ Phase = (
     | Refreshing
     | Scanning
     | Reporting
+    | Consenting
+    | Downloading
     | Staging
     | Installing
     | Restarting

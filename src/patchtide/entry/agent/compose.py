@@ -13,6 +13,7 @@ from patchtide.adapters.agentstate.identity import open_identity, read_machine_i
 from patchtide.adapters.agentstate.sqlite import open_journal
 from patchtide.adapters.platforms.simulated import read_machine
 from patchtide.adapters.transport.blobs import ContentBlobs
+from patchtide.adapters.transport.fetched import FetchedContent
 from patchtide.adapters.transport.https import HttpsGetter
 from patchtide.adapters.transport.lines import Lines
 from patchtide.adapters.transport.link import TlsLink
@@ -56,10 +57,11 @@ def composed(
     enrolment = identity.enrolment()
     if enrolment is None:
         raise NotEnrolled
-    machine = read_machine(Path(platform.removeprefix("simulated:")))
     lines = Lines(verified_context(enrolment.ca))
     getter = HttpsGetter(lines)
     blobs = ContentBlobs(enrolment.url, getter)
+    content = FetchedContent(private_folder(state) / "content", enrolment.url, getter)
+    machine = read_machine(Path(platform.removeprefix("simulated:")), content)
     # The kernel's boot, not the simulated machine's: it tells a power cut from a crash.
     boot_id = _BOOT_ID.read_text("ascii").strip()
     journal, lost = open_journal(state / "journal.db", boot_id=boot_id, check=check)
@@ -89,7 +91,9 @@ def composed(
         link=link,
         catalog=catalog,
         policy=policy,
-        enforcer=Enforcement(catalog=catalog, policy=policy, trust=trust, platform=machine),
+        enforcer=Enforcement(
+            catalog=catalog, policy=policy, trust=trust, platform=machine, content=content
+        ),
         inventory=machine,
         clock=SystemClock(),
     )

@@ -59,7 +59,7 @@ def an_order(**changes: object) -> Order:
 
 
 def with_order(play: Playbook, order: Order | None = None) -> tuple[ev.Command, ...]:
-    """Bring the order to the machine; it has been scanned and reported when this returns."""
+    """Bring the order to the machine, scan and report; consent is what it asks for then."""
     play.tell_all(ev.Rung(), ev.CheckedIn(envelope=b"envelope"))
     commands = play.tell(ev.EnvelopeTaken((order or an_order(),)))
     if isinstance(commands[-1], ev.Refresh):  # once a day
@@ -250,10 +250,12 @@ def test_a_difference_that_does_not_fit_is_followed_by_everything() -> None:
     assert play.tell(ev.FullWanted()) == (ev.Report(True, False),)
 
 
-def test_an_order_is_staged_then_installed_then_reported() -> None:
+def test_an_order_is_consented_fetched_staged_installed_and_reported() -> None:
     play = a_settled_machine()
 
-    assert with_order(play) == (ev.Stage(an_order()),)
+    assert with_order(play) == (ev.Consent(an_order()),)
+    assert play.tell(ev.Consented()) == (ev.Download(an_order()),)
+    assert play.tell(ev.Downloaded()) == (ev.Stage(an_order()),)
     assert play.tell(ev.Staged()) == (ev.Install(an_order(), attempt=1),)
     commands = play.tell(ev.Installed(restart_needed=False))
     assert codes(commands) == ["installed"]
@@ -271,30 +273,43 @@ def test_an_order_waits_for_its_time() -> None:
     assert play.wake_up <= begins
     play.state = Brain(structs.replace(play.state.memory, poll_at=begins + 9))
     play.now = begins
-    assert isinstance(play.tell(ev.Woken())[-1], ev.Stage)
+    assert isinstance(play.tell(ev.Woken())[-1], ev.Consent)
 
 
-def test_an_order_past_its_time_is_not_begun() -> None:
+READY = (ev.Consented(), ev.Downloaded(), ev.Staged())
+"""What brings an order from its consent to its installation."""
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [(READY[:n], READY[n]) for n in range(3)],
+    ids=["consented", "fetched", "staged"],
+)
+def test_an_order_past_its_time_goes_no_further(
+    before: tuple[ev.Event, ...], event: ev.Event
+) -> None:
     play = a_settled_machine()
     with_order(play, an_order(valid_until=NOON + 60))
+    for step in before:
+        play.tell(step)
     play.now += 60
 
-    assert play.tell(ev.Staged()) == ()
+    assert play.tell(event) == ()
     assert play.is_idle()
 
 
 def test_only_what_the_machine_needs_of_an_order_is_installed() -> None:
     play = a_settled_machine()
 
-    [stage] = with_order(play, an_order(updates=(7, 8, 9)))
+    [consent] = with_order(play, an_order(updates=(7, 8, 9)))
 
-    assert stage == ev.Stage(an_order(updates=(7,)))
+    assert consent == ev.Consent(an_order(updates=(7,)))
 
 
 def test_after_a_crash_nothing_is_replayed() -> None:
     play = a_settled_machine()
     with_order(play)
-    play.tell(ev.Staged())
+    play.tell_all(*READY)
     assert play.state.phase == Installing("o1", "b1", 1)
 
     assert codes(play.crash()) == ["installation-interrupted"]
@@ -308,13 +323,13 @@ def test_after_a_crash_nothing_is_replayed() -> None:
 def test_what_a_crash_left_undone_is_decided_again() -> None:
     play = a_settled_machine()
     with_order(play)
-    play.tell(ev.Staged())
+    play.tell_all(*READY)
     play.crash()
     play.tell_all(ev.Woken(), ev.Repaired(), ev.Scanned(needed=(7,), changed=False))
 
     play.tell(ev.Acknowledged())
 
-    assert play.tell(ev.Staged()) == (ev.Install(an_order(), attempt=2),)
+    assert play.tell_all(*READY) == (ev.Install(an_order(), attempt=2),)
 
 
 def test_a_failing_order_is_given_up_after_three_attempts() -> None:
@@ -323,8 +338,8 @@ def test_a_failing_order_is_given_up_after_three_attempts() -> None:
     seen: list[str] = []
     for _ in range(20):
         match commands[-1:]:
-            case (ev.Stage(),):
-                commands = play.tell(ev.Staged())
+            case (ev.Consent(),):
+                commands = play.tell_all(*READY)
             case (ev.Install(),):
                 commands = play.tell(ev.Failed("install-failed", "exit status 1"))
             case (ev.Scan(),):
@@ -346,8 +361,8 @@ def test_a_failing_order_is_given_up_after_three_attempts() -> None:
 
 def restart_once(play: Playbook, order: str, boot_id: str) -> tuple[ev.Command, ...]:
     commands = with_order(play, an_order(id=order))
-    assert isinstance(commands[-1], ev.Stage)
-    play.tell_all(ev.Staged(), ev.Installed(restart_needed=True))
+    assert isinstance(commands[-1], ev.Consent)
+    play.tell_all(*READY, ev.Installed(restart_needed=True))
     play.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
     commands = play.tell(ev.Acknowledged())
     if isinstance(commands[-1], ev.Restart):
@@ -378,7 +393,7 @@ def test_a_day_later_it_may_restart_again() -> None:
 def test_an_order_that_may_not_restart_does_not() -> None:
     play = a_settled_machine()
     with_order(play, an_order(may_restart=False))
-    play.tell_all(ev.Staged(), ev.Installed(restart_needed=True))
+    play.tell_all(*READY, ev.Installed(restart_needed=True))
     play.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
 
     assert play.tell(ev.Acknowledged()) == ()
@@ -387,7 +402,7 @@ def test_an_order_that_may_not_restart_does_not() -> None:
 def test_a_restart_that_did_not_happen_is_noticed() -> None:
     play = a_settled_machine()
     with_order(play)
-    play.tell_all(ev.Staged(), ev.Installed(restart_needed=True))
+    play.tell_all(*READY, ev.Installed(restart_needed=True))
     play.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
     play.tell(ev.Acknowledged())
 
@@ -411,3 +426,63 @@ def test_a_campus_with_its_power_back_does_not_check_in_all_at_once() -> None:
 def test_an_answer_to_nothing_is_refused() -> None:
     with pytest.raises(UnexpectedEvent):
         a_settled_machine().tell(ev.Acknowledged())
+
+
+@pytest.mark.parametrize("reached", range(3), ids=["consenting", "downloading", "staging"])
+def test_an_order_whose_files_are_out_of_reach_waits_and_is_not_given_up(reached: int) -> None:
+    play = a_settled_machine()
+    with_order(play)
+    waits, told = [], []
+    for _ in range(8):
+        for step in READY[:reached]:
+            play.tell(step)
+        commands = play.tell(ev.Failed("download-failed", "no source of 1 has it"))
+        told += codes(commands)
+        if commands and isinstance(commands[-1], ev.Report):
+            play.tell(ev.Acknowledged())
+        waits.append(play.state.memory.hold_until - play.now)
+        play.now = play.state.memory.hold_until
+        play.state = Brain(structs.replace(play.state.memory, poll_at=play.now + 9))
+        assert isinstance(play.tell(ev.Woken())[-1], ev.Consent)
+
+    assert told == ["download-failed"]
+    assert waits[-1] > 8 * waits[0]
+    assert play.state.memory.attempts == {}
+
+
+def test_an_order_that_is_denied_three_times_is_given_up_untouched() -> None:
+    play = a_settled_machine()
+    commands = with_order(play)
+    seen: list[ev.Command] = []
+    for _ in range(20):
+        match commands[-1:]:
+            case (ev.Consent(),):
+                commands = play.tell(ev.Failed("consent-denied", "7: not-assigned"))
+            case (ev.Scan(),):
+                commands = play.tell(ev.Scanned(needed=(7,), changed=False))
+            case (ev.Report(),):
+                commands = play.tell(ev.Acknowledged())
+            case (ev.CheckIn(),):
+                commands = play.tell(NOTHING_NEWER)
+            case _:
+                play.now = max(play.now + 1, play.wake_up)
+                commands = play.tell(ev.Woken())
+        seen += commands
+
+    assert codes(tuple(seen)).count("order-given-up") == 1
+    assert not any(isinstance(c, ev.Download | ev.Stage | ev.Install) for c in seen)
+
+
+def test_a_rollback_comes_before_what_leads_on_and_is_told_as_one() -> None:
+    play = a_settled_machine()
+    onward, back = an_order(id="onward", updates=(8,)), an_order(id="back", rollback=True)
+    play.tell_all(ev.Rung(), ev.CheckedIn(envelope=b"envelope"))
+    if isinstance(play.tell(ev.EnvelopeTaken((onward, back)))[-1], ev.Refresh):
+        play.tell(ev.Refreshed())
+    play.tell(ev.Scanned(needed=(7, 8), changed=True))
+
+    assert play.tell(ev.Acknowledged()) == (ev.Consent(back),)
+    commands = play.tell_all(*READY, ev.Installed(restart_needed=False))
+    assert codes(commands) == ["rolled-back"]
+    play.tell(ev.Scanned(needed=(8,), present=(7,), changed=True))
+    assert play.tell(ev.Acknowledged()) == (ev.Consent(onward),)
