@@ -78,7 +78,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def metered_site(folder: Path) -> Iterator[tuple[SiteProcess, Meter]]:
     database = f"sqlite:///{folder}/home/patchtide.db"
     with (
-        site(folder / "home", database, host="127.0.0.2") as server,
+        site(folder / "home", database, host="127.0.0.2", burst="1000") as server,
         counting_proxy(server.port, behind="127.0.0.2") as meter,
     ):
         yield server, meter

@@ -10,7 +10,13 @@ import pytest
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.errors import CursorLost, InvalidDocument
-from patchtide.server.ports.storage import Accepted, Cursor, Outcome, Presence
+from patchtide.server.ports.storage import (
+    Accepted,
+    Cursor,
+    HeldInventory,
+    Outcome,
+    Presence,
+)
 from patchtide.wire.sets import decode_set, encode_set
 from tests.simulator.reports import NOON, a_report, digest_of, enrolled
 
@@ -244,6 +250,56 @@ async def test_inventory_is_kept_once_and_only_under_its_digest(storage: Storage
             clients[0].number, kind="packages", digest=bytes(32), body=body, now=1.0
         )
     assert storage.inventory(clients[1].number, "packages") == body
+
+
+def held(client: int, body: bytes, *, at: float = 2.0) -> HeldInventory:
+    return HeldInventory(client=client, kind="packages", digest=sha256(body).digest(), at=at)
+
+
+async def test_a_machine_may_refer_to_a_body_that_another_sent(storage: Storage) -> None:
+    first, second = await enrolled(storage, 2)
+    digest = sha256(b"list").digest()
+    await storage.put_inventory(first.number, kind="packages", digest=digest, body=b"list", now=1.0)
+
+    gone = await storage.hold_inventory([held(second.number, b"list"), held(9, b"trimmed")])
+
+    assert gone == {sha256(b"trimmed").digest()}
+    assert storage.inventory(second.number, "packages") == b"list"
+    assert storage.inventory(9, "packages") is None
+
+
+async def test_a_word_written_late_does_not_replace_a_newer_list(storage: Storage) -> None:
+    [client] = await enrolled(storage)
+    for at, body in ((1.0, b"old"), (5.0, b"new")):
+        digest = sha256(body).digest()
+        await storage.put_inventory(
+            client.number, kind="packages", digest=digest, body=body, now=at
+        )
+
+    await storage.hold_inventory([held(client.number, b"old", at=4.0)])
+    assert storage.inventory(client.number, "packages") == b"new"
+
+    await storage.hold_inventory([held(client.number, b"old", at=6.0)])
+    assert storage.inventory(client.number, "packages") == b"old"
+
+
+async def test_bodies_trimmed_and_referred_to_at_once_are_never_half_there(
+    storage: Storage,
+) -> None:
+    clients = await enrolled(storage, 20)
+    for body in (b"list", b"other"):
+        await storage.put_inventory(
+            clients[0].number, kind="packages", digest=sha256(body).digest(), body=body, now=1.0
+        )
+
+    _, *gone = await asyncio.gather(
+        storage.trim(now=DAY), *(storage.hold_inventory([held(c.number, b"list")]) for c in clients)
+    )
+
+    before = [b"other", *[None] * 19]
+    assert [storage.inventory(c.number, "packages") for c in clients] == [
+        was if lost else b"list" for was, lost in zip(before, gone, strict=True)
+    ]
 
 
 async def test_inventory_nobody_has_is_trimmed(storage: Storage) -> None:

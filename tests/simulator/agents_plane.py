@@ -21,6 +21,7 @@ from patchtide.server.admission import Door
 from patchtide.server.checkins import CheckIns
 from patchtide.server.clones import CloneWatch
 from patchtide.server.enrolment import Enrolment
+from patchtide.server.inventories import Inventories
 from patchtide.server.ports.storage import EnrolmentToken
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
@@ -106,6 +107,8 @@ class PlaneUnderTest:
         """Start (again): memory is empty, the database is what it was."""
         self.standings = Standings(self.storage)
         self.standings.load()
+        self.inventories = Inventories(self.storage, self.storage)
+        self.inventories.load()
         door = Door(
             self.standings,
             verify,
@@ -125,6 +128,7 @@ class PlaneUnderTest:
                 site=self.site,
                 decisions=self.storage,
                 clones=clones,
+                inventories=self.inventories,
                 clock=self.clock,
             ),
             intake=ReportIntake(
@@ -132,6 +136,7 @@ class PlaneUnderTest:
                 door=door,
                 standings=self.standings,
                 clones=clones,
+                inventories=self.inventories,
                 clock=self.clock,
             ),
             site=self.site,

@@ -31,7 +31,14 @@ from patchtide.domain.catalog.updates import (
     UpdateNumber,
 )
 from patchtide.wire.leaves import encode_leaf
-from patchtide.wire.messages import CheckInAnswerV1, CheckInV1, ReportV1, decode, encode
+from patchtide.wire.messages import (
+    CheckInAnswerV1,
+    CheckInV1,
+    InventoryV1,
+    ReportV1,
+    decode,
+    encode,
+)
 from patchtide.wire.policy import EnvelopeV1, FragmentV1, ItemV1, keys_of, seal
 from patchtide.wire.shard_plan import target_of
 from patchtide.wire.shards import (
@@ -146,6 +153,7 @@ class SimulatedMachine:
     seconds: float = NOON
     check_ins: list[CheckInV1] = field(default_factory=list)
     reports: list[ReportV1] = field(default_factory=list)
+    inventories: list[InventoryV1] = field(default_factory=list)
     next_answers: deque[Answer] = field(default_factory=deque)
     """To check-ins, before the ordinary ones."""
     report_answers: deque[Answer] = field(default_factory=deque)
@@ -258,6 +266,7 @@ class SimulatedMachine:
         return self.report_answers.popleft() if self.report_answers else Taken()
 
     def inventory(self, message: Outgoing) -> Answer:
+        self.inventories.append(decode(message.body, InventoryV1))
         return Taken()
 
     def codes(self) -> list[str]:

@@ -134,6 +134,18 @@ class Commands:
             "audit": repr(storage.verify_audit()),
         }
 
+    async def inventories(self, _: int) -> dict[str, Any]:
+        """Return each machine's list of packages by its digest, and which bodies there are."""
+        storage = self._server.storage
+        listed = {
+            client.uuid.hex(): storage.inventory(client.number, "packages")
+            for client in storage.clients(limit=100_000)
+        }
+        return {
+            "machines": {uuid: body and sha256(body).hexdigest() for uuid, body in listed.items()},
+            "bodies": [digest.hex() for digest in storage.inventory_digests()],
+        }
+
 
 async def main() -> None:
     settings = read_settings(sys.argv[1:], os.environ)

@@ -35,7 +35,13 @@ from patchtide.domain.sequencer.states import (
     Restarting,
     newborn,
 )
-from patchtide.wire.messages import CheckInV1, HealthV1, InventoryV1, encode
+from patchtide.wire.messages import (
+    INVENTORY_LIMITS,
+    CheckInV1,
+    HealthV1,
+    InventoryV1,
+    encode,
+)
 from patchtide.wire.sets import decode_set, pack
 
 _DURABLE_PHASES = (Installing, Restarting, Repairing)
@@ -246,6 +252,7 @@ class AgentCore:
             envelope=self._ports.policy.sequence(),
             digest=known.digest if known else b"",
             health=self._health(seen),
+            inventory=_untold(self._state.memory.inventory, self._state.memory.inventory_told),
         )
         message = Outgoing(body=encode(said), counter=counter, created=self._server_time(now))
         answer = self._ports.link.check_in(message)
@@ -255,7 +262,11 @@ class AgentCore:
         if isinstance(answer, NoNews):
             self._condition.root_version = answer.root_version
         if isinstance(answer, News | NoNews):
-            memory = structs.replace(self._state.memory, trust_told=_beginnings(seen))
+            memory = structs.replace(
+                self._state.memory,
+                trust_told=_beginnings(seen),
+                inventory_told=_beginnings(_not_asked_for(answer, self._state.memory.inventory)),
+            )
             self._state = Brain(memory, self._state.phase)
         return event_of(answer, journal, counter=counter)
 
@@ -281,6 +292,8 @@ class AgentCore:
 
     def _scan(self, ordered: frozenset[int], now: float) -> ev.Event:
         found = self._found = self._ports.catalog.scan(now=now)
+        memory = structs.replace(self._state.memory, inventory=self._digests_of_lists())
+        self._state = Brain(memory, self._state.phase)
         known = self._ports.journal.acknowledged()
         states = found.states
         if found.error:
@@ -301,11 +314,20 @@ class AgentCore:
         after = self._ports.enforcer.boot_id()
         return ev.Started(after) if after != before else None
 
+    def _digests_of_lists(self) -> dict[str, bytes]:
+        lists = {kind: self._list_of(kind) for kind in INVENTORY_LIMITS}
+        return {kind: sha256(body).digest() for kind, body in lists.items() if body is not None}
+
+    def _list_of(self, kind: str) -> bytes | None:
+        """Return the list; None when there is none, or none that the server would take."""
+        body = self._ports.inventory.inventory(kind)
+        return body if body is not None and len(body) <= INVENTORY_LIMITS[kind] else None
+
     def _send_inventory(self) -> None:
         """Send what the server lacks, after everything else; it asks again if this fails."""
         wanted, self._condition.wanted_inventory = self._condition.wanted_inventory, ()
-        for kind in wanted:
-            body = self._ports.inventory.inventory(kind)
+        for kind in INVENTORY_LIMITS.keys() & wanted:
+            body = self._list_of(kind)
             if body is None:
                 continue
             counter = self._ports.journal.take_counter()
@@ -333,7 +355,16 @@ def _beginnings(seen: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _untold(seen: Mapping[str, bytes], told: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return what is new; the server needs to hear of each once."""
-    return {role: digest for role, digest in seen.items() if digest[:8] != told.get(role)}
+    return {name: digest for name, digest in seen.items() if digest[:8] != told.get(name)}
+
+
+def _not_asked_for(answer: News | NoNews, lists: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the lists that the server knows of; one that has lost track is told of all again."""
+    if isinstance(answer, NoNews):
+        return dict(lists)
+    if answer.answer.full_report:
+        return {}
+    return {kind: lists[kind] for kind in lists.keys() - answer.answer.inventory}
 
 
 def _must_last(before: Brain, after: Brain) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.admission import Caller, Door, NotAdmitted
 from patchtide.server.clones import CloneWatch
+from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.site import Site
 from patchtide.server.ports.storage import Decisions, Transaction
@@ -24,6 +25,7 @@ class CheckIns:
     site: Site
     decisions: Decisions
     clones: CloneWatch
+    inventories: Inventories
     clock: Clock
     poll_s: int = 3600
     _strange: set[tuple[bytes, str, bytes]] = field(default_factory=set)
@@ -45,17 +47,20 @@ class CheckIns:
         if health.trust_seen:
             await self._watch_for_split_view(entry, health)
         self.standings.seen(entry, now=now.timestamp(), health=encode(health))
-        return self._news(entry, said)
+        return await self._news(entry, said)
 
-    def _news(self, entry: Entry, said: CheckInV1) -> CheckInAnswerV1 | None:
+    async def _news(self, entry: Entry, said: CheckInV1) -> CheckInAnswerV1 | None:
         shards = newer(said.shards, self.site.serials())
         lost_track = entry.full_report or (bool(said.digest) and said.digest != entry.digest)
-        if not shards and not lost_track:
+        at = self.clock.now().timestamp()
+        lacking = await self.inventories.lacking(entry.number, said.inventory, now=at)
+        if not shards and not lost_track and not lacking:
             return None
         return CheckInAnswerV1(
             next_poll_s=self.poll_s,
             shards=shards,
             full_report=lost_track,
+            inventory=lacking,
             root_version=self.site.root()[0],
         )
 

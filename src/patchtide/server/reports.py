@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import msgspec
@@ -9,14 +10,20 @@ import msgspec
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
 from patchtide.server.admission import Caller, Door, NotAdmitted
 from patchtide.server.clones import CloneWatch, restored_too_often
+from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import Accepted, IncomingReport, Outcome, Reports
 from patchtide.server.standings import Entry, Standings
-from patchtide.wire.messages import ChangesV1, FullV1, InventoryV1, ReportV1
+from patchtide.wire.messages import (
+    INVENTORY_LIMITS,
+    ChangesV1,
+    FullV1,
+    InventoryV1,
+    ReportV1,
+)
 from patchtide.wire.sets import check_set, state_digest, unpack
 
 _encode = msgspec.msgpack.Encoder().encode
-INVENTORY_LIMIT = 16 << 20
 SETS_LIMIT = 256 << 10
 """Of all sets of a report together, unpacked: a hundred bytes may unpack to much, and checking
 costs a microsecond a number. Ten times what 30,000 updates need."""
@@ -34,6 +41,7 @@ class ReportIntake:
     door: Door
     standings: Standings
     clones: CloneWatch
+    inventories: Inventories
     clock: Clock
 
     async def take(self, caller: Caller, said: ReportV1) -> None:
@@ -74,10 +82,20 @@ class ReportIntake:
                 await self.clones.quarantine(entry, why="restored too often", now=now)
 
     async def take_inventory(self, caller: Caller, said: InventoryV1) -> None:
+        """Return once the list is stored.
+
+        Raises:
+            InvalidDocument: no such kind, too long for it, or not what its digest says.
+            TooMuch: the machine has sent too many of late.
+        """
+        limit = INVENTORY_LIMITS.get(said.kind)
+        if limit is None:
+            raise InvalidDocument([Problem("kind", "is no kind of inventory")])
         # Nothing stored tells an old list from a new one: each counter brings one only once.
         self.door.take_counter(caller, now=self.clock.now().timestamp())
-        body = unpack(said.body, limit=INVENTORY_LIMIT)
-        await self.reports.put_inventory(
+        # Megabytes, which the loop would stand still for.
+        body = await asyncio.to_thread(unpack, said.body, limit=limit)
+        await self.inventories.take(
             caller.entry.number,
             kind=said.kind,
             digest=said.digest,

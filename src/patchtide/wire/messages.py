@@ -6,6 +6,8 @@ a new field has a default, so N-2 readers and writers keep working.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -21,6 +23,8 @@ Counter = Annotated[int, Meta(ge=1, lt=2**53)]
 Serial = Annotated[int, Meta(ge=0, lt=2**53)]
 Packed = Annotated[bytes, Meta(max_length=1 << 20)]
 Shards = Annotated[dict[Text, Serial], Meta(max_length=64)]
+INVENTORY_LIMITS: Mapping[str, int] = MappingProxyType({"packages": 16 << 20, "hardware": 1 << 20})
+"""Every kind of inventory there is, and how many bytes its body may have, unpacked."""
 ScanState = Literal["none", "running", "completed", "waiting-catalog", "failed", "retrying"]
 
 
@@ -69,6 +73,8 @@ class CheckInV1(
     digest: bytes = b""
     """State digest as last acknowledged; empty when nothing was."""
     health: HealthV1 = HealthV1()
+    inventory: Annotated[dict[Text, Digest], Meta(max_length=8)] = {}
+    """Kind -> digest of the list as it is now; only what the server may not have heard of yet."""
 
 
 class CheckInAnswerV1(

@@ -10,7 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.http import agents_plane
 from patchtide.server.ports.storage import ClientState
-from patchtide.wire.messages import CheckInAnswerV1, HealthV1, InventoryV1, JumpV1, decode
+from patchtide.wire.messages import (
+    INVENTORY_LIMITS,
+    CheckInAnswerV1,
+    HealthV1,
+    InventoryV1,
+    JumpV1,
+    decode,
+)
 from patchtide.wire.sets import encode_set, pack
 from tests.simulator.agents_plane import (
     MachineUnderTest,
@@ -169,6 +176,50 @@ class TestCheckIn:
 
         alarms = [e for e in plane.storage.audit(limit=100) if e.operation == "trust.divergence"]
         assert len(alarms) == 1
+
+
+class TestInventory:
+    DIGEST = sha256(b"list").digest()
+    LISTED = InventoryV1(kind="packages", digest=DIGEST, body=pack(b"list"))
+
+    async def test_the_first_machine_is_asked_and_its_twin_is_not(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        first, twin = await enrolled(plane, name="first"), await enrolled(plane, name="twin")
+
+        asked = await first.check_in(inventory={"packages": self.DIGEST})
+        await first.post("agents.inventory", self.LISTED, first.next_counter())
+        after = [await m.check_in(inventory={"packages": self.DIGEST}) for m in (first, twin)]
+
+        assert decode(asked.body, CheckInAnswerV1).inventory == ("packages",)
+        assert [said.status for said in after] == [204, 204]
+        numbers = [client.number for client in plane.storage.clients()]
+        assert [plane.storage.inventory(n, "packages") for n in numbers] == [b"list"] * 2
+
+    async def test_what_was_sent_before_a_restart_is_not_asked_for_again(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        await machine.post("agents.inventory", self.LISTED, machine.next_counter())
+        plane.start_node()
+
+        assert (await machine.check_in(inventory={"packages": self.DIGEST})).status == 204
+
+    async def test_a_check_in_that_names_no_new_list_asks_the_database_nothing(
+        self, plane: PlaneUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        machine = await enrolled(plane)
+        await machine.post("agents.inventory", self.LISTED, machine.next_counter())
+
+        def none_may_ask(*_: object, **__: object) -> None:
+            raise AssertionError("a check-in asked the database")
+
+        monkeypatch.setattr(plane.storage, "_read", none_may_ask)
+        monkeypatch.setattr(plane.storage, "_write", none_may_ask)
+        monkeypatch.setattr(plane.storage, "_as_agent", none_may_ask)
+        said = [await machine.check_in(inventory=named) for named in ({}, {"packages": bytes(32)})]
+
+        assert [s.status for s in said] == [204, 200]
 
 
 class TestReports:
@@ -333,6 +384,27 @@ class TestReports:
         said = [await machine.post("agents.inventory", listed, 9) for _ in range(2)]
 
         assert [s.status for s in said] == [202, 409]
+
+    async def test_a_kind_that_nobody_asked_for_is_refused(self, plane: PlaneUnderTest) -> None:
+        machine = await enrolled(plane)
+        listed = InventoryV1(kind="diary", digest=sha256(b"list").digest(), body=pack(b"list"))
+
+        said = await machine.post("agents.inventory", listed, machine.next_counter())
+
+        assert (said.status, said.is_signed) == (400, True)
+        assert plane.storage.inventory_digests() == []
+
+    async def test_a_list_may_not_unpack_to_more_than_its_kind_allows(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        body = bytes(INVENTORY_LIMITS["hardware"] + 1)
+        listed = InventoryV1(kind="hardware", digest=sha256(body).digest(), body=pack(body))
+
+        said = await machine.post("agents.inventory", listed, machine.next_counter())
+
+        assert said.status == 400
+        assert plane.storage.inventory_digests() == []
 
     async def test_one_machine_cannot_speak_for_another(self, plane: PlaneUnderTest) -> None:
         alice, mallory = await enrolled(plane, name="alice"), await enrolled(plane, name="mallory")

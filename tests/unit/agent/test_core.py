@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
+from patchtide.adapters.platforms.simulated import SimulatedPlatform
 from patchtide.agent.core import AgentCore
 from patchtide.agent.ports.journal import ShardChange
-from patchtide.agent.ports.link import Busy, JumpTo, LinkFailed, NeedFull, SendAgain
+from patchtide.agent.ports.link import Busy, JumpTo, LinkFailed, NeedFull, News, SendAgain
 from patchtide.agent.ports.trust import MetadataExpired, TrustEvent
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.states import Installing, newborn
+from patchtide.wire.messages import INVENTORY_LIMITS, CheckInAnswerV1
 from patchtide.wire.sets import decode_set, unpack
 from tests.simulator.machine import NOON, SimulatedMachine, a_leaf
 
@@ -259,3 +262,65 @@ def test_a_feed_cannot_stand_in_for_what_a_publisher_signed() -> None:
 
     assert machine.reports[0].full is not None
     assert numbers(machine.reports[0].full.required) == [1]
+
+
+def the_server_says(**news: object) -> News:
+    return News(CheckInAnswerV1(next_poll_s=3600, **news))  # type: ignore[arg-type]
+
+
+def named(machine: SimulatedMachine) -> dict[str, bytes]:
+    packages = machine.platform.inventory("packages")
+    assert packages is not None
+    return {"packages": sha256(packages).digest()}
+
+
+def test_a_list_is_named_once_after_it_changed() -> None:
+    machine = a_machine_that_reported()
+    first = named(machine)
+    machine.core.step(ev.Rung())
+    machine.assign(FIX)
+
+    for _ in range(3):
+        machine.core.step(ev.Rung())
+
+    said = [check_in.inventory for check_in in machine.check_ins]
+    assert said == [{}, first, {}, named(machine), {}]
+    assert named(machine) != first
+
+
+def test_a_list_is_sent_when_it_is_asked_for_and_named_until_the_server_has_it() -> None:
+    machine = a_machine_that_reported()
+    wanted = the_server_says(inventory=("packages", "firmware", "hardware"))
+    machine.next_answers.extend([wanted, Busy(1)])
+
+    for _ in range(4):
+        machine.core.step(ev.Rung())
+
+    [sent] = machine.inventories
+    assert (sent.kind, unpack(sent.body)) == ("packages", machine.platform.inventory("packages"))
+    assert sent.digest == named(machine)["packages"]
+    said = [check_in.inventory for check_in in machine.check_ins[1:]]
+    assert said == [named(machine), named(machine), named(machine), {}]
+
+
+def test_a_server_that_has_lost_track_is_told_of_every_list_again() -> None:
+    machine = a_machine_that_reported()
+    machine.next_answers.extend([the_server_says(), the_server_says(full_report=True)])
+
+    for _ in range(4):
+        machine.core.step(ev.Rung())
+
+    said = [check_in.inventory for check_in in machine.check_ins[1:]]
+    assert said == [named(machine), {}, named(machine), {}]
+
+
+def test_a_list_that_the_server_would_refuse_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    too_long = bytes(INVENTORY_LIMITS["packages"] + 1)
+    monkeypatch.setattr(SimulatedPlatform, "inventory", lambda self, kind: too_long)
+    machine = a_machine_that_reported()
+    machine.next_answers.append(the_server_says(inventory=("packages",)))
+
+    machine.core.step(ev.Rung())
+
+    assert machine.check_ins[-1].inventory == {}
+    assert machine.inventories == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from patchtide.adapters.storage.tables import client_inventory, inventory_blob
+from patchtide.server.ports.storage import HeldInventory
 
 
 def put(
@@ -16,12 +18,36 @@ def put(
     """Keep the body once, however many clients have it; bodies nobody has are trimmed later."""
     blob = _insert(connection, inventory_blob).values(digest=digest, body=body, at=now)
     connection.execute(blob.on_conflict_do_nothing())
-    held = _insert(connection, client_inventory)
-    values = {"digest": digest, "at": now}
+    _refer(connection, [{"client": client, "kind": kind, "digest": digest, "at": now}], late=False)
+
+
+def hold(connection: Connection, held: Sequence[HeldInventory]) -> frozenset[bytes]:
+    """Note who has which body; return the digests whose body is gone."""
+    named = {h.digest for h in held}
+    found = select(inventory_blob.c.digest).where(inventory_blob.c.digest.in_(named))
+    there = set(connection.execute(found).scalars())
+    _refer(
+        connection,
+        [
+            {"client": h.client, "kind": h.kind, "digest": h.digest, "at": h.at}
+            for h in held
+            if h.digest in there
+        ],
+        late=True,
+    )
+    return frozenset(named - there)
+
+
+def _refer(connection: Connection, rows: Sequence[dict[str, Any]], *, late: bool) -> None:
+    if not rows:
+        return
+    statement = _insert(connection, client_inventory)
+    new = {"digest": statement.excluded.digest, "at": statement.excluded.at}
+    # References wait for their batch: meanwhile the same machine may have sent a newer list.
+    newer = client_inventory.c.at <= statement.excluded.at if late else None
     connection.execute(
-        held.values(client=client, kind=kind, **values).on_conflict_do_update(
-            index_elements=["client", "kind"], set_=values
-        )
+        statement.on_conflict_do_update(index_elements=["client", "kind"], set_=new, where=newer),
+        rows,
     )
 
 

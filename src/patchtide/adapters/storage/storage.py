@@ -38,6 +38,7 @@ from patchtide.server.ports.storage import (
     Cursor,
     DecisionEvent,
     EnrolmentToken,
+    HeldInventory,
     IncomingReport,
     Presence,
     Standing,
@@ -157,12 +158,23 @@ class Storage:
     async def put_inventory(
         self, client: int, *, kind: str, digest: bytes, body: bytes, now: float
     ) -> None:
-        if sha256(body).digest() != digest:
+        if await asyncio.to_thread(lambda: sha256(body).digest()) != digest:
             raise InvalidDocument([Problem("digest", "is not that of the body")])
         await self._as_agent(
             Rank.BULK,
             lambda c: inventory.put(c, client, kind=kind, digest=digest, body=body, now=now),
         )
+
+    async def hold_inventory(self, held: Sequence[HeldInventory]) -> frozenset[bytes]:
+        """Note who has which body; return the digests whose body is gone.
+
+        Not as the agents' role: that may store bodies, but not even ask which there are.
+        """
+        gone: frozenset[bytes] = frozenset()
+        for start in range(0, len(held), SLICE_ROWS):
+            part = held[start : start + SLICE_ROWS]
+            gone |= await self._write(Rank.PRESENCE, partial(inventory.hold, held=part))
+        return gone
 
     async def _as_agent(self, rank: Rank, work: Callable[[Connection], None]) -> None:
         await self._writer.run(rank, lambda: committed(self._report_engine, work))

@@ -56,6 +56,10 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The order whose installation waits for a restart."""
     trust_told: dict[str, bytes] = {}
     """Role -> beginning of the digest of its metadata that the server was last told of (S44)."""
+    inventory: dict[str, bytes] = {}
+    """Kind -> digest of the list as it was at the last scan."""
+    inventory_told: dict[str, bytes] = {}
+    """Kind -> beginning of the digest that the server last was content with."""
     restarts_per_day: int = 0
     """The site's limit; 0: it sets none."""
     restarts: tuple[float, ...] = ()

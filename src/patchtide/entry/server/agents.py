@@ -22,6 +22,7 @@ from patchtide.server.admission import Door
 from patchtide.server.checkins import CheckIns
 from patchtide.server.clones import CloneWatch
 from patchtide.server.enrolment import Enrolment
+from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
@@ -41,6 +42,7 @@ def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentsSide:
     standings: Standings
+    inventories: Inventories
     events: Events
     door: Door
     clock: Clock
@@ -68,6 +70,8 @@ def build_agents_side(
 ) -> AgentsSide:
     standings = Standings(storage)
     standings.load()
+    inventories = Inventories(storage, storage)
+    inventories.load()
     door = Door(
         standings,
         verify,
@@ -86,17 +90,24 @@ def build_agents_side(
             site=site,
             decisions=storage,
             clones=clones,
+            inventories=inventories,
             clock=clock,
             poll_s=settings.poll_s,
         ),
         intake=ReportIntake(
-            reports=storage, door=door, standings=standings, clones=clones, clock=clock
+            reports=storage,
+            door=door,
+            standings=standings,
+            clones=clones,
+            inventories=inventories,
+            clock=clock,
         ),
         site=site,
         clock=clock,
     )
     return AgentsSide(
         standings=standings,
+        inventories=inventories,
         events=Events(limit=settings.events),
         door=door,
         clock=clock,

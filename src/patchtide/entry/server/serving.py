@@ -249,6 +249,7 @@ async def _background(server: Server) -> AsyncIterator[None]:
         now = clock.now()
         await storage.checkpoint_audit(now=now)
         await storage.trim(now=now.timestamp())
+        await server.agents.inventories.reload(now=now.timestamp())
 
     async def sign() -> None:
         await server.catalog.stay_fresh()

@@ -79,6 +79,9 @@ class _CountedLink(RealTimeLink):
     def report(self, message: Outgoing) -> Answer:
         return self._counted("report", super().report, message)
 
+    def inventory(self, message: Outgoing) -> Answer:
+        return self._counted("inventory", super().inventory, message)
+
     def _counted(self, what: str, ask: Callable[[Outgoing], Answer], message: Outgoing) -> Answer:
         began = time.perf_counter()
         answer = ask(message)

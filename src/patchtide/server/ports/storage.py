@@ -289,6 +289,16 @@ class Following(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldInventory:
+    """A client says that its list of this kind is the body with that digest."""
+
+    client: int
+    kind: str
+    digest: bytes
+    at: float
+
+
 class Reports(Protocol):
     async def accept(self, reports: Sequence[IncomingReport], *, now: float) -> Sequence[Accepted]:
         """Make all of them durable in one transaction (group commit); answers in the same order."""
@@ -299,6 +309,16 @@ class Reports(Protocol):
     async def put_inventory(
         self, client: int, *, kind: str, digest: bytes, body: bytes, now: float
     ) -> None: ...
+
+    async def hold_inventory(self, held: Sequence[HeldInventory]) -> frozenset[bytes]:
+        """Note who has which body; return the digests whose body is not (or no longer) there."""
+        ...
+
+
+class InventoryReading(Protocol):
+    def inventory_digests(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[bytes]:
+        """Return the digests of stored bodies by key, in pages."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
