@@ -75,13 +75,73 @@ OWN_LEAF = leaf(2, OWN, origin="publisher")
 BUILD_LEAF = leaf(3, BUILD, origin="agent")
 
 
-class EvilServer:
+class Forger:
+    """Writes what metadata it likes, with every key that lies on the server."""
+
+    def __init__(self, www: Path, keys: KeyFolder, repository: TrustRepository) -> None:
+        self.www = www
+        self.keys = keys
+        self.repository = repository
+
+    def state(self) -> dict[str, Signable]:
+        return PublishedFiles(self.www).current()
+
+    def online(self, role: str) -> list[CryptoSigner]:
+        return self.keys.signers(role, self.keys.key_ids(role))
+
+    def force(self, role: str, metadata: Signable, *, signed_by: list[CryptoSigner]) -> None:
+        """Publish metadata without asking anybody, under fresh snapshot and timestamp."""
+        state = self.state()
+        metadata.signed.version += 1
+        _sign(metadata, signed_by)
+        self._write(f"metadata/{metadata.signed.version}.{role}.json", to_bytes(metadata))
+        snapshot = state[SNAPSHOT]
+        if role != "root":
+            snapshot.signed.meta[f"{role}.json"] = meta_file(metadata)
+        self.force_snapshot(snapshot)
+
+    def force_snapshot(self, snapshot: Signable, *, signed_at: int = NOW) -> None:
+        timestamp = self.state()[TIMESTAMP]
+        snapshot.signed.version += 1
+        _sign(snapshot, self.online(SNAPSHOT))
+        self._write(f"metadata/{snapshot.signed.version}.snapshot.json", to_bytes(snapshot))
+        timestamp.signed.version += 1
+        timestamp.signed.snapshot_meta = meta_file(snapshot)
+        timestamp.signed.unrecognized_fields[SIGNED_AT] = signed_at
+        _sign(timestamp, self.online(TIMESTAMP))
+        self._write("metadata/timestamp.json", to_bytes(timestamp))
+
+    def put_target(self, path: str, data: bytes) -> TargetFile:
+        info = TargetFile.from_data(path, data, ["sha256"])
+        folder, name = path.rsplit("/", 1)
+        self._write(f"targets/{folder}/{info.hashes['sha256']}.{name}", data)
+        return info
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self.www / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def keys_elsewhere(
+    repository: TrustRepository, keys: KeyFolder, now: datetime
+) -> dict[str, CryptoSigner]:
+    """Rotate every offline role to keys elsewhere, as a careful site does; return those."""
+    elsewhere = {role: new_signer() for role in OFFLINE}
+    for role in ("publisher", "agent", "targets", "root"):
+        raw = bytes.fromhex(elsewhere[role].public_key.keyval["public"])
+        repository.raise_threshold(role, [raw], 1, now=now, signers=[elsewhere[role]], keep=False)
+        for key_id in keys.key_ids(role):
+            keys.remove(role, key_id)
+    return elsewhere
+
+
+class EvilServer(Forger):
     """Starts out honest: one update of a vendor, one of the site's own, one agent build."""
 
     def __init__(self, folder: Path) -> None:
-        self.www = folder / "www"
-        self.keys = KeyFolder(folder / "online-keys")
-        self.repository = TrustRepository(self.www, self.keys)
+        keys = KeyFolder(folder / "online-keys")
+        super().__init__(folder / "www", keys, TrustRepository(folder / "www", keys))
         self.repository.create(START)
         self.policy = Ed25519PrivateKey.generate()
         self.redirects: dict[str, str] = {}
@@ -139,40 +199,6 @@ class EvilServer:
     def sealed(self, document: Struct) -> bytes:
         return seal(document, self.policy.sign, public_key=self.policy_key)
 
-    def state(self) -> dict[str, Signable]:
-        return PublishedFiles(self.www).current()
-
-    def online(self, role: str) -> list[CryptoSigner]:
-        return self.keys.signers(role, self.keys.key_ids(role))
-
-    def force(self, role: str, metadata: Signable, *, signed_by: list[CryptoSigner]) -> None:
-        """Publish metadata without asking anybody, under fresh snapshot and timestamp."""
-        state = self.state()
-        metadata.signed.version += 1
-        _sign(metadata, signed_by)
-        self._write(f"metadata/{metadata.signed.version}.{role}.json", to_bytes(metadata))
-        snapshot = state[SNAPSHOT]
-        if role != "root":
-            snapshot.signed.meta[f"{role}.json"] = meta_file(metadata)
-        self.force_snapshot(snapshot)
-
-    def force_snapshot(self, snapshot: Signable, *, signed_at: int = NOW) -> None:
-        timestamp = self.state()[TIMESTAMP]
-        snapshot.signed.version += 1
-        _sign(snapshot, self.online(SNAPSHOT))
-        self._write(f"metadata/{snapshot.signed.version}.snapshot.json", to_bytes(snapshot))
-        timestamp.signed.version += 1
-        timestamp.signed.snapshot_meta = meta_file(snapshot)
-        timestamp.signed.unrecognized_fields[SIGNED_AT] = signed_at
-        _sign(timestamp, self.online(TIMESTAMP))
-        self._write("metadata/timestamp.json", to_bytes(timestamp))
-
-    def put_target(self, path: str, data: bytes) -> TargetFile:
-        info = TargetFile.from_data(path, data, ["sha256"])
-        folder, name = path.rsplit("/", 1)
-        self._write(f"targets/{folder}/{info.hashes['sha256']}.{name}", data)
-        return info
-
     @contextmanager
     def served(self) -> Iterator[str]:
         handler = partial(_Handler, directory=str(self.www), redirects=self.redirects)
@@ -187,26 +213,13 @@ class EvilServer:
             server.server_close()
 
     def _move_keys_away(self, own: dict[str, bytes]) -> None:
-        """Rotate every offline role to keys elsewhere, as a careful site does, and publish."""
-        elsewhere = {role: new_signer() for role in OFFLINE}
-        for role in ("publisher", "agent", "targets", "root"):
-            raw = bytes.fromhex(elsewhere[role].public_key.keyval["public"])
-            self.repository.raise_threshold(
-                role, [raw], 1, now=START, signers=[elsewhere[role]], keep=False
-            )
-            for key_id in self.keys.key_ids(role):
-                self.keys.remove(role, key_id)
+        elsewhere = keys_elsewhere(self.repository, self.keys, START)
         for role, files in {
             "publisher": own,
             "agent": {BUILD_SHARD: encode_shard(BUILD_LEAF)},
         }.items():
             draft = self.repository.draft(role, files, START)
             self.repository.accept({role: sign_draft(draft, [elsewhere[role]])}, START)
-
-    def _write(self, name: str, data: bytes) -> None:
-        path = self.www / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
 
 
 class _Handler(SimpleHTTPRequestHandler):

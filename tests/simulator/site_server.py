@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -70,6 +70,7 @@ class Site:
     serials: dict[str, int] = field(default_factory=dict)
     content: dict[str, bytes] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
     _indexes: dict[str, ShardIndexV1] = field(default_factory=dict)
     _leaves: dict[str, Leaves] = field(default_factory=dict)
 
@@ -175,13 +176,16 @@ class Site:
         return place.read_bytes() if place.is_file() else None
 
 
+S = TypeVar("S", bound=Site)
+
+
 def jump(expected: int) -> Answer:
     return 409, encode(JumpV1(expected=expected, nonce=bytes(16))), {}
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Site]:
-    site = Site(folder)
+def running(folder: Path, kind: type[S] = Site) -> Iterator[S]:  # type: ignore[assignment]
+    site = kind(folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(site))
     server.daemon_threads = True
     site.port = server.server_address[1]
@@ -211,6 +215,9 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
             self._send(status, answer, extra)
 
         def do_GET(self) -> None:
+            if self.path in site.redirects:
+                self._send(302, b"", {"Location": site.redirects[self.path]})
+                return
             data = site.file(self.path)
             self._send(404 if data is None else 200, data or b"", {})
 
