@@ -14,14 +14,16 @@ from msgspec import Meta
 
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.principals import Principal, TokenHolder
-from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of
+from patchtide.domain.access.rights import ROLES, Right, beyond, lost_without, rights_of
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
     Problem,
     Refused,
     Unauthenticated,
+    WrongState,
 )
+from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
 from patchtide.server.ports.storage import ApiToken, Transaction
 from patchtide.server.table import Input, Nothing, Output
@@ -40,6 +42,16 @@ RoleName = Literal[
     "help-desk",
     "auditor",
 ]
+
+
+STAYS = timedelta(days=1)
+"""A token that ends sooner keeps nobody from being locked out."""
+
+
+class LastAdministrator(WrongState):
+    """Nobody would be left who can hand on these rights."""
+
+    code = "last-administrator"
 
 
 class CreateApiToken(Input, kw_only=True, frozen=True):
@@ -135,13 +147,32 @@ async def create(call: Call, principal: Principal, asked: CreateApiToken) -> Iss
 
 
 async def revoke(call: Call, principal: Principal, asked: RevokeApiToken) -> None:
+    """Raises LastAdministrator when rights would be lost to everybody, for good."""
+
     def work(tx: Transaction) -> None:
+        _check_somebody_stays(tx, asked.token, now=call.now)
         if not tx.revoke_api_token(asked.token, now=call.now):
             raise NotFound
         tx.note(asked.token)
 
     await call.decide(principal, work)
     call.context.api_tokens.forget()
+
+
+def _check_somebody_stays(tx: Transaction, leaving: str, *, now: datetime) -> None:
+    others = {token.id: token for token in tx.lock_api_tokens()}
+    token = others.pop(leaving, None)
+    if token is None or _ends_by(token, now):
+        return  # unknown, or over already: nothing is lost with it
+    staying = [known_rights(t.rights) for t in others.values() if not _ends_by(t, now + STAYS)]
+    if lost := lost_without(known_rights(token.rights), staying):
+        raise LastAdministrator(
+            f"nobody else could hand on {', '.join(map(str, lost))}; make another token first"
+        )
+
+
+def _ends_by(token: ApiToken, at: datetime) -> bool:
+    return token.expires_at is not None and token.expires_at <= at
 
 
 async def list_all(call: Call, principal: Principal, asked: Nothing) -> ApiTokenList:

@@ -53,7 +53,7 @@ class ApiTokens:
         return TokenHolder(
             token_id=token.id,
             name=token.name,
-            rights=_known_rights(token.rights),
+            rights=known_rights(token.rights),
             expires_at=token.expires_at,
         )
 
@@ -86,6 +86,6 @@ def _is_over(token: ApiToken, now: datetime) -> bool:
     return token.expires_at is not None and now >= token.expires_at
 
 
-def _known_rights(texts: Collection[str]) -> frozenset[Right]:
+def known_rights(texts: Collection[str]) -> frozenset[Right]:
     """Leave out what this version has no word for: an unknown right allows nothing."""
     return frozenset(r for kind in Kind for verb in Verb if str(r := Right(kind, verb)) in texts)

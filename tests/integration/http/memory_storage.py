@@ -179,6 +179,9 @@ class MemoryTransaction:
         self.storage.api[token_id] = replace(token, revoked_at=now)
         return True
 
+    def lock_api_tokens(self) -> Sequence[ApiToken]:
+        return [token for token in self.storage.api.values() if token.revoked_at is None]
+
     def count_api_tokens(self) -> int:
         return len(self.storage.api)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from patchtide.adapters.storage import audit_chain, blocks, reading, ticket
-from patchtide.adapters.storage.rows import client_of, enrolment_token_of
+from patchtide.adapters.storage.rows import api_token_of, client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     api_token,
     catalog_leaf,
@@ -206,6 +206,17 @@ class SqlTransaction:
             .values(revoked_at=now.timestamp())
         )
         return changed.rowcount == 1
+
+    def lock_api_tokens(self) -> Sequence[ApiToken]:
+        # In one order for all, so that two who lock wait for each other and not in a circle.
+        # PostgreSQL looks at each row again once it has its lock; SQLite has one writer anyway.
+        found = (
+            select(api_token)
+            .where(api_token.c.revoked_at.is_(None))
+            .order_by(api_token.c.id)
+            .with_for_update()
+        )
+        return [api_token_of(row) for row in self._connection.execute(found)]
 
     def count_api_tokens(self) -> int:
         return int(

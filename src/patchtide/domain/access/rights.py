@@ -42,6 +42,10 @@ class Right:
         return f"{self.kind}.{self.verb}"
 
 
+KEEPING = Right(Kind.ACCOUNTS, Verb.ADMINISTER)
+"""Who holds it can hand on everything else he holds."""
+
+
 def right(text: str) -> Right:
     """Return the right that `kind.verb` names.
 
@@ -80,6 +84,19 @@ def beyond(wanted: Iterable[Right], held: Iterable[Right]) -> tuple[Right, ...]:
     """Return the wanted rights that the holder of `held` lacks, and so cannot hand on."""
     held = frozenset(held)
     return tuple(sorted(w for w in wanted if not holds(held, w)))
+
+
+def lost_without(leaving: Iterable[Right], staying: Iterable[Iterable[Right]]) -> tuple[Right, ...]:
+    """Return the rights that nobody could hand on any more, if that holder left.
+
+    Rights are handed on by who administers accounts, and only those he has himself. So what is
+    asked is whether those who can still hold together what the leaving one holds.
+    """
+    leaving = frozenset(leaving)
+    if KEEPING not in leaving:
+        return ()
+    keepers = [held for one in staying if KEEPING in (held := frozenset(one))]
+    return beyond(leaving, frozenset[Right]().union(*keepers))
 
 
 def _role(*texts: str) -> frozenset[Right]:

@@ -137,6 +137,11 @@ class Transaction(Protocol):
 
     def revoke_api_token(self, token_id: str, *, now: datetime) -> bool: ...
 
+    def lock_api_tokens(self) -> Sequence[ApiToken]:
+        """Return those that are not revoked. Until the end of this transaction no other one
+        can revoke any of them, so of two at once the second sees what the first did."""
+        ...
+
     def count_api_tokens(self) -> int: ...
 
     def setting(self, name: str) -> bytes | None:

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from patchtide.domain.access.principals import Anonymous, Gate, Policy, TokenHolder, check
 from patchtide.domain.access.rights import (
+    KEEPING,
     ROLES,
     Kind,
     Right,
     Verb,
     beyond,
     holds,
+    lost_without,
     right,
     rights_of,
 )
@@ -66,6 +68,35 @@ def test_every_unknown_right_is_named_with_its_place() -> None:
         rights_of(["machines.read", "machines.fly", "", "x.read"])
 
     assert [p.where for p in refused.value.problems] == ["rights[1]", "rights[2]", "rights[3]"]
+
+
+FULL = ROLES["full-administrator"]
+LEAVING: dict[str, tuple[frozenset[Right], list[frozenset[Right]], set[Kind]]] = {
+    "the last administrator takes everything along": (FULL, [], set(Kind)),
+    "another one keeps it": (FULL, [FULL], set()),
+    "who cannot hand on keeps nothing": (FULL, [FULL - {KEEPING}], set(Kind)),
+    "two who hold halves keep the whole": (
+        FULL,
+        [
+            frozenset({KEEPING, *(r for r in FULL if r.kind < Kind.MACHINES)}),
+            frozenset({KEEPING, *(r for r in FULL if r.kind >= Kind.MACHINES)}),
+        ],
+        set(),
+    ),
+    "what no keeper has is lost": (
+        FULL,
+        [FULL - {Right(Kind.SITE, Verb.ADMINISTER)}],
+        {Kind.SITE},
+    ),
+    "who could not hand on loses nothing": (ROLES["auditor"], [], set()),
+}
+
+
+@pytest.mark.parametrize(("leaving", "staying", "lost"), LEAVING.values(), ids=LEAVING)
+def test_what_is_lost_when_a_holder_leaves(
+    leaving: frozenset[Right], staying: list[frozenset[Right]], lost: set[Kind]
+) -> None:
+    assert {r.kind for r in lost_without(leaving, staying)} == lost
 
 
 CASES: dict[str, tuple[Anonymous | TokenHolder, Policy, type[PatchtideError] | None]] = {
