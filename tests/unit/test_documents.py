@@ -119,6 +119,16 @@ def test_the_reference_of_errors_names_each_code_and_no_other() -> None:
     assert documented == sorted(error_codes())
 
 
+def test_no_two_errors_say_the_same_under_different_codes() -> None:
+    error_codes()  # loads every module
+    said: dict[str, set[str]] = {}
+    for kind in kinds_of(PatchtideError):
+        if kind.__module__.startswith("patchtide."):
+            said.setdefault((kind.__doc__ or "").casefold(), set()).add(kind.code)
+
+    assert {words: codes for words, codes in said.items() if len(codes) > 1} == {}
+
+
 def test_every_error_has_its_words_its_cause_and_its_cure() -> None:
     _, *entries = re.split(r"^### ", (ROOT / "docs/reference/errors.md").read_text(), flags=re.M)
     form = re.compile(r"`\S+`\n\n\w[^\n]+\n\n- Cause: \w[^\n]+\n- Cure: \w[^\n]+\n+")

@@ -135,7 +135,7 @@ def test_a_body_that_does_not_say_it_is_json_is_refused(headers: list[tuple[str,
 def test_more_than_a_mebibyte_is_refused() -> None:
     answer = asyncio.run(post(b'{"site":"' + b"x" * (1 << 20) + b'"}'))
 
-    assert answer.status == 413 and answer.json["code"] == "too-large"
+    assert answer.status == 413 and answer.json["code"] == "body-too-large"
 
 
 def test_an_empty_body_takes_every_default() -> None:

@@ -38,9 +38,9 @@ class WrongMethod(PatchtideError):
 
 
 class TooLarge(PatchtideError):
-    """The request is larger than is accepted."""
+    """The body is larger than this request may be."""
 
-    code = "too-large"
+    code = "body-too-large"
 
 
 class WrongMediaType(PatchtideError):
