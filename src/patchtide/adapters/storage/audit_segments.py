@@ -13,17 +13,18 @@ from sqlalchemy import Connection, select
 from patchtide.adapters.storage.audit_chain import PAGE, Check, Sign, digest_of
 from patchtide.adapters.storage.tables import audit
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.server.ports.storage import AuditSegment
 
 _FORMAT = "patchtide-audit-segment-1"
 _FIELDS = ("sequence", "change", "at", "actor", "operation", "subject", "detail")
 
 
-def export(connection: Connection, sign: Sign, *, after: int) -> bytes:
-    """Return the next entries after that one as a signed segment; empty when there are none."""
+def export(connection: Connection, sign: Sign, *, after: int) -> AuditSegment | None:
+    """Return the next entries after that one as a signed segment; None when there are none."""
     found = select(audit).where(audit.c.sequence > after).order_by(audit.c.sequence).limit(PAGE)
     rows = [row._asdict() for row in connection.execute(found)]
     if not rows:
-        return b""
+        return None
     before = connection.execute(select(audit.c.hash).where(audit.c.sequence == after)).scalar()
     head = {
         "format": _FORMAT,
@@ -34,7 +35,12 @@ def export(connection: Connection, sign: Sign, *, after: int) -> bytes:
     }
     lines = [head, *({name: row[name] for name in _FIELDS} for row in rows)]
     said = b"".join(json.dumps(line, ensure_ascii=True).encode() + b"\n" for line in lines)
-    return said + sign(said).hex().encode() + b"\n"
+    return AuditSegment(
+        first=rows[0]["sequence"],
+        last=rows[-1]["sequence"],
+        hash=rows[-1]["hash"],
+        body=said + sign(said).hex().encode() + b"\n",
+    )
 
 
 def read_segment(data: bytes, check: Check) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -34,6 +34,7 @@ from patchtide.server.ports.storage import (
     ApiToken,
     AuditEntry,
     AuditFlaw,
+    AuditSegment,
     Client,
     Cursor,
     DecisionEvent,
@@ -222,9 +223,16 @@ class Storage:
     def verify_audit(self) -> AuditFlaw | None:
         return audit_chain.verify(self._readers, self._seal.check)
 
-    def audit_segment(self, *, after: int = 0) -> bytes:
-        """Return what follows that entry, signed, to be archived elsewhere; empty at the end."""
+    def audit_segment(self, *, after: int = 0) -> AuditSegment | None:
+        """Return what follows that entry, signed, to be archived elsewhere; None at the end."""
         return self._read(lambda c: audit_segments.export(c, self._seal.sign, after=after))
+
+    def audit_archived(self) -> int:
+        """Return the last entry that is in a segment kept elsewhere."""
+        return int(self.setting(upkeep.ARCHIVED) or 0)
+
+    async def note_archived(self, sequence: int) -> None:
+        await self._write(Rank.BULK, lambda c: upkeep.remember(c, upkeep.ARCHIVED, sequence))
 
     def inventory(self, client: int, kind: str) -> bytes | None:
         return self._read(lambda c: reading.inventory(c, client, kind))

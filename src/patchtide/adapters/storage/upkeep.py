@@ -26,6 +26,7 @@ DECISIONS_S = 30 * 86_400.0
 BLOBS_S = 3600.0
 EVENTS_KEPT = 200
 TRIMMED = {"state_delta": "deltas.trimmed", "decision_log": "decisions.trimmed"}
+ARCHIVED = "audit.archived"
 Slice = Callable[[Connection], bool]
 """Does one slice of the work; True when there is more."""
 
@@ -49,7 +50,7 @@ def _trim_log(connection: Connection, log: Table, *, before: float, up_to: int |
     if not old:
         return False
     connection.execute(delete(log).where(log.c.change <= old[-1]))
-    _remember(connection, TRIMMED[log.name], old[-1])
+    remember(connection, TRIMMED[log.name], old[-1])
     return len(old) == SLICE
 
 
@@ -63,7 +64,7 @@ def _all_read(connection: Connection) -> int:
     return last if behind is None else min(last, behind)
 
 
-def _remember(connection: Connection, name: str, change: int) -> None:
+def remember(connection: Connection, name: str, change: int) -> None:
     value = str(change).encode()
     named = setting.c.name == name
     if connection.execute(update(setting).where(named).values(value=value)).rowcount == 0:

@@ -106,6 +106,17 @@ class AuditFlaw:
     what: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSegment:
+    """Entries in a row, signed, as they are kept outside of the database."""
+
+    first: int
+    last: int
+    hash: bytes
+    """Of the last entry, which stands for all before it."""
+    body: bytes
+
+
 class Transaction(Protocol):
     """Inside one decision. Reads see the decision's own writes; every method is one statement."""
 
@@ -380,6 +391,30 @@ class Reading(Protocol):
     def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]: ...
 
     def verify_audit(self) -> AuditFlaw | None: ...
+
+
+class AuditStore(Protocol):
+    """The audit as upkeep sees it."""
+
+    async def checkpoint_audit(self, *, now: datetime) -> bool:
+        """Seal the chain as it stands; False: it is sealed already."""
+        ...
+
+    def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]: ...
+
+    def audit_segment(self, *, after: int = 0) -> AuditSegment | None:
+        """Return what follows that entry, up to a segment's length; None: nothing does."""
+        ...
+
+    def audit_archived(self) -> int:
+        """Return the last entry that is in a segment kept elsewhere."""
+        ...
+
+    async def note_archived(self, sequence: int) -> None: ...
+
+    async def trim(self, *, now: float) -> None:
+        """Remove what has had its time, a slice at a time."""
+        ...
 
 
 class Lookups(Protocol):

@@ -1,0 +1,13 @@
+"""Where segments of the audit are kept, apart from the database whose story they tell."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from patchtide.server.ports.storage import AuditSegment
+
+
+class AuditArchive(Protocol):
+    def keep(self, segment: AuditSegment) -> None:
+        """Return once it is on stable storage. What is kept already is never replaced."""
+        ...
