@@ -4,8 +4,8 @@
 
 Each line on standard input is a command, each answered by one JSON line: `publish N` puts N
 leaves into `debian-12`, `revise N` revises the first N, `drop N` takes N out, `sign` signs the
-daily timestamp, `token N` makes an enrolment token with N uses, `states` says how many machines
-reported and what they need.
+daily timestamp, `wake` rings every machine, `listening` says how many hear it, `token N` makes an
+enrolment token with N uses, `states` says how many machines reported and what they need.
 """
 
 from __future__ import annotations
@@ -94,6 +94,14 @@ class Commands:
     async def sign(self, _: int) -> dict[str, Any]:
         await self._server.catalog.stay_fresh()
         return {}
+
+    async def wake(self, _: int) -> dict[str, Any]:
+        events = self._server.agents.events
+        everybody = [client.uuid for client in self._server.storage.clients(limit=100_000)]
+        return {"heard": events.wake(everybody)}
+
+    async def listening(self, _: int) -> dict[str, Any]:
+        return {"machines": len(self._server.agents.events)}
 
     async def token(self, uses: int) -> dict[str, Any]:
         token_id, secret = secrets.token_hex(4), secrets.token_hex(16)

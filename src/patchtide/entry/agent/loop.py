@@ -2,7 +2,8 @@
 
 This process lives for months, so it loads next to nothing: no TLS, no TUF, no database. All work
 is done by `patchtide.entry.agent.work` in a child that exits and gives its memory back. What the
-child knows it keeps in the journal; all it says is when to be started again.
+child knows it keeps in the journal; all it says is when to be started again. A second child holds
+the line on which the server says that there is something new (see `doorbell`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from patchtide.entry.agent.doorbell import Doorbell, jitter
+
 NEVER_LONGER_S = 900.0
 """A wait is cut into pieces, so that a clock that was set is noticed."""
 FIRST_PAUSE_S = 10.0
@@ -24,6 +27,12 @@ LONGEST_PAUSE_S = 3600.0
 WORK_LIMIT_S = 2 * 3600.0
 STOP_LIMIT_S = 30.0
 LOCK_ATTEMPTS = 5
+RING_SPREAD_S = 2.0
+RING_GAP_S = 10.0
+"""However often the server rings, the agent checks in no more often for it."""
+WORK, KNOCK = "patchtide.entry.agent.work", "patchtide.entry.agent.knock"
+SAID_LIMIT = 64 << 10
+NEVER = float("inf")
 _STARTED, _WOKEN, _RUNG = "started", "woken", "rung"
 
 
@@ -68,8 +77,10 @@ class Loop:
         self._lock = lock
         self._child = 0
         self._stop = False
-        self._rung = False
+        self._ring_at = NEVER
+        self._heard_at = 0.0
         self._failures = 0
+        self._doorbell = Doorbell()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(self._waker)
         signal.signal(signal.SIGTERM, self._on_stop)
@@ -80,13 +91,16 @@ class Loop:
         due = self._work(_STARTED)
         while not self._stop:
             now = time.time()
-            if self._rung:
-                self._rung = False
+            if time.monotonic() >= self._ring_at:
+                self._ring_at = NEVER
                 due = self._work(_RUNG)
             elif now >= due:
                 due = self._work(_WOKEN)
+            elif self._doorbell.is_due():
+                self._knock()
             else:
-                self._sleep(min(due - now, NEVER_LONGER_S))
+                self._sleep(min(due - now, self._doorbell.wait_s(), NEVER_LONGER_S))
+        self._doorbell.take_down()
         return 0
 
     def once(self) -> int:
@@ -95,7 +109,9 @@ class Loop:
 
     def _work(self, event: str) -> float:
         """Return when to work next: as the child says, or after a pause when it failed."""
-        said, status = self._run_child(event)
+        # What a journal that failed may have left is looked at closely.
+        check = ["--check"] if self._failures or event == _STARTED else []
+        said, status = self._run_child(WORK, "--event", event, *check)
         if status == 0:
             with contextlib.suppress(ValueError):
                 self._failures = 0
@@ -107,11 +123,17 @@ class Loop:
         sys.stderr.write(f"the agent's work failed (status {status}); next try in {pause:.0f} s\n")
         return time.time() + pause
 
-    def _run_child(self, event: str) -> tuple[str, int]:
+    def _knock(self) -> None:
+        """Have a request made for the event line, and listen."""
+        request, status = self._run_child(KNOCK)
+        if status == 0 and request and not self._stop:
+            self._doorbell.hang(request.encode("ascii") + b"\n")
+        else:
+            self._doorbell.put_off()
+
+    def _run_child(self, module: str, *options: str) -> tuple[str, int]:
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        command = [sys.executable, "-m", "patchtide.entry.agent.work", "--event", event]
-        # What a journal that failed may have left is looked at closely.
-        command += ["--check"] if self._failures or event == _STARTED else []
+        command = [sys.executable, "-m", module, *options]
         try:
             self._child = os.posix_spawn(
                 sys.executable,
@@ -143,15 +165,26 @@ class Loop:
                 limit = min(limit, time.monotonic() + STOP_LIMIT_S) if self._stop else limit
             if reader in ready:
                 piece = os.read(reader, 4096)
-                said = (said + piece)[-64:]
+                said = (said + piece)[-SAID_LIMIT:]
                 if not piece:
                     break
         _, status = os.waitpid(self._child, 0)
         return said.decode("ascii", "replace").strip(), os.waitstatus_to_exitcode(status)
 
     def _sleep(self, seconds: float) -> None:
-        select.select([self._wake], [], [], seconds)
+        bell = [self._doorbell.reader] if self._doorbell.reader >= 0 else []
+        seconds = min(seconds, max(0.0, self._ring_at - time.monotonic()))
+        ready, _, _ = select.select([self._wake, *bell], [], [], seconds)
         self._drain()
+        if self._doorbell.reader in ready and self._doorbell.heard():
+            self._be_rung()
+
+    def _be_rung(self) -> None:
+        """Check in a moment later: thousands may have heard the same ring."""
+        now = time.monotonic()
+        earliest = max(now + jitter(RING_SPREAD_S), self._heard_at + RING_GAP_S)
+        if self._ring_at == NEVER:
+            self._ring_at = self._heard_at = earliest
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -163,4 +196,4 @@ class Loop:
             os.kill(self._child, signal.SIGTERM)
 
     def _on_ring(self, *_: object) -> None:
-        self._rung = True
+        self._ring_at = 0.0
