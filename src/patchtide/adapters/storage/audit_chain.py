@@ -103,6 +103,7 @@ def verify(readers: Engine, check: Check) -> AuditFlaw | None:
     Reads page by page, so that no read transaction is long. What is appended meanwhile is read
     too, or left for the next time.
     """
+    # Asked before the walk: what is decided during it must not look as if it were cut off.
     end = read(readers, lambda c: c.execute(_EXPECTED_END).one())
     walk = _Walk(check)
     while True:

@@ -18,6 +18,7 @@ _TICKETS = {CLIENTS: ticket.CLIENTS, UPDATES: ticket.UPDATES}
 
 _MINE = (number_block.c.kind == bindparam("of")) & (number_block.c.holder == bindparam("for_whom"))
 _COUNT = bindparam("count", type_=Number)
+# Looking and taking are one statement, so two nodes cannot take the same numbers.
 _TAKE = (
     update(number_block)
     .where(
@@ -59,5 +60,6 @@ def _from_new_block(connection: Connection, count: int, kind: str, holder: str) 
 def skip_past(connection: Connection, highest: int) -> None:
     """Never give out update numbers up to this one again: they are published already."""
     blocks = highest // SIZE + 1
+    # Blocks begun before the backup too: in the time that was lost, more was taken from them.
     connection.execute(update(number_block).where(number_block.c.kind == UPDATES).values(used=SIZE))
     ticket.raise_to(connection, blocks, of=ticket.UPDATES)

@@ -106,6 +106,7 @@ class SqlTransaction:
     def use_enrolment_token(
         self, token_id: str, *, secret_hash: bytes, now: datetime
     ) -> EnrolmentToken | None:
+        # Checking and taking are one statement: of many who bring the last use, one gets it.
         row = self._connection.execute(
             update(enrolment_token)
             .where(
@@ -250,6 +251,7 @@ class SqlTransaction:
     ) -> None:
         of_shard = catalog_leaf.c.shard == shard
         numbers = [leaf.number for leaf in upserts]
+        # Both databases bound how many values a statement may have.
         for start in range(0, len(numbers), 500):
             part = numbers[start : start + 500]
             self._connection.execute(

@@ -53,6 +53,8 @@ def open_writer(url: URL) -> Engine:
         _make_private(Path(str(url.database)))
         engine = create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=0)
         event.listen(engine, "connect", _writer_connection)
+        # One that begins as a reader and writes later may find that another wrote meanwhile, and
+        # fails at once, however long it would be willing to wait.
         event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
     return create_engine(
@@ -84,6 +86,7 @@ def open_readers(url: URL) -> Engine:
         max_overflow=4,
         pool_pre_ping=True,
         pool_timeout=READ_LIMIT_S,
+        # A question may take several statements, which must see one and the same state.
         isolation_level="REPEATABLE READ",
         connect_args={"options": options, "connect_timeout": 5},
     )
@@ -99,6 +102,7 @@ def _make_private(path: Path) -> None:
 
 def _writer_connection(connection: sqlite3.Connection, record: Any) -> None:
     del record
+    # Otherwise the driver begins transactions of its own, and not IMMEDIATE ones.
     connection.isolation_level = None
     for pragma in (
         "journal_mode=WAL",
@@ -122,6 +126,8 @@ def _reader_connection(path: Path) -> sqlite3.Connection:
 
 
 def _begin_reading(connection: Any) -> None:
+    # SQLite has no time limit for statements. One that reads for ever would also keep the log
+    # from being written back, which then grows with every commit.
     raw = connection.connection.driver_connection
     end = time.monotonic() + READ_LIMIT_S
     raw.set_progress_handler(lambda: time.monotonic() > end, _PROGRESS_STEPS)

@@ -71,6 +71,7 @@ def _page(
         CursorLost: the cursor is of another epoch, or what follows it was trimmed.
     """
     now = ticket.position(connection)
+    # Beyond the newest number in the same epoch: the database was put back and nobody said so.
     if cursor.epoch != now.epoch or not _trimmed(connection, log) <= cursor.n <= now.n:
         raise CursorLost
     found = select(log).where(log.c.change > cursor.n).order_by(log.c.change).limit(limit)

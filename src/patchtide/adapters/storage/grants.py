@@ -35,6 +35,7 @@ def _statements(connection: Connection, role: str) -> list[str]:
         for table, rights in AGENTS_MAY.items()
     ]
     return [
+        # Before PostgreSQL 15 everybody may make tables there.
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC",
         f"REVOKE ALL ON SCHEMA public FROM {to}",

@@ -17,6 +17,7 @@ def put(
 ) -> None:
     """Keep the body once, however many clients have it; bodies nobody has are trimmed later."""
     blob = _insert(connection, inventory_blob).values(digest=digest, body=body, at=now)
+    # To name the column that conflicts would need the right to read it, which agents lack.
     connection.execute(blob.on_conflict_do_nothing())
     _refer(connection, [{"client": client, "kind": kind, "digest": digest, "at": now}], late=False)
 

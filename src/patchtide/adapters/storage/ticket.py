@@ -18,6 +18,8 @@ CHANGES, CLIENTS, UPDATES = 1, 2, 3
 
 def draw(connection: Connection, count: int, *, of: int = CHANGES) -> int:
     """Return the first of `count` fresh numbers."""
+    # The row stays locked until the commit: nobody can draw a later number and commit before us,
+    # and a rollback gives the number back. A sequence would promise neither.
     drawn = connection.execute(
         update(ticket).where(ticket.c.id == of).values(n=ticket.c.n + count).returning(ticket.c.n)
     ).scalar_one()
@@ -25,6 +27,7 @@ def draw(connection: Connection, count: int, *, of: int = CHANGES) -> int:
 
 
 def raise_to(connection: Connection, n: int, *, of: int) -> None:
+    # Only ever upwards: a ticket that fell would give numbers out twice.
     connection.execute(update(ticket).where(ticket.c.id == of, ticket.c.n < n).values(n=n))
 
 

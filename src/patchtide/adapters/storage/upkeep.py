@@ -50,6 +50,7 @@ def _trim_log(connection: Connection, log: Table, *, before: float, up_to: int |
     if not old:
         return False
     connection.execute(delete(log).where(log.c.change <= old[-1]))
+    # In the same transaction, so that no follower reads on over the gap unawares.
     remember(connection, TRIMMED[log.name], old[-1])
     return len(old) == SLICE
 
@@ -58,6 +59,7 @@ def _all_read(connection: Connection) -> int:
     """Return up to where every follower of this epoch has read; the newest entry always stays."""
     epoch = ticket.position(connection).epoch
     slowest = select(func.min(log_cursor.c.n)).where(log_cursor.c.epoch == epoch)
+    # By the newest entry a cut end of the audit is found out (`audit_chain.verify`).
     newest = select(func.max(decision_log.c.change))
     last = (connection.execute(newest).scalar() or 0) - 1
     behind = connection.execute(slowest).scalar()
