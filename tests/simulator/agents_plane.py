@@ -12,11 +12,11 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
 from patchtide.adapters.http.agents_plane import AgentsPlane
+from patchtide.adapters.trust.verifier import Verifier, verify
 from patchtide.server.admission import Door
 from patchtide.server.checkins import CheckIns
 from patchtide.server.clones import CloneWatch
@@ -47,14 +47,6 @@ _PATHS = {
     "agents.report": "/agent/v1/report",
     "agents.inventory": "/agent/v1/inventory",
 }
-
-
-def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-    except InvalidSignature:
-        return False
-    return True
 
 
 class FakeSite:
@@ -111,7 +103,7 @@ class PlaneUnderTest:
         self.inventories.load()
         door = Door(
             self.standings,
-            verify,
+            Verifier(),
             authorities=frozenset({AUTHORITY}),
             started=self.clock.now().timestamp(),
             burst=1000,
@@ -120,7 +112,7 @@ class PlaneUnderTest:
         plane = AgentsPlane(
             door=door,
             enrolment=Enrolment(
-                decisions=self.storage, standings=self.standings, site=self.site, verify=verify
+                decisions=self.storage, standings=self.standings, site=self.site, verify=Verifier()
             ),
             checkins=CheckIns(
                 door=door,

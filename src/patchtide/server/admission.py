@@ -6,7 +6,7 @@ Identity comes from the verified key and nothing else; no header or body field i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from patchtide.wire.request_signature import (
 )
 
 Headers = Iterable[tuple[bytes, bytes]]
-Verify = Callable[[bytes, bytes, bytes], bool]
+Verify = Callable[[bytes, bytes, bytes], Awaitable[bool]]
 """(public key, signature, message) -> does it verify"""
 
 JUMP_AHEAD = 1000
@@ -108,19 +108,21 @@ class Door:
                 raise SayAgain(answer, refused.signature) from refused
             raise
 
-    def admit(self, request: Request, headers: Headers, *, now: float) -> Caller:
+    async def admit(self, request: Request, headers: Headers, *, now: float) -> Caller:
         """Return the caller, verified and within its rate.
 
         Raises:
             BadSignature: not signed by a client of this site in the frozen profile.
             NotAdmitted: the key is known, but may not speak (any more).
             TooMuch: the client calls more often than its share.
+            Unavailable: too many unknown machines call.
         """
         claim = self.read(request, headers, now=now)
-        entry = self._standings.find(_uuid_of(claim.key_id), now=now)
+        uuid = _uuid_of(claim.key_id)
+        entry = self._standings.find(uuid) or await self._standings.look_up(uuid)
         # A stranger is refused in the same words and the same time as a forger (S09).
         key = _NOBODY if entry is None else entry.public_key
-        if not self._verify(key, claim.signature, claim.base) or entry is None:
+        if not await self._verify(key, claim.signature, claim.base) or entry is None:
             raise BadSignature(Flaw.FORGED)
         if entry.state is not ClientState.ACTIVE:
             raise NotAdmitted(entry.state)

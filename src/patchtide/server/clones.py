@@ -27,4 +27,4 @@ class CloneWatch:
                 tx.note(entry.uuid.hex(), state="quarantined", why=why)
 
         await self.decisions.decide("system", "machines.quarantine", work, now=now)
-        self.standings.refresh([entry.uuid])
+        await self.standings.refresh([entry.uuid])

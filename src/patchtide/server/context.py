@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -32,7 +32,7 @@ class Context:
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""
-    machines_changed: Callable[[Sequence[bytes]], None]
+    machines_changed: Callable[[Sequence[bytes]], Awaitable[None]]
     """Told after a decision about machines, so that it holds at once and not at the next poll."""
 
 

@@ -68,7 +68,7 @@ class Enrolment:
             EnrolmentRefused: the token does not admit it.
             KeySeenElsewhere: the key belongs to another machine.
         """
-        self._check_possession(asked, claim)
+        await self._check_possession(asked, claim)
         token = _TOKEN.fullmatch(asked.token)
         if token is None:
             raise EnrolmentRefused
@@ -79,9 +79,9 @@ class Enrolment:
             now=now,
         )
         if isinstance(outcome, _Clones):
-            self.standings.refresh(outcome.uuids)
+            await self.standings.refresh(outcome.uuids)
             raise KeySeenElsewhere
-        self.standings.refresh([outcome.client.uuid])
+        await self.standings.refresh([outcome.client.uuid])
         return EnrolledV1(
             client=outcome.client.uuid,
             site=self.site.name,
@@ -90,10 +90,10 @@ class Enrolment:
             waiting=outcome.client.state is ClientState.WAITING,
         )
 
-    def _check_possession(self, asked: EnrolV1, claim: SignatureClaim) -> None:
+    async def _check_possession(self, asked: EnrolV1, claim: SignatureClaim) -> None:
         if not hmac.compare_digest(claim.key_id, sha256(asked.public_key).hexdigest()):
             raise BadSignature(Flaw.UNKNOWN_KEY)
-        if not self.verify(asked.public_key, claim.signature, claim.base):
+        if not await self.verify(asked.public_key, claim.signature, claim.base):
             raise BadSignature(Flaw.FORGED)
 
     def _decide(

@@ -108,7 +108,7 @@ async def move(call: Call, principal: Principal, asked: OneMachine) -> None:
         tx.note(uuid.hex(), name=client.name, was=client.state.value, state=goal.value)
 
     await call.decide(principal, work)
-    call.context.machines_changed([uuid])
+    await call.context.machines_changed([uuid])
 
 
 async def ask_full_report(call: Call, principal: Principal, asked: OneMachine) -> None:
@@ -122,7 +122,7 @@ async def ask_full_report(call: Call, principal: Principal, asked: OneMachine) -
         tx.note(uuid.hex(), name=client.name)
 
     await call.decide(principal, work)
-    call.context.machines_changed([uuid])
+    await call.context.machines_changed([uuid])
 
 
 def _client(tx: Transaction, uuid: bytes) -> Client:

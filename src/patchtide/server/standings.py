@@ -6,14 +6,17 @@ database in one batch every ten seconds; a report's counter is stored with the r
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
+from patchtide.domain.errors import Unavailable
 from patchtide.server.ports.storage import Presence, Reading, Standing
 
 WINDOW = 64
 _MASK = (1 << WINDOW) - 1
 BOOTS_KEPT = 4
-LOOKUPS_PER_S = 100
+LOOK_UP_S = 0.05
+UNKNOWN_LIMIT = 500
 
 
 class Entry:
@@ -93,8 +96,8 @@ class Standings:
         self._reading = reading
         self._entries: dict[bytes, Entry] = {}
         self._unsaved: dict[bytes, Entry] = {}
-        self._lookups_at = 0
-        self._lookups = 0
+        self._unknown: set[bytes] = set()
+        self._asking: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -102,9 +105,9 @@ class Standings:
     def load(self) -> None:
         self._follow(self._reading.standings())
 
-    def refresh(self, uuids: Sequence[bytes]) -> None:
+    async def refresh(self, uuids: Sequence[bytes]) -> None:
         """Read these again: somebody decided something about them."""
-        self._follow(self._reading.standings(uuids))
+        self._follow(await asyncio.to_thread(self._reading.standings, uuids))
 
     def _follow(self, standings: Iterable[Standing]) -> None:
         for standing in standings:
@@ -114,20 +117,32 @@ class Standings:
             else:
                 entry.take_over(standing)
 
-    def find(self, uuid: bytes, *, now: float) -> Entry | None:
-        """Return the client's entry. One that enrolled at another node is looked up, but
-        strangers may not make this node ask the database more than so often.
-        """
-        entry = self._entries.get(uuid)
-        if entry is not None:
-            return entry
-        if int(now) != self._lookups_at:
-            self._lookups_at, self._lookups = int(now), 0
-        if self._lookups >= LOOKUPS_PER_S:
-            return None
-        self._lookups += 1
-        self.refresh([uuid])
+    def find(self, uuid: bytes) -> Entry | None:
+        """Return the client's entry, if this node knows it."""
         return self._entries.get(uuid)
+
+    async def look_up(self, uuid: bytes) -> Entry | None:
+        """Return the entry of a client that may have enrolled at another node.
+
+        Strangers cannot make this node ask the database more often than it likes: whoever asks
+        while a question is out waits for the next one, which asks for all of them.
+
+        Raises:
+            Unavailable: too many unknown clients wait already.
+        """
+        if len(self._unknown) >= UNKNOWN_LIMIT:
+            raise Unavailable("too many unknown machines at once")
+        self._unknown.add(uuid)
+        while uuid in self._unknown:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            await asyncio.shield(self._asking)
+        return self._entries.get(uuid)
+
+    async def _ask(self) -> None:
+        await asyncio.sleep(LOOK_UP_S)
+        uuids, self._unknown = self._unknown, set()
+        await self.refresh(sorted(uuids))
 
     def seen(self, entry: Entry, *, now: float, health: bytes) -> None:
         entry.seen_at = now

@@ -347,7 +347,7 @@ class TestReports:
             tx.note(machine.client.hex())
 
         await plane.storage.decide("test", "machines.ask", work, now=plane.clock.now())
-        plane.standings.refresh([machine.client])
+        await plane.standings.refresh([machine.client])
         await machine.report(required={1}, counter=5)
 
         said = await machine.check_in(counter=6, digest=digest_of({1}))
@@ -428,7 +428,7 @@ class TestReports:
             tx.note(machine.client.hex())
 
         await plane.storage.decide("test", "machines.decommission", work, now=plane.clock.now())
-        plane.standings.refresh([machine.client])
+        await plane.standings.refresh([machine.client])
 
         assert (await machine.check_in()).status == 403
         machine_again = MachineUnderTest(plane)

@@ -70,10 +70,13 @@ class AdministratorsPlane:
             bootstrap_code=BootstrapCode(self.code),
             site_name="hq",
             site_ca="ab" * 32,
-            machines_changed=self.changed.extend,
+            machines_changed=self.note_changed,
         )
         agents = {o.name: _agents_answer for o in OPERATIONS if o.plane is Plane.AGENTS}
         self.app = build_application(OPERATIONS, agents, context=self.context, rates=self.rates)
+
+    async def note_changed(self, uuids: Sequence[bytes]) -> None:
+        self.changed.extend(uuids)
 
     async def token(self, *, role: str = "", rights: frozenset[Right] = frozenset()) -> str:
         """Return an API token with these rights, made without the API."""

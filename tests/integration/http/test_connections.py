@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from patchtide.adapters.http.protocol import ConnectionLimits, Handed, guarded_protocol
+from patchtide.adapters.http.exchange import Handed
+from patchtide.adapters.http.problems import Reply
+from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
 from tests.integration.http.plane import AdministratorsPlane
 
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
@@ -223,7 +225,7 @@ def test_a_request_of_a_held_open_path_leaves_the_web_server_with_its_connection
 
     assert run(story, limits=limits) == (b"HTTP/1.1 200 OK\r\n\r\n", b"echo:ping")
     assert (handed[0].method, handed[0].raw_path) == ("GET", b"/agent/v1/events")
-    assert (b"x-a", b"b") in handed[0].headers and handed[0].client is not None
+    assert (b"x-a", b"b") in handed[0].headers and handed[0].peer == "127.0.0.1"
 
 
 TRICKS = [
@@ -274,3 +276,74 @@ def test_no_trick_with_headers_makes_somebody_else() -> None:
     refused = [a[:12] for a in answers.values() if b" 200 " not in a]
     assert served and all(b'"name":"auditor"' in a for a in served)
     assert set(refused) <= {b"HTTP/1.1 400", b"HTTP/1.1 401", b"HTTP/1.1 408", b"", b"reset"}
+
+
+def test_requests_of_both_kinds_follow_each_other_on_one_connection_in_their_order() -> None:
+    async def echo(asked: Handed) -> Reply:
+        await asyncio.sleep(0.01)  # the ones behind it must wait
+        length = (b"content-length", str(len(asked.body)).encode())
+        return Reply(status=202, headers=[length], body=asked.body)
+
+    def said(body: bytes, *more: bytes) -> bytes:
+        head = b"POST /agent/v1/report HTTP/1.1\r\nhost: h\r\n" + b"".join(more)
+        return head + b"content-length: %d\r\n\r\n" % len(body) + body
+
+    async def story(port: int) -> bytes:
+        pieces = said(b"in-pieces")
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for part in (
+            said(b"first"),
+            said(b"second") + said(b"pipelined"),
+            pieces[:20],
+            pieces[20:-4],
+            pieces[-4:],
+            HEALTH.replace(b"connection: close\r\n", b""),
+            said(b"last", b"connection: close\r\n"),
+        ):
+            writer.write(part)
+            await asyncio.sleep(0.05)
+        answer = await asyncio.wait_for(reader.read(-1), 10)
+        writer.close()
+        return answer
+
+    limits = ConnectionLimits(whole={("POST", b"/agent/v1/report"): echo})
+    answer = run(story, limits=limits)
+
+    order = [b"first", b"second", b"pipelined", b"in-pieces", b"200 OK", b"last"]
+    found = [answer.find(word) for word in order]
+    assert -1 not in (found[0], found[1], *found[3:]), answer
+    assert [f for f in found if f >= 0] == sorted(f for f in found if f >= 0)
+    # A pipelined one goes the application's way, where nobody answers agents in this test.
+    assert answer.count(b"HTTP/1.1 202") == 4
+    assert answer.count(b"HTTP/1.1 ") == 6
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"content-length: 17000", b"transfer-encoding: chunked", b"expect: 100-continue"],
+)
+def test_what_is_not_a_small_whole_request_goes_to_the_application(head: bytes) -> None:
+    async def never(asked: Handed) -> Reply:
+        raise AssertionError(asked)
+
+    async def story(port: int) -> bytes:
+        said = b"POST /agent/v1/report HTTP/1.1\r\nhost: h\r\nconnection: close\r\n" + head
+        return await exchange(port, said + b"\r\n\r\n")
+
+    answer = run(story, limits=ConnectionLimits(whole={("POST", b"/agent/v1/report"): never}))
+
+    assert b"500" not in answer[:20]
+
+
+def test_a_whole_request_that_fails_is_a_problem_document_and_ends_nothing_else() -> None:
+    async def broken(asked: Handed) -> Reply:
+        raise ZeroDivisionError
+
+    said = b"POST /agent/v1/report HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\nx"
+    limits = ConnectionLimits(whole={("POST", b"/agent/v1/report"): broken})
+
+    answer = run(lambda port: exchange(port, said + HEALTH), limits=limits)
+
+    assert answer.startswith(b"HTTP/1.1 500")
+    assert b"application/problem+json" in answer
+    assert b"HTTP/1.1 200 OK" in answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +12,8 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from patchtide.domain.errors import PatchtideError
-from patchtide.server.admission import BURST, Door, Jump, NotAdmitted, SayAgain, TooMuch
+from patchtide.domain.errors import PatchtideError, Unavailable
+from patchtide.server.admission import BURST, Caller, Door, Jump, NotAdmitted, SayAgain, TooMuch
 from patchtide.server.ports.storage import ClientState, Standing
 from patchtide.server.standings import Standings
 from patchtide.wire.request_signature import (
@@ -33,7 +34,7 @@ KEYS = {
 Headers = list[tuple[bytes, bytes]]
 
 
-def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
+async def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except InvalidSignature:
@@ -61,6 +62,10 @@ class FakeReading:
             for number, (uuid, key) in enumerate(KEYS.items(), 1)
             if uuids is None or uuid.bytes in uuids
         ]
+
+
+def admit(door: Door, request: Request, headers: Headers, *, now: float) -> Caller:
+    return asyncio.run(door.admit(request, headers, now=now))
 
 
 def a_door(reading: FakeReading | None = None, *, started: float = NOW - 3600) -> Door:
@@ -203,7 +208,7 @@ def flaw_of(error: PatchtideError) -> Flaw:
 @pytest.mark.parametrize(("request_", "headers", "flaw"), NEGATIVE.values(), ids=NEGATIVE)
 def test_a_flawed_signature_is_refused(request_: Request, headers: Headers, flaw: Flaw) -> None:
     with pytest.raises((BadSignature, SayAgain)) as refused:
-        a_door().admit(request_, headers, now=NOW)
+        admit(a_door(), request_, headers, now=NOW)
 
     assert flaw_of(refused.value) is flaw
 
@@ -211,14 +216,14 @@ def test_a_flawed_signature_is_refused(request_: Request, headers: Headers, flaw
 @pytest.mark.parametrize("request_", [GOOD, BARE], ids=["with a body", "bare"])
 @pytest.mark.parametrize("created", [NOW - 300, NOW, NOW + 300])
 def test_both_shapes_are_admitted_within_the_window(request_: Request, created: int) -> None:
-    caller = a_door().admit(request_, signed(request_, created=created), now=NOW)
+    caller = admit(a_door(), request_, signed(request_, created=created), now=NOW)
 
     assert caller.entry.uuid == ALICE.bytes
 
 
 def test_a_replayed_counter_is_told_where_to_go_on() -> None:
     door = a_door()
-    caller = door.admit(GOOD, H, now=NOW)
+    caller = admit(door, GOOD, H, now=NOW)
     door.take_counter(caller, now=NOW)
 
     with pytest.raises(Jump) as jump:
@@ -230,19 +235,19 @@ def test_a_replayed_counter_is_told_where_to_go_on() -> None:
 def test_counters_out_of_order_are_taken_once_within_the_window() -> None:
     door = a_door()
     order = [80, 40, 79, 17]
-    callers = [door.admit(GOOD, signed(GOOD, counter=n), now=NOW) for n in order]
+    callers = [admit(door, GOOD, signed(GOOD, counter=n), now=NOW) for n in order]
 
     for caller in callers:
         door.take_counter(caller, now=NOW)
 
-    for caller in [*callers, door.admit(GOOD, signed(GOOD, counter=16), now=NOW)]:
+    for caller in [*callers, admit(door, GOOD, signed(GOOD, counter=16), now=NOW)]:
         with pytest.raises(Jump):
             door.take_counter(caller, now=NOW)
 
 
 def test_a_request_made_before_this_node_started_must_be_made_again() -> None:
     door = a_door(started=NOW - 5)
-    caller = door.admit(GOOD, signed(GOOD, created=NOW - 10), now=NOW)
+    caller = admit(door, GOOD, signed(GOOD, created=NOW - 10), now=NOW)
 
     with pytest.raises(SayAgain):
         door.take_counter(caller, now=NOW)
@@ -251,7 +256,7 @@ def test_a_request_made_before_this_node_started_must_be_made_again() -> None:
 @pytest.mark.parametrize("state", [s for s in ClientState if s is not ClientState.ACTIVE])
 def test_only_active_machines_are_admitted(state: ClientState) -> None:
     with pytest.raises(NotAdmitted):
-        a_door(FakeReading(state)).admit(GOOD, H, now=NOW)
+        admit(a_door(FakeReading(state)), GOOD, H, now=NOW)
 
 
 def test_a_machine_that_calls_too_often_is_slowed_down() -> None:
@@ -259,17 +264,41 @@ def test_a_machine_that_calls_too_often_is_slowed_down() -> None:
 
     with pytest.raises(TooMuch):
         for _ in range(int(BURST) + 1):
-            door.admit(GOOD, H, now=NOW)
+            admit(door, GOOD, H, now=NOW)
 
-    assert door.admit(GOOD, H, now=NOW + 2)
+    assert admit(door, GOOD, H, now=NOW + 2)
 
 
-def test_strangers_cannot_make_the_node_ask_the_database_without_end() -> None:
+def test_strangers_who_come_together_cost_one_question_to_the_database() -> None:
     reading = FakeReading()
     door = a_door(reading)
 
-    for number in range(1000):
-        with pytest.raises(BadSignature):
-            door.admit(GOOD, signed(GOOD, key_id=str(UUID(int=number))), now=NOW)
+    async def all_at_once() -> list[Caller | BaseException]:
+        strangers = [signed(GOOD, key_id=str(UUID(int=number))) for number in range(600)]
+        calls = [door.admit(GOOD, headers, now=NOW) for headers in strangers]
+        return await asyncio.gather(*calls, return_exceptions=True)
 
-    assert reading.asked <= 102
+    refusals = [type(r) for r in asyncio.run(all_at_once())]
+
+    assert (refusals.count(BadSignature), refusals.count(Unavailable)) == (500, 100)
+    assert reading.asked == 2  # at the start, and once for all of them
+
+
+def test_a_machine_that_enrolled_at_another_node_is_found_while_strangers_ask() -> None:
+    reading = FakeReading()
+    door = Door(
+        Standings(reading),  # type: ignore[arg-type]
+        verify,
+        authorities=frozenset({AUTHORITY}),
+        started=NOW,
+    )
+
+    async def together() -> list[Caller | BaseException]:
+        stranger = signed(GOOD, key_id=str(UUID(int=1)))
+        calls = [door.admit(GOOD, headers, now=NOW) for headers in (stranger, H)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    refused, found = asyncio.run(together())
+
+    assert isinstance(refused, BadSignature)
+    assert isinstance(found, Caller)

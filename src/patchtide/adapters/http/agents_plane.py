@@ -1,7 +1,8 @@
-"""The agents' plane over HTTP: raw ASGI, since nearly all of a fleet's requests come here.
+"""The agents' plane over HTTP, where nearly all of a fleet's requests come.
 
-Each dynamic request is read, verified, answered and signed in one pass. Whatever is refused
-before a signature was verified costs next to nothing.
+Each dynamic request is verified, answered and signed in one pass. A request that came whole is
+answered past the application (`whole`), any other as an ASGI application (`handlers`). Whatever
+is refused before a signature was verified costs next to nothing.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
+from patchtide.adapters.http.api import Receive, Scope, Send, send_reply
+from patchtide.adapters.http.exchange import AnswerWhole, Handed
 from patchtide.adapters.http.limits import caller_key
+from patchtide.adapters.http.problems import Headers, Reply
 from patchtide.domain.errors import (
     InvalidDocument,
     PatchtideError,
@@ -30,18 +33,13 @@ from patchtide.server.reports import NeedFull, ReportIntake
 from patchtide.wire.messages import CheckInV1, EnrolV1, InventoryV1, ReportV1, decode, encode
 from patchtide.wire.request_signature import BODY_TYPE, Request, answer_base
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
 ENROL_LIMIT = 64 << 10
 CHECKIN_LIMIT = 64 << 10
 REPORT_LIMIT = 4 << 20
 INVENTORY_LIMIT = 4 << 20
 WAITING_LIMIT = 4096
 """Requests in work at once on this node; those beyond are asked to come back."""
-FREE_BODY = 64 << 10
+FREE_BODY = 16 << 10
 LARGE_BODIES_LIMIT = 64 << 20
 """What bodies still being read may hold together beyond `FREE_BODY` each: nobody knows yet
 whether whoever sends them is a machine of this site."""
@@ -120,42 +118,61 @@ class AgentsPlane:
         """Return an ASGI application per operation, for the operation table to route to."""
         return {name: self._application(name) for name in self._operations}
 
+    def whole(self) -> dict[str, AnswerWhole]:
+        """Return per operation what answers requests that have been read already."""
+        return {name: self._whole(name) for name in self._operations}
+
     def _application(self, name: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         limit, work = self._operations[name]
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            if self._in_work >= WAITING_LIMIT:
-                await _send(send, self._come_back(), ())
-                return
-            self._in_work += 1
+            peer = (scope.get("client") or ("",))[0]
             try:
-                answer = await self._answered(scope, receive, limit, work)
-            finally:
-                self._in_work -= 1
-            await self._send_signed(send, answer)
+                body = await self._body_of(receive, limit)
+                request = request_of(
+                    scope["headers"],
+                    method=scope["method"],
+                    path=scope["raw_path"],
+                    query=scope["query_string"],
+                    body=body,
+                )
+            except PatchtideError as error:
+                status = 413 if isinstance(error, BodyTooLarge) else 0
+                reply = self._signed(_refusal(error, status=status))
+            else:
+                reply = await self._reply(_Call(request, scope["headers"], peer), work)
+            await send_reply(send, reply)
 
         return application
 
-    async def _answered(
-        self,
-        scope: Scope,
-        receive: Receive,
-        limit: int,
-        work: Callable[[_Call], Awaitable[Answer]],
-    ) -> Answer:
-        try:
-            call = _Call(
-                _request_of(scope, await self._body_of(receive, limit)),
-                scope["headers"],
-                (scope.get("client") or ("",))[0],
+    def _whole(self, name: str) -> AnswerWhole:
+        _, work = self._operations[name]
+
+        def answer(asked: Handed) -> Awaitable[Reply]:
+            request = request_of(
+                asked.headers,
+                method=asked.method,
+                path=asked.raw_path,
+                query=asked.query,
+                body=asked.body,
             )
-            return await work(call)
+            return self._reply(_Call(request, asked.headers, asked.peer), work)
+
+        return answer
+
+    async def _reply(self, call: _Call, work: Callable[[_Call], Awaitable[Answer]]) -> Reply:
+        if self._in_work >= WAITING_LIMIT:
+            return self._signed(self._come_back())
+        self._in_work += 1
+        try:
+            answer = await work(call)
         except _Signed as refused:
-            return _refusal(refused.error, refused.signature)
-        except BodyTooLarge as error:
-            return _refusal(error, status=413)
+            answer = _refusal(refused.error, refused.signature)
         except PatchtideError as error:
-            return _refusal(error)
+            answer = _refusal(error)
+        finally:
+            self._in_work -= 1
+        return self._signed(answer)
 
     async def _body_of(self, receive: Receive, limit: int) -> bytes:
         message = await receive()
@@ -207,7 +224,7 @@ class AgentsPlane:
         return count if at == minute else 0
 
     async def _checkin(self, call: _Call) -> Answer:
-        caller = self._admit(call)
+        caller = await self._admit(call)
         try:
             news = await self._checkins.answer(caller, decode(call.request.body, CheckInV1))
         except PatchtideError as error:
@@ -217,7 +234,7 @@ class AgentsPlane:
         return Answer(200, encode(news), (_TYPE,), caller.claim.signature)
 
     async def _report(self, call: _Call) -> Answer:
-        caller = self._admit(call)
+        caller = await self._admit(call)
         try:
             await self._intake.take(caller, decode(call.request.body, ReportV1))
         except PatchtideError as error:
@@ -225,15 +242,15 @@ class AgentsPlane:
         return Answer(202, b"", (), caller.claim.signature)
 
     async def _inventory(self, call: _Call) -> Answer:
-        caller = self._admit(call)
+        caller = await self._admit(call)
         try:
             await self._intake.take_inventory(caller, decode(call.request.body, InventoryV1))
         except PatchtideError as error:
             raise _Signed(error, caller.claim.signature) from error
         return Answer(202, b"", (), caller.claim.signature)
 
-    def _admit(self, call: _Call) -> Caller:
-        return self._door.admit(call.request, call.headers, now=self._clock.now().timestamp())
+    async def _admit(self, call: _Call) -> Caller:
+        return await self._door.admit(call.request, call.headers, now=self._clock.now().timestamp())
 
     def _poll_header(self) -> tuple[tuple[bytes, bytes], ...]:
         """Say when to ask again, and which root there is: who has it need not look for more."""
@@ -246,15 +263,17 @@ class AgentsPlane:
         wait = max(1, round(2 * self._in_work / self._capacity_per_s))
         return Answer(503, b"", ((b"retry-after", str(wait).encode()),))
 
-    async def _send_signed(self, send: Send, answer: Answer) -> None:
-        signed: Headers = []
+    def _signed(self, answer: Answer) -> Reply:
+        headers = list(answer.headers)
         if answer.signature:
             base = answer_base(
                 request_signature=answer.signature, status=answer.status, body=answer.body
             )
             signature = base64.b64encode(self._site.sign_answer(base))
-            signed = [(b"patchtide-signature", signature)]
-        await _send(send, answer, signed)
+            headers.append((b"patchtide-signature", signature))
+        if answer.status != 204:
+            headers.append((b"content-length", str(len(answer.body)).encode()))
+        return Reply(status=answer.status, headers=headers, body=answer.body)
 
 
 class _Signed(Exception):
@@ -281,21 +300,15 @@ def _refusal(error: PatchtideError, signature: bytes = b"", *, status: int = 0) 
     return Answer(status, body, headers, signature)
 
 
-def _request_of(scope: Scope, body: bytes) -> Request:
+def request_of(
+    headers: Headers, *, method: str, path: bytes, query: bytes, body: bytes = b""
+) -> Request:
     """Return the request as its signature sees it: path and query as they came."""
-    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    hosts = [value for name, value in headers if name == b"host"]
     return Request(
-        method=scope["method"],
+        method=method,
         authority=hosts[0].decode("latin-1") if len(hosts) == 1 else "",
-        path=scope["raw_path"].decode("latin-1"),
-        query=scope["query_string"].decode("latin-1"),
+        path=path.decode("latin-1"),
+        query=query.decode("latin-1"),
         body=body,
     )
-
-
-async def _send(send: Send, answer: Answer, extra: Headers | tuple[()]) -> None:
-    headers = [*answer.headers, *extra]
-    if answer.status != 204:
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})

@@ -8,16 +8,21 @@ wake-up and a blank one every few minutes, so that dead peers are noticed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from patchtide.domain.errors import PatchtideError
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ncache-control: no-store\r\n"
     b"connection: close\r\n\r\n"
 )
+REFUSED = b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 600\r\ncontent-length: 0\r\n\r\n"
 WAKE = b'"check-in"\n'
 STILL_HERE = b"\n"
 SLICE = 500
+ARRIVING_LIMIT = 1000
 
 
 class EventConnection(asyncio.Protocol):
@@ -57,6 +62,7 @@ class Events:
         self._limit = limit
         self._every_s = every_s
         self._connections: dict[bytes, EventConnection] = {}
+        self._arriving: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -75,6 +81,34 @@ class Events:
         transport.set_protocol(connection)
         transport.write(HEAD)
         return connection
+
+    def welcome(self, transport: asyncio.Transport, admission: Coroutine[Any, Any, bytes]) -> bool:
+        """Hold the connection of whom the admission names, once it does.
+
+        False, and nothing is touched: too many wait at this door.
+        """
+        if len(self._arriving) >= ARRIVING_LIMIT:
+            admission.close()
+            return False
+        task = asyncio.get_running_loop().create_task(self._let_in(transport, admission))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+        return True
+
+    async def _let_in(
+        self, transport: asyncio.Transport, admission: Coroutine[Any, Any, bytes]
+    ) -> None:
+        try:
+            uuid = await admission
+        except PatchtideError:
+            transport.write(REFUSED)
+            transport.close()
+            return
+        except BaseException:
+            transport.abort()
+            raise
+        if not transport.is_closing():
+            self.hold(transport, uuid)
 
     def left(self, connection: EventConnection) -> None:
         if self._connections.get(connection.uuid) is connection:

@@ -3,7 +3,8 @@
 uvicorn waits for ever for a request that has begun, and keeps any number of headers. Here a
 request's headers and body have a deadline, headers a size, and a peer that does not read its
 answer is dropped. Requests of some paths leave uvicorn: their transport is handed over, so that
-20,000 idle listeners do not each keep a parser and a request in memory.
+20,000 idle listeners do not each keep a parser and a request in memory. Small requests of other
+paths are read whole and answered directly: the application around them costs more than they do.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from patchtide.adapters.http.exchange import AnswerWhole, Exchange, Handed
+
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -26,18 +29,6 @@ _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handed:
-    """A request whose connection is handed over: all that is known of it."""
-
-    method: str
-    raw_path: bytes
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
-    client: tuple[str, int] | None
-    scheme: str
 
 
 TakeOver = Callable[[asyncio.Transport, Handed], bool]
@@ -55,13 +46,16 @@ class ConnectionLimits:
     """For a fresh connection to say anything."""
     unread_s: float = 60.0
     """For a peer to read on when its answer has filled the buffers."""
-    header_bytes: int = 16 << 10
+    head_bytes: int = 16 << 10
     headers: int = 64
     connections: int = 8192
     a_peer: int = 2048
     """Connections of one address: a building behind one address translation has many machines."""
     take_over: Mapping[tuple[str, bytes], TakeOver] = field(default_factory=dict)
     """By method and path."""
+    whole: Mapping[tuple[str, bytes], AnswerWhole] = field(default_factory=dict)
+    """Whose requests, when small, are read whole and answered without the application."""
+    whole_bytes: int = 16 << 10
 
 
 class Peers:
@@ -109,8 +103,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
-    _header_bytes = 0
+    _head_bytes = 0
     _part_bytes = 0
+    _is_reading = False
+    """Within a request that has begun and is not read to its end."""
+    _is_in_head = False
     _peer: str | None = None
     _gone = False
     """Closed or handed over: what the parser still finds in the buffer is not ours any more."""
@@ -133,25 +130,30 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._gone:
             return
         super().data_received(data)
+        if self._is_in_head and not self._gone:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.limits.head_bytes:
+                self._end(_TOO_LARGE)
+        # Nearly every request comes in one piece and needs no deadline.
+        if self._is_reading and self._deadline is None and not self._gone:
+            self._expect(self.limits.request_s)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._header_bytes = self._part_bytes = 0
-        self._expect(self.limits.request_s)
-
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        self._count(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
-        if not self._gone:
-            super().on_header(name, value)
+        self._head_bytes = self._part_bytes = 0
+        self._is_reading = self._is_in_head = True
+        if self._deadline is not None:
+            self._expect(None)
 
     def on_headers_complete(self) -> None:
-        if self._gone or self._handed_over():
+        self._is_in_head = False
+        if self._gone:
             return
-        super().on_headers_complete()
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if len(self.headers) > self.limits.headers or size > self.limits.head_bytes:
+            self._end(_TOO_LARGE)
+        elif not self._handed_over() and not self._read_whole():
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if self._gone:
@@ -159,14 +161,22 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part_bytes += len(body)
         if self._part_bytes >= self.limits.part_bytes:
             self._part_bytes = 0
-            self._expect(self.limits.request_s)
+            self._expect(None)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._is_reading = False
         if self._gone:
             return
-        self._expect(None)
-        super().on_message_complete()
+        if self._deadline is not None:
+            self._expect(None)
+        cycle: object = self.cycle
+        if isinstance(cycle, Exchange):
+            task = self.loop.create_task(cycle.run(self._handed(bytes(cycle.body))))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+        else:
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -185,12 +195,6 @@ class GuardedProtocol(HttpToolsProtocol):
             None if within_s is None else self.loop.call_later(within_s, self._end, _TOO_LATE)
         )
 
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        too_many = len(self.headers) >= self.limits.headers
-        if not self._gone and (too_many or self._header_bytes > self.limits.header_bytes):
-            self._end(_TOO_LARGE)
-
     def _end(self, answer: bytes) -> None:
         self._gone = True
         self._cancel()
@@ -204,24 +208,51 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _handed_over(self) -> bool:
-        method = self.parser.get_method().decode("ascii")
-        path, _, query = self.url.partition(b"?")
-        take_over = self.limits.take_over.get((method, path))
-        is_busy = self.cycle is not None and not self.cycle.response_complete
-        if take_over is None or is_busy:
+        take_over = self.limits.take_over.get(self._route())
+        if take_over is None or self._is_answering():
             return False
-        request = Handed(
-            method=method,
-            raw_path=path,
-            query=query,
-            headers=self.headers,
-            client=self.client,
-            scheme=self.scheme or "http",
-        )
-        if not take_over(self.transport, request):
+        if not take_over(self.transport, self._handed()):
             return False
         self._leave()
         return True
+
+    def _read_whole(self) -> bool:
+        answer = self.limits.whole.get(self._route())
+        if answer is None or self._is_answering() or not self._is_small():
+            return False
+        self.cycle = Exchange(  # type: ignore[assignment]
+            answer,
+            transport=self.transport,
+            keep_alive=self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive(),
+            when_done=self.on_response_complete,
+        )
+        return True
+
+    def _route(self) -> tuple[str, bytes]:
+        method: bytes = self.parser.get_method()
+        return method.decode("ascii"), self.url.partition(b"?")[0]
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _is_small(self) -> bool:
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        return (
+            len(lengths) == 1
+            and int(lengths[0]) <= self.limits.whole_bytes
+            and not self.expect_100_continue
+        )
+
+    def _handed(self, body: bytes = b"") -> Handed:
+        method, path = self._route()
+        return Handed(
+            method=method,
+            raw_path=path,
+            query=self.url.partition(b"?")[2],
+            headers=self.headers,
+            peer=self.client[0] if self.client else "",
+            body=body,
+        )
 
     def _leave(self) -> None:
         """Forget the connection: from now on it is somebody else's."""

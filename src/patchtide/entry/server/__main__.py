@@ -12,9 +12,14 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.serving import serve
 from patchtide.entry.server.settings import read_settings
 
+SWITCH_S = 0.001
+
 
 def main() -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    # The writer and the verifier leave the interpreter for half a millisecond and want it
+    # back: at the default of 5 ms they would wait most of the time while requests come in.
+    sys.setswitchinterval(SWITCH_S)
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         uvloop.run(serve(settings))

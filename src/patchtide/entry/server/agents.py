@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from patchtide.adapters.http.agents_plane import AgentsPlane
+from patchtide.adapters.http.agents_plane import AgentsPlane, request_of
 from patchtide.adapters.http.events import Events
+from patchtide.adapters.http.exchange import AnswerWhole, Handed
 from patchtide.adapters.http.files import Files
-from patchtide.adapters.http.protocol import Handed
 from patchtide.adapters.storage import Storage
-from patchtide.domain.errors import PatchtideError, Unavailable
+from patchtide.adapters.trust.verifier import Verifier
+from patchtide.domain.errors import Unavailable
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server.admission import Door
@@ -26,17 +24,8 @@ from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
-from patchtide.wire.request_signature import Request
 
 Endpoint = Callable[[Any, Any, Any], Awaitable[None]]
-
-
-def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +36,22 @@ class AgentsSide:
     door: Door
     clock: Clock
     endpoints: dict[str, Endpoint]
+    whole: dict[str, AnswerWhole]
+    """By operation, what answers requests that were read whole."""
+    verifier: Verifier
 
     def take_over(self, transport: asyncio.Transport, handed: Handed) -> bool:
-        """Hold the connection when its request is a client's own; else leave it to the table."""
+        """Hold the connection once its request proves to be a client's own."""
+        return self.events.welcome(transport, self._admit(handed))
+
+    async def _admit(self, handed: Handed) -> bytes:
         now = self.clock.now().timestamp()
-        try:
-            caller = self.door.admit(_request_of(handed), handed.headers, now=now)
-            self.door.take_counter(caller, now=now)
-        except PatchtideError:
-            return False
-        self.events.hold(transport, caller.entry.uuid)
-        return True
+        request = request_of(
+            handed.headers, method=handed.method, path=handed.raw_path, query=handed.query
+        )
+        caller = await self.door.admit(request, handed.headers, now=now)
+        self.door.take_counter(caller, now=now)
+        return caller.entry.uuid
 
 
 def build_agents_side(
@@ -72,9 +66,10 @@ def build_agents_side(
     standings.load()
     inventories = Inventories(storage, storage)
     inventories.load()
+    verifier = Verifier()
     door = Door(
         standings,
-        verify,
+        verifier,
         authorities=authorities,
         started=clock.now().timestamp(),
         per_s=settings.calls_per_s,
@@ -83,7 +78,7 @@ def build_agents_side(
     clones = CloneWatch(decisions=storage, standings=standings)
     plane = AgentsPlane(
         door=door,
-        enrolment=Enrolment(decisions=storage, standings=standings, site=site, verify=verify),
+        enrolment=Enrolment(decisions=storage, standings=standings, site=site, verify=verifier),
         checkins=CheckIns(
             door=door,
             standings=standings,
@@ -111,6 +106,8 @@ def build_agents_side(
         events=Events(limit=settings.events),
         door=door,
         clock=clock,
+        whole=plane.whole(),
+        verifier=verifier,
         endpoints={
             **plane.handlers(),
             "agents.events": _only_handed_over,
@@ -123,13 +120,3 @@ def build_agents_side(
 async def _only_handed_over(scope: Any, receive: Any, send: Any) -> None:
     """A request for events that comes here was not admitted; ask again by a check-in."""
     raise Unavailable("no event line for this request; check in instead")
-
-
-def _request_of(handed: Handed) -> Request:
-    hosts = [value for name, value in handed.headers if name.lower() == b"host"]
-    return Request(
-        method=handed.method,
-        authority=hosts[0].decode("latin-1") if len(hosts) == 1 else "",
-        path=handed.raw_path.decode("latin-1"),
-        query=handed.query.decode("latin-1"),
-    )

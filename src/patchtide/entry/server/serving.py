@@ -206,10 +206,14 @@ def _authorities(settings: ServerSettings, port: int) -> frozenset[str]:
 
 
 def _web(server: Server) -> uvicorn.Config:
-    take_over = {("GET", b"/agent/v1/events"): server.agents.take_over}
+    routes = {o.name: (o.method, o.path.encode()) for o in OPERATIONS}
+    limits = ConnectionLimits(
+        take_over={routes["agents.events"]: server.agents.take_over},
+        whole={routes[name]: answer for name, answer in server.agents.whole.items()},
+    )
     config = uvicorn.Config(
         build_application(OPERATIONS, server.agents.endpoints, context=server.context),
-        http=guarded_protocol(ConnectionLimits(take_over=take_over)),
+        http=guarded_protocol(limits),
         loop="uvloop",
         ws="none",
         lifespan="off",

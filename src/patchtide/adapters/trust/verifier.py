@@ -1,0 +1,78 @@
+"""Verifying request signatures beside the event loop: what waits, in one go, on another core.
+
+One verification costs as much as all the rest of a check-in, and holds no lock of the
+interpreter while it runs. So the loop hands over whatever came in since the last hand-over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+Claim = tuple[bytes, bytes, bytes]
+"""public key, signature, message"""
+
+
+def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Say whether the Ed25519 signature is that of the message by the key."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class Verifier:
+    """Verifies for one event loop; a lone signature at once, several on a thread."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Claim, asyncio.Future[bool]]] = []
+        self._is_busy = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="verifier")
+
+    def __call__(self, public_key: bytes, signature: bytes, message: bytes) -> asyncio.Future[bool]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(((public_key, signature, message), future))
+        if not self._is_busy:
+            self._is_busy = True
+            loop.call_soon(self._hand_over, loop)
+        return future
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch, self._waiting = self._waiting, []
+        if len(batch) > 1:
+            self._thread.submit(self._work, batch, loop)
+            return
+        self._is_busy = False
+        for claim, future in batch:
+            _tell(future, verify(*claim))
+
+    def _work(
+        self, batch: Sequence[tuple[Claim, asyncio.Future[bool]]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        verdicts = [verify(*claim) for claim, _ in batch]
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._conclude, batch, verdicts, loop)
+
+    def _conclude(
+        self,
+        batch: Sequence[tuple[Claim, asyncio.Future[bool]]],
+        verdicts: Sequence[bool],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        for (_, future), verdict in zip(batch, verdicts, strict=True):
+            _tell(future, verdict)
+        self._hand_over(loop)
+
+
+def _tell(future: asyncio.Future[bool], verdict: bool) -> None:
+    if not future.done():  # whoever asked has gone away
+        future.set_result(verdict)
