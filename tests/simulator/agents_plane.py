@@ -25,6 +25,7 @@ from patchtide.server.inventories import Inventories
 from patchtide.server.ports.storage import EnrolmentToken
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
+from patchtide.server.token_book import TokenBook
 from patchtide.wire.messages import (
     ChangesV1,
     CheckInV1,
@@ -112,7 +113,11 @@ class PlaneUnderTest:
         plane = AgentsPlane(
             door=door,
             enrolment=Enrolment(
-                decisions=self.storage, standings=self.standings, site=self.site, verify=Verifier()
+                decisions=self.storage,
+                standings=self.standings,
+                site=self.site,
+                verify=Verifier(),
+                tokens=TokenBook(self.storage),
             ),
             checkins=CheckIns(
                 door=door,

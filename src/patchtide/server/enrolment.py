@@ -25,6 +25,7 @@ from patchtide.server.ports.storage import (
     Transaction,
 )
 from patchtide.server.standings import Standings
+from patchtide.server.token_book import TokenBook
 from patchtide.wire.messages import EnrolledV1, EnrolV1
 from patchtide.wire.request_signature import BadSignature, Flaw, SignatureClaim
 
@@ -59,6 +60,7 @@ class Enrolment:
     standings: Standings
     site: Site
     verify: Verify
+    tokens: TokenBook
 
     async def enrol(self, asked: EnrolV1, claim: SignatureClaim, *, now: datetime) -> EnrolledV1:
         """Return the new (or the same) identity.
@@ -72,10 +74,13 @@ class Enrolment:
         token = _TOKEN.fullmatch(asked.token)
         if token is None:
             raise EnrolmentRefused
+        secret_hash = sha256(token[2].encode()).digest()
+        if not await self.tokens.knows(token[1], secret_hash):
+            raise EnrolmentRefused
         outcome = await self.decisions.decide(
             "agent",
             "agents.enrol",
-            lambda tx: self._decide(tx, asked, (token[1], token[2]), now),
+            lambda tx: self._decide(tx, asked, (token[1], secret_hash), now),
             now=now,
         )
         if isinstance(outcome, _Clones):
@@ -97,7 +102,7 @@ class Enrolment:
             raise BadSignature(Flaw.FORGED)
 
     def _decide(
-        self, tx: Transaction, asked: EnrolV1, token: tuple[str, str], now: datetime
+        self, tx: Transaction, asked: EnrolV1, token: tuple[str, bytes], now: datetime
     ) -> _Enrolled | _Clones:
         alike = tx.clients_like(public_key=asked.public_key, machine=asked.machine)
         same_key = [c for c in alike if c.public_key == asked.public_key]
@@ -105,8 +110,7 @@ class Enrolment:
             return _quarantine(tx, elsewhere, why="the same key came from another machine")
         if same_key:
             return _Enrolled(_again(same_key[0]))
-        secret_hash = sha256(token[1].encode()).digest()
-        taken = tx.use_enrolment_token(token[0], secret_hash=secret_hash, now=now)
+        taken = tx.use_enrolment_token(token[0], secret_hash=token[1], now=now)
         if taken is None or taken.site != self.site.name:
             raise EnrolmentRefused
         # A machine that is known under another key may be a copy: a person decides.

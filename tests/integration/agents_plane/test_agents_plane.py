@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 from typing import Any
 
@@ -113,6 +114,41 @@ class TestEnrolment:
 
         assert (await again.enrol(await plane.token())).status == 200
         assert states_of(plane) == {"m": "active", "again": "waiting"}
+
+    async def test_guesses_never_reach_the_writer_and_share_their_question(
+        self, plane: PlaneUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        token = await plane.token()
+        _, token_id, secret, ca = token.split(".")
+        guesses = [f"pt1.{token_id}.{'0' * 30}{n:02}.{ca}" for n in range(15)]
+        guesses += [f"pt1.0000{n:04}.{secret}.{ca}" for n in range(14)]
+        asked: list[str] = []
+        read, decide = plane.storage.enrolment_tokens, plane.storage.decide
+        monkeypatch.setattr(
+            plane.storage, "enrolment_tokens", lambda: asked.append("tokens") or read()
+        )
+
+        async def noted(*arguments: Any, **named: Any) -> Any:
+            asked.append("decision")
+            return await decide(*arguments, **named)
+
+        monkeypatch.setattr(plane.storage, "decide", noted)
+        strangers = [MachineUnderTest(plane) for _ in guesses]
+        said = await at_once(*(m.enrol(g) for m, g in zip(strangers, guesses, strict=True)))
+
+        assert {(s.status, s.body) for s in said} == {(403, said[0].body)}
+        assert "decision" not in asked and len(asked) <= 3
+        assert (await MachineUnderTest(plane).enrol(token)).status == 200
+
+    async def test_a_token_made_while_others_guess_is_taken_at_once(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        guesses = [MachineUnderTest(plane).enrol(f"pt1.{n}.{'x' * 32}") for n in range(10)]
+        guessing = asyncio.create_task(at_once(*guesses))
+        await asyncio.sleep(0)
+
+        assert (await MachineUnderTest(plane).enrol(await plane.token())).status == 200
+        assert {s.status for s in await guessing} == {403}
 
     async def test_the_secret_is_not_in_the_database(self, plane: PlaneUnderTest) -> None:
         token = await plane.token()

@@ -24,6 +24,7 @@ from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
+from patchtide.server.token_book import TokenBook
 
 Endpoint = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -78,7 +79,13 @@ def build_agents_side(
     clones = CloneWatch(decisions=storage, standings=standings)
     plane = AgentsPlane(
         door=door,
-        enrolment=Enrolment(decisions=storage, standings=standings, site=site, verify=verifier),
+        enrolment=Enrolment(
+            decisions=storage,
+            standings=standings,
+            site=site,
+            verify=verifier,
+            tokens=TokenBook(storage),
+        ),
         checkins=CheckIns(
             door=door,
             standings=standings,

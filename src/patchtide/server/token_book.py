@@ -1,0 +1,57 @@
+"""Which enrolment tokens exist, kept in memory: whoever only guesses never reaches the database.
+
+Enrolling is a write, and the writer is one for all. So a token that nobody issued is refused
+before the writer hears of it. Whether one that exists may still be used is decided there alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from patchtide.domain.errors import Unavailable
+from patchtide.server.ports.storage import Lookups
+
+GATHER_S = 0.1
+WAITING_LIMIT = 500
+
+
+class TokenBook:
+    """The tokens as they were last read, by id and hash of the secret."""
+
+    def __init__(self, lookups: Lookups) -> None:
+        self._lookups = lookups
+        self._known: frozenset[tuple[str, bytes]] = frozenset()
+        self._waiting = 0
+        self._next: asyncio.Task[None] | None = None
+
+    async def knows(self, token_id: str, secret_hash: bytes) -> bool:
+        """Say whether there is such a token, used up and expired ones included.
+
+        Raises:
+            Unavailable: too many unknown tokens are being tried at once.
+        """
+        if (token_id, secret_hash) in self._known:
+            return True
+        if self._waiting >= WAITING_LIMIT:
+            raise Unavailable("too many unknown tokens at once")
+        self._waiting += 1
+        try:
+            await self._read_again()
+        finally:
+            self._waiting -= 1
+        return (token_id, secret_hash) in self._known
+
+    async def _read_again(self) -> None:
+        """Return after a read that began later than now: the token may have been made just now.
+
+        However many guess, there is one read each `GATHER_S`.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._read())
+        await asyncio.shield(self._next)
+
+    async def _read(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        self._next = None
+        tokens = await asyncio.to_thread(self._lookups.enrolment_tokens)
+        self._known = frozenset((token.id, token.secret_hash) for token in tokens)
