@@ -118,6 +118,14 @@ def unpack(packed: bytes, *, limit: int = MAX_SET_BYTES, what: str = "set") -> b
         _decompressors.append(decompressor)
 
 
+def unpacked_size(packed: bytes) -> int:
+    """Return how much `unpack` would make of it, as it says itself; 0 of what is no frame."""
+    try:
+        return max(0, zstandard.frame_content_size(packed))
+    except zstandard.ZstdError:
+        return 0
+
+
 def state_digest(*, lineage: bytes, required: bytes, installed: bytes, unknown: bytes) -> bytes:
     """Return the digest of a client's whole state; the sets are in canonical form."""
     digest = sha256(b"patchtide-state-1\0" + lineage)

@@ -413,6 +413,18 @@ class TestReports:
 
         assert [m["status"] for m in sent if "status" in m] == [503, 503]
 
+    async def test_a_report_of_very_many_updates_is_taken_like_any_other(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        required = set(range(0, 40_000 * 300, 300))  # two bytes each: more than is checked at once
+
+        said = await machine.report(required=required)
+
+        assert said.status == 202
+        [row] = plane.storage.states()
+        assert row.required == encode_set(required)
+
     async def test_an_inventory_is_taken_once(self, plane: PlaneUnderTest) -> None:
         machine = await enrolled(plane)
         listed = InventoryV1(kind="packages", digest=sha256(b"list").digest(), body=pack(b"list"))

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from patchtide.adapters.http.exchange import AnswerWhole, Exchange, Handed
+from patchtide.adapters.http.peers import Peers
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -56,24 +57,6 @@ class ConnectionLimits:
     whole: Mapping[tuple[str, bytes], AnswerWhole] = field(default_factory=dict)
     """Whose requests, when small, are read whole and answered without the application."""
     whole_bytes: int = 16 << 10
-
-
-class Peers:
-    """How many connections each address holds."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, int] = {}
-
-    def arrive(self, peer: str) -> int:
-        self._held[peer] = self._held.get(peer, 0) + 1
-        return self._held[peer]
-
-    def leave(self, peer: str) -> None:
-        left = self._held.get(peer, 0) - 1
-        if left > 0:
-            self._held[peer] = left
-        else:
-            self._held.pop(peer, None)
 
 
 def guarded_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:

@@ -12,12 +12,14 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 import uvicorn
 from cryptography.exceptions import InvalidSignature
 
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.http.application import build_application
+from patchtide.adapters.http.arrivals import Arrivals
 from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_chain import Seal
@@ -98,8 +100,17 @@ class _Web(uvicorn.Server):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen with our own arrivals, which count handshakes; uvicorn would not see them."""
+        tls = self.config.ssl
+        if tls is None or sockets is None:
+            raise LookupError("the server has no TLS context or no socket")
+        self.servers = [Arrivals(s, self._protocol, tls=tls) for s in sockets]  # type: ignore[misc]
+        self.started = True
         self.up.set()
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state={})
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,0 +1,89 @@
+"""Accepting connections: who has not finished the TLS handshake is counted and has a deadline.
+
+The event loop's own TLS server shows a connection only once the handshake is done. Until then a
+stranger costs a TLS object and a minute, unseen by any limit. So connections are accepted here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from patchtide.adapters.http.peers import Peers
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivalLimits:
+    handshake_s: float = 10.0
+    at_once: int = 2048
+    a_peer: int = 256
+    """Handshakes of one address at once: a building behind one address has many machines."""
+
+
+class Arrivals:
+    """Accepts on a socket until closed; each connection gets its protocol after its handshake."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+        *,
+        tls: ssl.SSLContext,
+        limits: ArrivalLimits | None = None,
+    ) -> None:
+        listening.setblocking(False)
+        self._listening = listening
+        self._protocol = protocol
+        self._tls = tls
+        self._limits = limits or ArrivalLimits()
+        self._peers = Peers()
+        self._shaking: set[asyncio.Task[None]] = set()
+        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    def close(self) -> None:
+        self._accepting.cancel()
+        for task in self._shaking:
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        await asyncio.gather(self._accepting, *self._shaking, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(self._listening)
+            except OSError:  # out of descriptors, mostly: others must end first
+                log.exception("cannot accept connections")
+                await asyncio.sleep(1)
+                continue
+            if len(self._shaking) >= self._limits.at_once:
+                connection.close()
+                continue
+            task = loop.create_task(self._shake(connection, str(address[0])))
+            self._shaking.add(task)
+            task.add_done_callback(self._shaking.discard)
+
+    async def _shake(self, connection: socket.socket, peer: str) -> None:
+        try:
+            if self._peers.arrive(peer) > self._limits.a_peer:
+                connection.close()
+                return
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._protocol,
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._limits.handshake_s,
+            )
+        except OSError:
+            # No TLS, none that we speak, too late, or gone: all of them end as OSError, and the
+            # transport has closed the connection.
+            return
+        finally:
+            self._peers.leave(peer)
