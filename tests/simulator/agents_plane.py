@@ -20,6 +20,7 @@ from patchtide.adapters.trust.verifier import Verifier, verify
 from patchtide.server.admission import Door
 from patchtide.server.checkins import CheckIns
 from patchtide.server.clones import CloneWatch
+from patchtide.server.divergence import Divergence
 from patchtide.server.enrolment import Enrolment
 from patchtide.server.inventories import Inventories
 from patchtide.server.ports.storage import EnrolmentToken
@@ -123,7 +124,7 @@ class PlaneUnderTest:
                 door=door,
                 standings=self.standings,
                 site=self.site,
-                decisions=self.storage,
+                divergence=Divergence(self.site, self.storage),
                 clones=clones,
                 inventories=self.inventories,
                 clock=self.clock,

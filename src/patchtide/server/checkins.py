@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.admission import Caller, Door, NotAdmitted
 from patchtide.server.clones import CloneWatch
+from patchtide.server.divergence import Divergence
 from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.site import Site
-from patchtide.server.ports.storage import Decisions, Transaction
 from patchtide.server.standings import Entry, Standings
-from patchtide.wire.messages import CheckInAnswerV1, CheckInV1, HealthV1, encode
+from patchtide.wire.messages import CheckInAnswerV1, CheckInV1, encode
 
 
 @dataclass(kw_only=True)
@@ -23,12 +23,11 @@ class CheckIns:
     door: Door
     standings: Standings
     site: Site
-    decisions: Decisions
     clones: CloneWatch
     inventories: Inventories
+    divergence: Divergence
     clock: Clock
     poll_s: int = 3600
-    _strange: set[tuple[bytes, str, bytes]] = field(default_factory=set)
 
     async def answer(self, caller: Caller, said: CheckInV1) -> CheckInAnswerV1 | None:
         """Return what is newer for this client, or None: nothing.
@@ -45,7 +44,7 @@ class CheckIns:
             await self.clones.quarantine(entry, why="interleaved boot ids", now=now)
             raise NotAdmitted(entry.state)
         if health.trust_seen:
-            await self._watch_for_split_view(entry, health)
+            await self.divergence.watch(entry.uuid, health.trust_seen, now=now)
         self.standings.seen(entry, now=now.timestamp(), health=encode(health))
         return await self._news(entry, said)
 
@@ -63,20 +62,6 @@ class CheckIns:
             inventory=lacking,
             root_version=self.site.root()[0],
         )
-
-    async def _watch_for_split_view(self, entry: Entry, health: HealthV1) -> None:
-        for role, digest in health.trust_seen.items():
-            strange = (entry.uuid, role, digest)
-            if strange in self._strange or self.site.knows_metadata(role, digest):
-                continue
-            if len(self._strange) >= 10_000:
-                self._strange.clear()
-
-            def work(tx: Transaction, role: str = role, digest: bytes = digest) -> None:
-                tx.note(entry.uuid.hex(), role=role, seen=digest.hex())
-
-            await self.decisions.decide("system", "trust.divergence", work, now=self.clock.now())
-            self._strange.add(strange)
 
 
 def newer(have: Mapping[str, int], published: Mapping[str, int]) -> dict[str, int]:

@@ -203,15 +203,35 @@ class TestCheckIn:
         assert {s.counter for s in plane.storage.standings()} == {2}
         assert plane.standings.unsaved() == []
 
-    async def test_metadata_nobody_published_raises_one_alarm(self, plane: PlaneUnderTest) -> None:
+    async def test_metadata_nobody_published_raises_one_alarm_however_many_saw_it(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        first, second = await enrolled(plane, name="first"), await enrolled(plane, name="second")
+        plane.site.metadata = {("timestamp", b"p" * 32)}
+
+        for machine in (first, second, first):
+            await machine.check_in(health=HealthV1(trust_seen={"timestamp": b"p" * 32}))
+            await machine.check_in(health=HealthV1(trust_seen={"timestamp": b"x" * 32}))
+
+        [alarm] = _alarms(plane)
+        assert first.client.hex() in str(alarm)
+
+    async def test_a_machine_that_invents_metadata_raises_one_alarm_an_hour(
+        self, plane: PlaneUnderTest
+    ) -> None:
         machine = await enrolled(plane)
-        seen = HealthV1(trust_seen={"timestamp": b"x" * 32})
 
-        await machine.check_in(health=seen)
-        await machine.check_in(health=seen)
+        for number in range(20):
+            plane.clock.advance(minutes=6)
+            strange = {"snapshot": number.to_bytes(32), "feed": b"f" * 32}
+            said = await machine.check_in(health=HealthV1(trust_seen=strange))
+            assert said.status == 204
 
-        alarms = [e for e in plane.storage.audit(limit=100) if e.operation == "trust.divergence"]
-        assert len(alarms) == 1
+        assert len(_alarms(plane)) == 2
+
+
+def _alarms(plane: PlaneUnderTest) -> list[Any]:
+    return [e for e in plane.storage.audit(limit=100) if e.operation == "trust.divergence"]
 
 
 class TestInventory:

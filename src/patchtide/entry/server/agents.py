@@ -19,6 +19,7 @@ from patchtide.entry.server.site import PublishedSite
 from patchtide.server.admission import Door
 from patchtide.server.checkins import CheckIns
 from patchtide.server.clones import CloneWatch
+from patchtide.server.divergence import Divergence
 from patchtide.server.enrolment import Enrolment
 from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
@@ -90,7 +91,7 @@ def build_agents_side(
             door=door,
             standings=standings,
             site=site,
-            decisions=storage,
+            divergence=Divergence(site, storage),
             clones=clones,
             inventories=inventories,
             clock=clock,
