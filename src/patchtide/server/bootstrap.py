@@ -49,8 +49,10 @@ async def bootstrap(call: Call, principal: Principal, asked: Bootstrap) -> Issue
     try:
         await call.decide(principal, work)
     except (NotFound, StaleRevision) as error:  # done before, or at another node just now
+        code.spent()
         raise NotFound from error
     except BaseException:
         code.give_back(taken)
         raise
+    code.spent()
     return answer

@@ -1,4 +1,4 @@
-"""The one-time code that lets somebody claim a fresh server. It lives in memory only.
+"""The one-time code that lets somebody claim a fresh server. What counts lives in memory only.
 
 A request from the machine itself needs the code too: behind a proxy on the same host everybody
 comes from loopback, and every local account does. Who may read the server's files has the code.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Callable
 
 from patchtide.domain.access.credentials import hash_of
 
@@ -15,14 +16,16 @@ from patchtide.domain.access.credentials import hash_of
 class BootstrapCode:
     """At most one taker; a code that nobody issued takes nobody."""
 
-    def __init__(self, code: str | None) -> None:
+    def __init__(self, code: str | None, *, spent: Callable[[], None] = lambda: None) -> None:
+        """`spent` is told when the code has done its work, or never can any more."""
         self._hash = None if code is None else hash_of(code)
+        self.spent = spent
 
     @classmethod
-    def issue(cls) -> tuple[BootstrapCode, str]:
+    def issue(cls, *, spent: Callable[[], None] = lambda: None) -> tuple[BootstrapCode, str]:
         """Return it with its text, which the caller shows to the administrator once."""
         text = secrets.token_hex(16)
-        return cls(text), text
+        return cls(text, spent=spent), text
 
     @property
     def is_open(self) -> bool:

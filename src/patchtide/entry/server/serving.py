@@ -27,6 +27,8 @@ from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys, open_site_keys
 from patchtide.entry.server.agents import AgentsSide, build_agents_side
+from patchtide.entry.server.audit_folder import AuditFolder
+from patchtide.entry.server.code_file import CodeFile
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server.authentication import ApiTokens
@@ -35,11 +37,14 @@ from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.context import Context
 from patchtide.server.operations import OPERATIONS
+from patchtide.server.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 PRESENCE_S = 10.0
-HOUR_S = 3600.0
+UPKEEP_S = 60.0
+"""How often is asked whether it is time for upkeep; a server that restarts often does it too."""
+DAY_S = 86_400.0
 DRAIN_S = 3
 
 
@@ -62,6 +67,7 @@ class Server:
     context: Context
     code: str
     """One-time code of a site that nobody has claimed yet; empty afterwards."""
+    code_file: CodeFile
 
 
 async def serve(settings: ServerSettings) -> None:
@@ -145,7 +151,9 @@ async def _built(settings: ServerSettings, port: int) -> AsyncIterator[Server]:
     try:
         repository = TrustRepository(settings.home / "published", KeyFolder(folder / "trust"))
         repository.create(clock.now())
-        yield await _assembled(settings, port, keys=keys, storage=storage, repository=repository)
+        server = await _assembled(settings, port, keys=keys, storage=storage, repository=repository)
+        with server.code_file.holding(server.code):
+            yield server
     finally:
         with contextlib.suppress(Exception):
             await storage.checkpoint_audit(now=clock.now())
@@ -174,7 +182,10 @@ async def _assembled(
     agents = build_agents_side(
         settings, storage, site, clock=clock, authorities=_authorities(settings, port)
     )
-    code, text = (BootstrapCode(None), "") if is_done(storage) else BootstrapCode.issue()
+    code_file = CodeFile(settings.home)
+    code, text = BootstrapCode(None), ""
+    if not is_done(storage):
+        code, text = BootstrapCode.issue(spent=code_file.remove)
     context = Context(
         decisions=storage,
         reading=storage,
@@ -197,6 +208,7 @@ async def _assembled(
         agents=agents,
         context=context,
         code=text,
+        code_file=code_file,
     )
 
 
@@ -260,19 +272,20 @@ async def _background(server: Server) -> AsyncIterator[None]:
             server.agents.standings.keep_for_later(unsaved)
             raise
 
-    async def hourly() -> None:
-        now = clock.now()
-        await storage.checkpoint_audit(now=now)
-        await storage.trim(now=now.timestamp())
-        await server.agents.inventories.reload(now=now.timestamp())
+    upkeep = Upkeep(
+        storage=storage,
+        archive=AuditFolder(server.settings.home / "audit"),
+        inventories=server.agents.inventories,
+        clock=clock,
+    )
 
     async def sign() -> None:
         await server.catalog.stay_fresh()
 
     tasks = [
         asyncio.create_task(_every(PRESENCE_S, presence)),
-        asyncio.create_task(_every(HOUR_S, hourly)),
-        asyncio.create_task(_every(24 * HOUR_S, sign)),
+        asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
+        asyncio.create_task(_every(DAY_S, sign)),
         asyncio.create_task(server.agents.events.keep_alive()),
     ]
     try:
@@ -299,6 +312,7 @@ def _greet(server: Server) -> None:
         lines += [
             "Nobody has claimed this site yet. On this machine or any that may reach it:",
             f"  patchtide site bootstrap --code {server.code}",
+            f"Until then the code is in {server.code_file.path.absolute()} too.",
         ]
     lines.append(f"Site authority (SHA-256): {server.keys.ca_digest}")
     lines.append(f"Serving {server.settings.site} on https://{server.settings.host}:{server.port}")

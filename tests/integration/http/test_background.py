@@ -1,0 +1,34 @@
+"""A running server does its upkeep by itself: what is due appears without anybody asking."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from patchtide.adapters.storage.audit_segments import read_segment
+from patchtide.entry.server import serving
+from patchtide.entry.server.settings import read_settings
+from patchtide.server import upkeep
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_running_server_archives_its_audit_signed_by_its_own_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "UPKEEP_S", 0.02)
+    monkeypatch.setattr(upkeep, "SEGMENT_AGE", timedelta(0))
+    settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
+
+    async with serving.running(settings) as server:
+        async with asyncio.timeout(20):
+            while not (found := list((tmp_path / "audit").glob("*.jsonl"))):
+                await asyncio.sleep(0.02)
+        entries = server.storage.audit()
+
+    head, told = read_segment(found[0].read_bytes(), serving._seal(server.keys).check)
+    assert [e["operation"] for e in told] == [e.operation for e in entries][: head["last"]]
+    assert told[0]["operation"] == "catalog.begin"
