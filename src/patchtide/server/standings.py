@@ -7,7 +7,7 @@ database in one batch every ten seconds; a report's counter is stored with the r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from patchtide.domain.errors import Unavailable
 from patchtide.server.ports.storage import Presence, Reading, Standing
@@ -116,6 +116,10 @@ class Standings:
                 self._entries[standing.uuid] = Entry(standing)
             else:
                 entry.take_over(standing)
+
+    def keep_only(self, uuids: Collection[bytes]) -> None:
+        """Forget all others: a restored database does not know them."""
+        self._entries = {uuid: entry for uuid, entry in self._entries.items() if uuid in uuids}
 
     def find(self, uuid: bytes) -> Entry | None:
         """Return the client's entry, if this node knows it."""

@@ -32,3 +32,16 @@ async def test_a_running_server_archives_its_audit_signed_by_its_own_key(
     head, told = read_segment(found[0].read_bytes(), serving._seal(server.keys).check)
     assert [e["operation"] for e in told] == [e.operation for e in entries][: head["last"]]
     assert told[0]["operation"] == "catalog.begin"
+
+
+async def test_a_running_server_notices_that_its_database_was_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(serving, "EPOCH_S", 0.02)
+    settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
+
+    async with serving.running(settings) as server:
+        await server.storage.mark_restored(now=server.context.clock.now())
+        async with asyncio.timeout(20):
+            while "the database was restored" not in caplog.text:
+                await asyncio.sleep(0.02)

@@ -36,12 +36,14 @@ from patchtide.server.bootstrap import is_done
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.context import Context
+from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 PRESENCE_S = 10.0
+EPOCH_S = 10.0
 UPKEEP_S = 60.0
 """How often is asked whether it is time for upkeep; a server that restarts often does it too."""
 DAY_S = 86_400.0
@@ -272,18 +274,27 @@ async def _background(server: Server) -> AsyncIterator[None]:
             server.agents.standings.keep_for_later(unsaved)
             raise
 
+    agents = server.agents
     upkeep = Upkeep(
         storage=storage,
         archive=AuditFolder(server.settings.home / "audit"),
-        inventories=server.agents.inventories,
+        inventories=agents.inventories,
         clock=clock,
     )
+    epoch = EpochWatch(
+        storage, standings=agents.standings, inventories=agents.inventories, clock=clock
+    )
+
+    async def watch_epoch() -> None:
+        if await epoch.step():
+            log.warning("the database was restored: all machines are asked for full reports")
 
     async def sign() -> None:
         await server.catalog.stay_fresh()
 
     tasks = [
         asyncio.create_task(_every(PRESENCE_S, presence)),
+        asyncio.create_task(_every(EPOCH_S, watch_epoch)),
         asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
         asyncio.create_task(_every(DAY_S, sign)),
         asyncio.create_task(server.agents.events.keep_alive()),
