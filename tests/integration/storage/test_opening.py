@@ -179,3 +179,15 @@ async def test_the_database_is_waited_for_after_its_restart(tmp_path: Path) -> N
         assert storage.standings()[0].counter == 1
         assert storage.audit()[0].at == NOON
         await storage.close()
+
+
+async def test_a_closed_sqlite_database_is_one_file_that_holds_everything(tmp_path: Path) -> None:
+    for number in range(6):
+        folder = tmp_path / str(number)
+        storage = Storage.open(f"sqlite:///{folder}/patchtide.db")
+        await enrolled(storage)
+        assert len(storage.audit()) > 0
+
+        await storage.close()
+
+        assert [path.name for path in folder.iterdir()] == ["patchtide.db"]

@@ -106,7 +106,9 @@ class Storage:
 
     def _close(self) -> None:
         self._writer.close()
-        for engine in {self._readers, self._report_engine, self._write_engine}:
+        # The writer last: whoever closes an SQLite file last folds its log into it, and one who
+        # may only read cannot. What was committed would then lie beside the file.
+        for engine in (self._readers, self._report_engine, self._write_engine):
             engine.dispose()
 
     # Decisions
