@@ -4,7 +4,7 @@
 
 Each line on standard input is a command, each answered by one JSON line: `publish N` puts N
 leaves into `debian-12`, `revise N` revises the first N, `drop N` takes N out, `sign` signs the
-daily timestamp, `wake` rings every machine, `listening` says how many hear it, `token N` makes an
+daily timestamp, `listening` says how many hear it, `token N` makes an
 enrolment token with N uses, `states` says how many machines reported and what they need.
 """
 
@@ -94,11 +94,6 @@ class Commands:
     async def sign(self, _: int) -> dict[str, Any]:
         await self._server.catalog.stay_fresh()
         return {}
-
-    async def wake(self, _: int) -> dict[str, Any]:
-        events = self._server.agents.events
-        everybody = [client.uuid for client in self._server.storage.clients(limit=100_000)]
-        return {"heard": events.wake(everybody)}
 
     async def listening(self, _: int) -> dict[str, Any]:
         return {"machines": len(self._server.agents.events)}

@@ -23,6 +23,8 @@ WAKE = b'"check-in"\n'
 STILL_HERE = b"\n"
 SLICE = 500
 ARRIVING_LIMIT = 1000
+NEWS_SLICE = 50
+NEWS_EVERY_S = 0.25
 
 
 class EventConnection(asyncio.Protocol):
@@ -62,6 +64,8 @@ class Events:
         self._limit = limit
         self._every_s = every_s
         self._connections: dict[bytes, EventConnection] = {}
+        self._announcing: asyncio.Task[None] | None = None
+        self._has_news = False
         self._arriving: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -124,6 +128,21 @@ class Events:
                 heard += 1
         return heard
 
+    def announce(self) -> None:
+        """Have every machine that listens check in, some at a time: 20,000 at once is a flood."""
+        self._has_news = True
+        if self._announcing is None or self._announcing.done():
+            self._announcing = asyncio.get_running_loop().create_task(self._announce())
+
+    async def _announce(self) -> None:
+        while self._has_news:
+            self._has_news = False
+            connections = list(self._connections.values())
+            for start in range(0, len(connections), NEWS_SLICE):
+                for connection in connections[start : start + NEWS_SLICE]:
+                    connection.say(WAKE)
+                await asyncio.sleep(NEWS_EVERY_S)
+
     async def keep_alive(self) -> None:
         """Touch every connection once in `every_s`, a slice at a time."""
         while True:
@@ -135,5 +154,7 @@ class Events:
                 await asyncio.sleep(self._every_s / slices)
 
     def close(self) -> None:
+        if self._announcing is not None:
+            self._announcing.cancel()
         for connection in list(self._connections.values()):
             connection.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,11 @@ class AgentsSide:
     whole: dict[str, AnswerWhole]
     """By operation, what answers requests that were read whole."""
     verifier: Verifier
+
+    async def machines_changed(self, uuids: Sequence[bytes]) -> None:
+        """Follow what was decided about these machines, and have those that listen come for it."""
+        await self.standings.refresh(uuids)
+        self.events.wake(uuids)
 
     def take_over(self, transport: asyncio.Transport, handed: Handed) -> bool:
         """Hold the connection once its request proves to be a client's own."""

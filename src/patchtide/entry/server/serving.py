@@ -184,6 +184,7 @@ async def _assembled(
     agents = build_agents_side(
         settings, storage, site, clock=clock, authorities=_authorities(settings, port)
     )
+    site.announce = agents.events.announce
     code_file = CodeFile(settings.home)
     code, text = BootstrapCode(None), ""
     if not is_done(storage):
@@ -198,7 +199,7 @@ async def _assembled(
         bootstrap_code=code,
         site_name=settings.site,
         site_ca=keys.ca_digest,
-        machines_changed=agents.standings.refresh,
+        machines_changed=agents.machines_changed,
     )
     return Server(
         settings=settings,

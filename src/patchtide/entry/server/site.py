@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -17,14 +17,19 @@ class PublishedSite:
         self.answer_key = answers.public_key().public_bytes_raw()
         self.sign_answer = answers.sign
         self._repository = repository
+        self.announce: Callable[[], None] = lambda: None
+        """Called when machines should come for something new."""
         self._serials: Mapping[str, int] = {}
         self.published(self._serials)
 
     def published(self, serials: Mapping[str, int]) -> None:
         """Take note of what is published now."""
+        is_news = self._serials != serials
         self._serials = dict(serials)
         self._root = self._repository.root()
         self._digests = self._repository.metadata_digests()
+        if is_news:
+            self.announce()
 
     def root(self) -> tuple[int, bytes]:
         return self._root
