@@ -16,7 +16,7 @@ import msgspec
 from patchtide.adapters.http.api import Receive, Scope, Send, send_reply
 from patchtide.adapters.http.exchange import AnswerWhole, Handed
 from patchtide.adapters.http.limits import caller_key
-from patchtide.adapters.http.problems import Headers, Reply
+from patchtide.adapters.http.problems import Headers, Reply, TooLarge
 from patchtide.domain.errors import (
     InvalidDocument,
     PatchtideError,
@@ -52,6 +52,7 @@ _STATUS: Mapping[type[PatchtideError], int] = {
     EnrolmentRefused: 403,
     KeySeenElsewhere: 403,
     Jump: 409,
+    TooLarge: 413,
     NeedFull: 422,
     TooMuch: 429,
     Unavailable: 503,
@@ -68,12 +69,6 @@ class Answer:
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     signature: bytes = b""
-
-
-class BodyTooLarge(PatchtideError):
-    """The body is larger than this request may be."""
-
-    code = "body-too-large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +132,7 @@ class AgentsPlane:
                     body=body,
                 )
             except PatchtideError as error:
-                status = 413 if isinstance(error, BodyTooLarge) else 0
-                reply = self._signed(_refusal(error, status=status))
+                reply = self._signed(_refusal(error))
             else:
                 reply = await self._reply(_Call(request, scope["headers"], peer), work)
             await send_reply(send, reply)
@@ -178,7 +172,7 @@ class AgentsPlane:
         message = await receive()
         body: bytes = message.get("body", b"")
         if len(body) > limit:
-            raise BodyTooLarge
+            raise TooLarge
         return await self._rest_of(body, receive, limit) if message.get("more_body") else body
 
     async def _rest_of(self, first: bytes, receive: Receive, limit: int) -> bytes:
@@ -187,12 +181,12 @@ class AgentsPlane:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise BodyTooLarge("the connection ended within the body")
+                    raise TooLarge("the connection ended within the body")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 more = bool(message.get("more_body"))
                 if size > limit:
-                    raise BodyTooLarge
+                    raise TooLarge
                 grown = max(0, size - FREE_BODY) - large
                 large += grown
                 self._large += grown
@@ -285,18 +279,18 @@ class _Signed(Exception):
         super().__init__(str(error))
 
 
-def _refusal(error: PatchtideError, signature: bytes = b"", *, status: int = 0) -> Answer:
+def _refusal(error: PatchtideError, signature: bytes = b"") -> Answer:
     if isinstance(error, SayAgain):
         return Answer(401, encode(error.answer), (_TYPE,), error.request_signature)
     if isinstance(error, Jump):
         return Answer(409, encode(error.answer), (_TYPE,), signature)
-    status = status or next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
     if status == 500:
         raise error
     body = _problem.encode({"type": "about:blank", "code": error.code, "detail": str(error)})
     headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/problem+json"),)
-    if status == 429:
-        headers += ((b"retry-after", b"30"),)
+    if status in (429, 503):
+        headers += ((b"retry-after", b"30" if status == 429 else b"5"),)
     return Answer(status, body, headers, signature)
 
 
