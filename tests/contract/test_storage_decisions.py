@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 
@@ -16,7 +18,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_chain import Seal, chained
 from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.adapters.storage.engines import parse_url
-from patchtide.domain.errors import CursorLost, InvalidDocument
+from patchtide.domain.errors import CursorLost, InvalidDocument, StaleRevision
 from patchtide.server.ports.storage import (
     AuditFlaw,
     ClientState,
@@ -105,6 +107,41 @@ async def test_a_decision_without_a_note_writes_no_event(storage: Storage) -> No
     await storage.decide("a", "o", lambda tx: tx.put_setting("colour", b"blue"), now=NOON)
 
     assert (storage.audit(), storage.epoch()) == ([], start)
+
+
+async def test_of_two_nodes_that_saw_a_setting_missing_one_puts_it(
+    storage: Storage, database_url: str
+) -> None:
+    other = Storage.open(database_url)
+    seen, done = threading.Event(), threading.Event()
+
+    def claim(who: str, meanwhile: Callable[[], object]) -> Callable[[Transaction], str]:
+        def work(tx: Transaction) -> str:
+            if tx.setting("owner") is not None:
+                raise StaleRevision
+            meanwhile()
+            tx.put_setting("owner", who.encode())
+            return who
+
+        return work
+
+    async def quick() -> str:
+        await asyncio.to_thread(seen.wait, 10)
+        try:
+            return await other.decide("a", "o", claim("quick", lambda: None), now=NOON)
+        finally:
+            done.set()
+
+    # SQLite lets the second one wait for the first; PostgreSQL lets it overtake.
+    slow = claim("slow", lambda: (seen.set(), done.wait(0.5)))
+    ended = await asyncio.gather(
+        storage.decide("a", "o", slow, now=NOON), quick(), return_exceptions=True
+    )
+    await other.close()
+
+    [winner] = [x for x in ended if isinstance(x, str)]
+    assert [type(x) for x in ended if not isinstance(x, str)] == [StaleRevision]
+    assert storage.setting("owner") == winner.encode()
 
 
 async def test_reports_and_decisions_share_one_gapless_order(storage: Storage) -> None:
@@ -353,25 +390,110 @@ async def test_sites_take_client_numbers_from_blocks_of_their_own(storage: Stora
     assert numbers == [1, 65_536, 2, 65_537]
 
 
-async def test_a_shard_is_read_as_what_entered_and_what_left(storage: Storage) -> None:
-    def leaf(number: int, serial: int) -> StoredLeaf:
-        return StoredLeaf(
-            number=number, revision=1, update=bytes(16), document=b"d", entered_serial=serial
-        )
+def a_leaf(number: int, revision: int = 1) -> StoredLeaf:
+    return StoredLeaf(
+        number=number, revision=revision, update=bytes(16), document=b"d", entered_serial=0
+    )
 
-    def first(tx: Transaction) -> None:
-        tx.put_leaves("debian-12", 1, upserts=[leaf(1, 1), leaf(2, 1)], drops=[])
 
-    def second(tx: Transaction) -> None:
-        tx.put_leaves("debian-12", 2, upserts=[leaf(3, 2)], drops=[1])
+async def put(
+    storage: Storage, serial: int, *leaves: StoredLeaf, drops: Sequence[int] = ()
+) -> None:
+    def work(tx: Transaction) -> None:
+        tx.put_leaves("debian-12", serial, upserts=leaves, drops=drops)
 
-    await storage.decide("a", "o", first, now=NOON)
-    await storage.decide("a", "o", second, now=NOON)
+    await storage.decide("a", "o", work, now=NOON)
 
-    assert [x.number for x in storage.leaves("debian-12")] == [2, 3]
-    assert [x.number for x in storage.leaves("debian-12", after=1)] == [3]
-    assert (storage.drops("debian-12", after=1), storage.drops("debian-12", after=2)) == ([1], [])
+
+def seen(storage: Storage, at: int, *, after: int = 0) -> list[tuple[int, int]]:
+    return [(x.number, x.revision) for x in storage.leaves("debian-12", at=at, after=after)]
+
+
+async def test_a_shard_is_read_as_it_was_at_a_serial(storage: Storage) -> None:
+    await put(storage, 1, a_leaf(1), a_leaf(2))
+    await put(storage, 2, a_leaf(2, revision=2), a_leaf(3), drops=[1])
+    await put(storage, 3, a_leaf(1, revision=2))
+
+    assert seen(storage, 1) == [(1, 1), (2, 1)]
+    assert seen(storage, 2) == [(2, 2), (3, 1)]
+    assert seen(storage, 3) == [(1, 2), (2, 2), (3, 1)]
+    assert seen(storage, 3, after=2) == [(1, 2)]
     assert storage.shards() == ["debian-12"]
+
+
+async def test_what_left_a_shard_is_named_unless_it_came_back(storage: Storage) -> None:
+    await put(storage, 1, a_leaf(1), a_leaf(2), a_leaf(3))
+    await put(storage, 2, a_leaf(3, revision=2), drops=[1, 2])
+    await put(storage, 3, a_leaf(1, revision=2))
+
+    assert storage.drops("debian-12", at=2, after=1) == [1, 2]
+    assert storage.drops("debian-12", at=3, after=1) == [2]
+    assert storage.drops("debian-12", at=3, after=2) == []
+
+
+async def test_leaves_put_in_are_taken_back_a_part_at_a_time(storage: Storage) -> None:
+    await put(storage, 1, *map(a_leaf, range(1, 8)))
+    await put(storage, 2, *(a_leaf(n, revision=2) for n in range(1, 4)), a_leaf(9), drops=[5, 6])
+
+    def work(tx: Transaction) -> int:
+        return tx.take_back_leaves("debian-12", 2, limit=3)
+
+    touched = [await storage.decide("a", "o", work, now=NOON) for _ in range(5)]
+
+    assert touched == [3, 1, 3, 2, 0]
+    assert seen(storage, 1) == seen(storage, 2) == [(n, 1) for n in range(1, 8)]
+
+
+async def test_only_what_is_replaced_in_force_is_forgotten(storage: Storage) -> None:
+    await put(storage, 1, a_leaf(1), a_leaf(2), a_leaf(3))
+    await put(storage, 2, a_leaf(1, revision=2), drops=[2, 3])
+    await put(storage, 3, a_leaf(3, revision=2))
+    await put(storage, 4, a_leaf(1, revision=3), a_leaf(2, revision=2))
+
+    def work(tx: Transaction) -> int:
+        return tx.forget_replaced_leaves("debian-12", before=4, limit=1)
+
+    touched = [await storage.decide("a", "o", work, now=NOON) for _ in range(3)]
+
+    assert touched == [1, 1, 0]
+    assert seen(storage, 1) == [(2, 1)]
+    assert seen(storage, 3) == [(1, 2), (3, 2)]
+    assert storage.drops("debian-12", at=3, after=1) == [2]
+
+
+async def test_a_number_stays_with_its_role_and_update_for_good(storage: Storage) -> None:
+    one, other = b"1" * 16, b"2" * 16
+
+    def hold(role: str, **wanted: bytes) -> Callable[[Transaction], list[tuple[int, str, bytes]]]:
+        numbers = {int(name[1:]): update for name, update in wanted.items()}
+        return lambda tx: [
+            (x.number, x.role, x.update) for x in tx.hold_numbers(numbers, role=role)
+        ]
+
+    works = (
+        hold("publisher", n1=one, n2=other),
+        hold("publisher", n1=one),
+        hold("feeds", n1=one, n3=one),
+        hold("publisher", n2=one, n3=one),
+    )
+    strange = [await storage.decide("a", "o", work, now=NOON) for work in works]
+
+    assert strange == [
+        [],
+        [],
+        [(1, "publisher", one)],
+        [(2, "publisher", other), (3, "feeds", one)],
+    ]
+
+
+async def test_numbers_that_no_block_gave_out_are_known(storage: Storage) -> None:
+    await storage.decide("a", "o", lambda tx: tx.allot_numbers(10), now=NOON)
+    await storage.decide("a", "o", lambda tx: tx.allot_numbers(65_530), now=NOON)
+
+    def work(tx: Transaction) -> list[int]:
+        return list(tx.unallotted([1, 10, 11, 65_536, 131_065, 131_066, 4_000_000_000]))
+
+    assert await storage.decide("a", "o", work, now=NOON) == [11, 131_066, 4_000_000_000]
 
 
 HOSTILE = ("'; DROP TABLE client; --", '" OR 1=1 --', "%_\\", "\u202e\u0430", "a" * 250)

@@ -1,27 +1,30 @@
-"""Publishing the catalog: numbers allotted, leaves stored, files written, the index signed.
+"""Publishing the catalog: leaves stored, files written, the index signed.
 
-The database says what a shard holds at which serial; the published files follow it. A crash in
-between is mended by `catch_up`: publishing a serial again makes the same files.
+The database says what a shard holds at which serial (`publication`); the published files follow
+it. A crash in between is mended by `catch_up`: publishing a serial again makes the same files.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import uuid4
 
 import msgspec
 
 from patchtide.domain.catalog.leaves import Leaf
-from patchtide.domain.catalog.updates import LineageId, UpdateNumber
+from patchtide.domain.catalog.updates import LineageId
+from patchtide.server import publication
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import CatalogReading, Decisions, StoredLeaf, Transaction
-from patchtide.wire.leaves import LeafEntryV1, encode_leaf, entry
+from patchtide.server.ports.storage import CatalogReading, Decisions, Transaction
+from patchtide.server.publication import NumberClash, ShardRecord
+from patchtide.wire.leaves import LeafEntryV1, entry
 from patchtide.wire.messages import decode, encode
 from patchtide.wire.shard_plan import deltas_due, listed, role_of, target_of
 from patchtide.wire.shards import (
@@ -35,9 +38,11 @@ from patchtide.wire.shards import (
 )
 
 LINEAGE = "catalog.lineage"
-_SHARD = "catalog.shard."
+PUBLISHED = "catalog.published"
+"""The event of an index that is signed and there for machines to read."""
 BASE_EVERY = 16
 """A base is large and packs slowly; deltas lead on from the last one."""
+T = TypeVar("T")
 
 
 class CatalogSigner(Protocol):
@@ -60,18 +65,8 @@ class Publication:
     leaves: tuple[Leaf, ...]
 
 
-class _Shard(msgspec.Struct, frozen=True):
-    """What the database keeps of a shard, and what of it is published."""
-
-    serial: int
-    published_at: float = 0.0
-    leaves: int = 0
-    index: bytes = b""
-    """The last published index; empty before the first."""
-
-
 class CatalogPublisher:
-    """Writes shards. One node at a time publishes a shard: the decision is the lock."""
+    """Writes shards. One publication of a shard at a time: the latest to begin goes through."""
 
     def __init__(
         self,
@@ -89,6 +84,7 @@ class CatalogPublisher:
         self._signer = signer
         self._clock = clock
         self._published = published
+        self._deciding = asyncio.Lock()
         self._writing = asyncio.Lock()
 
     async def publish(
@@ -97,15 +93,44 @@ class CatalogPublisher:
         """Put leaves into a shard, or take some out, as its next serial.
 
         A leaf with number 0 is new and gets its number here; every other keeps its own.
+
+        Raises:
+            NumberClash: a number was never allotted, or is another role's or update's.
+            StaleRevision: another node has begun to publish this shard meanwhile.
         """
-        publication = await self._decisions.decide(
-            actor,
-            "catalog.publish",
-            lambda tx: _decide(tx, shard, leaves, drops),
-            now=self._clock.now(),
-        )
+        async with self._deciding:
+            try:
+                done = await self._put_in_force(actor, shard, leaves, drops)
+            except NumberClash as clash:
+                await self._note_clash(actor, shard, clash)
+                raise
         await self._write([shard])
-        return publication
+        return done
+
+    async def _put_in_force(
+        self, actor: str, shard: str, leaves: Sequence[Leaf], drops: Sequence[int]
+    ) -> Publication:
+        parts = list(publication.parts_of(leaves, drops))
+        claim = uuid4().bytes
+        numbered: list[Leaf] = []
+        while await self._decide(actor, lambda tx: publication.begin(tx, shard, claim=claim)):
+            pass
+        for part in parts:
+            put = partial(publication.put_part, shard=shard, part=part, claim=claim)
+            numbered += await self._decide(actor, put)
+        finish = partial(
+            publication.finish, shard=shard, claim=claim, leaves=len(leaves), drops=len(drops)
+        )
+        return Publication(serial=await self._decide(actor, finish), leaves=tuple(numbered))
+
+    async def _decide(self, actor: str, work: Callable[[Transaction], T]) -> T:
+        return await self._decisions.decide(actor, "catalog.publish", work, now=self._clock.now())
+
+    async def _note_clash(self, actor: str, shard: str, clash: NumberClash) -> None:
+        def work(tx: Transaction) -> None:
+            tx.note(shard, refused=str(clash), leaves=len(clash.numbers), first=clash.numbers[0])
+
+        await self._decisions.decide(actor, "catalog.number-clash", work, now=self._clock.now())
 
     async def catch_up(self) -> None:
         """Publish whatever the database holds that is not published yet; once at start."""
@@ -146,29 +171,41 @@ class CatalogPublisher:
             for name, shard in self._shards().items()
         ]
 
-    def _shards(self) -> dict[str, _Shard]:
-        return {
-            name: _read(self._reading.setting(_SHARD + name)) for name in self._reading.shards()
-        }
+    def _shards(self) -> dict[str, ShardRecord]:
+        found = {name: self._record(name) for name in self._reading.shards()}
+        # A first publication that has not ended yet has leaves, but no serial.
+        return {name: record for name, record in found.items() if record.serial}
+
+    def _record(self, name: str) -> ShardRecord:
+        return publication.read_record(self._reading.setting(publication.RECORD + name))
 
     async def _write(self, shards: Sequence[str]) -> None:
         async with self._writing:
             for name in shards:
-                index = await asyncio.to_thread(self._write_files, name)
-                await self._remember(name, index)
+                # Another node may have put a later serial in force meanwhile.
+                while await self._remember(name, *await asyncio.to_thread(self._files, name)):
+                    pass
+                await self._tidy(name)
             self._published(self.serials())
 
-    def _write_files(self, name: str) -> ShardIndexV1:
+    def _files(self, name: str) -> tuple[ShardIndexV1, int]:
         """Write what the shard's serial needs and sign its index. May be done again."""
-        shard = _read(self._reading.setting(_SHARD + name))
-        before = decode(shard.index, ShardIndexV1) if shard.index else None
-        index = self._index(name, shard.serial, before)
+        record = self._record(name)
+        before = decode(record.index, ShardIndexV1) if record.index else None
+        held = self._entries(name, at=record.serial)
+        index = self._index(name, record.serial, held=held, before=before)
         self._signer.publish(role_of(name), {target_of(name): encode(index)}, self._clock.now())
-        return index
+        return index, len(held)
 
-    def _index(self, name: str, serial: int, before: ShardIndexV1 | None) -> ShardIndexV1:
+    def _index(
+        self,
+        name: str,
+        serial: int,
+        *,
+        held: Mapping[int, LeafEntryV1],
+        before: ShardIndexV1 | None,
+    ) -> ShardIndexV1:
         lineage = self.lineage()
-        held = self._entries(name)
         digest = digest_of(lineage, held)
         since = before.serial if before else 0
         deltas = list(before.deltas) if before else []
@@ -189,7 +226,7 @@ class CatalogPublisher:
         )
 
     def _delta(self, name: str, start: int, serial: int, digest: bytes) -> DeltaFileV1:
-        upserts = self._entries(name, after=start)
+        upserts = self._entries(name, at=serial, after=start)
         packed = pack_document(
             DeltaV1(
                 lineage=self.lineage(),
@@ -198,70 +235,43 @@ class CatalogPublisher:
                 to_serial=serial,
                 digest=digest,
                 upserts=tuple(upserts[number] for number in sorted(upserts)),
-                drops=tuple(self._reading.drops(name, after=start)),
+                drops=tuple(self._reading.drops(name, at=serial, after=start)),
             )
         )
         self._content.put(packed)
         return DeltaFileV1(start, serial, len(packed), sha256(packed).digest())
 
-    def _entries(self, name: str, *, after: int = 0) -> dict[int, LeafEntryV1]:
-        stored = self._reading.leaves(name, after=after)
+    def _entries(self, name: str, *, at: int, after: int = 0) -> dict[int, LeafEntryV1]:
+        stored = self._reading.leaves(name, at=at, after=after)
         return {leaf.number: entry(leaf.number, leaf.revision, leaf.document) for leaf in stored}
 
-    async def _remember(self, name: str, index: ShardIndexV1) -> None:
+    async def _remember(self, name: str, index: ShardIndexV1, leaves: int) -> bool:
+        """Note what is published; True: a later serial is in force already."""
         now = self._clock.now()
-        count = len(self._reading.leaves(name))
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> bool:
+            record = publication.locked_record(tx, name)
             known = msgspec.structs.replace(
-                _read(tx.setting(_SHARD + name)),
-                published_at=now.timestamp(),
-                leaves=count,
-                index=encode(index),
+                record, published_at=now.timestamp(), leaves=leaves, index=encode(index)
             )
-            tx.put_setting(_SHARD + name, msgspec.msgpack.encode(known))
+            publication.put_record(tx, name, known)
+            tx.note(name, serial=index.serial, leaves=leaves)
+            return record.serial > index.serial
 
-        await self._decisions.decide("system", "catalog.published", work, now=now)
+        return await self._decisions.decide("system", PUBLISHED, work, now=now)
 
+    async def _tidy(self, name: str) -> None:
+        """Remove replaced revisions; those of the last step stay for whoever is reading them."""
+        before, limit = self._record(name).serial, publication.SLICE
 
-def _read(data: bytes | None) -> _Shard:
-    return msgspec.msgpack.decode(data, type=_Shard) if data else _Shard(0)
+        def work(tx: Transaction) -> int:
+            return tx.forget_replaced_leaves(name, before=before, limit=limit)
+
+        while await self._decisions.decide("system", "catalog.tidy", work, now=self._clock.now()):
+            pass
 
 
 def _lineage(tx: Transaction) -> None:
     if tx.setting(LINEAGE) is None:
         tx.put_setting(LINEAGE, uuid4().bytes)
         tx.note("catalog", began=True)
-
-
-def _decide(
-    tx: Transaction, shard: str, leaves: Sequence[Leaf], drops: Sequence[int]
-) -> Publication:
-    held = _read(tx.setting(_SHARD + shard))
-    serial = held.serial + 1
-    fresh = sum(leaf.number == 0 for leaf in leaves)
-    number = tx.allot_numbers(fresh) if fresh else 0
-    numbered: list[Leaf] = []
-    for leaf in leaves:
-        if leaf.number == 0:
-            leaf = replace(leaf, number=UpdateNumber(number))
-            number += 1
-        numbered.append(leaf)
-    stored = [_stored(leaf, serial) for leaf in numbered]
-    tx.put_leaves(shard, serial, upserts=stored, drops=drops)
-    tx.put_setting(
-        _SHARD + shard, msgspec.msgpack.encode(msgspec.structs.replace(held, serial=serial))
-    )
-    tx.note(shard, serial=serial, leaves=len(leaves), drops=len(drops))
-    return Publication(serial=serial, leaves=tuple(numbered))
-
-
-def _stored(leaf: Leaf, serial: int) -> StoredLeaf:
-    encoded = encode_leaf(leaf)
-    return StoredLeaf(
-        number=leaf.number,
-        revision=leaf.revision,
-        update=leaf.update.bytes,
-        document=encoded.body,
-        entered_serial=serial,
-    )

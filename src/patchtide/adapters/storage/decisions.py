@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from patchtide.adapters.storage import audit_chain, blocks, reading, ticket
+from patchtide.adapters.storage import audit_chain, blocks, catalog, reading, ticket
 from patchtide.adapters.storage.rows import api_token_of, client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     api_token,
-    catalog_leaf,
     client,
     client_presence,
     client_state,
@@ -29,6 +28,7 @@ from patchtide.server.ports.storage import (
     ClientState,
     EnrolmentToken,
     NewClient,
+    NumberHolder,
     StoredLeaf,
 )
 
@@ -84,6 +84,7 @@ class SqlTransaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.notes: list[tuple[str, str]] = []
+        self._absent: set[str] = set()
 
     def note(self, subject: str, **detail: str | int | bool | None) -> None:
         self.notes.append((subject, json.dumps(detail, sort_keys=True, ensure_ascii=True)))
@@ -225,18 +226,32 @@ class SqlTransaction:
         )
 
     def setting(self, name: str) -> bytes | None:
-        found = select(setting.c.value).where(setting.c.name == name)
-        return self._connection.execute(found).scalar()
+        return self._setting(name, select(setting.c.value).where(setting.c.name == name))
+
+    def lock_setting(self, name: str) -> bytes | None:
+        # PostgreSQL reads the row again once it has its lock; SQLite has one writer anyway.
+        found = select(setting.c.value).where(setting.c.name == name).with_for_update()
+        return self._setting(name, found)
+
+    def _setting(self, name: str, found: Select[Any]) -> bytes | None:
+        value: bytes | None = self._connection.execute(found).scalar()
+        if value is None:
+            self._absent.add(name)
+        return value
 
     def put_setting(self, name: str, value: bytes) -> None:
-        changed = self._connection.execute(
-            update(setting).where(setting.c.name == name).values(value=value)
-        )
-        if changed.rowcount == 0:
-            try:
-                self._connection.execute(insert(setting).values(name=name, value=value))
-            except IntegrityError as error:  # another node put it first
-                raise StaleRevision from error
+        # What this decision saw missing must not replace what another node has put there since.
+        if name not in self._absent:
+            changed = self._connection.execute(
+                update(setting).where(setting.c.name == name).values(value=value)
+            )
+            if changed.rowcount:
+                return
+        try:
+            self._connection.execute(insert(setting).values(name=name, value=value))
+        except IntegrityError as error:  # another node put it first
+            raise StaleRevision from error
+        self._absent.discard(name)
 
     def allot_numbers(self, count: int) -> int:
         """Return the first of `count` numbers in a row.
@@ -246,38 +261,22 @@ class SqlTransaction:
         """
         return blocks.take(self._connection, count, kind=blocks.UPDATES, holder="")
 
+    def unallotted(self, numbers: Sequence[int]) -> Sequence[int]:
+        return catalog.unallotted(self._connection, numbers)
+
+    def hold_numbers(self, wanted: Mapping[int, bytes], *, role: str) -> Sequence[NumberHolder]:
+        return catalog.hold_numbers(self._connection, wanted, role=role)
+
     def put_leaves(
         self, shard: str, serial: int, *, upserts: Sequence[StoredLeaf], drops: Sequence[int]
     ) -> None:
-        of_shard = catalog_leaf.c.shard == shard
-        numbers = [leaf.number for leaf in upserts]
-        # Both databases bound how many values a statement may have.
-        for start in range(0, len(numbers), 500):
-            part = numbers[start : start + 500]
-            self._connection.execute(
-                delete(catalog_leaf).where(of_shard, catalog_leaf.c.number.in_(part))
-            )
-        if upserts:
-            self._connection.execute(insert(catalog_leaf), [_row(shard, x) for x in upserts])
-        for start in range(0, len(drops), 500):
-            part = list(drops[start : start + 500])
-            self._connection.execute(
-                update(catalog_leaf)
-                .where(of_shard, catalog_leaf.c.number.in_(part))
-                .values(dropped_serial=serial)
-            )
+        catalog.put(self._connection, shard, serial, upserts=upserts, drops=drops)
 
+    def take_back_leaves(self, shard: str, serial: int, *, limit: int) -> int:
+        return catalog.take_back(self._connection, shard, serial, limit=limit)
 
-def _row(shard: str, leaf: StoredLeaf) -> dict[str, object]:
-    return {
-        "shard": shard,
-        "number": leaf.number,
-        "revision": leaf.revision,
-        "update_id": leaf.update,
-        "document": leaf.document,
-        "entered_serial": leaf.entered_serial,
-        "dropped_serial": None,
-    }
+    def forget_replaced_leaves(self, shard: str, *, before: int, limit: int) -> int:
+        return catalog.forget_replaced(self._connection, shard, before=before, limit=limit)
 
 
 _NO_STATE: dict[str, object] = {

@@ -10,7 +10,6 @@ from patchtide.adapters.storage import rows, ticket
 from patchtide.adapters.storage.tables import (
     api_token,
     audit,
-    catalog_leaf,
     client,
     client_event,
     client_inventory,
@@ -28,7 +27,6 @@ from patchtide.server.ports.storage import (
     EnrolmentToken,
     Standing,
     StateRow,
-    StoredLeaf,
 )
 
 EPOCH = select(ticket_table.c.epoch).where(ticket_table.c.id == ticket.CHANGES).scalar_subquery()
@@ -103,30 +101,6 @@ def enrolment_tokens(connection: Connection) -> Sequence[EnrolmentToken]:
 
 def setting_value(connection: Connection, name: str) -> bytes | None:
     return connection.execute(select(setting.c.value).where(setting.c.name == name)).scalar()
-
-
-def leaves(connection: Connection, shard: str, *, after: int) -> Sequence[StoredLeaf]:
-    found = (
-        select(catalog_leaf)
-        .where(
-            catalog_leaf.c.shard == shard,
-            catalog_leaf.c.dropped_serial.is_(None),
-            catalog_leaf.c.entered_serial > after,
-        )
-        .order_by(catalog_leaf.c.number)
-    )
-    return [rows.leaf_of(row) for row in connection.execute(found)]
-
-
-def drops(connection: Connection, shard: str, *, after: int) -> Sequence[int]:
-    found = select(catalog_leaf.c.number).where(
-        catalog_leaf.c.shard == shard, catalog_leaf.c.dropped_serial > after
-    )
-    return sorted(connection.execute(found).scalars())
-
-
-def shards(connection: Connection) -> Sequence[str]:
-    return sorted(connection.execute(select(catalog_leaf.c.shard).distinct()).scalars())
 
 
 def inventory(connection: Connection, client_number: int, kind: str) -> bytes | None:

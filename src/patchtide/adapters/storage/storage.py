@@ -15,6 +15,7 @@ from patchtide.adapters.storage import (
     audit_chain,
     audit_segments,
     blocks,
+    catalog,
     decisions,
     following,
     inventory,
@@ -257,14 +258,14 @@ class Storage:
     def setting(self, name: str) -> bytes | None:
         return self._read(lambda c: reading.setting_value(c, name))
 
-    def leaves(self, shard: str, *, after: int = 0) -> Sequence[StoredLeaf]:
-        return self._read(lambda c: reading.leaves(c, shard, after=after))
+    def leaves(self, shard: str, *, at: int, after: int = 0) -> Sequence[StoredLeaf]:
+        return self._read(lambda c: catalog.leaves(c, shard, at=at, after=after))
 
-    def drops(self, shard: str, *, after: int = 0) -> Sequence[int]:
-        return self._read(lambda c: reading.drops(c, shard, after=after))
+    def drops(self, shard: str, *, at: int, after: int = 0) -> Sequence[int]:
+        return self._read(lambda c: catalog.drops(c, shard, at=at, after=after))
 
     def shards(self) -> Sequence[str]:
-        return self._read(reading.shards)
+        return self._read(catalog.shards)
 
     def epoch(self) -> Cursor:
         return self._read(ticket.position)

@@ -174,12 +174,22 @@ catalog_leaf = Table(
     metadata,
     Column("shard", String(256), primary_key=True),
     Column("number", Number, primary_key=True, autoincrement=False),
+    Column("entered_serial", Number, primary_key=True, autoincrement=False),
+    Column("dropped_serial", Number),
     _required("revision", Number),
     _required("update_id", LargeBinary),
     _required("document", LargeBinary),
-    _required("entered_serial", Number),
-    Column("dropped_serial", Number),
     Index("catalog_leaf_by_entry", "shard", "entered_serial"),
+    Index("catalog_leaf_by_exit", "shard", "dropped_serial"),
+)
+
+# Whose a number is, for good: also after its leaf has left every shard.
+catalog_number = Table(
+    "catalog_number",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=False),
+    _required("role", String(64)),
+    _required("update_id", LargeBinary),
 )
 
 decision_log = Table(

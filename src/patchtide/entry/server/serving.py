@@ -35,6 +35,7 @@ from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap import is_done
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog import CatalogPublisher
+from patchtide.server.catalog_following import CatalogFollower
 from patchtide.server.context import Context
 from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.operations import OPERATIONS
@@ -43,6 +44,7 @@ from patchtide.server.upkeep import Upkeep
 log = logging.getLogger(__name__)
 
 PRESENCE_S = 10.0
+FOLLOW_S = 1.0
 EPOCH_S = 10.0
 UPKEEP_S = 60.0
 """How often is asked whether it is time for upkeep; a server that restarts often does it too."""
@@ -65,6 +67,7 @@ class Server:
     storage: Storage
     repository: TrustRepository
     catalog: CatalogPublisher
+    follower: CatalogFollower
     agents: AgentsSide
     context: Context
     code: str
@@ -208,6 +211,9 @@ async def _assembled(
         storage=storage,
         repository=repository,
         catalog=catalog,
+        follower=CatalogFollower(
+            following=storage, serials=catalog.serials, published=site.published
+        ),
         agents=agents,
         context=context,
         code=text,
@@ -296,6 +302,7 @@ async def _background(server: Server) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_every(PRESENCE_S, presence)),
         asyncio.create_task(_every(EPOCH_S, watch_epoch)),
+        asyncio.create_task(_every(FOLLOW_S, server.follower.step)),
         asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
         asyncio.create_task(_every(DAY_S, sign)),
         asyncio.create_task(server.agents.events.keep_alive()),

@@ -159,6 +159,10 @@ class Transaction(Protocol):
         """Return a small server-wide value (bootstrap done, lineage id, ...)."""
         ...
 
+    def lock_setting(self, name: str) -> bytes | None:
+        """Return the value; until the end of this transaction no other one can change it."""
+        ...
+
     def put_setting(self, name: str, value: bytes) -> None:
         """Raises StaleRevision when another node put a new one at the same time."""
         ...
@@ -167,9 +171,30 @@ class Transaction(Protocol):
         """Return the first of `count` fresh update numbers of this site's block; never reused."""
         ...
 
+    def unallotted(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Return those of the numbers that were never allotted."""
+        ...
+
+    def hold_numbers(self, wanted: Mapping[int, bytes], *, role: str) -> Sequence[NumberHolder]:
+        """Give each number to the role and its update, for good.
+
+        Returns those that have another holder already; they stay with it.
+        """
+        ...
+
     def put_leaves(
         self, shard: str, serial: int, *, upserts: Sequence[StoredLeaf], drops: Sequence[int]
-    ) -> None: ...
+    ) -> None:
+        """Put leaves into a shard for a serial; whoever reads it at an earlier one sees none."""
+        ...
+
+    def take_back_leaves(self, shard: str, serial: int, *, limit: int) -> int:
+        """Undo a part of what was put in for that serial or a later one; 0: nothing is left."""
+        ...
+
+    def forget_replaced_leaves(self, shard: str, *, before: int, limit: int) -> int:
+        """Remove a part of what newer revisions replaced before that serial; 0: nothing is left."""
+        ...
 
     def note(self, subject: str, **detail: str | int | bool | None) -> None:
         """Say what this decision did: makes its log event and its audit entry."""
@@ -185,6 +210,15 @@ class StoredLeaf:
     update: bytes
     document: bytes
     entered_serial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberHolder:
+    """Whose an update number is: the role that signs its shard, and the update it stands for."""
+
+    number: int
+    role: str
+    update: bytes
 
 
 class Decisions(Protocol):
@@ -436,12 +470,12 @@ class CatalogReading(Protocol):
 
     def shards(self) -> Sequence[str]: ...
 
-    def leaves(self, shard: str, *, after: int = 0) -> Sequence[StoredLeaf]:
-        """Return the live leaves that entered (or were revised) after that serial."""
+    def leaves(self, shard: str, *, at: int, after: int = 0) -> Sequence[StoredLeaf]:
+        """Return the leaves live at a serial that entered (or were revised) after another one."""
         ...
 
-    def drops(self, shard: str, *, after: int = 0) -> Sequence[int]:
-        """Return the numbers that left after that serial."""
+    def drops(self, shard: str, *, at: int, after: int = 0) -> Sequence[int]:
+        """Return the numbers that left after a serial and are not there at a later one."""
         ...
 
     def setting(self, name: str) -> bytes | None: ...

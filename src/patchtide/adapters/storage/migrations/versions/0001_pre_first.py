@@ -64,19 +64,37 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("update_id", sa.LargeBinary(), nullable=False),
-        sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.Column(
-            "entered_serial", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+            "entered_serial",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
         ),
         sa.Column(
             "dropped_serial", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
-        sa.PrimaryKeyConstraint("shard", "number"),
+        sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("update_id", sa.LargeBinary(), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("shard", "number", "entered_serial"),
     )
     op.create_index(
         "catalog_leaf_by_entry", "catalog_leaf", ["shard", "entered_serial"], unique=False
+    )
+    op.create_index(
+        "catalog_leaf_by_exit", "catalog_leaf", ["shard", "dropped_serial"], unique=False
+    )
+    op.create_table(
+        "catalog_number",
+        sa.Column(
+            "number",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("role", sa.String(length=64), nullable=False),
+        sa.Column("update_id", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
     )
     op.create_table(
         "client",

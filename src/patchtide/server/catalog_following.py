@@ -1,0 +1,50 @@
+"""A node learns what other nodes have published, from the log of decisions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from patchtide.domain.errors import CursorLost
+from patchtide.server.catalog import PUBLISHED
+from patchtide.server.ports.storage import Cursor, Following
+
+PAGE = 1000
+
+
+@dataclass(kw_only=True)
+class CatalogFollower:
+    """Call `step` every second or so: between two calls nothing is missed, however long it is."""
+
+    following: Following
+    serials: Callable[[], Mapping[str, int]]
+    published: Callable[[Mapping[str, int]], None]
+    _cursor: Cursor | None = field(default=None, init=False)
+
+    async def step(self) -> None:
+        """Read on, and say what is published now if anything was published since."""
+        if await asyncio.to_thread(self._has_news):
+            self.published(await asyncio.to_thread(self.serials))
+
+    def _has_news(self) -> bool:
+        if self._cursor is None:
+            return self._start_anew()
+        try:
+            return self._read_on(self._cursor)
+        except CursorLost:
+            return self._start_anew()
+
+    def _start_anew(self) -> bool:
+        # Before the serials are read: what is published in between is then read about later.
+        self._cursor = self.following.epoch()
+        return True
+
+    def _read_on(self, cursor: Cursor) -> bool:
+        has_news = False
+        while True:
+            cursor, events = self.following.decided(cursor, limit=PAGE)
+            has_news |= any(event.operation == PUBLISHED for event in events)
+            self._cursor = cursor
+            if len(events) < PAGE:
+                return has_news
