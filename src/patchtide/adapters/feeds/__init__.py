@@ -1,0 +1,1 @@
+"""Feeds: what vendors say of their updates, read into the catalog's own words."""

@@ -1,0 +1,201 @@
+"""A folder of apt's index files, fetched by apt itself and verified here all the same.
+
+apt knows proxies, accounts, mirrors and by-hash addresses, so it does the fetching: into a folder
+of ours, with a configuration of ours, changing nothing of the machine's. What lies in the folder
+is believed for its signatures only: Release file by the source's keys, index by its hash.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+from patchtide.adapters.feeds.apt_release import IndexHash, Release
+from patchtide.adapters.feeds.apt_signature import Ended, Run
+from patchtide.adapters.feeds.errors import (
+    FeedDamaged,
+    FeedNotSigned,
+    FeedUnreachable,
+)
+from patchtide.domain.errors import PatchtideError
+
+APT_GET = "/usr/bin/apt-get"
+APT_HELPER = "/usr/lib/apt/apt-helper"
+FETCH_TIMEOUT_S = 900.0
+_TIMEOUT_S = 60.0
+_FORMAT = "$(FILENAME)\t$(METAKEY)\t$(REPO_URI)\t$(RELEASE)\t$(ARCHITECTURE)"
+_MAX_INDEX_BYTES = 1 << 30
+_PIECE = 1 << 20
+_CONFIGURATION = """\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+APT::Update::Error-Mode "any";
+APT::Sandbox::User "root";
+APT::List-Cleanup "true";
+Acquire::Languages "none";
+Acquire::GzipIndexes "false";
+Acquire::Check-Valid-Until "false";
+Acquire::Retries "1";
+Acquire::http::Timeout "30";
+Acquire::https::Timeout "30";
+Dir::Etc "{etc}";
+Dir::State::lists "{lists}";
+Dir::Cache "{cache}";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+"""
+"""Whether a list is too old is judged here, with a word on it; apt would only leave it out. The
+folder is private, so apt's own user could not write there."""
+
+# In the order in which they are looked for: one failure makes apt say several things.
+_SAID: tuple[tuple[type[PatchtideError], tuple[str, ...]], ...] = (
+    (FeedDamaged, ("BADSIG", "Hash Sum mismatch", "unexpected size", "isn't valid")),
+    (FeedNotSigned, ("NO_PUBKEY", "EXPKEYSIG", "is not signed", "signatures were invalid")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFile:
+    """One index of packages, and where the Release file of its suite lies."""
+
+    path: Path
+    key: str
+    """What the Release file calls it."""
+    uri: str
+    suite: str
+    architecture: str
+    release: Path
+
+
+class AptLists:
+    """The folder. `etc` is where the sources are configured."""
+
+    def __init__(self, folder: Path, *, etc: Path, run: Run) -> None:
+        self._folder = folder
+        self._etc = etc
+        self._run = run
+
+    def fetch(self) -> None:
+        """Bring everything up to date; what was here stays when that fails.
+
+        Raises:
+            FeedUnreachable, FeedNotSigned, FeedDamaged
+        """
+        for name in ("lists/partial", "cache/archives/partial"):
+            (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        ended = self._apt("update", timeout_s=FETCH_TIMEOUT_S)
+        if ended.status != 0:
+            raise why_not_fetched(ended.errors.decode("utf-8", "replace"))
+
+    def indices(self) -> list[IndexFile]:
+        """Return what is here, by the sources as they are configured now.
+
+        Raises:
+            FeedUnreachable: apt cannot read its own configuration.
+        """
+        ended = self._apt("indextargets", "--format", _FORMAT, "Created-By: Packages")
+        if ended.status != 0:
+            raise why_not_fetched(ended.errors.decode("utf-8", "replace"))
+        rows = (line.split("\t") for line in ended.output.decode().splitlines())
+        return [_index_file(row) for row in rows if len(row) == 5]
+
+    def _apt(self, *arguments: str, timeout_s: float = _TIMEOUT_S) -> Ended:
+        return self._run(
+            [APT_GET, f"--config-file={self._configuration()}", *arguments], timeout_s=timeout_s
+        )
+
+    def _configuration(self) -> Path:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lists, cache = self._folder.absolute() / "lists", self._folder.absolute() / "cache"
+        text = _CONFIGURATION.format(etc=self._etc.absolute(), lists=lists, cache=cache)
+        path = self._folder.absolute() / "apt.conf"
+        if not path.is_file() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+        return path
+
+    @contextmanager
+    def opened(self, index: IndexFile, release: Release) -> Iterator[BinaryIO]:
+        """Open an index at its beginning, its hash verified through the same descriptor.
+
+        Raises:
+            FeedDamaged: it is not the one that the Release file names.
+        """
+        said = release.indices.get(index.key)
+        if said is None:
+            raise FeedDamaged(f"{index.path.name}: its Release file does not name it")
+        with self._plain(index.path) as stream:
+            _verify(stream, said, name=index.path.name)
+            yield stream
+
+    def _plain(self, path: Path) -> BinaryIO:
+        if path.suffix not in (".lz4", ".xz", ".gz", ".bz2", ".zst"):
+            return path.open("rb")
+        ended = self._run(
+            [APT_HELPER, "cat-file", str(path)],
+            timeout_s=_TIMEOUT_S,
+            output_limit=_MAX_INDEX_BYTES,
+        )
+        if ended.status != 0 or ended.truncated:
+            raise FeedDamaged(f"{path.name} cannot be unpacked")
+        return io.BytesIO(ended.output)
+
+
+def _index_file(row: list[str]) -> IndexFile:
+    name, key, uri, suite, architecture = row
+    path = Path(name)
+    # apt names its files after the address: the suite's part, then the key with its slashes.
+    start = path.name.rfind(key.replace("/", "_"))
+    release = path.with_name(path.name[:start] + "InRelease")
+    return IndexFile(
+        path=path, key=key, uri=uri, suite=suite, architecture=architecture, release=release
+    )
+
+
+def _verify(stream: BinaryIO, said: IndexHash, *, name: str) -> None:
+    digest = sha256()
+    if stream.seek(0, os.SEEK_END) == said.size_bytes:
+        stream.seek(0)
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    if digest.hexdigest() != said.sha256:
+        raise FeedDamaged(f"{name} is not what its Release file names")
+    stream.seek(0)
+
+
+def why_not_fetched(errors: str) -> PatchtideError:
+    """Return the one error that apt's many lines come to, in its own words."""
+    lines = [line.strip() for line in errors.splitlines() if line[:2] in ("E:", "W:")]
+    for kind, marks in _SAID:
+        found = next((line for line in lines if any(mark in line for mark in marks)), None)
+        if found:
+            return kind(found[2:].strip())
+    first = next((line for line in lines if line.startswith("E:")), "E: apt-get update failed")
+    return FeedUnreachable(first[2:].strip())
+
+
+def sources_in(etc: Path) -> Mapping[str, str]:
+    """Return the texts of apt's source lists, by path.
+
+    Raises:
+        FeedUnreachable: one of them cannot be read.
+    """
+    parts = etc / "sources.list.d"
+    files = [etc / "sources.list", *sorted(parts.glob("*.list")), *sorted(parts.glob("*.sources"))]
+    try:
+        return {str(file): file.read_text("utf-8", "replace") for file in files if file.is_file()}
+    except OSError as error:
+        raise FeedUnreachable(f"{error.filename}: {error.strerror}") from error
+
+
+def trusted_in(etc: Path) -> list[Path]:
+    """Return the keyrings that apt trusts for sources that name no keys of their own."""
+    parts = etc / "trusted.gpg.d"
+    found = [etc / "trusted.gpg", *sorted(parts.glob("*.gpg")), *sorted(parts.glob("*.asc"))]
+    return [file for file in found if file.is_file()]

@@ -1,0 +1,83 @@
+"""apt's own source lists, in both forms: which suites a machine follows, and who must sign them.
+
+apt itself says which index files follow from them (`apt_lists`); from here comes what apt does
+not tell: the keys, and whether a suite may be older than it says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from patchtide.adapters.feeds.deb822 import Stanza, stanzas
+
+ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+_ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)")
+_NO = frozenset({"no", "false", "without", "off", "disable", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One suite at one address.
+
+    `signed_by` holds paths of keyrings, fingerprints, or one armoured key; none of them stands
+    for every key that apt trusts.
+    """
+
+    uri: str
+    suite: str
+    signed_by: tuple[str, ...] = ()
+    may_expire: bool = True
+    """No: the administrator has said that this source may be older than its vendor allows."""
+
+
+def source_key(uri: str, suite: str) -> tuple[str, str]:
+    """Return how a source is found again, whatever slashes it was written with."""
+    return uri.rstrip("/"), suite.strip("/")
+
+
+def read_sources(files: Mapping[str, str]) -> list[Source]:
+    """Return the sources of binary packages in these files (name -> text)."""
+    return [source for name, text in sorted(files.items()) for source in _of_file(name, text)]
+
+
+def _of_file(name: str, text: str) -> Iterable[Source]:
+    return _of_stanzas(text) if name.endswith(".sources") else _of_lines(text)
+
+
+def _of_stanzas(text: str) -> Iterator[Source]:
+    for stanza in stanzas(text):
+        if stanza.get("enabled", "yes").lower() in _NO:
+            continue
+        if "deb" not in stanza.get("types", "").split():
+            continue
+        for uri in stanza.get("uris", "").split():
+            for suite in stanza.get("suites", "").split():
+                yield _source(uri, suite, stanza)
+
+
+def _of_lines(text: str) -> Iterator[Source]:
+    for line in text.splitlines():
+        found = _ONE_LINE.match(line.partition("#")[0].strip())
+        if found:
+            options = (found["options"] or "").split()
+            named = dict(option.split("=", 1) for option in options if "=" in option)
+            yield _source(found["uri"], found["suite"], {k.lower(): v for k, v in named.items()})
+
+
+def _source(uri: str, suite: str, options: Stanza) -> Source:
+    return Source(
+        uri=uri,
+        suite=suite,
+        signed_by=_signers(options.get("signed-by", "")),
+        may_expire=options.get("check-valid-until", "yes").lower() not in _NO,
+    )
+
+
+def _signers(text: str) -> tuple[str, ...]:
+    if ARMOUR in text:
+        # In a stanza, an empty line of the armour is written as a lone dot.
+        lines = (line.strip() for line in text.strip().splitlines())
+        return ("\n".join("" if line == "." else line for line in lines) + "\n",)
+    return tuple(part for part in re.split(r"[,\s]+", text) if part)

@@ -1,0 +1,220 @@
+"""From a vendor's suites to updates: pure, and the same for the same indices.
+
+An update is one source package in one version in the security or the updates suite. It holds
+those of its binary packages whose newest version anywhere is the one in that suite: an older one
+is no fix, since the release itself (or the other suite) has moved past it. Where two suites have
+the same newest version, the security suite has the word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from patchtide.adapters.feeds.apt_packages import IndexedPackage
+from patchtide.adapters.feeds.apt_release import Release, SuiteKind
+from patchtide.domain.catalog.details import (
+    Classification,
+    FeedUpdate,
+    FixedPackage,
+    UpdateDetails,
+)
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rules import (
+    And,
+    Architecture,
+    Comparison,
+    Not,
+    OperatingSystem,
+    Or,
+    PackageFormat,
+    PackageInstalled,
+)
+from patchtide.domain.catalog.synchronisation import FIRST, UNNUMBERED
+from patchtide.domain.catalog.updates import LeafFile, Origin, PackageFloor, Restart, update_id
+from patchtide.domain.catalog.versions_deb import deb_key
+
+KIND = "apt"
+_OFFERS = (SuiteKind.SECURITY, SuiteKind.UPDATES)
+_NO_SLUG = re.compile(r"[^a-z0-9.]+")
+_NEEDS_RESTART = ("linux-image-", "intel-microcode", "amd64-microcode")
+_BETTER_RESTARTED = frozenset({"libc6", "systemd", "dbus", "udev"})
+
+Newest = Mapping[tuple[str, str], str]
+"""(index architecture, package) -> its newest version in any suite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """The release of an operating system that a vendor's suites are for."""
+
+    os_id: str
+    version: str
+
+    @property
+    def shard(self) -> str:
+        return f"{self.os_id}-{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """The packages that one suite offers to one architecture."""
+
+    release: Release
+    architecture: str
+    packages: Sequence[IndexedPackage]
+
+
+def slug(text: str) -> str:
+    return _NO_SLUG.sub("-", text.lower()).strip("-") or "unnamed"
+
+
+def platform_of(releases: Iterable[Release]) -> Platform | None:
+    """Return what the suites of one vendor's release are for; None: none of them says.
+
+    Debian counts its point releases (`12.15`, `12-updates`), os-release does not (`12`).
+    """
+    said = [release for release in releases if release.version]
+    for release in sorted(said, key=lambda r: _OFFERS.index(r.kind) if r.kind in _OFFERS else 2):
+        os_id = slug(release.origin)
+        version = release.version.partition("-")[0]
+        return Platform(
+            os_id=os_id, version=version.partition(".")[0] if os_id == "debian" else version
+        )
+    return None
+
+
+def newest_of(
+    indices: Iterable[Index], released: Mapping[str, Iterable[tuple[str, str]]]
+) -> Newest:
+    """Return the newest versions. `released`: architecture -> (name, version) of the release."""
+    found: dict[tuple[str, str], str] = {}
+    offered = (
+        (index.architecture, package.name, package.version)
+        for index in indices
+        for package in index.packages
+    )
+    known = ((arch, name, version) for arch, rows in released.items() for name, version in rows)
+    for architecture, name, version in (*offered, *known):
+        key = (architecture, name)
+        if key not in found or deb_key(found[key]) < deb_key(version):
+            found[key] = version
+    return found
+
+
+def updates_of(
+    indices: Iterable[Index], newest: Newest, platform: Platform
+) -> Iterator[FeedUpdate]:
+    """Yield the updates, each with one leaf for every architecture, in a stable order."""
+    taken: set[tuple[str, str]] = set()
+    grouped: dict[str, dict[str, list[IndexedPackage]]] = defaultdict(lambda: defaultdict(list))
+    heads: dict[str, Release] = {}
+    for index in sorted(indices, key=_first_word):
+        for package in index.packages:
+            key = (index.architecture, package.name)
+            if key in taken or newest[key] != package.version:
+                continue
+            taken.add(key)
+            vendor_id = _vendor_id(index.release, package)
+            heads.setdefault(vendor_id, index.release)
+            grouped[vendor_id][index.architecture].append(package)
+    for vendor_id in sorted(grouped):
+        yield _update(vendor_id, heads[vendor_id], grouped[vendor_id], platform=platform)
+
+
+def _first_word(index: Index) -> tuple[int, str, str]:
+    return _OFFERS.index(index.release.kind), index.release.suite, index.architecture
+
+
+def _vendor_id(release: Release, package: IndexedPackage) -> str:
+    suite = f"{release.codename}-{release.kind.value}"
+    return f"{slug(release.origin)}/{suite}/{package.source}/{package.source_version}"
+
+
+def _update(
+    vendor_id: str,
+    release: Release,
+    by_architecture: Mapping[str, Sequence[IndexedPackage]],
+    *,
+    platform: Platform,
+) -> FeedUpdate:
+    everything = [package for packages in by_architecture.values() for package in packages]
+    head = everything[0]
+    security = release.kind is SuiteKind.SECURITY
+    details = UpdateDetails(
+        update=update_id(KIND, vendor_id),
+        vendor_id=vendor_id,
+        title=f"{head.source} {head.source_version}",
+        description=_description(everything),
+        feed=_feed(release),
+        vendor=release.origin,
+        product=f"{release.origin} {platform.version}",
+        classification=Classification.SECURITY if security else Classification.GENERAL,
+        packages=_fixed(everything),
+    )
+    leaves = tuple(
+        _leaf(details, architecture, packages, platform=platform)
+        for architecture, packages in sorted(by_architecture.items())
+    )
+    return FeedUpdate(details=details, leaves=leaves)
+
+
+def _feed(release: Release) -> str:
+    """Debian names its security archive by a label of its own; Ubuntu has one label for all."""
+    name, kind = slug(release.label or release.origin), release.kind.value
+    return name if name.endswith(kind) else f"{name}-{kind}"
+
+
+def _description(packages: Iterable[IndexedPackage]) -> str:
+    lines = {package.name: package.summary for package in packages}
+    return "\n".join(f"{name}: {summary}" for name, summary in sorted(lines.items()))
+
+
+def _fixed(packages: Iterable[IndexedPackage]) -> tuple[FixedPackage, ...]:
+    found = {FixedPackage(p.name, p.version, p.architecture) for p in packages}
+    return tuple(sorted(found, key=lambda f: (f.name, f.architecture)))
+
+
+def _leaf(
+    details: UpdateDetails,
+    architecture: str,
+    packages: Sequence[IndexedPackage],
+    *,
+    platform: Platform,
+) -> Leaf:
+    """A package in any architecture counts: dpkg keeps instances side by side at one version."""
+    ordered = sorted(packages, key=lambda package: package.name)
+    present = tuple(PackageInstalled(PackageFormat.DEB, p.name) for p in ordered)
+    older = tuple(
+        PackageInstalled(PackageFormat.DEB, p.name, Comparison.LESS, p.version) for p in ordered
+    )
+    return Leaf(
+        number=UNNUMBERED,
+        revision=FIRST,
+        update=details.update,
+        title=details.title,
+        prerequisite=And(
+            (
+                OperatingSystem(platform.os_id, (platform.version,)),
+                Architecture((architecture,)),
+            )
+        ),
+        applicable=Or(present),
+        installed=Not(Or(older)),
+        files=tuple(
+            LeafFile(name=p.name, version=p.version, sha256=p.sha256, size_bytes=p.size_bytes)
+            for p in ordered
+        ),
+        floors=tuple(PackageFloor(p.name, p.version) for p in ordered),
+        origin=Origin(f"feed:{details.feed}"),
+        restart=_restart([package.name for package in ordered]),
+    )
+
+
+def _restart(names: Iterable[str]) -> Restart:
+    found = list(names)
+    if any(name.startswith(_NEEDS_RESTART) for name in found):
+        return Restart.ALWAYS
+    return Restart.NEVER if _BETTER_RESTARTED.isdisjoint(found) else Restart.MAY

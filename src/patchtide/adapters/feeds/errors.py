@@ -1,0 +1,35 @@
+"""Why a feed could not be read."""
+
+from __future__ import annotations
+
+from patchtide.domain.errors import PatchtideError, Refused, Unavailable
+
+
+class FeedUnreachable(Unavailable):
+    """The feed cannot be fetched now."""
+
+    code = "feed-unreachable"
+
+
+class FeedNotSigned(Refused):
+    """The feed is not signed by a key that its source names."""
+
+    code = "feed-not-signed"
+
+
+class FeedDamaged(Refused):
+    """The feed is not what its vendor signed."""
+
+    code = "feed-damaged"
+
+
+class FeedExpired(Refused):
+    """The feed is older than its vendor allows."""
+
+    code = "feed-expired"
+
+
+class NoFeed(PatchtideError):
+    """No source of updates is configured here."""
+
+    code = "no-feed"

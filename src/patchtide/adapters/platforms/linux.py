@@ -1,0 +1,133 @@
+"""What a Linux system says of itself in files under its root: booted, a chroot or an image.
+
+A file that is not there is a fact not collected. A link that leads out of the root is not
+followed: it would tell of the machine that looks, not of the one that is looked at.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+NOT_BOOTED = "not-booted"
+_OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
+_TEMPORARY = 0x01
+"""The kernel's mark on addresses that it makes anew every day."""
+_LOCAL = re.compile(r"\|--\s+([0-9.]+)\n(?:(?!.*\|--).*\n)*?\s+/32 host LOCAL")
+_IMAGE = re.compile(r"linux-image-(?P<release>\d.*)")
+_KERNEL = re.compile(r"(?P<version>\d[^-]*(?:-\d+)?)-(?P<flavour>[a-z].*)")
+_DEBIAN = re.compile(r"\bDebian (\d\S*) \(\d{4}-")
+
+
+class System:
+    """The files of a system under a root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    def text(self, name: str) -> str | None:
+        """Return a file's text; None: it is not there, or leads out of the root."""
+        path = (self._root / name).resolve()
+        if not path.is_relative_to(self._root):
+            return None
+        try:
+            return path.read_text("utf-8", "replace")
+        except OSError:
+            return None
+
+    def exists(self, name: str) -> bool:
+        return (self._root / name).exists()
+
+    def os_release(self) -> Mapping[str, str]:
+        found = (text for name in _OS_RELEASE if (text := self.text(name)) is not None)
+        return dict(_assignments(next(found, "")))
+
+    def boot_id(self) -> str:
+        return (self.text("proc/sys/kernel/random/boot_id") or NOT_BOOTED).strip()
+
+    def kernel(self) -> str:
+        return (self.text("proc/sys/kernel/osrelease") or "").strip()
+
+    def host_name(self) -> str:
+        said = self.text("proc/sys/kernel/hostname") or self.text("etc/hostname") or ""
+        return said.strip()
+
+    def model(self) -> str:
+        return (self.text("sys/class/dmi/id/product_name") or "").strip()
+
+    def processors(self) -> int:
+        return len(re.findall(r"^processor\s*:", self.text("proc/cpuinfo") or "", re.MULTILINE))
+
+    def memory_bytes(self) -> int:
+        found = re.search(r"^MemTotal:\s+(\d+) kB", self.text("proc/meminfo") or "", re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return the lasting addresses by which others may know the machine, in a fixed order."""
+        said = {*_LOCAL.findall(self.text("proc/net/fib_trie") or "")}
+        said.update(_version_6(self.text("proc/net/if_inet6") or ""))
+        found = (ip_address(text) for text in said)
+        lasting = (a for a in found if not (a.is_loopback or a.is_link_local))
+        return tuple(str(a) for a in sorted(lasting, key=lambda a: (a.version, int(a))))
+
+    def services(self) -> tuple[str, ...]:
+        """Return the services that start with the machine."""
+        found = (self._root / "etc/systemd/system").glob("*.wants/*.service")
+        return tuple(sorted({path.name.removesuffix(".service") for path in found}))
+
+    def restart_pending(self, packages: Mapping[str, str]) -> bool:
+        """Say whether the machine runs what has been replaced. `packages`: name -> version."""
+        if self.exists("run/reboot-required"):
+            return True
+        if self.exists("run/systemd/container"):
+            return False
+        return kernel_is_old(self.kernel(), self.text("proc/version") or "", packages)
+
+
+def kernel_is_old(release: str, version: str, packages: Mapping[str, str]) -> bool:
+    """Say whether another kernel of the running one's kind would come up at the next start.
+
+    A kernel that no package brought is nobody's to judge.
+    """
+    running, own = _KERNEL.fullmatch(release), packages.get(f"linux-image-{release}")
+    if running is None or own is None:
+        return False
+    built = _DEBIAN.search(version)
+    if built and built[1] != own:
+        return True
+    return any(
+        _order(other["version"]) > _order(running["version"])
+        for other in _kernels(packages)
+        if other["flavour"] == running["flavour"]
+    )
+
+
+def _kernels(packages: Iterable[str]) -> Iterable[re.Match[str]]:
+    images = (_IMAGE.fullmatch(name) for name in packages)
+    found = (_KERNEL.fullmatch(image["release"]) for image in images if image)
+    return (kernel for kernel in found if kernel)
+
+
+def _order(version: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", version)]
+
+
+def _assignments(text: str) -> Iterable[tuple[str, str]]:
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            try:
+                yield name, "".join(shlex.split(value))
+            except ValueError:
+                continue  # a quotation without an end: not a value
+
+
+def _version_6(text: str) -> Iterable[str]:
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) == 6 and not int(fields[4], 16) & _TEMPORARY:
+            digits = fields[0]
+            yield ":".join(digits[at : at + 4] for at in range(0, 32, 4))

@@ -1,0 +1,72 @@
+"""What a synchronisation changes in a shard: the feed's leaves held against those that are there.
+
+A leaf is the same one when it is of the same update and for the same architectures; then it keeps
+its number, and a change of anything else is a new revision. Equal leaves change nothing, so the
+same input twice does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rules import Architecture, nodes
+from patchtide.domain.catalog.updates import Revision, UpdateId, UpdateNumber
+
+UNNUMBERED = UpdateNumber(0)
+"""A leaf that has no number yet; the publisher allots one."""
+FIRST = Revision(1)
+
+Identity = tuple[UpdateId, frozenset[str]]
+
+
+class OfferedTwice(ValueError):
+    """A feed names the same leaf twice, so nobody can say which one is meant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardChanges:
+    """What to publish. `drops` are the numbers of leaves that the feed no longer names."""
+
+    upserts: tuple[Leaf, ...]
+    drops: tuple[UpdateNumber, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.upserts or self.drops)
+
+
+def identity(leaf: Leaf) -> Identity:
+    """Return what a leaf keeps through all revisions: its update, and for what it is."""
+    named = (node.names for node in nodes(leaf.prerequisite) if isinstance(node, Architecture))
+    return leaf.update, frozenset().union(*named)
+
+
+def changes(
+    held: Iterable[Leaf], offered: Iterable[Leaf], *, only_new: bool = False
+) -> ShardChanges:
+    """Return how the shard becomes what the feed offers. `only_new`: nothing held is touched.
+
+    Raises:
+        OfferedTwice
+    """
+    before = {identity(leaf): leaf for leaf in held}
+    after: dict[Identity, Leaf] = {}
+    for leaf in offered:
+        if after.setdefault(identity(leaf), leaf) is not leaf:
+            raise OfferedTwice(f"{leaf.title or leaf.update}")
+    upserts = (_revised(before.get(key), leaf) for key, leaf in after.items())
+    changed = (leaf for leaf in upserts if leaf is not None)
+    if only_new:
+        return ShardChanges(
+            upserts=tuple(leaf for leaf in changed if leaf.number == UNNUMBERED), drops=()
+        )
+    gone = (leaf.number for key, leaf in before.items() if key not in after)
+    return ShardChanges(upserts=tuple(changed), drops=tuple(sorted(gone)))
+
+
+def _revised(held: Leaf | None, offered: Leaf) -> Leaf | None:
+    if held is None:
+        return replace(offered, number=UNNUMBERED, revision=FIRST)
+    same = replace(offered, number=held.number, revision=held.revision)
+    return None if same == held else replace(same, revision=Revision(held.revision + 1))

@@ -1,0 +1,40 @@
+"""Where updates come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from patchtide.domain.catalog.details import FeedUpdate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedContent:
+    """Everything that a feed tells of, at one moment."""
+
+    shards: Mapping[str, tuple[FeedUpdate, ...]]
+    """Shard -> the updates whose leaves belong in it."""
+    as_of: Mapping[str, datetime]
+    """Suite -> when its vendor signed it."""
+    stamp: bytes
+    """Equal stamps, equal content."""
+
+
+class UpdateFeed(Protocol):
+    def fetch(self) -> None:
+        """Bring the feed here.
+
+        Raises:
+            Unavailable, Refused: with one reason.
+        """
+        ...
+
+    def read(self, *, now: datetime) -> FeedContent:
+        """Verify what is here, and say what it tells.
+
+        Raises:
+            Refused: it is not signed, changed, or too old; nothing of it counts then.
+        """
+        ...

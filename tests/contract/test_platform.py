@@ -1,0 +1,160 @@
+"""What every platform promises: the simulated machine, and apt's on a root of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from patchtide.adapters.platforms.apt import AptPlatform
+from patchtide.adapters.platforms.simulated import Description, Model, SimulatedPlatform
+from patchtide.agent.ports.platform import Inventory, Platform
+from patchtide.domain.applicability.facts import InstalledPackage
+from patchtide.domain.catalog.rules import PackageFormat
+from patchtide.wire.inventory import PackageRowV1, read_hardware, read_package_list
+from patchtide.wire.messages import INVENTORY_LIMITS
+from tests.simulator.debian_root import DebianRoot
+
+PACKAGES = {"dpkg": "1.21.22", "libtoy1": "2:1.0~rc1-1+b2"}
+
+
+class AnyPlatform(Platform, Inventory, Protocol):
+    """What the agent is put together with."""
+
+    @property
+    def shards(self) -> tuple[str, ...]: ...
+
+
+class Machine(Protocol):
+    """A machine that a test may change behind the agent's back."""
+
+    platform: AnyPlatform
+
+    def set_version(self, name: str, version: str) -> None: ...
+
+    def restart(self) -> None: ...
+
+    def want_restart(self) -> None: ...
+
+
+class SimulatedMachine:
+    def __init__(self) -> None:
+        description = Description(
+            os_id="debian", os_version="12", packages=PACKAGES, shards=("debian-12", "custom")
+        )
+        self._model = Model(description)
+        self.platform: AnyPlatform = SimulatedPlatform(self._model, name="m1")
+
+    def set_version(self, name: str, version: str) -> None:
+        assert isinstance(self.platform, SimulatedPlatform)
+        self.platform.set_version(name, version)
+
+    def restart(self) -> None:
+        assert isinstance(self.platform, SimulatedPlatform)
+        self.platform.restart()
+
+    def want_restart(self) -> None:
+        self.platform = SimulatedPlatform(self._model, name="m1", restart_pending=True)
+
+
+class AptMachine:
+    def __init__(self, folder: Path) -> None:
+        self.root = DebianRoot(folder)
+        for name, version in PACKAGES.items():
+            self.root.put_package(name, version)
+        self.platform: AnyPlatform = AptPlatform(folder)
+
+    def set_version(self, name: str, version: str) -> None:
+        self.root.put_package(name, version)
+
+    def restart(self) -> None:
+        self.root.restart()
+
+    def want_restart(self) -> None:
+        self.root.write("run/reboot-required", "")
+
+
+def _apt(folder: Path) -> Machine:
+    if shutil.which("dpkg-query") is None:
+        pytest.skip("needs dpkg")
+    return AptMachine(folder)
+
+
+MAKERS: dict[str, Callable[[Path], Machine]] = {
+    "simulated": lambda _: SimulatedMachine(),
+    "apt": _apt,
+}
+
+
+@pytest.fixture(params=MAKERS)
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
+    return MAKERS[request.param](tmp_path)
+
+
+def test_facts_tell_system_architecture_and_packages(machine: Machine) -> None:
+    facts = machine.platform.facts()
+
+    assert (facts.os_id, facts.os_version, facts.architecture) == ("debian", "12", "amd64")
+    assert facts.packages[PackageFormat.DEB] == {
+        name: (InstalledPackage(version, "amd64"),) for name, version in PACKAGES.items()
+    }
+
+
+def test_it_follows_the_shard_of_its_release_and_that_of_everybody(machine: Machine) -> None:
+    assert set(machine.platform.shards) == {"debian-12", "custom"}
+
+
+def test_what_changes_behind_the_agents_back_shows_in_the_next_facts(machine: Machine) -> None:
+    machine.platform.facts()
+    machine.set_version("libtoy1", "3")
+
+    found = machine.platform.facts().packages[PackageFormat.DEB]["libtoy1"]
+
+    assert found == (InstalledPackage("3", "amd64"),)
+
+
+def test_each_start_of_the_machine_has_a_name_of_its_own(machine: Machine) -> None:
+    first = machine.platform.uptime()
+    machine.restart()
+
+    assert first.boot_id
+    assert machine.platform.uptime().boot_id not in ("", first.boot_id)
+
+
+def test_it_says_whether_it_waits_for_a_restart(machine: Machine) -> None:
+    before = machine.platform.uptime().restart_pending
+    machine.want_restart()
+
+    assert (before, machine.platform.uptime().restart_pending) == (False, True)
+
+
+def test_the_list_of_packages_is_whole_ordered_and_the_same_twice(machine: Machine) -> None:
+    body = machine.platform.inventory("packages")
+
+    assert body is not None and body == machine.platform.inventory("packages")
+    assert list(read_package_list(body)) == [
+        PackageRowV1(name, version, "amd64") for name, version in sorted(PACKAGES.items())
+    ]
+
+
+def test_every_list_it_has_is_one_that_the_protocol_knows_and_takes(machine: Machine) -> None:
+    for kind, limit in INVENTORY_LIMITS.items():
+        body = machine.platform.inventory(kind)
+        assert body is None or len(body) <= limit
+    assert machine.platform.inventory("no such list") is None
+
+
+def test_what_it_says_of_its_hardware_can_be_read(machine: Machine) -> None:
+    body = machine.platform.inventory("hardware")
+
+    assert body is None or read_hardware(body).architecture == "amd64"
+
+
+def test_repairing_what_is_whole_changes_nothing(machine: Machine) -> None:
+    before = machine.platform.facts()
+    machine.platform.repair()
+
+    assert machine.platform.facts() == before

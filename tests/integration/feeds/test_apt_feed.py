@@ -1,0 +1,178 @@
+"""The apt feed against a real repository: what it offers, and what it does not believe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from patchtide.adapters.feeds.apt import AptFeed
+from patchtide.adapters.feeds.errors import (
+    FeedDamaged,
+    FeedExpired,
+    FeedNotSigned,
+    FeedUnreachable,
+    NoFeed,
+)
+from patchtide.adapters.platforms.commands import run
+from patchtide.domain.catalog.details import FeedUpdate
+from tests.simulator.apt_repository import AptRepository, SigningKey, apt_folder, needs_apt
+
+pytestmark = needs_apt
+SECURITY = "bookworm-security"
+
+
+@pytest.fixture(scope="module")
+def keys() -> Iterator[tuple[SigningKey, SigningKey]]:
+    with SigningKey("vendor") as vendor, SigningKey("stranger") as stranger:
+        yield vendor, stranger
+
+
+@pytest.fixture
+def archive(tmp_path: Path, keys: tuple[SigningKey, SigningKey]) -> AptRepository:
+    """A release with two packages, and a security suite that mends one of them."""
+    made = AptRepository(folder=tmp_path / "archive", key=keys[0])
+    made.add("bookworm", "libtoy1", "1.0-1", source="toy")
+    made.add("bookworm", "old", "2.0-1")
+    made.add(SECURITY, "libtoy1", "1.0-1+deb12u1", source="toy")
+    made.add(SECURITY, "toy-bin", "2:5-1", source="toy (1.0-1+deb12u1)")
+    made.add(SECURITY, "old", "1.9-1+deb12u1")
+    made.publish("bookworm", version="12.15", lives=None)
+    made.publish(SECURITY, label="Debian-Security")
+    return made
+
+
+class Reader:
+    """A feed that reads the archive as this machine would."""
+
+    def __init__(self, folder: Path, archive: AptRepository) -> None:
+        self.keyring = archive.key.keyring(folder / "vendor.gpg")
+        self._uri = archive.uri
+        self._folder = folder
+
+    def feed(self, *, option: str = "", uri: str = "", suites: Sequence[str] = ()) -> AptFeed:
+        options = f"[signed-by={self.keyring} {option}]"
+        lines = [
+            f"deb {options} {uri or self._uri} {suite} main"
+            for suite in suites or ("bookworm", SECURITY)
+        ]
+        return AptFeed(self._folder / "feed", run=run, etc=apt_folder(self._folder / "etc", *lines))
+
+    def offers(self, **choices: str) -> tuple[FeedUpdate, ...]:
+        feed = self.feed(option=choices.get("option", ""))
+        feed.fetch()
+        return feed.read(now=datetime.now(UTC)).shards["debian-12"]
+
+
+@pytest.fixture
+def reader(tmp_path: Path, archive: AptRepository) -> Reader:
+    return Reader(tmp_path, archive)
+
+
+def test_an_update_is_a_source_package_whose_packages_are_the_newest(reader: Reader) -> None:
+    (update,) = reader.offers()
+
+    assert update.details.vendor_id == "debian/bookworm-security/toy/1.0-1+deb12u1"
+    assert [(f.name, f.version) for f in update.leaves[0].files] == [
+        ("libtoy1", "1.0-1+deb12u1"),
+        ("toy-bin", "2:5-1"),
+    ]
+    assert update.leaves[0].origin.text == "feed:debian-security"
+
+
+def test_reading_again_says_the_same_and_a_new_fix_says_something_else(
+    reader: Reader, archive: AptRepository
+) -> None:
+    first = reader.offers()
+    again = reader.offers()
+    archive.add(SECURITY, "libtoy1", "1.0-1+deb12u2", source="toy")
+    archive.publish(SECURITY, label="Debian-Security")
+
+    names = [update.details.title for update in reader.offers()]
+
+    assert first == again
+    assert names == ["toy 1.0-1+deb12u1", "toy 1.0-1+deb12u2"]
+
+
+def test_a_changed_release_file_is_damaged(reader: Reader, archive: AptRepository) -> None:
+    path = archive.folder / "dists" / SECURITY / "InRelease"
+    path.write_bytes(path.read_bytes().replace(b"Debian-Security", b"Debian-Insecure"))
+
+    with pytest.raises(FeedDamaged):
+        reader.offers()
+
+
+def test_a_changed_index_is_damaged(reader: Reader, archive: AptRepository) -> None:
+    path = archive.folder / "dists" / SECURITY / "main/binary-amd64/Packages"
+    path.write_bytes(path.read_bytes().replace(b"1.0-1+deb12u1", b"9.0-1+deb12u1"))
+
+    with pytest.raises(FeedDamaged):
+        reader.offers()
+
+
+def test_what_was_changed_after_apt_had_it_is_damaged(reader: Reader, tmp_path: Path) -> None:
+    reader.offers()
+    for path in (tmp_path / "feed/lists").glob("*security*Packages"):
+        text = path.read_bytes()
+        path.unlink()
+        path.write_bytes(text.replace(b"1.0-1+deb12u1", b"9.0-1+deb12u1"))
+
+    with pytest.raises(FeedDamaged, match="Packages"):
+        reader.feed().read(now=datetime.now(UTC))
+
+
+def test_a_strangers_signature_is_none(
+    reader: Reader, archive: AptRepository, keys: tuple[SigningKey, SigningKey]
+) -> None:
+    archive.key = keys[1]
+    archive.publish(SECURITY, label="Debian-Security")
+
+    with pytest.raises(FeedNotSigned, match=keys[1].fingerprint[-16:]):
+        reader.offers()
+
+
+def test_a_release_file_past_its_time_is_expired(reader: Reader, archive: AptRepository) -> None:
+    archive.publish(SECURITY, label="Debian-Security", lives=timedelta(minutes=-1))
+
+    with pytest.raises(FeedExpired, match=SECURITY):
+        reader.offers()
+
+
+def test_a_source_that_may_be_old_is_read_past_its_time(
+    reader: Reader, archive: AptRepository
+) -> None:
+    archive.publish(SECURITY, label="Debian-Security", lives=timedelta(minutes=-1))
+
+    assert reader.offers(option="check-valid-until=no")
+
+
+def test_an_archive_that_is_away_is_unreachable(reader: Reader, tmp_path: Path) -> None:
+    with pytest.raises(FeedUnreachable, match=r"Failed to fetch|does not have a Release"):
+        reader.feed(uri=f"file:{tmp_path}/nowhere").fetch()
+
+
+def test_sources_without_a_security_or_updates_suite_are_no_feed(reader: Reader) -> None:
+    feed = reader.feed(suites=["bookworm"])
+    feed.fetch()
+
+    with pytest.raises(NoFeed):
+        feed.read(now=datetime.now(UTC))
+
+
+def test_both_forms_of_sources_and_keys_are_read(
+    archive: AptRepository, tmp_path: Path, keys: tuple[SigningKey, SigningKey]
+) -> None:
+    armour = "".join(f"\n {line or '.'}" for line in keys[0].armoured().splitlines())
+    etc = apt_folder(
+        tmp_path / "etc",
+        f"deb {archive.uri} bookworm main",
+        stanzas=f"Types: deb deb-src\nURIs: {archive.uri}/\nSuites: {SECURITY}\n"
+        f"Components: main\nSigned-By:{armour}\n",
+    )
+    keys[0].keyring(etc / "trusted.gpg.d/vendor.asc")
+    feed = AptFeed(tmp_path / "feed", run=run, etc=etc)
+    feed.fetch()
+
+    assert len(feed.read(now=datetime.now(UTC)).shards["debian-12"]) == 1
