@@ -1,4 +1,4 @@
-"""Publishing on real databases: whose numbers, in how many transactions, and what others see."""
+"""Publishing on real databases: whose numbers, and in how many transactions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from patchtide.domain.catalog.updates import Revision, UpdateNumber
+from patchtide.domain.catalog.updates import Revision
 from patchtide.domain.errors import InvalidDocument, StaleRevision
-from patchtide.server.catalog_following import CatalogFollower
 from patchtide.server.publication import SLICE, NumberClash
 from tests.integration.catalog.node import Node, a_leaf, leaves, node
-from tests.simulator.clock import START
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[3]
@@ -269,65 +267,3 @@ async def test_a_machine_follows_revisions_drops_and_returns_by_deltas(here: Nod
 
     assert here.fetched(FEED, held, serial=1) == ["pkg-0 once more", "pkg-2"]
     assert here.fetched(FEED, {}, serial=0) == ["pkg-0 once more", "pkg-2"]
-
-
-def follower_of(node: Node) -> CatalogFollower:
-    return CatalogFollower(
-        following=node.storage, serials=node.catalog.serials, published=node.told.append
-    )
-
-
-async def test_another_node_learns_of_new_serials_from_the_log(
-    here: Node, database_url: str, tmp_path: Path
-) -> None:
-    async with node(database_url, tmp_path / "here") as other:
-        follower = follower_of(other)
-        await follower.step()
-        other.told.clear()
-
-        await here.publish(FEED, a_leaf("nginx"))
-        await follower.step()
-        await follower.step()
-        await here.publish("custom", a_leaf("curl"))
-        await here.publish(FEED, a_leaf("perl"))
-        await follower.step()
-
-    assert other.told == [{FEED: 1}, {FEED: 2, "custom": 1}]
-
-
-async def test_decisions_about_other_things_are_no_news(here: Node) -> None:
-    follower = follower_of(here)
-    await follower.step()
-    here.told.clear()
-
-    await here.storage.decide("a", "things.change", lambda tx: tx.note("x"), now=START)
-    await follower.step()
-
-    assert here.told == []
-
-
-async def test_after_a_restore_a_node_reads_the_serials_anew(here: Node) -> None:
-    await here.publish(FEED, a_leaf("nginx"))
-    follower = follower_of(here)
-    await follower.step()
-    here.told.clear()
-
-    await here.storage.mark_restored(now=START)
-    await follower.step()
-
-    assert here.told == [{FEED: 1}]
-
-
-async def test_what_follows_is_asked_in_pages(here: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patchtide.server.catalog_following.PAGE", 2)
-    follower = follower_of(here)
-    await follower.step()
-    here.told.clear()
-    for name in ("nginx", "curl", "perl"):
-        await here.publish(FEED, a_leaf(name))
-    here.told.clear()
-
-    await follower.step()
-
-    assert here.told == [{FEED: 3}]
-    assert UpdateNumber(3) in {x.number for x in here.storage.leaves(FEED, at=3)}

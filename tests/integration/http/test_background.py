@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.entry.server import serving
 from patchtide.entry.server.settings import read_settings
+from patchtide.entry.server.site import PublishedSite
 from patchtide.server import upkeep
+from patchtide.server.catalog import CatalogPublisher
+from tests.integration.catalog.node import a_leaf
 
 pytestmark = pytest.mark.anyio
 
@@ -45,3 +50,28 @@ async def test_a_running_server_notices_that_its_database_was_restored(
         async with asyncio.timeout(20):
             while "the database was restored" not in caplog.text:
                 await asyncio.sleep(0.02)
+
+
+async def test_a_running_server_learns_what_another_node_has_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "FOLLOW_S", 0.02)
+    settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
+    told: list[Mapping[str, int]] = []
+    monkeypatch.setattr(PublishedSite, "published", lambda _, serials: told.append(serials))
+
+    async with serving.running(settings) as server:
+        other = CatalogPublisher(
+            decisions=server.storage,
+            reading=server.storage,
+            content=FileContentStore(tmp_path / "content"),
+            signer=server.repository,
+            clock=server.context.clock,
+            published=lambda serials: None,
+        )
+        await other.publish("another node", "debian-12", leaves=[a_leaf("openssl")])
+        async with asyncio.timeout(20):
+            while {"debian-12": 1} not in told:
+                await asyncio.sleep(0.02)
+
+    assert told[-1] == {"debian-12": 1}
