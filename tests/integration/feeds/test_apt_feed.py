@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,3 +177,18 @@ def test_both_forms_of_sources_and_keys_are_read(
     feed.fetch()
 
     assert len(feed.read(now=datetime.now(UTC)).shards["debian-12"]) == 1
+
+
+def test_what_apt_has_fetched_by_itself_is_read_where_it_lies(
+    reader: Reader, tmp_path: Path
+) -> None:
+    offered = reader.offers()
+    lists = tmp_path / "feed/lists"
+    for path in lists.glob("*Packages"):
+        path.with_suffix(".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    feed = AptFeed(tmp_path / "other", run=run, etc=tmp_path / "etc", lists=lists)
+
+    assert feed.read(now=datetime.now(UTC)).shards["debian-12"] == offered
+    with pytest.raises(FeedUnreachable):
+        feed.fetch()

@@ -39,12 +39,18 @@ class _Suite:
 
 
 class AptFeed:
-    """What the sources under `etc` offer. `folder` is the feed's own and may be emptied."""
+    """What the sources under `etc` offer. `folder` is the feed's own and may be emptied.
 
-    def __init__(self, folder: Path, *, run: Run, etc: Path = ETC) -> None:
+    With `lists` (`/var/lib/apt/lists`) it is read what the machine's own apt has fetched; such a
+    feed has nothing to fetch.
+    """
+
+    def __init__(
+        self, folder: Path, *, run: Run, etc: Path = ETC, lists: Path | None = None
+    ) -> None:
         self._etc = etc
         self._run = run
-        self._lists = AptLists(folder, etc=etc, run=run)
+        self._lists = AptLists(folder, etc=etc, run=run, lists=lists)
 
     def fetch(self) -> None:
         """Bring the lists here.

@@ -75,12 +75,17 @@ class IndexFile:
 
 
 class AptLists:
-    """The folder. `etc` is where the sources are configured."""
+    """The folder. `etc` is where the sources are configured.
 
-    def __init__(self, folder: Path, *, etc: Path, run: Run) -> None:
-        self._folder = folder
-        self._etc = etc
+    `lists` is where the index files lie when they are not ours: what apt has fetched by itself.
+    """
+
+    def __init__(self, folder: Path, *, etc: Path, run: Run, lists: Path | None = None) -> None:
+        self._folder = folder.absolute()
+        self._etc = etc.absolute()
         self._run = run
+        self._theirs = lists is not None
+        self._lists = lists.absolute() if lists else self._folder / "lists"
 
     def fetch(self) -> None:
         """Bring everything up to date; what was here stays when that fails.
@@ -88,6 +93,8 @@ class AptLists:
         Raises:
             FeedUnreachable, FeedNotSigned, FeedDamaged
         """
+        if self._theirs:
+            raise FeedUnreachable(f"{self._lists} is only read here")
         for name in ("lists/partial", "cache/archives/partial"):
             (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         ended = self._apt("update", timeout_s=FETCH_TIMEOUT_S)
@@ -113,9 +120,8 @@ class AptLists:
 
     def _configuration(self) -> Path:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lists, cache = self._folder.absolute() / "lists", self._folder.absolute() / "cache"
-        text = _CONFIGURATION.format(etc=self._etc.absolute(), lists=lists, cache=cache)
-        path = self._folder.absolute() / "apt.conf"
+        text = _CONFIGURATION.format(etc=self._etc, lists=self._lists, cache=self._folder / "cache")
+        path = self._folder / "apt.conf"
         if not path.is_file() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")
         return path
