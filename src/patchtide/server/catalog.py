@@ -23,7 +23,7 @@ from patchtide.server import publication
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import CatalogReading, Decisions, Transaction
-from patchtide.server.publication import NumberClash, ShardRecord
+from patchtide.server.publication import NumberClash, Part, ShardRecord
 from patchtide.wire.leaves import LeafEntryV1, entry
 from patchtide.wire.messages import decode, encode
 from patchtide.wire.shard_plan import deltas_due, listed, role_of, target_of
@@ -98,28 +98,33 @@ class CatalogPublisher:
             NumberClash: a number was never allotted, or is another role's or update's.
             StaleRevision: another node has begun to publish this shard meanwhile.
         """
+        parts = list(publication.parts_of(leaves, drops))
+        claim = uuid4().bytes
         async with self._deciding:
             try:
-                done = await self._put_in_force(actor, shard, leaves, drops)
+                done = await self._put_in_force(actor, shard, parts, claim=claim)
             except NumberClash as clash:
                 await self._note_clash(actor, shard, clash)
+                while await self._decide(
+                    actor, partial(publication.give_up, shard=shard, claim=claim)
+                ):
+                    pass
                 raise
         await self._write([shard])
         return done
 
     async def _put_in_force(
-        self, actor: str, shard: str, leaves: Sequence[Leaf], drops: Sequence[int]
+        self, actor: str, shard: str, parts: Sequence[Part], *, claim: bytes
     ) -> Publication:
-        parts = list(publication.parts_of(leaves, drops))
-        claim = uuid4().bytes
         numbered: list[Leaf] = []
         while await self._decide(actor, lambda tx: publication.begin(tx, shard, claim=claim)):
             pass
         for part in parts:
             put = partial(publication.put_part, shard=shard, part=part, claim=claim)
             numbered += await self._decide(actor, put)
+        gone = sum(len(part.drops) for part in parts)
         finish = partial(
-            publication.finish, shard=shard, claim=claim, leaves=len(leaves), drops=len(drops)
+            publication.finish, shard=shard, claim=claim, leaves=len(numbered), drops=gone
         )
         return Publication(serial=await self._decide(actor, finish), leaves=tuple(numbered))
 

@@ -122,6 +122,14 @@ def finish(tx: Transaction, shard: str, *, claim: bytes, leaves: int, drops: int
     return serial
 
 
+def give_up(tx: Transaction, shard: str, *, claim: bytes) -> bool:
+    """Take back a part of what this publication has put in. True: there may be more."""
+    record = locked_record(tx, shard)
+    if record.claim != claim:  # whoever claimed the shard since has taken it back
+        return False
+    return tx.take_back_leaves(shard, record.serial + 1, limit=SLICE) > 0
+
+
 def _claimed(tx: Transaction, shard: str, claim: bytes) -> ShardRecord:
     record = locked_record(tx, shard)
     if record.claim != claim:

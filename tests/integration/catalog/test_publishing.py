@@ -57,6 +57,18 @@ async def test_a_number_that_is_somebody_elses_is_refused_and_the_leaf_named(
     assert here.fetched(owner, {}, serial=0) == ["openssl"]
 
 
+async def test_of_a_publication_refused_in_its_last_slice_no_row_is_left(here: Node) -> None:
+    kept, gone = await here.publish(FEED, a_leaf("openssl"), a_leaf("curl"))
+    revised = a_leaf("openssl", number=kept, revision=2)
+
+    with pytest.raises(NumberClash, match="leaf 60000 "):
+        await here.publish(FEED, revised, *leaves(0, SLICE), a_leaf("x", number=60000))
+
+    found = here.storage.leaves(FEED, at=2)
+    assert [(x.number, x.revision) for x in found] == [(kept, 1), (gone, 1)]
+    assert here.fetched(FEED, {}, serial=0) == ["curl", "openssl"]
+
+
 async def test_a_dropped_leafs_number_stays_its_roles_own(here: Node) -> None:
     [number] = await here.publish("custom", a_leaf("openssl"))
     await here.publish("custom", drops=[number])
