@@ -7,8 +7,9 @@ from io import BytesIO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchtide.adapters.feeds.apt_packages import read_versions
+from patchtide.adapters.feeds.apt_packages import read_packages
 
+REST = f"Architecture: all\nFilename: x.deb\nSize: 1\nSHA256: {'0' * 64}"
 names = st.text("abcdefgh-", min_size=1, max_size=20)
 
 
@@ -32,9 +33,10 @@ class Trickle(BytesIO):
 def test_no_package_is_lost_between_two_pieces(
     versions: dict[str, str], piece: int, gap: int
 ) -> None:
-    stanzas = [f"Package: {name}\nVersion: {version}" for name, version in versions.items()]
+    stanzas = [f"Package: {name}\nVersion: {v}\n{REST}" for name, v in versions.items()]
     index = ("\n" + "\n" * gap).join(stanzas) + "\n"
 
-    found = dict(read_versions(Trickle(index.encode(), piece), versions))
+    read = read_packages(Trickle(index.encode(), piece), versions)
+    found = {package.name: package.version for package in read}
 
     assert found == versions

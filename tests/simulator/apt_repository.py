@@ -49,7 +49,8 @@ class SigningKey:
         trace: TracebackType | None,
     ) -> None:
         tool("gpgconf", "--homedir", self._home, "--kill", "gpg-agent")
-        shutil.rmtree(self._home)
+        # The agent takes its sockets away while it ends.
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def _gpg(self, *words: str, stdin: bytes = b"") -> bytes:
         return tool("gpg", "--homedir", self._home, "--batch", "--quiet", *words, stdin=stdin)

@@ -18,7 +18,7 @@ from patchtide.adapters.feeds.errors import (
     NoFeed,
 )
 from patchtide.adapters.platforms.commands import run
-from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.details import FeedUpdate, Severity, UpdateDetails
 from tests.simulator.apt_repository import AptRepository, SigningKey, apt_folder, needs_apt
 
 pytestmark = needs_apt
@@ -192,3 +192,59 @@ def test_what_apt_has_fetched_by_itself_is_read_where_it_lies(
     assert feed.read(now=datetime.now(UTC)).shards["debian-12"] == offered
     with pytest.raises(FeedUnreachable):
         feed.fetch()
+
+
+def a_changelog(version: str, *lines: str, urgency: str = "medium") -> str:
+    text = "\n".join(f"  * {line}" for line in lines)
+    return (
+        f"toy ({version}) {SECURITY}; urgency={urgency}\n\n{text}\n\n"
+        " -- Toys <toys@invalid>  Fri, 03 Apr 2026 14:29:32 +0200\n\n"
+    )
+
+
+CHANGELOG = (
+    a_changelog("1.0-1+deb12u2", "CVE-2026-1002 and CVE-2026-1001", urgency="high")
+    + a_changelog("1.0-1+deb12u1", "CVE-2026-0999")
+    + a_changelog("1.0-1", "CVE-2020-0001")
+)
+
+
+@pytest.fixture
+def with_changelog(archive: AptRepository) -> Path:
+    """Return the one package that has it; those smaller than it have none."""
+    archive.add(SECURITY, "toy-meta", "1.0-1+deb12u2", source="toy")
+    made = archive.add(SECURITY, "libtoy1", "1.0-1+deb12u2", source="toy", changelog=CHANGELOG)
+    archive.publish(SECURITY, label="Debian-Security")
+    return made
+
+
+def described(reader: Reader) -> UpdateDetails:
+    feed = reader.feed()
+    feed.fetch()
+    offered = feed.read(now=datetime.now(UTC)).shards["debian-12"]
+    newest = [u for u in offered if u.details.title == "toy 1.0-1+deb12u2"]
+    return feed.describe(newest)[0].details
+
+
+@pytest.mark.usefixtures("with_changelog")
+def test_cves_come_from_the_changelog_back_to_the_release(reader: Reader) -> None:
+    details = described(reader)
+
+    assert details.cves == ("CVE-2026-0999", "CVE-2026-1001", "CVE-2026-1002")
+    assert details.severity is Severity.IMPORTANT
+    assert details.released == datetime(2026, 4, 3, 12, 29, 32, tzinfo=UTC)
+
+
+def test_a_changed_package_tells_nothing(reader: Reader, with_changelog: Path) -> None:
+    with_changelog.write_bytes(with_changelog.read_bytes()[:-1] + b"x")
+
+    assert described(reader).cves is None
+
+
+@pytest.mark.usefixtures("with_changelog")
+def test_a_changelog_is_fetched_once(reader: Reader, archive: AptRepository) -> None:
+    first = described(reader)
+    for package in (archive.folder / "pool" / SECURITY).iterdir():
+        package.unlink()
+
+    assert described(reader) == first

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+from patchtide.adapters.feeds.apt_changelog import described, read_changelog, since
+from patchtide.adapters.feeds.apt_documents import ChangelogShelf, Documents, documents_of
 from patchtide.adapters.feeds.apt_lists import AptLists, IndexFile, sources_in, trusted_in
-from patchtide.adapters.feeds.apt_packages import read_packages, read_versions
+from patchtide.adapters.feeds.apt_packages import read_packages
 from patchtide.adapters.feeds.apt_release import Release, SuiteKind, read_release
 from patchtide.adapters.feeds.apt_signature import Run, signed_text
 from patchtide.adapters.feeds.apt_sources import Source, read_sources, source_key
 from patchtide.adapters.feeds.apt_updates import (
+    OFFERS,
     Index,
     Platform,
-    newest_of,
     platform_of,
     updates_of,
 )
@@ -27,7 +29,6 @@ from patchtide.server.ports.feed import FeedContent
 
 ETC = Path("/etc/apt")
 _CLOCKS_DIFFER = timedelta(hours=1)
-_OFFERS = (SuiteKind.SECURITY, SuiteKind.UPDATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class AptFeed:
         self._etc = etc
         self._run = run
         self._lists = AptLists(folder, etc=etc, run=run, lists=lists)
+        self._changelogs = folder.absolute() / "changelogs"
+        self._documents: dict[str, Documents] = {}
 
     def fetch(self) -> None:
         """Bring the lists here.
@@ -81,6 +84,15 @@ class AptFeed:
             stamp=_stamp(suites),
         )
 
+    def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        """Return updates of the last `read` with their CVEs, as far as changelogs can be had."""
+        known = {u.details.vendor_id: self._documents[u.details.vendor_id] for u in updates}
+        shelf = ChangelogShelf(
+            self._changelogs, run=self._run, configuration=self._lists.configuration()
+        )
+        texts = shelf.changelogs(known)
+        return [_described(u, texts.get(u.details.vendor_id, ""), known) for u in updates]
+
     def _suites(self, now: datetime) -> Iterator[_Suite]:
         sources = {source_key(s.uri, s.suite): s for s in read_sources(sources_in(self._etc))}
         files: dict[Path, list[IndexFile]] = defaultdict(list)
@@ -106,31 +118,31 @@ class AptFeed:
         return release
 
     def _updates(self, group: Sequence[_Suite], platform: Platform) -> Iterator[FeedUpdate]:
-        indices = [
-            self._index(suite.release, file)
-            for suite in group
-            if suite.release.kind in _OFFERS
-            for file in suite.files
-        ]
+        offers = [i for suite in group if suite.release.kind in OFFERS for i in self._read(suite)]
         names: dict[str, set[str]] = defaultdict(set)
-        for index in indices:
+        for index in offers:
             names[index.architecture].update(package.name for package in index.packages)
-        return updates_of(indices, newest_of(indices, self._released(group, names)), platform)
+        # A release is large, and only what has an update says anything here.
+        released = [
+            index
+            for suite in group
+            if suite.release.kind is SuiteKind.RELEASE
+            for index in self._read(suite, names)
+        ]
+        self._documents.update(documents_of(offers, released))
+        return updates_of([*offers, *released], platform)
 
-    def _index(self, release: Release, file: IndexFile) -> Index:
-        with self._lists.opened(file, release) as stream:
-            packages = tuple(read_packages(stream))
-        return Index(release=release, architecture=file.architecture, packages=packages)
-
-    def _released(
-        self, group: Sequence[_Suite], names: Mapping[str, set[str]]
-    ) -> Mapping[str, Sequence[tuple[str, str]]]:
-        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for suite in group:
-            for file in suite.files if suite.release.kind is SuiteKind.RELEASE else ():
-                with self._lists.opened(file, suite.release) as stream:
-                    found[file.architecture] += read_versions(stream, names[file.architecture])
-        return found
+    def _read(self, suite: _Suite, names: Mapping[str, set[str]] | None = None) -> Iterator[Index]:
+        for file in suite.files:
+            wanted = None if names is None else names[file.architecture]
+            with self._lists.opened(file, suite.release) as stream:
+                packages = tuple(read_packages(stream, wanted))
+            yield Index(
+                release=suite.release,
+                architecture=file.architecture,
+                packages=packages,
+                uri=file.uri,
+            )
 
 
 def _by_vendor(suites: Iterable[_Suite]) -> Iterator[Sequence[_Suite]]:
@@ -139,8 +151,13 @@ def _by_vendor(suites: Iterable[_Suite]) -> Iterator[Sequence[_Suite]]:
     for suite in suites:
         groups[suite.release.origin, suite.release.codename].append(suite)
     for group in groups.values():
-        if any(suite.release.kind in _OFFERS for suite in group):
+        if any(suite.release.kind in OFFERS for suite in group):
             yield group
+
+
+def _described(update: FeedUpdate, text: str, known: Mapping[str, Documents]) -> FeedUpdate:
+    entries = since(read_changelog(text), known[update.details.vendor_id].released)
+    return replace(update, details=described(update.details, entries)) if entries else update
 
 
 def _stamp(suites: Iterable[_Suite]) -> bytes:

@@ -115,10 +115,11 @@ class AptLists:
 
     def _apt(self, *arguments: str, timeout_s: float = _TIMEOUT_S) -> Ended:
         return self._run(
-            [APT_GET, f"--config-file={self._configuration()}", *arguments], timeout_s=timeout_s
+            [APT_GET, f"--config-file={self.configuration()}", *arguments], timeout_s=timeout_s
         )
 
-    def _configuration(self) -> Path:
+    def configuration(self) -> Path:
+        """Return the file that tells apt to keep to this folder."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = _CONFIGURATION.format(etc=self._etc, lists=self._lists, cache=self._folder / "cache")
         path = self._folder / "apt.conf"

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from patchtide.adapters.feeds.errors import FeedDamaged
 
 _PIECE = 1 << 20
-_NAME, _VERSION = b"Package: ", b"Version: "
+_NAME = b"Package: "
 _SOURCE = re.compile(r"(?P<name>[^\s(]+)(?:\s+\((?P<version>[^)]+)\))?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_STANZA = 1 << 20
@@ -37,22 +37,15 @@ class IndexedPackage:
     size_bytes: int
 
 
-def read_packages(index: BinaryIO) -> Iterator[IndexedPackage]:
-    """Yield every package.
+def read_packages(index: BinaryIO, names: Names | None = None) -> Iterator[IndexedPackage]:
+    """Yield every package, or those that are among the names.
 
     Raises:
         FeedDamaged: a stanza does not say what it must.
     """
     for stanza in _stanzas(index):
-        yield _package(stanza)
-
-
-def read_versions(index: BinaryIO, names: Names) -> Iterator[tuple[str, str]]:
-    """Yield (name, version) of the packages that are among the names."""
-    for stanza in _stanzas(index):
-        name = _after(stanza, _NAME)
-        if name in names:
-            yield name, _after(stanza, _VERSION)
+        if names is None or _after(stanza, _NAME) in names:
+            yield _package(stanza)
 
 
 def _stanzas(index: BinaryIO) -> Iterator[bytes]:

@@ -37,7 +37,7 @@ from patchtide.domain.catalog.updates import LeafFile, Origin, PackageFloor, Res
 from patchtide.domain.catalog.versions_deb import deb_key
 
 KIND = "apt"
-_OFFERS = (SuiteKind.SECURITY, SuiteKind.UPDATES)
+OFFERS = (SuiteKind.SECURITY, SuiteKind.UPDATES)
 _NO_SLUG = re.compile(r"[^a-z0-9.]+")
 _NEEDS_RESTART = ("linux-image-", "intel-microcode", "amd64-microcode")
 _BETTER_RESTARTED = frozenset({"libc6", "systemd", "dbus", "udev"})
@@ -65,6 +65,8 @@ class Index:
     release: Release
     architecture: str
     packages: Sequence[IndexedPackage]
+    uri: str = ""
+    """Under which the packages' files lie."""
 
 
 def slug(text: str) -> str:
@@ -77,7 +79,7 @@ def platform_of(releases: Iterable[Release]) -> Platform | None:
     Debian counts its point releases (`12.15`, `12-updates`), os-release does not (`12`).
     """
     said = [release for release in releases if release.version]
-    for release in sorted(said, key=lambda r: _OFFERS.index(r.kind) if r.kind in _OFFERS else 2):
+    for release in sorted(said, key=lambda r: OFFERS.index(r.kind) if r.kind in OFFERS else 2):
         os_id = slug(release.origin)
         version = release.version.partition("-")[0]
         return Platform(
@@ -86,38 +88,30 @@ def platform_of(releases: Iterable[Release]) -> Platform | None:
     return None
 
 
-def newest_of(
-    indices: Iterable[Index], released: Mapping[str, Iterable[tuple[str, str]]]
-) -> Newest:
-    """Return the newest versions. `released`: architecture -> (name, version) of the release."""
+def newest_of(indices: Iterable[Index]) -> Newest:
     found: dict[tuple[str, str], str] = {}
-    offered = (
-        (index.architecture, package.name, package.version)
-        for index in indices
-        for package in index.packages
-    )
-    known = ((arch, name, version) for arch, rows in released.items() for name, version in rows)
-    for architecture, name, version in (*offered, *known):
-        key = (architecture, name)
-        if key not in found or deb_key(found[key]) < deb_key(version):
-            found[key] = version
+    for index in indices:
+        for package in index.packages:
+            key = (index.architecture, package.name)
+            if key not in found or deb_key(found[key]) < deb_key(package.version):
+                found[key] = package.version
     return found
 
 
-def updates_of(
-    indices: Iterable[Index], newest: Newest, platform: Platform
-) -> Iterator[FeedUpdate]:
+def updates_of(indices: Sequence[Index], platform: Platform) -> Iterator[FeedUpdate]:
     """Yield the updates, each with one leaf for every architecture, in a stable order."""
+    newest = newest_of(indices)
     taken: set[tuple[str, str]] = set()
     grouped: dict[str, dict[str, list[IndexedPackage]]] = defaultdict(lambda: defaultdict(list))
     heads: dict[str, Release] = {}
-    for index in sorted(indices, key=_first_word):
+    offers = (index for index in indices if index.release.kind in OFFERS)
+    for index in sorted(offers, key=_first_word):
         for package in index.packages:
             key = (index.architecture, package.name)
             if key in taken or newest[key] != package.version:
                 continue
             taken.add(key)
-            vendor_id = _vendor_id(index.release, package)
+            vendor_id = vendor_id_of(index.release, package)
             heads.setdefault(vendor_id, index.release)
             grouped[vendor_id][index.architecture].append(package)
     for vendor_id in sorted(grouped):
@@ -125,10 +119,10 @@ def updates_of(
 
 
 def _first_word(index: Index) -> tuple[int, str, str]:
-    return _OFFERS.index(index.release.kind), index.release.suite, index.architecture
+    return OFFERS.index(index.release.kind), index.release.suite, index.architecture
 
 
-def _vendor_id(release: Release, package: IndexedPackage) -> str:
+def vendor_id_of(release: Release, package: IndexedPackage) -> str:
     suite = f"{release.codename}-{release.kind.value}"
     return f"{slug(release.origin)}/{suite}/{package.source}/{package.source_version}"
 

@@ -49,7 +49,7 @@ class FixedPackage:
 class UpdateDetails:
     """An update as its vendor describes it.
 
-    `cves` is None while nobody has looked: an update without a known CVE has an empty tuple.
+    `cves` is None while they are not known: an update that names none has an empty tuple.
     """
 
     update: UpdateId

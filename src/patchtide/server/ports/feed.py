@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -36,5 +36,12 @@ class UpdateFeed(Protocol):
 
         Raises:
             Refused: it is not signed, changed, or too old; nothing of it counts then.
+        """
+        ...
+
+    def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        """Return updates of the last `read` with what takes longer to learn: CVEs, severity.
+
+        One of which nothing can be learnt now comes back as it was, its CVEs None.
         """
         ...

@@ -12,7 +12,6 @@ from patchtide.adapters.feeds.apt_release import Release, SuiteKind
 from patchtide.adapters.feeds.apt_updates import (
     Index,
     Platform,
-    newest_of,
     platform_of,
     updates_of,
 )
@@ -48,8 +47,8 @@ def an_index(
 
 
 def offered(*indices: Index, released: Sequence[tuple[str, str]] = ()) -> list[FeedUpdate]:
-    newest = newest_of(indices, {"amd64": released})
-    return list(updates_of(indices, newest, BOOKWORM))
+    release = an_index(SuiteKind.RELEASE, *(a_package(*each) for each in released))
+    return list(updates_of([*indices, release], BOOKWORM))
 
 
 SECURITY, UPDATES = SuiteKind.SECURITY, SuiteKind.UPDATES
