@@ -1,0 +1,167 @@
+"""A feed's updates become a shard, on real databases, and stay what they are."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from patchtide.adapters.feeds.apt_packages import IndexedPackage
+from patchtide.adapters.feeds.apt_release import Release, SuiteKind
+from patchtide.adapters.feeds.apt_updates import Index, Platform, updates_of
+from patchtide.adapters.feeds.errors import FeedExpired
+from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.errors import PatchtideError, WrongState
+from patchtide.server.ports.feed import FeedContent
+from patchtide.server.synchronisation import Synchronisation
+from tests.integration.catalog.node import Node, node
+from tests.simulator.clock import FakeClock
+
+pytestmark = pytest.mark.anyio
+SHARD = "debian-12"
+
+
+def updates(**versions: str) -> tuple[FeedUpdate, ...]:
+    """Return security updates, one a source package, as the apt feed makes them."""
+    release = Release(
+        origin="Debian", label="Debian-Security", codename="bookworm", suite="x", version="12",
+        kind=SuiteKind.SECURITY, date=datetime(2026, 3, 1, tzinfo=UTC), valid_until=None,
+        indices={},
+    )  # fmt: skip
+    packages = [
+        IndexedPackage(
+            name=name, version=version, architecture="amd64", source=name, source_version=version,
+            summary="", path="x.deb", sha256=bytes(32), size_bytes=1,
+        )
+        for name, version in versions.items()
+    ]  # fmt: skip
+    index = Index(release=release, architecture="amd64", packages=packages)
+    return tuple(updates_of([index], Platform(os_id="debian", version="12")))
+
+
+@dataclass
+class FakeFeed:
+    updates: tuple[FeedUpdate, ...] = ()
+    broken: PatchtideError | None = None
+    go_on: threading.Event = field(default_factory=threading.Event)
+    held: bool = False
+
+    def fetch(self) -> None:
+        if self.held:
+            assert self.go_on.wait(10)
+
+    def read(self, *, now: datetime) -> FeedContent:
+        if self.broken:
+            raise self.broken
+        return FeedContent(shards={SHARD: self.updates}, as_of={"x": now}, stamp=b"")
+
+    def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        return updates
+
+
+@pytest.fixture
+async def here(database_url: str, tmp_path: Path) -> AsyncIterator[Node]:
+    async with node(database_url, tmp_path / "here") as made:
+        yield made
+
+
+@pytest.fixture
+def feed() -> FakeFeed:
+    return FakeFeed(updates(openssl="2", curl="3"))
+
+
+@pytest.fixture
+def synchronisation(here: Node, feed: FakeFeed) -> Synchronisation:
+    return Synchronisation(
+        feed=feed, reading=here.storage, publisher=here.catalog, clock=FakeClock()
+    )
+
+
+def numbers(here: Node) -> dict[str, tuple[int, int]]:
+    """Return number and revision of every update, by its title."""
+    stored = here.storage.leaves(SHARD, at=here.catalog.serials()[SHARD])
+    titles = {u.details.update.bytes: u.details.title for u in ALL}
+    return {titles[leaf.update]: (leaf.number, leaf.revision) for leaf in stored}
+
+
+ALL = updates(openssl="2", curl="3") + updates(openssl="4", nginx="1")
+
+
+async def test_the_same_feed_twice_publishes_once(
+    here: Node, synchronisation: Synchronisation
+) -> None:
+    first = await synchronisation.run("admin")
+    again = await synchronisation.run("admin")
+
+    assert set(first.changed) == {SHARD} and again.changed == {}
+    assert here.catalog.serials() == {SHARD: 1}
+    assert here.fetched(SHARD, {}, serial=0) == ["curl 3", "openssl 2"]
+
+
+async def test_what_stays_keeps_its_number_and_what_is_gone_goes(
+    here: Node, feed: FakeFeed, synchronisation: Synchronisation
+) -> None:
+    await synchronisation.run("admin")
+    before = numbers(here)
+    feed.updates = updates(openssl="4", curl="3")
+    await synchronisation.run("admin")
+
+    after = numbers(here)
+    assert set(after) == {"curl 3", "openssl 4"} and after["curl 3"] == before["curl 3"]
+    assert after["openssl 4"][0] not in {number for number, _ in before.values()}
+
+
+async def test_a_leaf_told_otherwise_is_a_new_revision_of_the_same_number(
+    here: Node, feed: FakeFeed, synchronisation: Synchronisation
+) -> None:
+    await synchronisation.run("admin")
+    (number, _), curl = numbers(here)["curl 3"], numbers(here)["openssl 2"]
+    told = [u if "openssl" in u.details.title else _exclusive(u) for u in feed.updates]
+    feed.updates = tuple(told)
+    await synchronisation.run("admin")
+
+    assert numbers(here) == {"curl 3": (number, 2), "openssl 2": curl}
+
+
+def _exclusive(update: FeedUpdate) -> FeedUpdate:
+    leaves = tuple(replace(leaf, exclusive=True) for leaf in update.leaves)
+    return replace(update, leaves=leaves)
+
+
+async def test_on_demand_only_what_is_new_comes(
+    here: Node, feed: FakeFeed, synchronisation: Synchronisation
+) -> None:
+    await synchronisation.run("admin")
+    feed.updates = updates(nginx="1")
+    await synchronisation.run("admin", full=False)
+
+    assert set(numbers(here)) == {"curl 3", "openssl 2", "nginx 1"}
+
+
+async def test_a_feed_that_is_refused_changes_nothing(
+    here: Node, feed: FakeFeed, synchronisation: Synchronisation
+) -> None:
+    await synchronisation.run("admin")
+    feed.broken = FeedExpired()
+
+    with pytest.raises(FeedExpired):
+        await synchronisation.run("admin")
+    assert here.catalog.serials() == {SHARD: 1}
+
+
+async def test_a_second_synchronisation_does_not_start_beside_a_running_one(
+    feed: FakeFeed, synchronisation: Synchronisation
+) -> None:
+    feed.held = True
+    first = asyncio.create_task(synchronisation.run("admin"))
+    await asyncio.sleep(0)
+
+    with pytest.raises(WrongState):
+        await synchronisation.run("admin")
+    feed.go_on.set()
+    assert (await first).changed
