@@ -22,6 +22,7 @@ from rich.console import Console
 from patchtide.domain.access.rights import ROLES, Kind, Verb
 from patchtide.entry.cli.client import Answer
 from patchtide.entry.cli.commands import example_of, run
+from patchtide.entry.cli.trust import COMMANDS as TRUST
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import Operation, Plane
 
@@ -72,6 +73,7 @@ def helps() -> Iterator[tuple[str, str]]:
     commands = [o for o in OPERATIONS if o.plane is not Plane.AGENTS]
     groups = sorted({o.group for o in commands if o.group})
     names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
+    names += ["trust", *(f"trust {name}" for name in TRUST)]
     for name in names:
         yield name.replace(" ", "_") or "patchtide", _help_of(name)
 

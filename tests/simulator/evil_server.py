@@ -22,6 +22,7 @@ from msgspec import Struct, structs
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import DelegatedRole, TargetFile
 
+from patchtide.adapters.trust.drafts import sign_draft
 from patchtide.adapters.trust.keys import KeyFolder, new_signer
 from patchtide.adapters.trust.layout import (
     OFFLINE,
@@ -33,7 +34,7 @@ from patchtide.adapters.trust.layout import (
     to_bytes,
 )
 from patchtide.adapters.trust.published import PublishedFiles
-from patchtide.adapters.trust.repository import TrustRepository, sign_draft
+from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.wire.messages import encode
 from patchtide.wire.policy import EnvelopeV1, FragmentV1, ItemV1, seal
 

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 from tuf.api.metadata import DelegatedRole
 
+from patchtide.adapters.trust.drafts import sign_draft
 from patchtide.adapters.trust.keys import KeyFolder, new_signer
 from patchtide.adapters.trust.layout import SNAPSHOT, meta_file
 from patchtide.adapters.trust.published import PublishedFiles
-from patchtide.adapters.trust.repository import sign_draft
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Always, Comparison, PackageFormat, PackageInstalled
 from patchtide.domain.catalog.updates import LeafFile, Origin, Revision, UpdateId, UpdateNumber

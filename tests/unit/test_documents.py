@@ -13,6 +13,7 @@ import pytest
 
 import patchtide
 from patchtide.domain.errors import PatchtideError
+from patchtide.entry.cli.trust import COMMANDS as TRUST_COMMANDS
 from patchtide.entry.server.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +146,14 @@ def test_the_reference_of_settings_is_what_the_server_reads() -> None:
         f"{f'`{setting.default}`' if setting.default else 'none'} | {setting.help} |"
         for setting in SETTINGS
     ]
+
+
+def test_every_command_of_trust_is_told_of_in_its_guide() -> None:
+    page = (ROOT / "docs/admin/guides/signing-keys.md").read_text()
+
+    told = set(re.findall(r"\bpatchtide trust ([a-z]+)", page))
+
+    assert told == set(TRUST_COMMANDS)
 
 
 def test_the_glossary_is_sorted_and_has_each_word_once() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.storage.audit_segments import read_segment
+from patchtide.entry.cli.commands import run
 from patchtide.entry.server import serving
 from patchtide.entry.server.settings import read_settings
 from patchtide.entry.server.site import PublishedSite
@@ -75,3 +76,23 @@ async def test_a_running_server_learns_what_another_node_has_published(
                 await asyncio.sleep(0.02)
 
     assert told[-1] == {"debian-12": 1}
+
+
+async def test_a_running_server_notices_a_root_that_was_changed_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "FOLLOW_S", 0.02)
+    settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
+
+    async with serving.running(settings) as server:
+        async with asyncio.timeout(20):
+            while server.storage.setting("trust.root") is None:
+                await asyncio.sleep(0.02)
+        assert run(["trust", "renew", "root", "--home", str(tmp_path)]) == 0
+        async with asyncio.timeout(20):
+            while server.storage.audit(limit=100)[-1].operation != "trust.root":
+                await asyncio.sleep(0.02)
+        told = server.site.root()[0]
+        noted = server.storage.audit(limit=100)[-1]
+
+    assert (told, noted.detail) == (2, {"version": 2, "before": 1})

@@ -16,14 +16,10 @@ from threading import Thread
 import pytest
 
 from patchtide.adapters.trust.client import TrustClient
+from patchtide.adapters.trust.drafts import NotSigned, sign_draft
 from patchtide.adapters.trust.keys import KeyFolder, new_signer
 from patchtide.adapters.trust.layout import LIFE, TIMESTAMP
-from patchtide.adapters.trust.repository import (
-    KeysElsewhere,
-    NotSigned,
-    TrustRepository,
-    sign_draft,
-)
+from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
 from patchtide.agent.ports.trust import MetadataExpired, TargetAbsent
 from patchtide.domain.errors import Refused
 from patchtide.entry.agent.trust_cli import PlainGetter
@@ -239,6 +235,8 @@ def test_a_draft_may_wait_weeks_for_its_signature_and_is_refused_once_its_files_
     keys = KeyFolder(tmp_path / "keys")
     signers = keys.signers("publisher", keys.key_ids("publisher"))
     stored = datetime.now(UTC)  # the files carry the time of this machine
+    repository.refresh_timestamp(stored)
+    begun = repository.version("publisher")
 
     first = repository.draft("publisher", {"publisher/own/00": b"our own update"}, stored)
     repository.refresh_timestamp(stored + timedelta(days=29))
@@ -248,7 +246,46 @@ def test_a_draft_may_wait_weeks_for_its_signature_and_is_refused_once_its_files_
 
     with pytest.raises(Refused, match="publisher/own/01"):
         repository.accept({"publisher": sign_draft(late, signers)}, stored)
-    assert repository.version("publisher") == 2
+    assert repository.version("publisher") == begun + 1
+
+
+def test_roles_whose_keys_are_here_are_renewed_at_half_of_their_life(
+    repository: TrustRepository, client: TrustClient
+) -> None:
+    client.refresh(NOW)
+    signers, keys = public(1)
+    repository.raise_threshold("publisher", keys, 1, now=START, signers=signers, keep=False)
+    late = START + LIFE["root"] / 2 + timedelta(days=1)
+
+    repository.refresh_timestamp(late)
+    repository.refresh_timestamp(later := START + LIFE["root"] + timedelta(hours=1))
+
+    client.refresh(later.timestamp())
+    versions = {role: repository.version(role) for role in ("root", "targets", "publisher")}
+    assert versions == {"root": 2, "targets": 3, "publisher": 2}
+    warned = {x.role: x.warnings for x in repository.status(late) if x.role == "publisher"}
+    assert warned == {"publisher": ("more than half of its life is over; renew it",)}
+
+
+def test_after_a_restore_every_role_goes_on_above_what_machines_saw(
+    repository: TrustRepository, client: TrustClient
+) -> None:
+    for role in ("timestamp", "snapshot", "feeds", "targets"):
+        repository.raise_version_floor(role, 30)
+
+    repository.refresh_timestamp(START)
+
+    versions = {x.role: x.version for x in repository.status(START)}
+    assert versions == {
+        "root": 1, "targets": 31, "snapshot": 31, "timestamp": 31,
+        "feeds": 31, "publisher": 1, "agent": 1,
+    }  # fmt: skip
+    client.refresh(NOW)
+
+
+def test_a_root_cannot_leave_versions_out(repository: TrustRepository) -> None:
+    with pytest.raises(Refused, match="no gaps"):
+        repository.raise_version_floor("root", 5)
 
 
 def test_who_has_the_newest_root_does_not_look_for_a_next_one(

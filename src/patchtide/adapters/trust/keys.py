@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from patchtide.adapters.trust.durable import private_folder, write_durably
+from patchtide.domain.errors import Refused
 
 _NAME = re.compile(r"(?P<role>[a-z]+)\.(?P<key>[0-9a-f]{64})\.pem")
 
@@ -28,6 +29,41 @@ def new_signer() -> CryptoSigner:
 def public_key(raw: bytes) -> Key:
     """Return the 32 bytes of an Ed25519 key in the repository's form."""
     return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
+
+
+def raw_public_key(signer: CryptoSigner) -> bytes:
+    """Return the 32 bytes of a signer's public key."""
+    return bytes.fromhex(signer.public_key.keyval["public"])
+
+
+def make_key_file(path: Path) -> CryptoSigner:
+    """Make a key that lies in a file of its own, on whatever machine signs with it.
+
+    Raises:
+        Refused: something is there already; a key is never written over.
+    """
+    if path.exists() or path.is_symlink():
+        raise Refused(f"{path} exists; a key is never written over")
+    private = Ed25519PrivateKey.generate()
+    write_durably(path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return CryptoSigner(private)
+
+
+def read_key_file(path: Path) -> CryptoSigner:
+    """Return the signer of a key file.
+
+    Raises:
+        Refused: it holds no Ed25519 key, or others may read it.
+    """
+    if path.stat().st_mode & 0o077:
+        raise Refused(f"others may read {path}: chmod 600 it, and think who may have read the key")
+    try:
+        private = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError) as error:
+        raise Refused(f"{path} holds no private key in PEM without a passphrase") from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise Refused(f"the key in {path} is no Ed25519 key")
+    return CryptoSigner(private)
 
 
 class KeyFolder:
@@ -43,9 +79,14 @@ class KeyFolder:
         write_durably(self._path(role, signer.public_key.keyid), pem)
         return signer
 
+    def all_ids(self) -> Iterator[tuple[str, str]]:
+        """Yield (role, key id) of every key that lies here."""
+        for path in sorted(self._folder.iterdir()):
+            if match := _NAME.fullmatch(path.name):
+                yield match["role"], match["key"]
+
     def key_ids(self, role: str) -> frozenset[str]:
-        found = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
-        return frozenset(m["key"] for m in found if m is not None and m["role"] == role)
+        return frozenset(key for of, key in self.all_ids() if of == role)
 
     def signers(self, role: str, key_ids: Iterable[str]) -> list[CryptoSigner]:
         """Return the role's signers among the wanted keys that lie here."""

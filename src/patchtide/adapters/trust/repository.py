@@ -10,23 +10,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from securesystemslib.signer import CryptoSigner, Key, Signer
-from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from securesystemslib.signer import Key, Signer
 from tuf.api.metadata import (
     DelegatedRole,
     Metadata,
     MetaFile,
-    Role,
     Root,
     Snapshot,
     Targets,
     Timestamp,
 )
 
-from patchtide.adapters.trust.keys import KeyFolder, public_key
+from patchtide.adapters.trust.drafts import (
+    State,
+    change_keys,
+    check_signatures,
+    counting_keys,
+    delegate_of,
+    is_signed,
+    read_draft,
+    sign_draft,
+    take_draft,
+)
+from patchtide.adapters.trust.inspection import ROLES, RoleStatus, role_status
+from patchtide.adapters.trust.keys import KeyFolder, raw_public_key
 from patchtide.adapters.trust.layout import (
     DELEGATED,
-    FEEDS,
     LIFE,
     OFFLINE,
     ROOT,
@@ -45,19 +54,11 @@ from patchtide.adapters.trust.layout import (
 from patchtide.adapters.trust.published import PublishedFiles
 from patchtide.domain.errors import PatchtideError, Refused
 
-State = dict[str, Signable]
-
 
 class KeysElsewhere(PatchtideError):
     """The keys of this role are not on this server; sign on the machine that holds them."""
 
     code = "keys-elsewhere"
-
-
-class NotSigned(Refused):
-    """The metadata is not signed as its role requires."""
-
-    code = "not-signed"
 
 
 class TrustRepository:
@@ -90,13 +91,36 @@ class TrustRepository:
         """Return (role, SHA-256) of what was ever published (S44)."""
         return self._files.digests()
 
+    def status(self, now: datetime) -> list[RoleStatus]:
+        """Say how every role stands."""
+        state = self._files.current()
+        return [
+            role_status(
+                state,
+                role,
+                here=self._keys.key_ids(role),
+                floor=self._files.floor(role),
+                now=now.astimezone(UTC),
+            )
+            for role in ROLES
+        ]
+
+    def unused_keys(self) -> list[tuple[str, str]]:
+        """Return (role, key id) of keys here that sign nothing: retired, or made for a draft."""
+        state = self._files.current()
+        return [
+            (role, key)
+            for role, key in self._keys.all_ids()
+            if role not in ROLES or key not in delegate_of(state, role).keyids
+        ]
+
     def keys_on_server(self) -> frozenset[str]:
         """Return the offline roles that this server could sign for by itself."""
         state = self._files.current()
         return frozenset(
             role
             for role in OFFLINE
-            if self._keys.key_ids(role) & set(_delegate(state, role).keyids)
+            if self._keys.key_ids(role) & set(delegate_of(state, role).keyids)
         )
 
     def publish(
@@ -114,18 +138,24 @@ class TrustRepository:
             self._publish(state, (role,), now=now)
 
     def refresh_timestamp(self, now: datetime) -> None:
-        """Sign a new timestamp, and what online role is half through its life; tidy up."""
+        """Sign a new timestamp and what else is due and has its keys here; tidy up."""
         with self._files.locked():
             state = self._files.current()
-            due = [FEEDS] if half_over(state[FEEDS], FEEDS, now) else []
+            due = [role for role in (ROOT, TARGETS, *DELEGATED) if self._is_due(state, role, now)]
             for role in due:
-                self._renew(state[role], role, now)
+                self._renewed(state[role], role, now)
             self._publish(state, due, now=now)
             self._files.prune(state, now)
             self._files.shorten_log()
 
     def raise_version_floor(self, role: str, version: int) -> None:
-        """Never use this version or a lower one: an agent has seen it (restored server)."""
+        """Never use this version or a lower one: an agent has seen it (restored server).
+
+        Raises:
+            Refused: for the root, whose versions follow each other without a gap.
+        """
+        if role == ROOT:
+            raise Refused("versions of the root have no gaps; put its newest files back instead")
         with self._files.locked():
             if version > self._files.floor(role):
                 self._files.raise_floor(role, version)
@@ -149,8 +179,8 @@ class TrustRepository:
             state = self._files.current()
             before = state[ROOT]
             for role, data in signed.items():
-                _take(state, role, data)
-            _check_signatures(state, before)
+                take_draft(state, role, data)
+            check_signatures(state, before)
             for role in (TARGETS, *DELEGATED):
                 if missing := self._files.missing(state[role]):
                     raise Refused(f"not stored, or no more: {', '.join(missing[:3])}")
@@ -168,9 +198,9 @@ class TrustRepository:
             state = self._files.current()
             parent = ROOT if role in TOP_LEVEL else TARGETS
             changed = [parent] if role in (ROOT, SNAPSHOT, TIMESTAMP) else [parent, role]
-            _change_keys(state[parent].signed, role, keys, threshold=threshold, keep=keep)
+            change_keys(state[parent].signed, role, keys, threshold=threshold, keep=keep)
             for name in changed:
-                self._renew(state[name], name, now)
+                self._renewed(state[name], name, now)
             return {name: to_bytes(state[name]) for name in changed}
 
     def raise_threshold(
@@ -189,11 +219,30 @@ class TrustRepository:
             NotSigned: keys here and signers together do not meet a threshold.
         """
         drafts = self.draft_threshold(role, keys, threshold, now, keep=keep)
-        signed = {
-            name: sign_draft(draft, [*self._all_signers(name), *(signers if name == role else ())])
-            for name, draft in drafts.items()
-        }
-        self.accept(signed, now)
+        self.accept(self.signed_here(drafts, signers), now)
+
+    def make_key(self, role: str) -> bytes:
+        """Make a key that lies here; it counts once the role is changed to have it."""
+        return raw_public_key(self._keys.make(role))
+
+    def draft_renewal(self, roles: Iterable[str], now: datetime) -> dict[str, bytes]:
+        """Return what must be signed so that the roles live on as they are."""
+        with self._files.locked():
+            state = self._files.current()
+            return {role: to_bytes(self._renewed(state[role], role, now)) for role in roles}
+
+    def signed_here(
+        self, drafts: Mapping[str, bytes], signers: Sequence[Signer] = ()
+    ) -> dict[str, bytes]:
+        """Return the drafts with the signatures of keys here and of signers, where they count."""
+        state = self._files.current()
+        read = {role: read_draft(data) for role, data in drafts.items()}
+        signed = {}
+        for role, data in drafts.items():
+            counting = counting_keys(state, read, role)
+            more = [s for s in signers if s.public_key.keyid in counting]
+            signed[role] = sign_draft(data, [*self._keys.signers(role, counting), *more])
+        return signed
 
     def _first_state(self, now: datetime) -> State:
         root = Root(expires=now + LIFE[ROOT])
@@ -231,13 +280,19 @@ class TrustRepository:
             metadata.signed.targets[path] = self._files.write_target(path, data)
         for path in gone:
             metadata.signed.targets.pop(path, None)
-        self._renew(metadata, role, now)
-        return metadata
+        return self._renewed(metadata, role, now)
 
-    def _renew(self, metadata: Signable, role: str, now: datetime) -> None:
+    def _is_due(self, state: State, role: str, now: datetime) -> bool:
+        is_old = half_over(state[role], role, now)
+        if not is_old and state[role].signed.version >= self._files.floor(role):
+            return False
+        return self._can_sign(state, role)
+
+    def _renewed(self, metadata: Signable, role: str, now: datetime) -> Signable:
         metadata.signed.version = self._files.floor(role) + 1
         metadata.signed.expires = now.astimezone(UTC).replace(microsecond=0) + LIFE[role]
         metadata.signatures.clear()
+        return metadata
 
     def _publish(self, state: State, changed: Sequence[str], *, now: datetime) -> None:
         """Write what changed and what follows from it; the root late, the timestamp last.
@@ -256,94 +311,36 @@ class TrustRepository:
         snapshot, timestamp = state[SNAPSHOT], state[TIMESTAMP]
         for role in changed:
             snapshot.signed.meta[f"{role}.json"] = meta_file(state[role])
-        old = not _is_signed(state, SNAPSHOT) or half_over(snapshot, SNAPSHOT, now)
+        old = (
+            not is_signed(state, SNAPSHOT)
+            or half_over(snapshot, SNAPSHOT, now)
+            or snapshot.signed.version < self._files.floor(SNAPSHOT)
+        )
         if changed or old:
-            self._renew(snapshot, SNAPSHOT, now)
+            self._renewed(snapshot, SNAPSHOT, now)
             self._sign(state, SNAPSHOT)
         # Its version alone: both are signed here and now by keys that lie side by side, so a hash
         # would prove nothing more, and every machine fetches this file every day.
         timestamp.signed.snapshot_meta = MetaFile(snapshot.signed.version)
         timestamp.signed.unrecognized_fields[SIGNED_AT] = int(now.timestamp())
-        self._renew(timestamp, TIMESTAMP, now)
+        self._renewed(timestamp, TIMESTAMP, now)
         self._sign(state, TIMESTAMP)
 
     def _write(self, state: State, role: str) -> None:
         metadata = state[role]
         self._files.write(role, metadata.signed.version, to_bytes(metadata))
 
+    def _can_sign(self, state: State, role: str) -> bool:
+        delegate = delegate_of(state, role)
+        return len(self._keys.key_ids(role) & set(delegate.keyids)) >= delegate.threshold
+
     def _require_keys(self, state: State, role: str) -> None:
-        delegate = _delegate(state, role)
-        if len(self._keys.key_ids(role) & set(delegate.keyids)) < delegate.threshold:
+        if not self._can_sign(state, role):
             raise KeysElsewhere(f"the keys of {role} are not all on this server")
 
     def _sign(self, state: State, role: str) -> None:
         self._require_keys(state, role)
         metadata = state[role]
         metadata.signatures.clear()
-        for signer in self._keys.signers(role, _delegate(state, role).keyids):
+        for signer in self._keys.signers(role, delegate_of(state, role).keyids):
             metadata.sign(signer, append=True)
-
-    def _all_signers(self, role: str) -> list[CryptoSigner]:
-        """Return the role's signers here whose keys count now: a retired key signs nothing."""
-        current = _delegate(self._files.current(), role).keyids
-        return self._keys.signers(role, current)
-
-
-def sign_draft(draft: bytes, signers: Iterable[Signer]) -> bytes:
-    """Add signatures to metadata, on whatever machine holds the keys."""
-    metadata: Signable = Metadata.from_bytes(draft)
-    for signer in signers:
-        metadata.sign(signer, append=True)
-    return to_bytes(metadata)
-
-
-def _delegate(state: State, role: str) -> Role:
-    parent: Root | Targets = state[ROOT if role in TOP_LEVEL else TARGETS].signed
-    return parent.get_delegated_role(role)
-
-
-def _is_signed(state: State, role: str, parent: Signable | None = None) -> bool:
-    delegator = parent or state[ROOT if role in TOP_LEVEL else TARGETS]
-    metadata = state[role]
-    try:
-        delegator.signed.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-    except UnsignedMetadataError:
-        return False
-    return True
-
-
-def _check_signatures(state: State, before: Signable) -> None:
-    unsigned = [role for role in (ROOT, TARGETS, *DELEGATED) if not _is_signed(state, role)]
-    if not _is_signed(state, ROOT, before):
-        unsigned.append(f"{ROOT} (by its former keys)")
-    if unsigned:
-        raise NotSigned(f"not signed as required: {', '.join(unsigned)}")
-
-
-def _take(state: State, role: str, data: bytes) -> None:
-    try:
-        metadata: Signable = Metadata.from_bytes(data)
-    except RepositoryError as error:
-        raise Refused(f"this is no metadata: {error}") from error
-    before = state[role].signed
-    if metadata.signed.type != before.type:
-        raise Refused(f"{metadata.signed.type} metadata cannot be {role}")
-    if metadata.signed.version <= before.version:
-        raise Refused(f"version {metadata.signed.version} of {role} is not a next one")
-    if role == ROOT and metadata.signed.version != before.version + 1:
-        raise Refused(f"root {metadata.signed.version} does not follow {before.version}")
-    state[role] = metadata
-
-
-def _change_keys(
-    parent: Root | Targets, role: str, keys: Sequence[bytes], *, threshold: int, keep: bool
-) -> None:
-    old = [] if keep else list(parent.get_delegated_role(role).keyids)
-    for raw in keys:
-        parent.add_key(public_key(raw), role)
-    for key_id in old:
-        parent.revoke_key(key_id, role)
-    delegate = parent.get_delegated_role(role)
-    if not 1 <= threshold <= len(delegate.keyids):
-        raise Refused(f"{threshold} of {len(delegate.keyids)} keys cannot be required")
-    delegate.threshold = threshold

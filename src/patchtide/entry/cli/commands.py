@@ -17,6 +17,7 @@ from patchtide import __version__
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.printing import Printer
+from patchtide.entry.cli.trust import trust_app
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import Operation, Plane
 
@@ -92,6 +93,7 @@ def build(ask: Ask, printer: Printer) -> App:
             help=operation.sentence,
             help_epilogue=f"Example: patchtide {example_of(operation)}",
         )
+    app.command(trust_app(printer))
     app.command(_completion(app, printer), name="completion", help_epilogue="")
     return app
 

@@ -39,6 +39,7 @@ from patchtide.server.catalog_following import CatalogFollower
 from patchtide.server.context import Context
 from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.operations import OPERATIONS
+from patchtide.server.trust_watch import TrustWatch
 from patchtide.server.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,10 @@ class Server:
     keys: SiteKeys
     storage: Storage
     repository: TrustRepository
+    site: PublishedSite
     catalog: CatalogPublisher
     follower: CatalogFollower
+    trust: TrustWatch
     agents: AgentsSide
     context: Context
     code: str
@@ -210,9 +213,13 @@ async def _assembled(
         keys=keys,
         storage=storage,
         repository=repository,
+        site=site,
         catalog=catalog,
         follower=CatalogFollower(
             following=storage, serials=catalog.serials, published=site.published
+        ),
+        trust=TrustWatch(
+            root_version=site.look_again, decisions=storage, lookups=storage, clock=clock
         ),
         agents=agents,
         context=context,
@@ -303,6 +310,7 @@ async def _background(server: Server) -> AsyncIterator[None]:
         asyncio.create_task(_every(PRESENCE_S, presence)),
         asyncio.create_task(_every(EPOCH_S, watch_epoch)),
         asyncio.create_task(_every(FOLLOW_S, server.follower.step)),
+        asyncio.create_task(_every(FOLLOW_S, server.trust.step)),
         asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
         asyncio.create_task(_every(DAY_S, sign)),
         asyncio.create_task(server.agents.events.keep_alive()),

@@ -31,6 +31,11 @@ class PublishedSite:
         if is_news:
             self.announce()
 
+    def look_again(self) -> int:
+        """Take note of a root that came without a publication; return its version."""
+        self._root = self._repository.root()
+        return self._root[0]
+
     def root(self) -> tuple[int, bytes]:
         return self._root
 

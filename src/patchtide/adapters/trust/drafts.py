@@ -1,0 +1,109 @@
+"""Metadata in the making: whose signatures it needs, adding them, and whether they are there.
+
+A state is one metadata a role, as it is published or as it is about to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from securesystemslib.signer import Signer
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from tuf.api.metadata import Metadata, Role, Root, Targets
+
+from patchtide.adapters.trust.keys import public_key
+from patchtide.adapters.trust.layout import (
+    DELEGATED,
+    ROOT,
+    TARGETS,
+    TOP_LEVEL,
+    Signable,
+    to_bytes,
+)
+from patchtide.domain.errors import Refused
+
+State = dict[str, Signable]
+
+
+class NotSigned(Refused):
+    """The metadata is not signed as its role requires."""
+
+    code = "not-signed"
+
+
+def sign_draft(draft: bytes, signers: Iterable[Signer]) -> bytes:
+    """Add signatures to metadata, on whatever machine holds the keys."""
+    metadata = read_draft(draft)
+    for signer in signers:
+        metadata.sign(signer, append=True)
+    return to_bytes(metadata)
+
+
+def read_draft(data: bytes) -> Signable:
+    """Return metadata as somebody brought it.
+
+    Raises:
+        Refused: it is none.
+    """
+    try:
+        return Metadata.from_bytes(data)
+    except RepositoryError as error:
+        raise Refused(f"this is no metadata: {error}") from error
+
+
+def counting_keys(before: State, drafts: Mapping[str, Signable], role: str) -> frozenset[str]:
+    """Return the ids of the keys that can sign this draft: the root's also by its former keys."""
+    after = {**before, **drafts}
+    counting = set(delegate_of(after, role).keyids)
+    if role == ROOT:
+        counting |= set(delegate_of(before, ROOT).keyids)
+    return frozenset(counting)
+
+
+def delegate_of(state: State, role: str) -> Role:
+    parent: Root | Targets = state[ROOT if role in TOP_LEVEL else TARGETS].signed
+    return parent.get_delegated_role(role)
+
+
+def is_signed(state: State, role: str, parent: Signable | None = None) -> bool:
+    delegator = parent or state[ROOT if role in TOP_LEVEL else TARGETS]
+    metadata = state[role]
+    try:
+        delegator.signed.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+    except UnsignedMetadataError:
+        return False
+    return True
+
+
+def check_signatures(state: State, before: Signable) -> None:
+    unsigned = [role for role in (ROOT, TARGETS, *DELEGATED) if not is_signed(state, role)]
+    if not is_signed(state, ROOT, before):
+        unsigned.append(f"{ROOT} (by its former keys)")
+    if unsigned:
+        raise NotSigned(f"not signed as required: {', '.join(unsigned)}")
+
+
+def take_draft(state: State, role: str, data: bytes) -> None:
+    metadata = read_draft(data)
+    before = state[role].signed
+    if metadata.signed.type != before.type:
+        raise Refused(f"{metadata.signed.type} metadata cannot be {role}")
+    if metadata.signed.version <= before.version:
+        raise Refused(f"version {metadata.signed.version} of {role} is not a next one")
+    if role == ROOT and metadata.signed.version != before.version + 1:
+        raise Refused(f"root {metadata.signed.version} does not follow {before.version}")
+    state[role] = metadata
+
+
+def change_keys(
+    parent: Root | Targets, role: str, keys: Sequence[bytes], *, threshold: int, keep: bool
+) -> None:
+    old = [] if keep else list(parent.get_delegated_role(role).keyids)
+    for raw in keys:
+        parent.add_key(public_key(raw), role)
+    for key_id in old:
+        parent.revoke_key(key_id, role)
+    delegate = parent.get_delegated_role(role)
+    if not 1 <= threshold <= len(delegate.keyids):
+        raise Refused(f"{threshold} of {len(delegate.keyids)} keys cannot be required")
+    delegate.threshold = threshold
