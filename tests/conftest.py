@@ -49,6 +49,14 @@ def _strict(report: R) -> R:
     return report
 
 
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """A command of ours that runs in this process narrows the mask: not for the tests after it."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

@@ -259,6 +259,7 @@ def test_a_refusal_says_why_and_changes_nothing(
     Path("people/root.json").write_text("{}")
     Path("people/root.json").chmod(0o600)
     Path("people/open.pem").write_bytes(site.key_file("a").read_bytes())
+    Path("people/open.pem").chmod(0o644)
     before = site.here("status")
 
     ended, text = site.refused(words)
