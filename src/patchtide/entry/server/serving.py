@@ -321,6 +321,7 @@ async def _background(server: Server) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        server.agents.verifier.close()
         await presence()
 
 
