@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.trust.repository import TrustRepository
+from patchtide.adapters.trust.verifier import signer
 
 
 class PublishedSite:
@@ -15,7 +16,7 @@ class PublishedSite:
     def __init__(self, name: str, answers: Ed25519PrivateKey, repository: TrustRepository) -> None:
         self.name = name
         self.answer_key = answers.public_key().public_bytes_raw()
-        self.sign_answer = answers.sign
+        self.sign_answer = signer(answers)
         self._repository = repository
         self.announce: Callable[[], None] = lambda: None
         """Called when machines should come for something new."""
