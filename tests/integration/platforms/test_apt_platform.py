@@ -170,6 +170,30 @@ def test_a_link_that_leads_out_of_the_root_is_not_followed(
     assert AptPlatform(root.folder).facts().os_id is None
 
 
+def test_nothing_out_of_the_root_says_anything(root: DebianRoot, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "multi-user.target.wants").mkdir(parents=True)
+    (outside / "multi-user.target.wants/evil.service").write_text("")
+    (outside / "reboot-required").write_text("")
+    (root.folder / "run").symlink_to(outside)
+    (root.folder / "etc/systemd/system").mkdir(parents=True)
+    wants = root.folder / "etc/systemd/system/multi-user.target.wants"
+    wants.symlink_to(outside / "multi-user.target.wants")
+
+    system = System(root.folder)
+
+    assert not system.exists("run/reboot-required")
+    assert system.services() == ()
+
+
+def test_links_in_a_circle_lead_nowhere(root: DebianRoot) -> None:
+    (root.folder / "circle").symlink_to("circle")
+
+    system = System(root.folder)
+
+    assert system.text("circle") is None and not system.exists("circle")
+
+
 def test_a_container_does_not_wait_for_its_hosts_kernel(root: DebianRoot) -> None:
     root.write("proc/sys/kernel/osrelease", "6.1.0-37-amd64\n")
     root.put_package("linux-image-6.1.0-37-amd64", "6.1.140-1")

@@ -1,7 +1,8 @@
 """dpkg's database in one call of its own tool, and what its words mean here.
 
 A package that was unpacked and not configured (its script failed, or dpkg was ended) counts at
-the version that last worked: otherwise a broken update would be reported as installed.
+the version that last worked: otherwise a broken update would be reported as installed. One that was
+never configured has never worked, so it is not installed.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def rows(lines: Iterable[str]) -> Iterator[Row]:
         name, version, architecture, status, configured = fields
         if status[1] in _CONFIGURED:
             yield name, version, architecture
-        elif status[1] in _HALFWAY:
+        elif status[1] in _HALFWAY and configured:
             yield name, configured, architecture
 
 

@@ -30,8 +30,8 @@ class System:
 
     def text(self, name: str) -> str | None:
         """Return a file's text; None: it is not there, or leads out of the root."""
-        path = (self._root / name).resolve()
-        if not path.is_relative_to(self._root):
+        path = self._inside(name)
+        if path is None:
             return None
         try:
             return path.read_text("utf-8", "replace")
@@ -39,7 +39,16 @@ class System:
             return None
 
     def exists(self, name: str) -> bool:
-        return (self._root / name).exists()
+        """Say whether something is there; what leads out of the root is not."""
+        path = self._inside(name)
+        return path is not None and path.exists()
+
+    def _inside(self, name: str) -> Path | None:
+        try:
+            path = (self._root / name).resolve()
+        except (OSError, RuntimeError):  # links in a circle; which of both depends on Python
+            return None
+        return path if path.is_relative_to(self._root) else None
 
     def os_release(self) -> Mapping[str, str]:
         found = (text for name in _OS_RELEASE if (text := self.text(name)) is not None)
@@ -75,7 +84,10 @@ class System:
 
     def services(self) -> tuple[str, ...]:
         """Return the services that start with the machine."""
-        found = (self._root / "etc/systemd/system").glob("*.wants/*.service")
+        folder = self._inside("etc/systemd/system")
+        wanted = folder.glob("*.wants") if folder else ()
+        inside = (f for each in wanted if (f := self._inside(str(each))) is not None)
+        found = (path for each in inside for path in each.glob("*.service"))
         return tuple(sorted({path.name.removesuffix(".service") for path in found}))
 
     def restart_pending(self, packages: Mapping[str, str]) -> bool:

@@ -112,7 +112,6 @@ STATES = {
         [("a", "2", "amd64"), ("a", "1", "i386")],
         LeafState.REQUIRED,
     ),
-    "never configured": ([("a", "", "amd64")], LeafState.REQUIRED),
 }
 
 

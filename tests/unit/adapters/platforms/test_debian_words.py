@@ -15,7 +15,7 @@ STATUSES = {
     "waiting for triggers": ("iW ", "", "2"),
     "its own triggers pending": ("it ", "", "2"),
     "its script failed after an upgrade": ("iF ", "1", "1"),
-    "its script failed when it was new": ("iF ", "", ""),
+    "its script failed when it was new": ("iF ", "", None),
     "unpacked only": ("iU ", "1", "1"),
     "half unpacked": ("iHR", "1", "1"),
     "removed, its settings kept": ("rc ", "2", None),
