@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from patchtide.wire.leaves import LeafEntryV1, entry
 from patchtide.wire.messages import encode
-from patchtide.wire.shard_plan import delta_file_name, deltas_due, file_name, listed, plan
+from patchtide.wire.shard_plan import deltas_due, listed, plan
 from patchtide.wire.shards import (
     BaseFileV1,
     DeltaFileV1,
@@ -20,12 +20,12 @@ from patchtide.wire.shards import (
     apply_delta,
     compose,
     make_base,
-    make_step,
     pack_document,
     read_base,
     read_delta,
     read_index,
 )
+from tests.simulator.shard_steps import make_step
 
 LINEAGE, SHARD = b"l" * 16, "custom"
 Leaves = dict[int, LeafEntryV1]
@@ -37,7 +37,7 @@ class Publisher:
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
         self.states: list[Leaves] = [{}]
-        self.files: dict[str, bytes] = {}
+        self.files: dict[bytes, bytes] = {}
         self.deltas: dict[tuple[int, int], DeltaV1] = {}
         self.listed: tuple[DeltaFileV1, ...] = ()
         self.base = BaseFileV1(0, 0, bytes(32))
@@ -67,15 +67,16 @@ class Publisher:
         cuts = [a, *range(a - a % span + span, b, span), b]
         parts = [self.deltas[cut] for cut in pairwise(cuts)]
         delta = self.deltas[a, b] = compose(parts)
-        data = self.files[delta_file_name(SHARD, a, b)] = pack_document(delta)
+        data = pack_document(delta)
         made = DeltaFileV1(a, b, len(data), sha256(data).digest())
+        self.files[made.sha256] = data
         self.listed = listed([*self.listed, made], self.serial)
 
     def publish_base(self) -> None:
         base = make_base(LINEAGE, SHARD, serial=self.serial, leaves=self.states[-1])
         data = pack_document(base)
         self.base = BaseFileV1(self.serial, len(data), sha256(data).digest())
-        self.files[file_name(SHARD, self.base)] = data
+        self.files[self.base.sha256] = data
 
     def index(self, *, base_size: int) -> bytes:
         base = BaseFileV1(self.base.serial, base_size, self.base.sha256)
@@ -97,7 +98,7 @@ def follow(publisher: Publisher, serial: int, *, base_size: int) -> tuple[int, L
     index = read_index(publisher.index(base_size=base_size), lineage=LINEAGE, shard=SHARD)
     leaves = publisher.states[serial]
     for file in plan(index, serial):
-        data = publisher.files[file_name(SHARD, file)]
+        data = publisher.files[file.sha256]
         if isinstance(file, BaseFileV1):
             serial, leaves = read_base(data, lineage=LINEAGE, shard=SHARD)
         else:

@@ -37,7 +37,7 @@ from patchtide.wire.messages import (
     decode,
     encode,
 )
-from patchtide.wire.request_signature import Request, answer_base, sign_request
+from patchtide.wire.request_signature import Request, answer_base, brief, sign_request
 from patchtide.wire.sets import encode_set, pack, state_digest
 from tests.simulator.clock import FakeClock
 
@@ -194,7 +194,11 @@ class PlaneUnderTest:
         stated = said.headers.get("patchtide-signature")
         if stated is None:
             return said
-        base = answer_base(request_signature=request_signature, status=said.status, body=said.body)
+        body = said.body
+        if said.status == 204:
+            poll_s, root = (int(said.headers[f"patchtide-{n}"]) for n in ("next-poll", "root"))
+            body = brief(poll_s=poll_s, root_version=root)
+        base = answer_base(request_signature=request_signature, status=said.status, body=body)
         assert verify(self.site.answer_key, base64.b64decode(stated), base)
         return Said(said.status, said.body, said.headers, True)
 

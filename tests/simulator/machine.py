@@ -48,9 +48,9 @@ from patchtide.wire.shards import (
     ShardIndexV1,
     digest_of,
     make_base,
-    make_step,
     pack_document,
 )
+from tests.simulator.shard_steps import make_step
 
 LINEAGE = bytes(range(16))
 CLIENT = bytes(range(100, 116))

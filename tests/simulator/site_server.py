@@ -36,7 +36,7 @@ from patchtide.wire.messages import (
     decode,
     encode,
 )
-from patchtide.wire.request_signature import Request, answer_base, read_signature
+from patchtide.wire.request_signature import Request, answer_base, brief, read_signature
 from patchtide.wire.shard_plan import target_of
 from patchtide.wire.shards import (
     BaseFileV1,
@@ -45,9 +45,9 @@ from patchtide.wire.shards import (
     ShardIndexV1,
     digest_of,
     make_base,
-    make_step,
     pack_document,
 )
+from tests.simulator.shard_steps import make_step
 
 LINEAGE = bytes(range(16))
 CLIENT = bytes(range(100, 116))
@@ -132,7 +132,9 @@ class Site:
         Ed25519PublicKey.from_public_bytes(self.public_key).verify(claim.signature, claim.base)
         status, body, extra = self._decided(request)
         if self.signs:
-            base = answer_base(request_signature=claim.signature, status=status, body=body)
+            poll_s = int(extra.get("Patchtide-Next-Poll", 0))
+            said = brief(poll_s=poll_s, root_version=0) if status == 204 else body
+            base = answer_base(request_signature=claim.signature, status=status, body=said)
             extra = {
                 **extra,
                 "Patchtide-Signature": base64.b64encode(self.keys.answers.sign(base)).decode(),

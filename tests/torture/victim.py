@@ -17,7 +17,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -148,6 +148,8 @@ class Machine:
     def consent(self, order: Order, *, now: float) -> None: ...
 
     def download(self, order: Order) -> None: ...
+
+    def tidy(self, orders: Iterable[Order]) -> None: ...
 
     def stage(self, order: Order, *, now: float) -> None: ...
 

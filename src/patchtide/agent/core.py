@@ -6,7 +6,7 @@ real clock, so the same code drives a machine and thousands of simulated ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol, assert_never
@@ -24,13 +24,12 @@ from patchtide.agent.reporting import Reporter, ScanResult, event_note, event_of
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.brain import advance
+from patchtide.domain.sequencer.orders import open_orders
 from patchtide.domain.sequencer.states import (
     Brain,
-    Idle,
     Installing,
     Memory,
     Order,
-    Phase,
     Repairing,
     Restarting,
     newborn,
@@ -105,6 +104,10 @@ class Enforcer(Protocol):
         ...
 
     def download(self, order: Order) -> None: ...
+
+    def tidy(self, orders: Iterable[Order]) -> None:
+        """Remove the files that none of these orders wants."""
+        ...
 
     def stage(self, order: Order, *, now: float) -> None: ...
 
@@ -291,6 +294,7 @@ class AgentCore:
         return ev.Refreshed()
 
     def _scan(self, ordered: frozenset[int], now: float) -> ev.Event:
+        self._ports.enforcer.tidy(open_orders(self._state.memory))
         found = self._found = self._ports.catalog.scan(now=now)
         memory = structs.replace(self._state.memory, inventory=self._digests_of_lists())
         self._state = Brain(memory, self._state.phase)
@@ -385,7 +389,3 @@ def _lasting(memory: Memory) -> tuple[object, ...]:
         memory.orders, memory.attempts, memory.closed, memory.repair_for, memory.restart_for,
         memory.restarts, memory.restored, memory.clock_offset_s,
     )  # fmt: skip
-
-
-def phase_name(phase: Phase) -> str:
-    return "idle" if isinstance(phase, Idle) else type(phase).__name__.lower()

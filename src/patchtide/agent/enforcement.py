@@ -126,6 +126,13 @@ class Enforcement:
         for file in wanted:
             self._content.fetch(file.sha256, file.size_bytes)
 
+    def tidy(self, orders: Iterable[Order]) -> None:
+        """Remove the files that none of these orders wants."""
+        if self._content is not None:
+            plans = (self._plan(order) for order in orders)
+            wanted = (file for plan in plans for file in self._platform.wanted(plan.leaves))
+            self._content.keep_only({file.sha256 for file in wanted})
+
     def stage(self, order: Order, *, now: float) -> None:
         """Have everything at hand and verified.
 

@@ -13,6 +13,7 @@ from patchtide.wire.policy import (
     EnvelopeV1,
     FragmentV1,
     Keys,
+    PolicyRefused,
     open_envelope,
     open_fragment,
     open_sealed,
@@ -41,8 +42,8 @@ class LocalPolicy:
 
     def sequence(self) -> int:
         """Return the sequence of the envelope in force; 0: none."""
-        stored, _ = self._store.policy()
-        return open_sealed(stored, EnvelopeV1, keys=self._keys).sequence if stored else 0
+        envelope, _ = self._in_force()
+        return envelope.sequence if envelope else 0
 
     def take(self, envelope: bytes, *, now: float) -> Orders:
         """Verify the envelope, fetch what it names, keep both, and return what stands.
@@ -53,7 +54,7 @@ class LocalPolicy:
         opened = open_envelope(
             envelope, keys=self._keys, client=self._client, sequence=self.sequence(), now=now
         )
-        _, known = self._store.policy()
+        _, known = self._in_force()
         sealed = {name: known.get(name) or self._fetch(name) for name in opened.fragments}
         fragments = self._opened(opened, sealed)
         self._store.keep_policy(envelope, sealed)
@@ -89,12 +90,26 @@ class LocalPolicy:
         return {what.package: data for what, data in said if what is not None}
 
     def _standing(self, order: str) -> tuple[EnvelopeV1, FragmentV1] | None:
-        stored, sealed = self._store.policy()
+        envelope, sealed = self._in_force()
         name = next((n for n in sealed if n.hex() == order), None)
-        if not stored or name is None:
+        if envelope is None or name is None:
             return None
-        envelope = open_sealed(stored, EnvelopeV1, keys=self._keys)
         return envelope, open_fragment(sealed[name], keys=self._keys, named=envelope.fragments)
+
+    def _in_force(self) -> tuple[EnvelopeV1 | None, Mapping[bytes, bytes]]:
+        """Return the stored envelope and its fragments.
+
+        What was made for an identity that this machine has no more, or by a site that it has left,
+        is none: it must not stand in the way of what the site of today says.
+        """
+        stored, sealed = self._store.policy()
+        if not stored:
+            return None, {}
+        try:
+            envelope = open_sealed(stored, EnvelopeV1, keys=self._keys)
+        except PolicyRefused:
+            return None, {}
+        return (envelope, sealed) if envelope.client == self._client else (None, {})
 
     def _fetch(self, name: bytes) -> bytes:
         return self._blobs.read(name, at_most=MAX_FRAGMENT_BYTES)

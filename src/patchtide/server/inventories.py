@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from patchtide.domain.errors import TooMuch
+from patchtide.domain.errors import InvalidDocument, Problem, TooMuch
 from patchtide.server.ports.storage import HeldInventory, InventoryReading, Reports
+from patchtide.wire.inventory import READERS
 from patchtide.wire.messages import INVENTORY_LIMITS
+from patchtide.wire.sets import unpack
 
 PAGE = 5000
 FILL_S = 0.05
@@ -74,14 +76,21 @@ class Inventories:
             await self._saved()
         return tuple(kind for kind, digest in named.items() if digest not in self._known)
 
-    async def take(self, client: int, *, kind: str, digest: bytes, body: bytes, now: float) -> None:
+    async def take(
+        self, client: int, *, kind: str, digest: bytes, packed: bytes, now: float
+    ) -> None:
         """Return once the body is stored.
 
         Raises:
             TooMuch: this client has sent too many of late.
-            InvalidDocument: the digest is not that of the body.
+            InvalidDocument: no such kind, too long for it, not of its form, or not what its
+                digest says.
         """
+        if kind not in INVENTORY_LIMITS:
+            raise InvalidDocument([Problem("kind", "is no kind of inventory")])
         self._spend(client, now)
+        # Megabytes, which the loop would stand still for.
+        body = await asyncio.to_thread(_checked, kind, packed)
         await self._reports.put_inventory(client, kind=kind, digest=digest, body=body, now=now)
         self._known.add(digest)
         self._fresh.add(digest)
@@ -104,6 +113,12 @@ class Inventories:
         batch, self._unsaved, self._next = self._unsaved, {}, None
         # A body that was trimmed meanwhile is asked for again.
         self._known -= await self._reports.hold_inventory(list(batch.values()))
+
+
+def _checked(kind: str, packed: bytes) -> bytes:
+    body = unpack(packed, limit=INVENTORY_LIMITS[kind])
+    READERS[kind](body)
+    return body
 
 
 def _grown(kept: tuple[float, float], *, now: float) -> float:

@@ -15,7 +15,6 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import Accepted, IncomingReport, Outcome, Reports
 from patchtide.server.standings import Entry, Standings
 from patchtide.wire.messages import (
-    INVENTORY_LIMITS,
     ChangesV1,
     FullV1,
     InventoryV1,
@@ -94,18 +93,13 @@ class ReportIntake:
             InvalidDocument: no such kind, too long for it, or not what its digest says.
             TooMuch: the machine has sent too many of late.
         """
-        limit = INVENTORY_LIMITS.get(said.kind)
-        if limit is None:
-            raise InvalidDocument([Problem("kind", "is no kind of inventory")])
         # Nothing stored tells an old list from a new one: each counter brings one only once.
         self.door.take_counter(caller, now=self.clock.now().timestamp())
-        # Megabytes, which the loop would stand still for.
-        body = await asyncio.to_thread(unpack, said.body, limit=limit)
         await self.inventories.take(
             caller.entry.number,
             kind=said.kind,
             digest=said.digest,
-            body=body,
+            packed=said.body,
             now=self.clock.now().timestamp(),
         )
 

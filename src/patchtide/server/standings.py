@@ -98,6 +98,7 @@ class Standings:
         self._unsaved: dict[bytes, Entry] = {}
         self._unknown: set[bytes] = set()
         self._asking: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -107,7 +108,9 @@ class Standings:
 
     async def refresh(self, uuids: Sequence[bytes]) -> None:
         """Read these again: somebody decided something about them."""
-        self._follow(await asyncio.to_thread(self._reading.standings, uuids))
+        # One at a time: an older answer that comes last would undo a quarantine.
+        async with self._refreshing:
+            self._follow(await asyncio.to_thread(self._reading.standings, uuids))
 
     def _follow(self, standings: Iterable[Standing]) -> None:
         for standing in standings:
@@ -120,6 +123,8 @@ class Standings:
     def keep_only(self, uuids: Collection[bytes]) -> None:
         """Forget all others: a restored database does not know them."""
         self._entries = {uuid: entry for uuid, entry in self._entries.items() if uuid in uuids}
+        # Their numbers may be given to others by now, whose counters must not jump.
+        self._unsaved = {uuid: entry for uuid, entry in self._unsaved.items() if uuid in uuids}
 
     def find(self, uuid: bytes) -> Entry | None:
         """Return the client's entry, if this node knows it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -66,5 +66,11 @@ def read_hardware(body: bytes) -> HardwareV1:
     """
     return decode(body, HardwareV1)
 
+
+READERS: Mapping[str, Callable[[bytes], object]] = {
+    "packages": read_package_list,
+    "hardware": read_hardware,
+}
+"""What reads each kind's body; a body that its reader refuses is none of that kind."""
 
 _rows = msgspec.msgpack.Decoder(tuple[PackageRowV1, ...])

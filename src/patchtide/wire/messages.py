@@ -102,7 +102,7 @@ class JumpV1(Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field="t
 class AgainV1(Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field="t", tag="again1"):
     """Signed refusal: send it anew. `now` (epoch seconds) lets the agent compute an offset."""
 
-    now: float
+    now: Annotated[float, Meta(ge=0, le=1e11)]
     reason: Text = ""
 
 

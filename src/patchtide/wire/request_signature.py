@@ -178,6 +178,14 @@ def _decoded(text: str) -> bytes:
         raise BadSignature(Flaw.MALFORMED) from error
 
 
+def brief(*, poll_s: int, root_version: int) -> bytes:
+    """Return what an answer without a body says in its headers, as it is signed."""
+    return f"{poll_s} {root_version}".encode()
+
+
 def answer_base(*, request_signature: bytes, status: int, body: bytes) -> bytes:
-    """Return what the server signs of an answer, so that no answer fits another request."""
+    """Return what the server signs of an answer, so that no answer fits another request.
+
+    An answer 204 has no body; `brief` of its headers stands in its place.
+    """
     return b"patchtide-answer-1\0" + sha256(request_signature).digest() + status.to_bytes(2) + body

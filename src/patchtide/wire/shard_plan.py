@@ -28,19 +28,6 @@ FEEDS = "feeds"
 _ROLES = {"custom": "publisher", "agent": "agent"}
 
 
-def shard_file_name(shard: str, serial: int) -> str:
-    """Return a base's name. Stores that outlive a restored site put the digest before it."""
-    return f"{shard}/base-{serial}.zst"
-
-
-def delta_file_name(shard: str, from_serial: int, to_serial: int) -> str:
-    return f"{shard}/delta-{from_serial}-{to_serial}.zst"
-
-
-def index_file_name(shard: str) -> str:
-    return f"{shard}/index"
-
-
 def role_of(shard: str) -> str:
     """Return the role that signs a shard: what people publish is not a feed's to change."""
     return _ROLES.get(shard, FEEDS)
@@ -48,15 +35,7 @@ def role_of(shard: str) -> str:
 
 def target_of(shard: str) -> str:
     """Return where the repository keeps a shard's index: under the role that may sign it."""
-    return f"{role_of(shard)}/{index_file_name(shard)}"
-
-
-def file_name(shard: str, file: ShardFile) -> str:
-    match file:
-        case BaseFileV1(serial=serial):
-            return shard_file_name(shard, serial)
-        case DeltaFileV1(from_serial=start, to_serial=end):
-            return delta_file_name(shard, start, end)
+    return f"{role_of(shard)}/{shard}/index"
 
 
 def deltas_due(serial: int) -> list[tuple[int, int]]:

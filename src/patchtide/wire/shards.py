@@ -122,20 +122,6 @@ def make_base(lineage: bytes, shard: str, *, serial: int, leaves: Leaves) -> Sha
     )
 
 
-def make_step(lineage: bytes, shard: str, *, serial: int, before: Leaves, after: Leaves) -> DeltaV1:
-    """Return the delta from `serial` to the next one. Longer deltas are composed of steps."""
-    changed = [n for n in sorted(after) if n not in before or before[n] != after[n]]
-    return DeltaV1(
-        lineage=lineage,
-        shard=shard,
-        from_serial=serial,
-        to_serial=serial + 1,
-        digest=digest_of(lineage, after),
-        upserts=tuple(after[number] for number in changed),
-        drops=tuple(sorted(before.keys() - after.keys())),
-    )
-
-
 def compose(deltas: Sequence[DeltaV1]) -> DeltaV1:
     """Return one delta for several that follow on each other.
 

@@ -214,6 +214,16 @@ def test_an_unsigned_answer_is_not_believed(
     assert enrolled.status()["failures"] == 1
 
 
+def test_what_an_answer_without_a_body_says_is_signed_too(enrolled: Agent, site: Site) -> None:
+    # The site signs that it knows of no root; somebody on the way says that there is one.
+    site.next_answers.append((204, b"", {"Patchtide-Root": "1"}))
+
+    enrolled.once()
+
+    assert site.reports == []
+    assert enrolled.status()["failures"] == 1
+
+
 def test_the_token_is_nowhere_on_the_disk(enrolled: Agent) -> None:
     files = [path for path in enrolled.state.rglob("*") if path.is_file()]
 

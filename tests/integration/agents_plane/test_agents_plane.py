@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.http import agents_plane
 from patchtide.server.ports.storage import ClientState
+from patchtide.wire.inventory import HardwareV1, package_list
 from patchtide.wire.messages import (
     INVENTORY_LIMITS,
     CheckInAnswerV1,
@@ -18,6 +19,7 @@ from patchtide.wire.messages import (
     InventoryV1,
     JumpV1,
     decode,
+    encode,
 )
 from patchtide.wire.sets import encode_set, pack
 from tests.simulator.agents_plane import (
@@ -29,6 +31,8 @@ from tests.simulator.agents_plane import (
 )
 
 pytestmark = pytest.mark.anyio
+
+BODY = package_list([("curl", "8.0", "amd64")])
 
 
 @pytest.fixture
@@ -235,8 +239,8 @@ def _alarms(plane: PlaneUnderTest) -> list[Any]:
 
 
 class TestInventory:
-    DIGEST = sha256(b"list").digest()
-    LISTED = InventoryV1(kind="packages", digest=DIGEST, body=pack(b"list"))
+    DIGEST = sha256(BODY).digest()
+    LISTED = InventoryV1(kind="packages", digest=DIGEST, body=pack(BODY))
 
     async def test_the_first_machine_is_asked_and_its_twin_is_not(
         self, plane: PlaneUnderTest
@@ -250,7 +254,7 @@ class TestInventory:
         assert decode(asked.body, CheckInAnswerV1).inventory == ("packages",)
         assert [said.status for said in after] == [204, 204]
         numbers = [client.number for client in plane.storage.clients()]
-        assert [plane.storage.inventory(n, "packages") for n in numbers] == [b"list"] * 2
+        assert [plane.storage.inventory(n, "packages") for n in numbers] == [BODY] * 2
 
     async def test_what_was_sent_before_a_restart_is_not_asked_for_again(
         self, plane: PlaneUnderTest
@@ -447,7 +451,7 @@ class TestReports:
 
     async def test_an_inventory_is_taken_once(self, plane: PlaneUnderTest) -> None:
         machine = await enrolled(plane)
-        listed = InventoryV1(kind="packages", digest=sha256(b"list").digest(), body=pack(b"list"))
+        listed = InventoryV1(kind="packages", digest=sha256(BODY).digest(), body=pack(BODY))
 
         said = [await machine.post("agents.inventory", listed, 9) for _ in range(2)]
 
@@ -455,7 +459,19 @@ class TestReports:
 
     async def test_a_kind_that_nobody_asked_for_is_refused(self, plane: PlaneUnderTest) -> None:
         machine = await enrolled(plane)
-        listed = InventoryV1(kind="diary", digest=sha256(b"list").digest(), body=pack(b"list"))
+        listed = InventoryV1(kind="diary", digest=sha256(BODY).digest(), body=pack(BODY))
+
+        said = await machine.post("agents.inventory", listed, machine.next_counter())
+
+        assert (said.status, said.is_signed) == (400, True)
+        assert plane.storage.inventory_digests() == []
+
+    async def test_a_body_that_is_no_list_of_its_kind_is_refused(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        body = encode(HardwareV1(host_name="web1"))
+        listed = InventoryV1(kind="packages", digest=sha256(body).digest(), body=pack(body))
 
         said = await machine.post("agents.inventory", listed, machine.next_counter())
 

@@ -12,12 +12,14 @@ from patchtide.adapters.storage import tables
 from patchtide.adapters.storage.engines import parse_url
 from patchtide.domain.errors import Unavailable
 from patchtide.server.epoch_watch import EpochWatch
+from patchtide.wire.inventory import package_list
 from patchtide.wire.messages import CheckInAnswerV1, InventoryV1, decode
 from patchtide.wire.sets import pack
 from tests.simulator.agents_plane import PlaneUnderTest, digest_of, enrolled
 
 pytestmark = pytest.mark.anyio
-LIST = sha256(b"list").digest()
+BODY = package_list([("curl", "8.0", "amd64")])
+LIST = sha256(BODY).digest()
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ async def test_lists_that_the_backup_does_not_have_are_asked_for_again(
 
     said = await machine.check_in(inventory={"packages": LIST})
     assert decode(said.body, CheckInAnswerV1).inventory == ("packages",)
-    listed = InventoryV1(kind="packages", digest=LIST, body=pack(b"list"))
+    listed = InventoryV1(kind="packages", digest=LIST, body=pack(BODY))
     await machine.post("agents.inventory", listed, machine.next_counter())
     assert plane.storage.inventory_digests() == [LIST]
 

@@ -17,6 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 ABSENT = b"HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nnone"
 LAST = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello"
 HALF = b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\nhello"
+ENDLESS = b"HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
 HUGE = b"HTTP/1.1 404 Not Found\r\ncontent-length: 9000\r\n\r\n"
 
 
@@ -83,7 +84,11 @@ def test_an_answer_that_nobody_reads_does_not_cost_the_connection(script: Script
     assert script.connections == 1
 
 
-@pytest.mark.parametrize("before", [LAST, HUGE], ids=["the server's last", "too long to read"])
+@pytest.mark.parametrize(
+    "before",
+    [LAST, HUGE, ENDLESS],
+    ids=["the server's last", "too long to read", "of a length that nobody knows"],
+)
 def test_a_connection_that_cannot_go_on_is_replaced(
     script: Script, url: str, before: bytes
 ) -> None:

@@ -65,6 +65,29 @@ def test_a_source_that_ignores_the_range_is_taken_from_the_start(tmp_path: Path)
     assert path.read_bytes() == DATA
 
 
+def test_a_file_for_which_there_is_no_room_is_refused_before_a_byte_comes(tmp_path: Path) -> None:
+    proxy = FaultProxy(data=DATA)
+    huge = Blob(digest=BLOB.digest, size=1 << 50)
+
+    with proxy.served() as source, pytest.raises(DownloadFailed, match="bytes are to come"):
+        downloader(tmp_path).fetch(huge, [source])
+
+    assert proxy.ranges == []
+
+
+def test_only_what_is_wanted_is_kept(tmp_path: Path) -> None:
+    loader, half = downloader(tmp_path), FaultProxy(data=DATA, cut_at=5, times=1)
+    other = Blob(digest=bytes(32), size=N)
+    with FaultProxy(data=DATA).served() as source:
+        loader.fetch(BLOB, [source])
+    with half.served() as source, pytest.raises(DownloadFailed):
+        loader.fetch(other, [source])
+
+    loader.keep_only({BLOB.digest})
+
+    assert [path.name for path in (tmp_path / "blobs").iterdir()] == [BLOB.name]
+
+
 FAULTS = {
     "too short a Content-Length": {"length": N - 1},
     "too long a Content-Length": {"length": N + 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,7 +15,7 @@ from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.states import Order
 from patchtide.wire.messages import encode
 from patchtide.wire.policy import ApprovedV1, RollbackOrderV1
-from tests.simulator.machine import SimulatedMachine, a_leaf
+from tests.simulator.machine import CLIENT, SimulatedMachine, a_leaf
 
 FIX = a_leaf(1, "openssl", "3.0.2")
 BACK = a_leaf(2, "curl", "7.0")
@@ -41,6 +42,9 @@ class Files:
         if self.missing:
             raise Missing
         self.fetched.append(digest)
+
+    def keep_only(self, digests: Collection[bytes]) -> None:
+        self.fetched = [digest for digest in self.fetched if digest in digests]
 
     def open(self, digest: bytes, size: int) -> int:
         raise AssertionError("nothing is opened here")
@@ -130,6 +134,30 @@ def test_files_are_fetched_by_the_digests_that_were_consented_to() -> None:
     machine.ports.enforcer.download(order)
 
     assert files.fetched == [FIX.files[0].sha256]
+
+
+def test_files_stay_as_long_as_an_open_order_wants_them() -> None:
+    machine, order = a_machine(FIX)
+    files = Files()
+    machine.platform._fetches, machine.ports.enforcer._content = True, files  # type: ignore[attr-defined]
+    machine.ports.enforcer.download(order)
+
+    machine.ports.enforcer.tidy([order])
+    assert files.fetched == [FIX.files[0].sha256]
+    machine.ports.enforcer.tidy([])
+    assert files.fetched == []
+
+
+def test_an_envelope_of_an_earlier_identity_stands_in_nobodys_way() -> None:
+    machine, _ = a_machine(FIX)
+    old = machine.ports.policy
+
+    for keys, client in (({}, CLIENT), (old._keys, bytes(16))):  # type: ignore[attr-defined]
+        policy = LocalPolicy(machine.journal, blobs=machine.blobs, keys=keys, client=client)
+
+        assert old.sequence() == 1
+        assert policy.sequence() == 0
+        assert policy.assigned(old.take(machine.envelope, now=machine.now()).orders[0].id) == {}
 
 
 def test_a_file_that_cannot_be_had_leaves_the_order_waiting() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -282,6 +283,47 @@ def test_strangers_who_come_together_cost_one_question_to_the_database() -> None
 
     assert (refusals.count(BadSignature), refusals.count(Unavailable)) == (500, 100)
     assert reading.asked == 2  # at the start, and once for all of them
+
+
+def test_an_older_answer_of_the_database_does_not_undo_a_quarantine() -> None:
+    class SlowFirst(FakeReading):
+        def standings(self, uuids: Sequence[bytes] | None = None) -> Sequence[Standing]:
+            found = super().standings(uuids)
+            if self.asked == 2:
+                asked.set()
+                decided.wait(0.2)
+            return found
+
+    asked, decided = threading.Event(), threading.Event()
+    reading = SlowFirst()
+    standings = Standings(reading)  # type: ignore[arg-type]
+    standings.load()
+
+    async def meanwhile() -> None:
+        older = asyncio.create_task(standings.refresh([ALICE.bytes]))
+        await asyncio.to_thread(asked.wait)
+        reading.state = ClientState.QUARANTINED
+        newer = asyncio.create_task(standings.refresh([ALICE.bytes]))
+        newer.add_done_callback(lambda _: decided.set())
+        await asyncio.gather(older, newer)
+
+    asyncio.run(meanwhile())
+
+    found = standings.find(ALICE.bytes)
+    assert found is not None and found.state is ClientState.QUARANTINED
+
+
+def test_what_is_forgotten_leaves_no_presence_behind() -> None:
+    standings = Standings(FakeReading())  # type: ignore[arg-type]
+    standings.load()
+    for uuid in KEYS:
+        found = standings.find(uuid.bytes)
+        assert found is not None
+        standings.seen(found, now=1.0, health=b"")
+
+    standings.keep_only({BOB.bytes})
+
+    assert [presence.client for presence in standings.unsaved()] == [2]
 
 
 def test_a_machine_that_enrolled_at_another_node_is_found_while_strangers_ask() -> None:

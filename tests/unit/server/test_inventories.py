@@ -10,6 +10,8 @@ import pytest
 from patchtide.domain.errors import TooMuch, Unavailable
 from patchtide.server.inventories import BURST, Inventories
 from patchtide.server.ports.storage import HeldInventory
+from patchtide.wire.inventory import package_list
+from patchtide.wire.sets import pack
 
 pytestmark = pytest.mark.anyio
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -52,13 +54,24 @@ async def lacking(inventories: Inventories, digest: bytes, client: int = 1) -> t
 
 
 async def took(inventories: Inventories, digest: bytes, *, now: float = 1.0) -> None:
-    await inventories.take(1, kind="packages", digest=digest, body=b"", now=now)
+    await inventories.take(
+        1, kind="packages", digest=digest, packed=pack(package_list([])), now=now
+    )
 
 
 async def test_only_a_body_that_nobody_sent_is_asked_for() -> None:
     inventories = loaded(FakeBodies(OLD))
 
     assert [await lacking(inventories, d) for d in (OLD, NEW)] == [(), ("packages",)]
+
+
+async def test_who_has_sent_too_many_is_refused_before_anything_is_unpacked() -> None:
+    inventories = loaded(FakeBodies())
+    for number in range(10):
+        await took(inventories, bytes([number]) * 32)
+
+    with pytest.raises(TooMuch):
+        await inventories.take(1, kind="packages", digest=NEW, packed=b"no zstd", now=1.0)
 
 
 async def test_a_kind_that_is_not_known_here_is_passed_over() -> None:

@@ -8,13 +8,9 @@ from patchtide.domain.errors import InvalidDocument
 from patchtide.wire.messages import encode
 from patchtide.wire.shard_plan import (
     REQUEST_BYTES,
-    delta_file_name,
     deltas_due,
-    file_name,
-    index_file_name,
     listed,
     plan,
-    shard_file_name,
 )
 from patchtide.wire.shards import BaseFileV1, DeltaFileV1, ShardIndexV1
 
@@ -41,7 +37,13 @@ def index(
 
 
 def names(index: ShardIndexV1, serial: int) -> list[str]:
-    return [file_name("debian-12", file) for file in plan(index, serial)]
+    return [_name(file) for file in plan(index, serial)]
+
+
+def _name(file: BaseFileV1 | DeltaFileV1) -> str:
+    if isinstance(file, BaseFileV1):
+        return f"debian-12/base-{file.serial}.zst"
+    return f"debian-12/delta-{file.from_serial}-{file.to_serial}.zst"
 
 
 def test_longer_deltas_are_due_at_their_multiples() -> None:
@@ -137,9 +139,3 @@ def test_an_index_stays_a_few_packets_small(serial: int) -> None:
     size = len(encode(now)) + len(encode(listed(written, serial)))  # type: ignore[arg-type]
 
     assert size < 2_200
-
-
-def test_names_are_flat_below_their_shard() -> None:
-    assert shard_file_name("debian-12", 7) == "debian-12/base-7.zst"
-    assert delta_file_name("debian-12", 0, 16) == "debian-12/delta-0-16.zst"
-    assert index_file_name("debian-12") == "debian-12/index"

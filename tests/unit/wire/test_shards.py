@@ -26,13 +26,13 @@ from patchtide.wire.shards import (
     compose,
     digest_of,
     make_base,
-    make_step,
     pack_document,
     read_base,
     read_delta,
     read_index,
     shard_digest,
 )
+from tests.simulator.shard_steps import make_step
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "shards"
 LINEAGE, OTHER = bytes(range(16)), bytes(16)

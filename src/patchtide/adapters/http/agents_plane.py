@@ -31,7 +31,7 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.site import Site
 from patchtide.server.reports import NeedFull, ReportIntake
 from patchtide.wire.messages import CheckInV1, EnrolV1, InventoryV1, ReportV1, decode, encode
-from patchtide.wire.request_signature import BODY_TYPE, Request, answer_base
+from patchtide.wire.request_signature import BODY_TYPE, Request, answer_base, brief
 
 ENROL_LIMIT = 64 << 10
 CHECKIN_LIMIT = 64 << 10
@@ -69,6 +69,8 @@ class Answer:
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     signature: bytes = b""
+    brief: bytes = b""
+    """What is signed in place of a body that there is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ class AgentsPlane:
         except PatchtideError as error:
             raise _Signed(error, caller.claim.signature) from error
         if news is None:
-            return Answer(204, b"", self._poll_header(), caller.claim.signature)
+            return self._no_news(caller.claim.signature)
         return Answer(200, encode(news), (_TYPE,), caller.claim.signature)
 
     async def _report(self, call: _Call) -> Answer:
@@ -246,12 +248,15 @@ class AgentsPlane:
     async def _admit(self, call: _Call) -> Caller:
         return await self._door.admit(call.request, call.headers, now=self._clock.now().timestamp())
 
-    def _poll_header(self) -> tuple[tuple[bytes, bytes], ...]:
+    def _no_news(self, signature: bytes) -> Answer:
         """Say when to ask again, and which root there is: who has it need not look for more."""
-        return (
-            (b"patchtide-next-poll", str(self._checkins.poll_s).encode()),
-            (b"patchtide-root", str(self._site.root()[0]).encode()),
+        poll_s, root_version = self._checkins.poll_s, self._site.root()[0]
+        headers = (
+            (b"patchtide-next-poll", str(poll_s).encode()),
+            (b"patchtide-root", str(root_version).encode()),
         )
+        signed = brief(poll_s=poll_s, root_version=root_version)
+        return Answer(204, b"", headers, signature, signed)
 
     def _come_back(self) -> Answer:
         wait = max(1, round(2 * self._in_work / self._capacity_per_s))
@@ -261,7 +266,9 @@ class AgentsPlane:
         headers = list(answer.headers)
         if answer.signature:
             base = answer_base(
-                request_signature=answer.signature, status=answer.status, body=answer.body
+                request_signature=answer.signature,
+                status=answer.status,
+                body=answer.brief or answer.body,
             )
             signature = base64.b64encode(self._site.sign_answer(base))
             headers.append((b"patchtide-signature", signature))

@@ -6,11 +6,12 @@ ranges on the way can cost time, never correctness.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,8 @@ STALL_S = 30.0
 MIN_RATE = 2048
 """Bytes a second, averaged since the first `GRACE_S`."""
 GRACE_S = 30.0
+SPARE = 32 << 20
+"""Bytes that a download leaves free: a machine with a full disk has worse troubles than ours."""
 _OPEN = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -131,6 +134,7 @@ class Downloader:
         try:
             with closing(_PartialFile(self._folder / f".{blob.name}.part")) as file:
                 partial = file.resume(blob.size)
+                self._needs_space(blob, partial.have)
                 for source in sources:
                     if self._try_source(partial, blob, source, events=events):
                         os.fsync(partial.handle)
@@ -140,6 +144,20 @@ class Downloader:
         except OSError as error:
             raise DownloadFailed(f"the file cannot be stored: {error}", events) from error
         raise DownloadFailed(f"no source of {len(sources)} has {blob.name}", events)
+
+    def keep_only(self, digests: Collection[bytes]) -> None:
+        """Remove what is, or was to become, any other blob."""
+        kept = {digest.hex() for digest in digests}
+        for path in self._folder.iterdir():
+            if path.name.removeprefix(".").removesuffix(".part") not in kept:
+                with suppress(OSError):  # it is tried again before the next download
+                    path.unlink()
+
+    def _needs_space(self, blob: Blob, have: int) -> None:
+        found = os.statvfs(self._folder)
+        free = found.f_bavail * found.f_frsize
+        if blob.size - have > free - SPARE:
+            raise OSError(errno.ENOSPC, f"{blob.size - have} bytes are to come, {free} are free")
 
     def _drop_damaged(self, blob: Blob) -> Iterator[DownloadEvent]:
         path = self.path(blob)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from patchtide.adapters.transport.download import Blob, Downloader, DownloadFailed, open_verified
@@ -23,6 +24,10 @@ class FetchedContent:
         except DownloadFailed as error:
             said = "; ".join(f"{event.code} {event.detail}".strip() for event in error.events)
             raise DownloadFailed(f"{error} ({said})" if said else str(error)) from error
+
+    def keep_only(self, digests: Collection[bytes]) -> None:
+        """See the port `Content`."""
+        self._downloader.keep_only(digests)
 
     def open(self, digest: bytes, size: int) -> int:
         """See the port `Content`."""

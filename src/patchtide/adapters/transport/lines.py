@@ -119,7 +119,8 @@ class Line:
         response = self._response
         if response is None or self._connection.sock is None:
             return False
-        if not response.closed and (response.length_remaining or 0) <= REST:
+        left = response.length_remaining
+        if not response.closed and left is not None and left <= REST:
             with suppress(*FAILURES):
                 response.drain_conn()
         return response.closed

@@ -44,7 +44,7 @@ from patchtide.wire.messages import (
     decode,
     encode,
 )
-from patchtide.wire.request_signature import Request, answer_base, sign_request
+from patchtide.wire.request_signature import Request, answer_base, brief, sign_request
 
 ANSWER_LIMIT = 1 << 20
 STALL_S = 60.0
@@ -190,9 +190,10 @@ def _is_signed(reply: _Reply) -> bool:
 
 
 def _verify(reply: _Reply, key: Ed25519PublicKey) -> None:
-    base = answer_base(
-        request_signature=reply.request_signature, status=reply.status, body=reply.body
+    said = (
+        brief(poll_s=_poll(reply), root_version=_root(reply)) if reply.status == 204 else reply.body
     )
+    base = answer_base(request_signature=reply.request_signature, status=reply.status, body=said)
     try:
         signature = base64.b64decode(reply.headers["patchtide-signature"], validate=True)
         key.verify(signature, base)
@@ -201,7 +202,15 @@ def _verify(reply: _Reply, key: Ed25519PublicKey) -> None:
 
 
 def _no_news(reply: _Reply) -> Answer:
-    return NoNews(_number(reply, "patchtide-next-poll"), _number(reply, "patchtide-root"))
+    return NoNews(_poll(reply), _root(reply))
+
+
+def _poll(reply: _Reply) -> int:
+    return _number(reply, "patchtide-next-poll")
+
+
+def _root(reply: _Reply) -> int:
+    return _number(reply, "patchtide-root")
 
 
 def _number(reply: _Reply, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from patchtide.domain.errors import Refused, Unavailable
@@ -28,6 +29,10 @@ class Content(Protocol):
         Raises:
             PatchtideError: no source could give it (`download-failed`).
         """
+        ...
+
+    def keep_only(self, digests: Collection[bytes]) -> None:
+        """Remove all other files, whole or begun; what cannot be removed now stays."""
         ...
 
     def open(self, digest: bytes, size: int) -> int:

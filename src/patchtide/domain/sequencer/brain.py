@@ -192,7 +192,7 @@ def _put_off(
             memory = structs.replace(memory, restored=True, full_due=True, report_due=True)
             memory = structs.replace(memory, scan_due=True)
         case ev.ClockOff(server_now):
-            if abs(server_now - now) > MAX_CLOCK_OFFSET_S:
+            if not abs(server_now - now) <= MAX_CLOCK_OFFSET_S:  # NaN is as unbelievable
                 return _back_off(memory, ev.Failed("clock-unbelievable"), now)
             memory = structs.replace(memory, clock_offset_s=server_now - now)
         case ev.FullWanted():

@@ -73,7 +73,10 @@ def _listen(line: ssl.SSLSocket) -> int:
         ready = [line] if line.pending() else select.select([line, parent], [], [], SILENT_S)[0]
         if not ready or parent in ready:
             return ENDED
-        piece = line.recv(4096)
+        try:
+            piece = line.recv(4096)
+        except TimeoutError:  # the rest of a record is under way, or the line is dead: see above
+            continue
         if not piece:
             return ENDED
         _pass_on(piece)

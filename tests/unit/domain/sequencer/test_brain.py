@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import msgspec
@@ -225,11 +226,12 @@ def test_the_servers_time_dates_the_next_request() -> None:
     assert play.state.memory.clock_offset_s == 5000
 
 
-def test_an_unbelievable_server_time_is_not_believed() -> None:
+@pytest.mark.parametrize("said", [NOON * 3, -NOON, math.inf, math.nan])
+def test_an_unbelievable_server_time_is_not_believed(said: float) -> None:
     play = a_settled_machine()
     play.tell(ev.Rung())
 
-    commands = play.tell(ev.ClockOff(NOON * 3))
+    commands = play.tell(ev.ClockOff(said))
 
     assert codes(commands) == ["clock-unbelievable"]
     assert play.state.memory.clock_offset_s == 0
