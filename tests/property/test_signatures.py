@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchtide.adapters.trust.verifier import signer, verify
+from patchtide.adapters.sodium.verifier import signer, verify
 
 Change = Callable[[bytes], bytes]
 
@@ -44,6 +44,7 @@ def test_what_is_signed_is_what_openssl_signs(seed: bytes, message: bytes) -> No
     assert signer(key)(message) == key.sign(message)
 
 
+@settings(max_examples=1000)
 @given(SEEDS, st.binary(max_size=300), CHANGES, CHANGES, CHANGES)
 def test_a_verdict_is_that_of_openssl(
     seed: bytes, message: bytes, to_key: Change, to_signature: Change, to_message: Change

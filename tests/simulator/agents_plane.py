@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
 from patchtide.adapters.http.agents_plane import AgentsPlane
-from patchtide.adapters.trust.verifier import Verifier, verify
+from patchtide.adapters.sodium.verifier import Verifier, verify
 from patchtide.server.admission import Door
 from patchtide.server.checkins import CheckIns
 from patchtide.server.clones import CloneWatch

@@ -11,8 +11,8 @@ from patchtide.adapters.http.agents_plane import AgentsPlane, request_of
 from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.exchange import AnswerWhole, Handed
 from patchtide.adapters.http.files import Files
+from patchtide.adapters.sodium.verifier import Verifier
 from patchtide.adapters.storage import Storage
-from patchtide.adapters.trust.verifier import Verifier
 from patchtide.domain.errors import Unavailable
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite

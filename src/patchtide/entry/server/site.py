@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from patchtide.adapters.sodium.verifier import signer
 from patchtide.adapters.trust.repository import TrustRepository
-from patchtide.adapters.trust.verifier import signer
 
 
 class PublishedSite:

@@ -17,6 +17,7 @@ from nacl.bindings import (
     crypto_sign,
     crypto_sign_BYTES,
     crypto_sign_open,
+    crypto_sign_PUBLICKEYBYTES,
     crypto_sign_seed_keypair,
 )
 from nacl.exceptions import CryptoError
@@ -27,7 +28,8 @@ Claim = tuple[bytes, bytes, bytes]
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Say whether the Ed25519 signature is that of the message by the key."""
-    if len(signature) != crypto_sign_BYTES:  # the library would read on in the message
+    # The library looks at neither length: it would read on in the message, or beyond the key.
+    if len(signature) != crypto_sign_BYTES or len(public_key) != crypto_sign_PUBLICKEYBYTES:
         return False
     try:
         crypto_sign_open(signature + message, public_key)

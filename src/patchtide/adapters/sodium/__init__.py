@@ -1,0 +1,1 @@
+"""Signatures by libsodium: for the server, which verifies thousands a second."""
