@@ -33,7 +33,7 @@ def keys() -> Iterator[tuple[SigningKey, SigningKey]]:
 
 @pytest.fixture
 def archive(tmp_path: Path, keys: tuple[SigningKey, SigningKey]) -> AptRepository:
-    """A release with two packages, and a security suite that mends one of them."""
+    """A release with two packages, one of which it has moved past its fix since."""
     made = AptRepository(folder=tmp_path / "archive", key=keys[0])
     made.add("bookworm", "libtoy1", "1.0-1", source="toy")
     made.add("bookworm", "old", "2.0-1")
@@ -72,9 +72,10 @@ def reader(tmp_path: Path, archive: AptRepository) -> Reader:
     return Reader(tmp_path, archive)
 
 
-def test_an_update_is_a_source_package_whose_packages_are_the_newest(reader: Reader) -> None:
-    (update,) = reader.offers()
+def test_an_update_is_a_source_package_with_its_packages(reader: Reader) -> None:
+    old, update = reader.offers()
 
+    assert old.details.vendor_id == "debian/bookworm-security/old/1.9-1+deb12u1"
     assert update.details.vendor_id == "debian/bookworm-security/toy/1.0-1+deb12u1"
     assert [(f.name, f.version) for f in update.leaves[0].files] == [
         ("libtoy1", "1.0-1+deb12u1"),
@@ -94,7 +95,7 @@ def test_reading_again_says_the_same_and_a_new_fix_says_something_else(
     names = [update.details.title for update in reader.offers()]
 
     assert first == again
-    assert names == ["toy 1.0-1+deb12u1", "toy 1.0-1+deb12u2"]
+    assert names == ["old 1.9-1+deb12u1", "toy 1.0-1+deb12u1", "toy 1.0-1+deb12u2"]
 
 
 def test_a_changed_release_file_is_damaged(reader: Reader, archive: AptRepository) -> None:
@@ -176,7 +177,7 @@ def test_both_forms_of_sources_and_keys_are_read(
     feed = AptFeed(tmp_path / "feed", run=run, etc=etc)
     feed.fetch()
 
-    assert len(feed.read(now=datetime.now(UTC)).shards["debian-12"]) == 1
+    assert len(feed.read(now=datetime.now(UTC)).shards["debian-12"]) == 2
 
 
 def test_what_apt_has_fetched_by_itself_is_read_where_it_lies(

@@ -19,7 +19,7 @@ from patchtide.domain.catalog.versions_deb import deb_key
 MAX_DESCRIPTION = 8_000
 _HEAD = re.compile(r"(?P<source>\S+) \((?P<version>[^)]+)\) [^;]*;(?P<keys>.*)")
 _URGENCY = re.compile(r"urgency=(\w+)", re.IGNORECASE)
-_CVE = re.compile(r"\bCVE-\d{4}-\d{4,}\b")
+_CVE = re.compile(r"\bCVE-\d{4}-\d{4,7}\b")
 _TAIL = re.compile(r" -- .*?>  ?(?P<date>.*)")
 _URGENCIES = {
     "critical": Severity.CRITICAL,
@@ -73,9 +73,9 @@ def _entry(head: re.Match[str], lines: Sequence[str], date: str) -> ChangelogEnt
 def _moment(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text.strip())
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 def since(entries: Iterable[ChangelogEntry], version: str) -> list[ChangelogEntry]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from patchtide.adapters.feeds.deb822 import stanzas
 from patchtide.adapters.feeds.errors import FeedDamaged
 
-_HASH = re.compile(r"\s*([0-9a-f]{64})\s+([0-9]+)\s+(\S+)\s*")
+_HASH = re.compile(r"\s*([0-9a-f]{64})\s+([0-9]{1,15})\s+(\S+)\s*")
 
 
 class SuiteKind(StrEnum):
@@ -90,9 +90,9 @@ def _kind(codename: str, suite: str) -> tuple[str, SuiteKind]:
 def _moment(text: str) -> datetime:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError as error:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise FeedDamaged(f"a Release file names no date: {text[:40]!r}") from error
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
 def _indices(text: str) -> Iterator[tuple[str, IndexHash]]:

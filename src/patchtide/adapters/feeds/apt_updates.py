@@ -1,9 +1,12 @@
 """From a vendor's suites to updates: pure, and the same for the same indices.
 
 An update is one source package in one version in the security or the updates suite. It holds
-those of its binary packages whose newest version anywhere is the one in that suite: an older one
-is no fix, since the release itself (or the other suite) has moved past it. Where two suites have
-the same newest version, the security suite has the word.
+those of its binary packages whose newest version in these suites is that one. Where both have the
+same, the security suite has the word; a fix that the updates suite has moved past comes with what
+is newer, which is a security update then.
+
+What the release itself holds takes nothing away: a machine at its version is past the fix and
+says so, and one that was left behind has to hear of the fix all the same.
 """
 
 from __future__ import annotations
@@ -39,11 +42,12 @@ from patchtide.domain.catalog.versions_deb import deb_key
 KIND = "apt"
 OFFERS = (SuiteKind.SECURITY, SuiteKind.UPDATES)
 _NO_SLUG = re.compile(r"[^a-z0-9.]+")
+_LONGEST = 30
 _NEEDS_RESTART = ("linux-image-", "intel-microcode", "amd64-microcode")
 _BETTER_RESTARTED = frozenset({"libc6", "systemd", "dbus", "udev"})
 
 Newest = Mapping[tuple[str, str], str]
-"""(index architecture, package) -> its newest version in any suite."""
+"""(index architecture, package) -> its newest version in any of the suites."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,8 @@ class Index:
 
 
 def slug(text: str) -> str:
-    return _NO_SLUG.sub("-", text.lower()).strip("-") or "unnamed"
+    """Return a name that may be part of a shard's: it begins with a letter or a digit."""
+    return _NO_SLUG.sub("-", text.lower()).strip("-.")[:_LONGEST] or "unnamed"
 
 
 def platform_of(releases: Iterable[Release]) -> Platform | None:
@@ -81,7 +86,7 @@ def platform_of(releases: Iterable[Release]) -> Platform | None:
     said = [release for release in releases if release.version]
     for release in sorted(said, key=lambda r: OFFERS.index(r.kind) if r.kind in OFFERS else 2):
         os_id = slug(release.origin)
-        version = release.version.partition("-")[0]
+        version = slug(release.version.partition("-")[0])
         return Platform(
             os_id=os_id, version=version.partition(".")[0] if os_id == "debian" else version
         )
@@ -100,12 +105,14 @@ def newest_of(indices: Iterable[Index]) -> Newest:
 
 def updates_of(indices: Sequence[Index], platform: Platform) -> Iterator[FeedUpdate]:
     """Yield the updates, each with one leaf for every architecture, in a stable order."""
-    newest = newest_of(indices)
+    offers = sorted((i for i in indices if i.release.kind in OFFERS), key=_first_word)
+    newest = newest_of(offers)
+    fixed = newest_of(i for i in offers if i.release.kind is SuiteKind.SECURITY)
+    security: set[str] = set()
     taken: set[tuple[str, str]] = set()
     grouped: dict[str, dict[str, list[IndexedPackage]]] = defaultdict(lambda: defaultdict(list))
     heads: dict[str, Release] = {}
-    offers = (index for index in indices if index.release.kind in OFFERS)
-    for index in sorted(offers, key=_first_word):
+    for index in offers:
         for package in index.packages:
             key = (index.architecture, package.name)
             if key in taken or newest[key] != package.version:
@@ -113,9 +120,12 @@ def updates_of(indices: Sequence[Index], platform: Platform) -> Iterator[FeedUpd
             taken.add(key)
             vendor_id = vendor_id_of(index.release, package)
             heads.setdefault(vendor_id, index.release)
+            if key in fixed:
+                security.add(vendor_id)
             grouped[vendor_id][index.architecture].append(package)
     for vendor_id in sorted(grouped):
-        yield _update(vendor_id, heads[vendor_id], grouped[vendor_id], platform=platform)
+        kind = Classification.SECURITY if vendor_id in security else Classification.GENERAL
+        yield _update(vendor_id, heads[vendor_id], grouped[vendor_id], kind, platform=platform)
 
 
 def _first_word(index: Index) -> tuple[int, str, str]:
@@ -131,12 +141,12 @@ def _update(
     vendor_id: str,
     release: Release,
     by_architecture: Mapping[str, Sequence[IndexedPackage]],
+    classification: Classification,
     *,
     platform: Platform,
 ) -> FeedUpdate:
     everything = [package for packages in by_architecture.values() for package in packages]
     head = everything[0]
-    security = release.kind is SuiteKind.SECURITY
     details = UpdateDetails(
         update=update_id(KIND, vendor_id),
         vendor_id=vendor_id,
@@ -145,7 +155,7 @@ def _update(
         feed=_feed(release),
         vendor=release.origin,
         product=f"{release.origin} {platform.version}",
-        classification=Classification.SECURITY if security else Classification.GENERAL,
+        classification=classification,
         packages=_fixed(everything),
     )
     leaves = tuple(

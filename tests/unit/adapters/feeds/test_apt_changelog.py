@@ -24,6 +24,26 @@ def test_an_entry_names_each_cve_once_and_nothing_that_only_looks_like_one() -> 
     assert entry.cves == ("CVE-2026-1234",)
 
 
+def test_a_number_without_an_end_is_no_cve() -> None:
+    (entry,) = read(an_entry("1", f"CVE-2026-{'1' * 5_000} CVE-2026-1234567"))
+
+    assert entry.cves == ("CVE-2026-1234567",)
+
+
+DATES = {
+    "what no calendar has": "Fri, 31 Dec 9999 23:59:59 -1200",
+    "an offset without sense": "Fri, 03 Apr 2026 14:29:32 +99999999999999",
+    "no date": "soon",
+}
+
+
+@pytest.mark.parametrize("date", DATES.values(), ids=DATES)
+def test_an_entry_whose_date_is_none_says_the_rest(date: str) -> None:
+    (entry,) = read(f"toy (1) s; urgency=low\n\n  * CVE-2026-1234\n\n -- A <a@b>  {date}\n")
+
+    assert (entry.date, entry.cves) == (None, ("CVE-2026-1234",))
+
+
 URGENCIES = {
     "urgency=emergency": Severity.CRITICAL,
     "urgency=HIGH": Severity.IMPORTANT,

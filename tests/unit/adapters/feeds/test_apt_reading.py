@@ -98,10 +98,27 @@ def test_a_release_file_names_its_time_and_its_indices() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "Date: soon\n", "Codename: x\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Date: soon\n",
+        "Codename: x\n",
+        "Date: Fri, 31 Dec 9999 23:59:59 -1200\n",
+        "Date: Sat, 11 Jul 2026 10:16:37 +99999999999999\n",
+    ],
+)
 def test_a_release_file_without_a_date_is_damaged(text: str) -> None:
     with pytest.raises(FeedDamaged):
         read_release(text)
+
+
+def test_a_size_without_an_end_names_no_index() -> None:
+    text = (
+        f"Date: Sat, 11 Jul 2026 10:16:37 UTC\nSHA256:\n {'a' * 64} {'9' * 5_000} main/Packages\n"
+    )
+
+    assert read_release(text).indices == {}
 
 
 def a_stanza(**changes: str | None) -> str:

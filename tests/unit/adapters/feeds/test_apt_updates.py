@@ -56,7 +56,7 @@ NEWEST = {
     "newer than the release": ([("a", "2")], [], [("a", "1")], ["bookworm-security/toy/2"]),
     "only in the security suite": ([("a", "2")], [], [], ["bookworm-security/toy/2"]),
     "taken over by the release": ([("a", "2")], [], [("a", "2")], ["bookworm-security/toy/2"]),
-    "passed by the release": ([("a", "2")], [], [("a", "3")], []),
+    "passed by the release": ([("a", "2")], [], [("a", "3")], ["bookworm-security/toy/2"]),
     "passed by the updates": ([("a", "2")], [("a", "3")], [], ["bookworm-updates/toy/3"]),
     "the same in both": ([("a", "2")], [("a", "2")], [], ["bookworm-security/toy/2"]),
     "two versions in one suite": ([("a", "2"), ("a", "3")], [], [], ["bookworm-security/toy/3"]),
@@ -69,7 +69,7 @@ Versions = list[tuple[str, str]]
 @pytest.mark.parametrize(
     ("security", "updates", "released", "expected"), NEWEST.values(), ids=NEWEST
 )
-def test_a_fix_is_the_newest_there_is(
+def test_a_fix_is_the_newest_that_is_offered(
     security: Versions, updates: Versions, released: Versions, expected: list[str]
 ) -> None:
     found = offered(
@@ -102,6 +102,27 @@ def test_only_the_security_suite_makes_security_updates() -> None:
     }  # fmt: skip
 
 
+def test_a_fix_that_the_updates_have_passed_comes_with_them_as_a_security_update() -> None:
+    (update,) = offered(
+        an_index(SECURITY, a_package("a", "2")), an_index(UPDATES, a_package("a", "3"))
+    )
+
+    assert update.details.vendor_id.endswith("bookworm-updates/toy/3")
+    assert update.details.classification is Classification.SECURITY
+
+
+PASSED = {"1": LeafState.REQUIRED, "2": LeafState.INSTALLED, "3": LeafState.INSTALLED}
+
+
+@pytest.mark.parametrize(("version", "state"), PASSED.items(), ids=PASSED)
+def test_a_fix_that_the_release_has_passed_is_missed_only_by_who_lacks_it(
+    version: str, state: LeafState
+) -> None:
+    (update,) = offered(an_index(SECURITY, a_package("a", "2")), released=[("a", "3")])
+
+    assert states(update, [("a", version, "amd64")]) == [state]
+
+
 STATES = {
     "not installed": ([], LeafState.NOT_REQUIRED),
     "all older": ([("a", "1", "amd64"), ("b", "1", "amd64")], LeafState.REQUIRED),
@@ -118,14 +139,16 @@ STATES = {
 @pytest.mark.parametrize(("rows", "state"), STATES.values(), ids=STATES)
 def test_what_a_machine_makes_of_it(rows: list[tuple[str, str, str]], state: LeafState) -> None:
     (update,) = offered(an_index(SECURITY, a_package("a", "2"), a_package("b", "2")))
+
+    assert states(update, rows) == [state]
+
+
+def states(update: FeedUpdate, rows: list[tuple[str, str, str]]) -> list[LeafState]:
     facts = Facts(
         os_id="debian", os_version="12", architecture="amd64",
         packages={PackageFormat.DEB: by_name(rows)},
     )  # fmt: skip
-
-    scan = evaluate_shard(update.leaves, facts)
-
-    assert list(scan.states.values()) == [state]
+    return list(evaluate_shard(update.leaves, facts).states.values())
 
 
 def test_a_kernel_needs_a_restart_and_a_toy_does_not() -> None:
@@ -147,6 +170,22 @@ def test_a_point_release_is_no_release_of_its_own() -> None:
     found = platform_of([a_release(SuiteKind.RELEASE, version="12.15")])
 
     assert found == BOOKWORM and found.shard == "debian-12"
+
+
+@pytest.mark.parametrize(
+    ("origin", "version", "shard"),
+    [
+        ("Debian", "12/1", "debian-12-1"),
+        ("../Debian", "../12", "debian-12"),
+        (".", "1" * 99, f"unnamed-{'1' * 30}"),
+    ],
+)
+def test_a_shards_name_is_no_path_whatever_the_vendor_says(
+    origin: str, version: str, shard: str
+) -> None:
+    found = platform_of([a_release(SECURITY, origin=origin, version=version)])
+
+    assert found is not None and found.shard == shard
 
 
 def test_ubuntus_releases_have_two_numbers() -> None:
