@@ -37,6 +37,7 @@ from patchtide.adapters.trust.published import PublishedFiles
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.wire.messages import encode
 from patchtide.wire.policy import EnvelopeV1, FragmentV1, ItemV1, seal
+from tests.simulator.signing import change_keys
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NOW = int(START.timestamp())
@@ -131,7 +132,7 @@ def keys_elsewhere(
     elsewhere = {role: new_signer() for role in OFFLINE}
     for role in ("publisher", "agent", "targets", "root"):
         raw = bytes.fromhex(elsewhere[role].public_key.keyval["public"])
-        repository.raise_threshold(role, [raw], 1, now=now, signers=[elsewhere[role]], keep=False)
+        change_keys(repository, role, [raw], 1, now=now, signers=[elsewhere[role]])
         for key_id in keys.key_ids(role):
             keys.remove(role, key_id)
     return elsewhere

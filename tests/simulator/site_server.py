@@ -48,6 +48,7 @@ from patchtide.wire.shards import (
     pack_document,
 )
 from tests.simulator.shard_steps import make_step
+from tests.simulator.signing import first_root
 
 LINEAGE = bytes(range(16))
 CLIENT = bytes(range(100, 116))
@@ -158,7 +159,7 @@ class Site:
         answer = EnrolledV1(
             client=CLIENT,
             site="main",
-            root=self.repository.first_root(),
+            root=first_root(self.repository),
             answer_key=self.keys.answers.public_key().public_bytes_raw(),
         )
         return 200, encode(answer), {}

@@ -1,60 +1,49 @@
 """Publishing the catalog: leaves stored, files written, the index signed.
 
 The database says what a shard holds at which serial (`publication`); the published files follow
-it. A crash in between is mended by `catch_up`: publishing a serial again makes the same files.
+it, and never go back: who has built an older index than the signed one drops it. What a crash or
+a failure leaves in between is mended by `catch_up`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from hashlib import sha256
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
 
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import LineageId
+from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server import publication
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import CatalogReading, Decisions, Transaction
 from patchtide.server.publication import NumberClash, Part, ShardRecord
-from patchtide.wire.leaves import LeafEntryV1, entry
-from patchtide.wire.messages import decode, encode
-from patchtide.wire.shard_plan import deltas_due, listed, role_of, target_of
-from patchtide.wire.shards import (
-    BaseFileV1,
-    DeltaFileV1,
-    DeltaV1,
-    ShardIndexV1,
-    digest_of,
-    make_base,
-    pack_document,
+from patchtide.server.shard_files import (
+    LINEAGE,
+    CatalogContent,
+    CatalogSigner,
+    Overtaken,
+    ShardFiles,
 )
+from patchtide.wire.messages import decode, encode
+from patchtide.wire.shard_plan import role_of
+from patchtide.wire.shards import ShardIndexV1
 
-LINEAGE = "catalog.lineage"
+log = logging.getLogger(__name__)
+
 PUBLISHED = "catalog.published"
 """The event of an index that is signed and there for machines to read."""
-BASE_EVERY = 16
-"""A base is large and packs slowly; deltas lead on from the last one."""
+_SHARD = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
+"""It becomes a folder, a part of signed paths and of addresses."""
 T = TypeVar("T")
-
-
-class CatalogSigner(Protocol):
-    def publish(
-        self, role: str, files: Mapping[str, bytes], now: datetime, *, gone: Iterable[str] = ()
-    ) -> None: ...
-
-    def refresh_timestamp(self, now: datetime) -> None: ...
-
-
-class CatalogContent(Protocol):
-    def put(self, data: bytes) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +69,12 @@ class CatalogPublisher:
     ) -> None:
         self._decisions = decisions
         self._reading = reading
-        self._content = content
-        self._signer = signer
+        self._files = ShardFiles(reading=reading, content=content, signer=signer)
         self._clock = clock
         self._published = published
         self._deciding = asyncio.Lock()
         self._writing = asyncio.Lock()
+        self._failing: set[str] = set()
 
     async def publish(
         self, actor: str, shard: str, *, leaves: Sequence[Leaf] = (), drops: Sequence[int] = ()
@@ -95,9 +84,15 @@ class CatalogPublisher:
         A leaf with number 0 is new and gets its number here; every other keeps its own.
 
         Raises:
+            InvalidDocument: the shard's name is none, or a number stands there twice.
+            KeysElsewhere: this server could not sign it.
             NumberClash: a number was never allotted, or is another role's or update's.
             StaleRevision: another node has begun to publish this shard meanwhile.
         """
+        # What is in force has to be signed, so whatever would prevent that is asked before.
+        if not _SHARD.fullmatch(shard):
+            raise InvalidDocument([Problem("shard", f"{shard!r} is no name of a shard")])
+        await asyncio.to_thread(self._files.signer.require_keys, role_of(shard))
         parts = list(publication.parts_of(leaves, drops))
         claim = uuid4().bytes
         async with self._deciding:
@@ -110,7 +105,8 @@ class CatalogPublisher:
                 ):
                     pass
                 raise
-        await self._write([shard])
+        await self._write(shard)
+        self._published(self.serials())
         return done
 
     async def _put_in_force(
@@ -138,24 +134,30 @@ class CatalogPublisher:
         await self._decisions.decide(actor, "catalog.number-clash", work, now=self._clock.now())
 
     async def catch_up(self) -> None:
-        """Publish whatever the database holds that is not published yet; once at start."""
+        """Publish whatever the database holds that is not published yet; at start, and again.
+
+        A shard that cannot be published is logged, and keeps neither others nor the server back.
+        """
         if self._reading.setting(LINEAGE) is None:
             await self._decisions.decide("system", "catalog.begin", _lineage, now=self._clock.now())
-        behind = [
-            name
-            for name, shard in self._shards().items()
-            if not shard.index or decode(shard.index, ShardIndexV1).serial != shard.serial
-        ]
-        await self._write(behind)
+        for name in await asyncio.to_thread(self._behind):
+            try:
+                await self._write(name)
+                self._failing.discard(name)
+            except Exception:
+                if name not in self._failing:  # each failure is told once, not every minute
+                    log.exception("%s is not published", name)
+                self._failing.add(name)
+        self._published(self.serials())
 
     async def stay_fresh(self) -> None:
-        """Sign a new timestamp: agents believe one for a few days only."""
+        """Sign a new timestamp if the last one is a day old: agents believe one for a week."""
         async with self._writing:
-            await asyncio.to_thread(self._signer.refresh_timestamp, self._clock.now())
-            self._published(self.serials())
+            await asyncio.to_thread(self._files.signer.keep_fresh, self._clock.now())
+        self._published(self.serials())
 
     def lineage(self) -> LineageId:
-        return LineageId(self._reading.setting(LINEAGE) or b"")
+        return self._files.lineage()
 
     def serials(self) -> dict[str, int]:
         """Return every published shard with its serial."""
@@ -184,84 +186,62 @@ class CatalogPublisher:
     def _record(self, name: str) -> ShardRecord:
         return publication.read_record(self._reading.setting(publication.RECORD + name))
 
-    async def _write(self, shards: Sequence[str]) -> None:
+    def _behind(self) -> list[str]:
+        # What is signed is read first: the database comes before it, so it is never behind.
+        signed = self._files.signed(self._reading.shards())
+        return [n for n, shard in self._shards().items() if not _is_out(shard, signed.get(n))]
+
+    async def _write(self, name: str) -> None:
         async with self._writing:
-            for name in shards:
-                # Another node may have put a later serial in force meanwhile.
-                while await self._remember(name, *await asyncio.to_thread(self._files, name)):
-                    pass
-                await self._tidy(name)
-            self._published(self.serials())
+            # Another node may put a later serial in force, or sign one, meanwhile.
+            while not await self._is_written(name):
+                pass
+            await self._tidy(name)
 
-    def _files(self, name: str) -> tuple[ShardIndexV1, int]:
-        """Write what the shard's serial needs and sign its index. May be done again."""
-        record = self._record(name)
-        before = decode(record.index, ShardIndexV1) if record.index else None
-        held = self._entries(name, at=record.serial)
-        index = self._index(name, record.serial, held=held, before=before)
-        self._signer.publish(role_of(name), {target_of(name): encode(index)}, self._clock.now())
-        return index, len(held)
-
-    def _index(
-        self,
-        name: str,
-        serial: int,
-        *,
-        held: Mapping[int, LeafEntryV1],
-        before: ShardIndexV1 | None,
-    ) -> ShardIndexV1:
-        lineage = self.lineage()
-        digest = digest_of(lineage, held)
-        since = before.serial if before else 0
-        deltas = list(before.deltas) if before else []
-        for start, _ in deltas_due(serial) if since < serial else ():
-            deltas.append(self._delta(name, start, serial, digest))
-        base = before.base if before else None
-        # A gap in the steps (a crash before files were written) needs a base to start from.
-        if base is None or serial - base.serial >= BASE_EVERY or serial - since > 1:
-            packed = pack_document(make_base(lineage, name, serial=serial, leaves=held))
-            base = BaseFileV1(serial, len(packed), bytes.fromhex(self._content.put(packed)))
-        return ShardIndexV1(
-            lineage=lineage,
-            shard=name,
-            serial=serial,
-            digest=digest,
-            base=base,
-            deltas=listed(deltas, serial),
-        )
-
-    def _delta(self, name: str, start: int, serial: int, digest: bytes) -> DeltaFileV1:
-        upserts = self._entries(name, at=serial, after=start)
-        packed = pack_document(
-            DeltaV1(
-                lineage=self.lineage(),
-                shard=name,
-                from_serial=start,
-                to_serial=serial,
-                digest=digest,
-                upserts=tuple(upserts[number] for number in sorted(upserts)),
-                drops=tuple(self._reading.drops(name, at=serial, after=start)),
+    async def _is_written(self, name: str) -> bool:
+        """Come nearer to a signed index of the serial in force; say whether it is there."""
+        signed, record = await asyncio.to_thread(self._standing, name)
+        if signed is not None and signed.serial > record.serial:
+            await self._lift(name, signed.serial)
+            return False
+        if signed is not None and signed.serial == record.serial:
+            held = await asyncio.to_thread(self._files.entries, name, at=signed.serial)
+            return await self._remember(name, signed, len(held))
+        try:
+            index, leaves = await asyncio.to_thread(
+                self._files.write, name, record, self._clock.now(), before=signed
             )
-        )
-        self._content.put(packed)
-        return DeltaFileV1(start, serial, len(packed), sha256(packed).digest())
+        except Overtaken:
+            return False
+        return await self._remember(name, index, leaves)
 
-    def _entries(self, name: str, *, at: int, after: int = 0) -> dict[int, LeafEntryV1]:
-        stored = self._reading.leaves(name, at=at, after=after)
-        return {leaf.number: entry(leaf.number, leaf.revision, leaf.document) for leaf in stored}
+    def _standing(self, name: str) -> tuple[ShardIndexV1 | None, ShardRecord]:
+        signed = self._files.signed([name]).get(name)
+        return signed, self._record(name)
+
+    async def _lift(self, name: str, signed: int) -> None:
+        """Go on above what was signed: the database was put back to before that."""
+        log.warning("%s was published up to %d, and the database is older", name, signed)
+        claim = uuid4().bytes
+        while await self._decide("system", lambda tx: publication.begin(tx, name, claim=claim)):
+            pass
+        await self._decide(
+            "system", lambda tx: publication.lift(tx, name, claim=claim, above=signed)
+        )
 
     async def _remember(self, name: str, index: ShardIndexV1, leaves: int) -> bool:
-        """Note what is published; True: a later serial is in force already."""
+        """Note what is published, or that it is more; False: a later serial is in force."""
         now = self._clock.now()
 
         def work(tx: Transaction) -> bool:
             record = publication.locked_record(tx, name)
-            known = msgspec.structs.replace(
-                record, published_at=now.timestamp(), leaves=leaves, index=encode(index)
-            )
-            publication.put_record(tx, name, known)
-            tx.note(name, serial=index.serial, leaves=leaves)
-            return record.serial > index.serial
+            if _noted(record, index.lineage) <= index.serial:
+                known = msgspec.structs.replace(
+                    record, published_at=now.timestamp(), leaves=leaves, index=encode(index)
+                )
+                publication.put_record(tx, name, known)
+                tx.note(name, serial=index.serial, leaves=leaves)
+            return record.serial == index.serial
 
         return await self._decisions.decide("system", PUBLISHED, work, now=now)
 
@@ -280,3 +260,12 @@ def _lineage(tx: Transaction) -> None:
     if tx.setting(LINEAGE) is None:
         tx.put_setting(LINEAGE, uuid4().bytes)
         tx.note("catalog", began=True)
+
+
+def _is_out(record: ShardRecord, signed: ShardIndexV1 | None) -> bool:
+    return signed is not None and signed.serial == record.serial and record.index == encode(signed)
+
+
+def _noted(record: ShardRecord, lineage: bytes) -> int:
+    index = decode(record.index, ShardIndexV1) if record.index else None
+    return index.serial if index and index.lineage == lineage else 0

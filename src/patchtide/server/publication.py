@@ -19,7 +19,7 @@ from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.errors import InvalidDocument, Problem, Refused, StaleRevision
 from patchtide.server.ports.storage import NumberHolder, StoredLeaf, Transaction
 from patchtide.wire.leaves import encode_leaf
-from patchtide.wire.shard_plan import role_of
+from patchtide.wire.shard_plan import SPANS, role_of
 
 RECORD = "catalog.shard."
 SLICE = 300
@@ -51,6 +51,8 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """The last published index; empty before the first."""
     claim: bytes = b""
     """Of the publication that is putting in the next serial."""
+    begins: int = 0
+    """No delta leads on from before this serial: what was published then is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,21 @@ def finish(tx: Transaction, shard: str, *, claim: bytes, leaves: int, drops: int
     put_record(tx, shard, msgspec.structs.replace(record, serial=serial, claim=b""))
     tx.note(shard, serial=serial, leaves=leaves, drops=drops)
     return serial
+
+
+def lift(tx: Transaction, shard: str, *, claim: bytes, above: int) -> None:
+    """Put the same leaves in force once more, above a serial that machines may have.
+
+    At the start of a longest delta: none ever leads from what is lost to what is there.
+
+    Raises:
+        StaleRevision: another publication of this shard has begun.
+    """
+    record = _claimed(tx, shard, claim)
+    serial = (max(record.serial, above) // SPANS[-1] + 1) * SPANS[-1]
+    lifted = msgspec.structs.replace(record, serial=serial, begins=serial, claim=b"")
+    put_record(tx, shard, lifted)
+    tx.note(shard, serial=serial, before=record.serial, lifted=True)
 
 
 def give_up(tx: Transaction, shard: str, *, claim: bytes) -> bool:

@@ -271,7 +271,7 @@ async def nothing(shards: object) -> None:
 
 async def test_a_machine_follows_revisions_drops_and_returns_by_deltas(here: Node) -> None:
     numbers = await here.publish(FEED, *leaves(0, 3))
-    held = here.catalog._entries(FEED, at=1)
+    held = here.catalog._files.entries(FEED, at=1)
     await here.publish(FEED, drops=numbers[:2])
     back = replace(a_leaf("pkg-0", number=numbers[0]), revision=Revision(2), title="pkg-0 again")
     await here.publish(FEED, back)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -96,3 +96,18 @@ async def test_a_running_server_notices_a_root_that_was_changed_beside_it(
         noted = server.storage.audit(limit=100)[-1]
 
     assert (told, noted.detail) == (2, {"version": 2, "before": 1})
+
+
+async def test_a_server_that_was_down_for_days_signs_a_new_timestamp_at_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
+    async with serving.running(settings) as server:
+        first = server.repository.version("timestamp")
+    later = datetime.now(UTC) + timedelta(days=2)
+    monkeypatch.setattr(serving.SystemClock, "now", lambda _: later)
+
+    async with serving.running(settings) as server:
+        async with asyncio.timeout(20):
+            while server.repository.version("timestamp") == first:
+                await asyncio.sleep(0.02)

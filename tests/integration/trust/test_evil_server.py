@@ -44,6 +44,7 @@ from tests.simulator.evil_server import (
     EvilServer,
     Leaf,
 )
+from tests.simulator.signing import first_root
 
 
 def compare(a: str, b: str) -> int:
@@ -57,7 +58,7 @@ class Machine:
         self.server, self.base = server, base
         self.trust = TrustClient(
             folder / "trust",
-            server.repository.first_root(),
+            first_root(server.repository),
             metadata_url=f"{base}/metadata",
             targets_url=f"{base}/targets",
             getter=PlainGetter(),

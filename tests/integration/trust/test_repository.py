@@ -23,6 +23,7 @@ from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
 from patchtide.agent.ports.trust import MetadataExpired, TargetAbsent
 from patchtide.domain.errors import Refused
 from patchtide.entry.agent.trust_cli import PlainGetter
+from tests.simulator.signing import change_keys, first_root, keys_on_server
 from tests.simulator.tuf_repository import START
 
 
@@ -73,7 +74,7 @@ def client(
         base = stack.enter_context(served(tmp_path / "repository", requests))
         made = TrustClient(
             tmp_path / "agent",
-            repository.first_root(),
+            first_root(repository),
             metadata_url=f"{base}/metadata",
             targets_url=f"{base}/targets",
             getter=PlainGetter(),
@@ -129,15 +130,15 @@ def test_thresholds_rise_by_ordinary_rotation_and_agents_follow(
     repository: TrustRepository, client: TrustClient
 ) -> None:
     client.refresh(NOW)
-    assert repository.keys_on_server() == {"root", "targets", "publisher", "agent"}
+    assert keys_on_server(repository, START) == {"root", "targets", "publisher", "agent"}
 
     for role in ("publisher", "agent", "targets", "root"):
         signers, keys = public(3)
         if role == "targets":
             targets_signers = signers
-        repository.raise_threshold(role, keys, 2, now=START, signers=signers, keep=False)
+        change_keys(repository, role, keys, 2, now=START, signers=signers)
 
-    assert repository.keys_on_server() == frozenset()
+    assert keys_on_server(repository, START) == set()
     assert len(targets_signers) == 3
     repository.publish("feeds", {"feeds/deb/a": b"one"}, START)
     client.refresh(NOW)
@@ -149,7 +150,7 @@ def test_an_offline_role_is_signed_elsewhere_by_as_many_as_it_takes(
     repository: TrustRepository, client: TrustClient
 ) -> None:
     signers, keys = public(3)
-    repository.raise_threshold("publisher", keys, 2, now=START, signers=signers, keep=False)
+    change_keys(repository, "publisher", keys, 2, now=START, signers=signers)
     with pytest.raises(KeysElsewhere):
         repository.publish("publisher", {"publisher/own/a": b"x"}, START)
     draft = repository.draft("publisher", {"publisher/own/a": b"x"}, START)
@@ -254,7 +255,7 @@ def test_roles_whose_keys_are_here_are_renewed_at_half_of_their_life(
 ) -> None:
     client.refresh(NOW)
     signers, keys = public(1)
-    repository.raise_threshold("publisher", keys, 1, now=START, signers=signers, keep=False)
+    change_keys(repository, "publisher", keys, 1, now=START, signers=signers)
     late = START + LIFE["root"] / 2 + timedelta(days=1)
 
     repository.refresh_timestamp(late)
@@ -308,7 +309,7 @@ def test_a_root_that_was_kept_quiet_is_found_when_its_keys_are_needed(
     for _ in range(2):
         more, keys = public(1)
         signers += more
-        repository.raise_threshold("targets", keys, 1, now=START, signers=signers, keep=False)
+        change_keys(repository, "targets", keys, 1, now=START, signers=signers)
 
     client.refresh(NOW, root_version=1)
 
@@ -332,3 +333,31 @@ def test_a_file_that_did_not_change_is_fetched_once_and_verified_each_time(
     repository.publish("feeds", {"feeds/a/b": b"second"}, START)
     client.refresh(NOW)
     assert client.read_target("feeds/a/b", 100) == b"second"
+
+
+def test_what_the_server_signs_itself_is_neither_drafted_nor_adopted(
+    repository: TrustRepository, client: TrustClient, tmp_path: Path
+) -> None:
+    for role in ("snapshot", "timestamp"):
+        with pytest.raises(Refused, match=role):
+            repository.draft_renewal([role], START)
+        published = sorted((tmp_path / "repository/metadata").glob(f"*{role}.json"))[-1]
+        with pytest.raises(Refused, match=role):
+            repository.accept({role: published.read_bytes()}, START)
+
+    repository.refresh_timestamp(START, snapshot=True)
+
+    versions = {x.role: x.version for x in repository.status(START)}
+    assert (versions["snapshot"], versions["timestamp"]) == (2, 2)
+    client.refresh(NOW)
+
+
+def test_a_timestamp_is_signed_anew_after_a_day_and_not_before(
+    repository: TrustRepository,
+) -> None:
+    repository.keep_fresh(START + timedelta(hours=23))
+    assert repository.version("timestamp") == 1
+
+    repository.keep_fresh(START + timedelta(days=1))
+
+    assert repository.version("timestamp") == 2

@@ -21,6 +21,7 @@ from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
 from patchtide.entry.agent.trust_cli import PlainGetter
 from patchtide.entry.cli.commands import run
 from tests.integration.trust.test_repository import served
+from tests.simulator.signing import first_root, keys_on_server
 
 OFFLINE = ("publisher", "agent", "targets", "root")
 
@@ -78,7 +79,7 @@ def machine(site: Site, tmp_path: Path) -> Iterator[TrustClient]:
         base = stack.enter_context(served(site.home / "published", []))
         made = TrustClient(
             tmp_path / "machine",
-            site.repository.first_root(),
+            first_root(site.repository),
             metadata_url=f"{base}/metadata",
             targets_url=f"{base}/targets",
             getter=PlainGetter(),
@@ -123,7 +124,7 @@ def test_keys_move_away_and_machines_follow(site: Site, machine: TrustClient) ->
         OFFLINE, "2 of 3"
     )
     assert not any(row["warnings"] for row in standing.values())
-    assert site.repository.keys_on_server() == frozenset()
+    assert keys_on_server(site.repository, datetime.now(UTC)) == set()
     with pytest.raises(KeysElsewhere):
         site.repository.publish("publisher", {"publisher/own/a": b"x"}, datetime.now(UTC))
     site.repository.publish("feeds", {"feeds/deb/a": b"one"}, datetime.now(UTC))
@@ -296,3 +297,17 @@ def test_another_user_than_the_servers_is_sent_away(
     code, text = site.refused("renew root")
 
     assert code == 1 and "run this as that user" in text
+
+
+def test_what_the_server_signs_itself_is_renewed_without_a_draft(
+    site: Site, machine: TrustClient
+) -> None:
+    items = site.here("renew snapshot timestamp targets")["items"]
+
+    assert {row["role"]: row["version"] for row in items} == {
+        "targets": 2,
+        "snapshot": 3,
+        "timestamp": 3,
+    }
+    assert site.refused("draft timestamp --out x")[0] == 1
+    follows(machine)

@@ -15,7 +15,9 @@ from patchtide.adapters.trust.keys import public_key
 from patchtide.adapters.trust.layout import (
     DELEGATED,
     ROOT,
+    SNAPSHOT,
     TARGETS,
+    TIMESTAMP,
     TOP_LEVEL,
     Signable,
     to_bytes,
@@ -81,6 +83,12 @@ def check_signatures(state: State, before: Signable) -> None:
         unsigned.append(f"{ROOT} (by its former keys)")
     if unsigned:
         raise NotSigned(f"not signed as required: {', '.join(unsigned)}")
+
+
+def refuse_online(roles: Iterable[str]) -> None:
+    """Snapshot and timestamp follow from the others; a server signs both itself, and last."""
+    if online := sorted({SNAPSHOT, TIMESTAMP}.intersection(roles)):
+        raise Refused(f"{' and '.join(online)}: the server signs this itself; nobody drafts it")
 
 
 def take_draft(state: State, role: str, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,10 +68,10 @@ class PublishedFiles:
         finally:
             os.close(handle)
 
-    def root(self, version: int | None = None) -> tuple[int, bytes]:
-        """Return a root (the newest, if none is named) and its version."""
-        wanted = self._highest_file(ROOT) if version is None else version
-        return wanted, (self._metadata / f"{wanted}.root.json").read_bytes()
+    def root(self) -> tuple[int, bytes]:
+        """Return the newest root's version and its bytes."""
+        version = self._highest_file(ROOT)
+        return version, (self._metadata / f"{version}.root.json").read_bytes()
 
     def current(self) -> dict[str, Signable]:
         """Return what the newest timestamp leads to, by role; empty before the first one."""
@@ -119,6 +119,16 @@ class PublishedFiles:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_durably(place, data)
         return target
+
+    def signed(self, current: Mapping[str, Signable], paths: Iterable[str]) -> dict[str, bytes]:
+        """Return those of the files that delegated roles sign for."""
+        wanted = set(paths)
+        return {
+            path: self._targets.joinpath(*target.get_prefixed_paths()).read_bytes()
+            for role in DELEGATED
+            for path, target in current[role].signed.targets.items()
+            if path in wanted
+        }
 
     def missing(self, metadata: Signable) -> list[str]:
         """Return the paths that the metadata names and that are not stored."""

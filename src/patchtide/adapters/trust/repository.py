@@ -6,8 +6,8 @@ point leaves the last complete state: agents follow timestamp.json, which is rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from securesystemslib.signer import Key, Signer
@@ -29,6 +29,7 @@ from patchtide.adapters.trust.drafts import (
     delegate_of,
     is_signed,
     read_draft,
+    refuse_online,
     sign_draft,
     take_draft,
 )
@@ -37,7 +38,6 @@ from patchtide.adapters.trust.keys import KeyFolder, raw_public_key
 from patchtide.adapters.trust.layout import (
     DELEGATED,
     LIFE,
-    OFFLINE,
     ROOT,
     SIGNED_AT,
     SNAPSHOT,
@@ -53,6 +53,8 @@ from patchtide.adapters.trust.layout import (
 )
 from patchtide.adapters.trust.published import PublishedFiles
 from patchtide.domain.errors import PatchtideError, Refused
+
+FRESH_FOR = timedelta(days=1)
 
 
 class KeysElsewhere(PatchtideError):
@@ -79,10 +81,6 @@ class TrustRepository:
     def root(self) -> tuple[int, bytes]:
         """Return the newest root: its version and its bytes."""
         return self._files.root()
-
-    def first_root(self) -> bytes:
-        """Return version 1 of the root, from which every later one can be reached."""
-        return self._files.root(1)[1]
 
     def version(self, role: str) -> int:
         return int(self._files.current()[role].signed.version)
@@ -114,19 +112,27 @@ class TrustRepository:
             if role not in ROLES or key not in delegate_of(state, role).keyids
         ]
 
-    def keys_on_server(self) -> frozenset[str]:
-        """Return the offline roles that this server could sign for by itself."""
-        state = self._files.current()
-        return frozenset(
-            role
-            for role in OFFLINE
-            if self._keys.key_ids(role) & set(delegate_of(state, role).keyids)
-        )
+    def require_keys(self, role: str) -> None:
+        """Raises KeysElsewhere: the keys that must sign for the role are not here."""
+        self._require_keys(self._files.current(), role)
+
+    def signed(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return those of the files that delegated roles sign for now."""
+        return self._files.signed(self._files.current(), paths)
 
     def publish(
-        self, role: str, files: Mapping[str, bytes], now: datetime, *, gone: Iterable[str] = ()
+        self,
+        role: str,
+        files: Mapping[str, bytes],
+        now: datetime,
+        *,
+        gone: Iterable[str] = (),
+        check: Callable[[Mapping[str, bytes]], None] | None = None,
     ) -> None:
         """Publish files (new or changed) of a delegated role, and drop those gone, at once.
+
+        `check` is given what is signed for these paths, while nobody else can publish; what it
+        raises ends this.
 
         Raises:
             KeysElsewhere: the role's keys are not here; use `draft` and `accept`.
@@ -134,19 +140,30 @@ class TrustRepository:
         with self._files.locked():
             state = self._files.current()
             self._require_keys(state, role)
+            if check is not None:
+                check(self._files.signed(state, files))
             state[role] = self._with_files(state[role], role, files, gone=gone, now=now)
             self._publish(state, (role,), now=now)
 
-    def refresh_timestamp(self, now: datetime) -> None:
-        """Sign a new timestamp and what else is due and has its keys here; tidy up."""
+    def refresh_timestamp(self, now: datetime, *, snapshot: bool = False) -> None:
+        """Sign a new timestamp, and a snapshot if asked or due, and what else is due; tidy up."""
         with self._files.locked():
             state = self._files.current()
+            if snapshot:
+                state[SNAPSHOT].signatures.clear()
             due = [role for role in (ROOT, TARGETS, *DELEGATED) if self._is_due(state, role, now)]
             for role in due:
                 self._renewed(state[role], role, now)
             self._publish(state, due, now=now)
             self._files.prune(state, now)
             self._files.shorten_log()
+
+    def keep_fresh(self, now: datetime) -> None:
+        """Refresh the timestamp if it was signed a day ago or earlier."""
+        with self._files.locked():
+            signed_at = self._files.current()[TIMESTAMP].signed.unrecognized_fields[SIGNED_AT]
+        if now.timestamp() - signed_at >= FRESH_FOR.total_seconds():
+            self.refresh_timestamp(now)
 
     def raise_version_floor(self, role: str, version: int) -> None:
         """Never use this version or a lower one: an agent has seen it (restored server).
@@ -175,6 +192,7 @@ class TrustRepository:
             NotSigned: a threshold is not met; nothing is published.
             Refused: not a next version, or it names files that are not stored.
         """
+        refuse_online(signed)
         with self._files.locked():
             state = self._files.current()
             before = state[ROOT]
@@ -203,30 +221,17 @@ class TrustRepository:
                 self._renewed(state[name], name, now)
             return {name: to_bytes(state[name]) for name in changed}
 
-    def raise_threshold(
-        self,
-        role: str,
-        keys: Sequence[bytes],
-        threshold: int,
-        *,
-        now: datetime,
-        signers: Sequence[Signer] = (),
-        keep: bool = True,
-    ) -> None:
-        """Rotate to more keys and a higher threshold; `signers` hold the new (offline) keys.
-
-        Raises:
-            NotSigned: keys here and signers together do not meet a threshold.
-        """
-        drafts = self.draft_threshold(role, keys, threshold, now, keep=keep)
-        self.accept(self.signed_here(drafts, signers), now)
-
     def make_key(self, role: str) -> bytes:
         """Make a key that lies here; it counts once the role is changed to have it."""
         return raw_public_key(self._keys.make(role))
 
-    def draft_renewal(self, roles: Iterable[str], now: datetime) -> dict[str, bytes]:
-        """Return what must be signed so that the roles live on as they are."""
+    def draft_renewal(self, roles: Collection[str], now: datetime) -> dict[str, bytes]:
+        """Return what must be signed so that the roles live on as they are.
+
+        Raises:
+            Refused: for snapshot and timestamp, which `refresh_timestamp` signs.
+        """
+        refuse_online(roles)
         with self._files.locked():
             state = self._files.current()
             return {role: to_bytes(self._renewed(state[role], role, now)) for role in roles}

@@ -23,7 +23,7 @@ from patchtide.adapters.trust.keys import (
     raw_public_key,
     read_key_file,
 )
-from patchtide.adapters.trust.layout import Signable
+from patchtide.adapters.trust.layout import SNAPSHOT, TIMESTAMP, Signable
 from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
 from patchtide.entry.cli.offline import Document, NoRepository, offline_command
@@ -161,7 +161,11 @@ def renew(
 ) -> Document:
     """Sign roles anew for another term of life, where all that must sign is at hand."""
     repository = _repository(home)
-    return _signed_and_adopted(repository, repository.draft_renewal(role, _now()), sign_with)
+    if online := {SNAPSHOT, TIMESTAMP}.intersection(role):
+        repository.refresh_timestamp(_now(), snapshot=SNAPSHOT in online)
+    if others := [name for name in role if name not in online]:
+        _signed_and_adopted(repository, repository.draft_renewal(others, _now()), sign_with)
+    return _in_force(repository, role)
 
 
 def floor(

@@ -49,7 +49,8 @@ FOLLOW_S = 1.0
 EPOCH_S = 10.0
 UPKEEP_S = 60.0
 """How often is asked whether it is time for upkeep; a server that restarts often does it too."""
-DAY_S = 86_400.0
+SIGN_S = 60.0
+"""How often is asked whether something is to be signed; at once after the start, too."""
 DRAIN_S = 3
 
 
@@ -304,6 +305,7 @@ async def _background(server: Server) -> AsyncIterator[None]:
             log.warning("the database was restored: all machines are asked for full reports")
 
     async def sign() -> None:
+        await server.catalog.catch_up()
         await server.catalog.stay_fresh()
 
     tasks = [
@@ -312,7 +314,7 @@ async def _background(server: Server) -> AsyncIterator[None]:
         asyncio.create_task(_every(FOLLOW_S, server.follower.step)),
         asyncio.create_task(_every(FOLLOW_S, server.trust.step)),
         asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
-        asyncio.create_task(_every(DAY_S, sign)),
+        asyncio.create_task(_every(SIGN_S, sign)),
         asyncio.create_task(server.agents.events.keep_alive()),
     ]
     try:
@@ -327,11 +329,11 @@ async def _background(server: Server) -> AsyncIterator[None]:
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
-        await asyncio.sleep(seconds)
         try:
             await work()
         except Exception:  # the server outlives any one bad round
             log.exception("background work failed")
+        await asyncio.sleep(seconds)
 
 
 def _greet(server: Server) -> None:
