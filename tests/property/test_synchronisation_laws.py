@@ -88,6 +88,16 @@ def test_what_stays_keeps_its_number_and_its_revision_never_falls(
         assert (leaf.revision > held.revision) == (content([leaf]) != content([held]))
 
 
+@given(offers)
+def test_of_twins_the_first_stays(first: list[Leaf]) -> None:
+    before = published({}, changes([], first), next_number=1)
+    twins = {n + 50: replace(leaf, number=UpdateNumber(n + 50)) for n, leaf in before.items()}
+
+    made = changes([*twins.values(), *before.values()], first)
+
+    assert published({**twins, **before}, made, next_number=100) == before
+
+
 @given(offers, offers)
 def test_a_synchronisation_for_new_ones_touches_nothing_that_is_there(
     first: list[Leaf], second: list[Leaf]

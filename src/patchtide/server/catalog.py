@@ -77,17 +77,24 @@ class CatalogPublisher:
         self._failing: set[str] = set()
 
     async def publish(
-        self, actor: str, shard: str, *, leaves: Sequence[Leaf] = (), drops: Sequence[int] = ()
+        self,
+        actor: str,
+        shard: str,
+        *,
+        leaves: Sequence[Leaf] = (),
+        drops: Sequence[int] = (),
+        expected_serial: int | None = None,
     ) -> Publication:
         """Put leaves into a shard, or take some out, as its next serial.
 
-        A leaf with number 0 is new and gets its number here; every other keeps its own.
+        A leaf with number 0 is new and gets its number here; every other keeps its own. Whoever
+        read the shard to see what changes says at which serial, `expected_serial`.
 
         Raises:
             InvalidDocument: the shard's name is none, or a number stands there twice.
             KeysElsewhere: this server could not sign it.
             NumberClash: a number was never allotted, or is another role's or update's.
-            StaleRevision: another node has begun to publish this shard meanwhile.
+            StaleRevision: another node has begun to publish this shard meanwhile, or has done so.
         """
         # What is in force has to be signed, so whatever would prevent that is asked before.
         if not _SHARD.fullmatch(shard):
@@ -97,7 +104,9 @@ class CatalogPublisher:
         claim = uuid4().bytes
         async with self._deciding:
             try:
-                done = await self._put_in_force(actor, shard, parts, claim=claim)
+                done = await self._put_in_force(
+                    actor, shard, parts, claim=claim, expected_serial=expected_serial
+                )
             except NumberClash as clash:
                 await self._note_clash(actor, shard, clash)
                 while await self._decide(
@@ -110,10 +119,19 @@ class CatalogPublisher:
         return done
 
     async def _put_in_force(
-        self, actor: str, shard: str, parts: Sequence[Part], *, claim: bytes
+        self,
+        actor: str,
+        shard: str,
+        parts: Sequence[Part],
+        *,
+        claim: bytes,
+        expected_serial: int | None,
     ) -> Publication:
         numbered: list[Leaf] = []
-        while await self._decide(actor, lambda tx: publication.begin(tx, shard, claim=claim)):
+        begin = partial(
+            publication.begin, shard=shard, claim=claim, expected_serial=expected_serial
+        )
+        while await self._decide(actor, begin):
             pass
         for part in parts:
             put = partial(publication.put_part, shard=shard, part=part, claim=claim)

@@ -89,9 +89,15 @@ def put_record(tx: Transaction, shard: str, record: ShardRecord) -> None:
     tx.put_setting(RECORD + shard, msgspec.msgpack.encode(record))
 
 
-def begin(tx: Transaction, shard: str, *, claim: bytes) -> bool:
-    """Claim the shard's next serial. True: more of an earlier claim's has to be taken back."""
+def begin(tx: Transaction, shard: str, *, claim: bytes, expected_serial: int | None = None) -> bool:
+    """Claim the shard's next serial. True: more of an earlier claim's has to be taken back.
+
+    Raises:
+        StaleRevision: another serial than the expected one is in force.
+    """
     record = locked_record(tx, shard)
+    if expected_serial not in (None, record.serial):
+        raise StaleRevision(f"{shard} is at {record.serial} now, not at {expected_serial}")
     put_record(tx, shard, msgspec.structs.replace(record, claim=claim))
     return tx.take_back_leaves(shard, record.serial + 1, limit=SLICE) > 0
 

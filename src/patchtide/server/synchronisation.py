@@ -16,14 +16,19 @@ from patchtide.domain.errors import WrongState
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.feed import FeedContent, UpdateFeed
 from patchtide.server.ports.storage import CatalogReading
+from patchtide.server.publication import RECORD, read_record
 from patchtide.wire.leaves import entry, read_leaves
 
 
 class Publisher(Protocol):
-    def serials(self) -> Mapping[str, int]: ...
-
     async def publish(
-        self, actor: str, shard: str, *, leaves: Sequence[Leaf] = (), drops: Sequence[int] = ()
+        self,
+        actor: str,
+        shard: str,
+        *,
+        leaves: Sequence[Leaf] = (),
+        drops: Sequence[int] = (),
+        expected_serial: int | None = None,
     ) -> object: ...
 
 
@@ -53,6 +58,7 @@ class Synchronisation:
 
         Raises:
             WrongState: one is running already; a second one never starts beside it.
+            StaleRevision: another node synchronised the same shard meanwhile.
             Unavailable, Refused: what the feed says, and what publishing does.
         """
         if self._running.locked():
@@ -62,17 +68,22 @@ class Synchronisation:
             content = await asyncio.to_thread(self._feed.read, now=self._clock.now())
             changed: dict[str, ShardChanges] = {}
             for shard in content.shards:
-                made = await asyncio.to_thread(self._changes, shard, content, full=full)
+                serial, made = await asyncio.to_thread(self._changes, shard, content, full=full)
                 if made:
                     await self._publisher.publish(
-                        actor, shard, leaves=made.upserts, drops=made.drops
+                        actor,
+                        shard,
+                        leaves=made.upserts,
+                        drops=made.drops,
+                        expected_serial=serial,
                     )
                     changed[shard] = made
             return Synchronised(content=content, changed=changed)
 
-    def _changes(self, shard: str, content: FeedContent, *, full: bool) -> ShardChanges:
-        serial = self._publisher.serials().get(shard, 0)
+    def _changes(self, shard: str, content: FeedContent, *, full: bool) -> tuple[int, ShardChanges]:
+        # What is in force counts, whether its files could be signed already or not.
+        serial = read_record(self._reading.setting(RECORD + shard)).serial
         stored = self._reading.leaves(shard, at=serial) if serial else ()
         held, _ = read_leaves(entry(x.number, x.revision, x.document) for x in stored)
         offered = [leaf for update in content.shards[shard] for leaf in update.leaves]
-        return changes(held, offered, only_new=not full)
+        return serial, changes(held, offered, only_new=not full)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from patchtide.adapters.feeds.apt_release import Release, SuiteKind
 from patchtide.adapters.feeds.apt_updates import Index, Platform, updates_of
 from patchtide.adapters.feeds.errors import FeedExpired
 from patchtide.domain.catalog.details import FeedUpdate
-from patchtide.domain.errors import PatchtideError, WrongState
+from patchtide.domain.errors import PatchtideError, StaleRevision, WrongState
 from patchtide.server.ports.feed import FeedContent
 from patchtide.server.synchronisation import Synchronisation
 from tests.integration.catalog.node import Node, node
@@ -152,6 +153,42 @@ async def test_a_feed_that_is_refused_changes_nothing(
     with pytest.raises(FeedExpired):
         await synchronisation.run("admin")
     assert here.catalog.serials() == {SHARD: 1}
+
+
+async def test_what_could_not_be_signed_is_published_later_and_once(
+    here: Node, synchronisation: Synchronisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(data: bytes) -> str:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr(here.content, "put", disk_full)
+        await synchronisation.run("admin")
+    again = await synchronisation.run("admin")
+    await here.catalog.catch_up()
+
+    assert again.changed == {}
+    assert here.fetched(SHARD, {}, serial=0) == ["curl 3", "openssl 2"]
+
+
+async def test_of_two_nodes_at_once_one_publishes(
+    here: Node, feed: FakeFeed, synchronisation: Synchronisation, database_url: str, tmp_path: Path
+) -> None:
+    async with node(database_url, tmp_path / "here") as other:
+        theirs = Synchronisation(
+            feed=feed, reading=other.storage, publisher=other.catalog, clock=FakeClock()
+        )
+
+        def meanwhile(operation: str, number: int) -> object:
+            here.decisions.before = None
+            return theirs.run("admin")
+
+        here.decisions.before = meanwhile
+        with pytest.raises(StaleRevision):
+            await synchronisation.run("admin")
+
+        assert (await synchronisation.run("admin")).changed == {}
+        assert other.fetched(SHARD, {}, serial=0) == ["curl 3", "openssl 2"]
 
 
 async def test_a_second_synchronisation_does_not_start_beside_a_running_one(

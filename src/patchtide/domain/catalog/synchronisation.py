@@ -2,7 +2,7 @@
 
 A leaf is the same one when it is of the same update and for the same architectures; then it keeps
 its number, and a change of anything else is a new revision. Equal leaves change nothing, so the
-same input twice does nothing.
+same input twice does nothing. Of leaves that are the same one the first to have come stays.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Architecture, nodes
 from patchtide.domain.catalog.updates import Revision, UpdateId, UpdateNumber
+from patchtide.domain.errors import Refused
 
 UNNUMBERED = UpdateNumber(0)
 """A leaf that has no number yet; the publisher allots one."""
@@ -21,8 +22,10 @@ FIRST = Revision(1)
 Identity = tuple[UpdateId, frozenset[str]]
 
 
-class OfferedTwice(ValueError):
+class OfferedTwice(Refused):
     """A feed names the same leaf twice, so nobody can say which one is meant."""
+
+    code = "offered-twice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,11 @@ def changes(
     Raises:
         OfferedTwice
     """
-    before = {identity(leaf): leaf for leaf in held}
+    before: dict[Identity, Leaf] = {}
+    twins: list[UpdateNumber] = []
+    for leaf in sorted(held, key=lambda leaf: leaf.number):
+        if before.setdefault(identity(leaf), leaf) is not leaf:
+            twins.append(leaf.number)
     after: dict[Identity, Leaf] = {}
     for leaf in offered:
         if after.setdefault(identity(leaf), leaf) is not leaf:
@@ -61,8 +68,8 @@ def changes(
         return ShardChanges(
             upserts=tuple(leaf for leaf in changed if leaf.number == UNNUMBERED), drops=()
         )
-    gone = (leaf.number for key, leaf in before.items() if key not in after)
-    return ShardChanges(upserts=tuple(changed), drops=tuple(sorted(gone)))
+    gone = [leaf.number for key, leaf in before.items() if key not in after]
+    return ShardChanges(upserts=tuple(changed), drops=tuple(sorted(gone + twins)))
 
 
 def _revised(held: Leaf | None, offered: Leaf) -> Leaf | None:
