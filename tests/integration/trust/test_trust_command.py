@@ -9,15 +9,20 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from tuf.api.metadata import Metadata, TargetFile
 
 from patchtide.adapters.trust.client import TrustClient
-from patchtide.adapters.trust.keys import KeyFolder
+from patchtide.adapters.trust.drafts import sign_draft
+from patchtide.adapters.trust.keys import KeyFolder, read_key_file
+from patchtide.adapters.trust.layout import LIFE, no_delegations, to_bytes
 from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
+from patchtide.domain.errors import Refused
 from patchtide.entry.agent.trust_cli import PlainGetter
 from patchtide.entry.cli.commands import run
 from tests.integration.trust.test_repository import served
@@ -160,14 +165,17 @@ def test_a_draft_goes_round_and_is_adopted_once_enough_have_signed(
     code, text = site.refused("renew targets")
     assert code == 1 and "not-signed" in text and "patchtide trust draft" in text
     [draft] = site.here(f"draft targets --out {drafts}")["items"]
-    [shown] = site.done(f"show {file}")["items"]
+    shown = site.done(f"show {file}")["items"]
     [once] = site.done(f"sign {file} --sign-with {site.key_file('a')}")["items"]
     too_few = site.refused(f"adopt {file}")
     site.done(f"sign {file} --sign-with {site.key_file('c')}")
     [row] = site.here(f"adopt {file}")["items"]
 
-    assert (draft["version"], draft["signed_by"], shown) == (before + 1, [], draft)
-    assert shown["needs"] == ["feeds 1 of 1", "publisher 1 of 1", "agent 1 of 1"]
+    assert (draft["version"], draft["signed_by"]) == (before + 1, [])
+    assert {x["of"] for x in shown} == {"feeds", "publisher", "agent"}
+    assert {x["says"] for x in shown if x["of"] == "feeds"} >= {
+        "1 of 1 keys sign", "may sign feeds/*/*", "alone",
+    }  # fmt: skip
     assert len(once["signed_by"]) == 1
     assert too_few[0] == 1 and "not signed as required: targets" in too_few[1]
     assert row["version"] == before + 1
@@ -311,3 +319,125 @@ def test_what_the_server_signs_itself_is_renewed_without_a_draft(
     }
     assert site.refused("draft timestamp --out x")[0] == 1
     follows(machine)
+
+
+def forged(site: Site, drafts: Path, **changes: Any) -> Path:
+    """What an owned server drafts: the renewal of targets, with a little more in it."""
+    site.here(f"draft targets --out {drafts}")
+    file = drafts / "targets.json"
+    metadata = Metadata.from_bytes(file.read_bytes())
+    for name, value in changes.items():
+        setattr(metadata.signed.delegations.roles["feeds"], name, value)
+    file.write_bytes(to_bytes(metadata))
+    return file
+
+
+def in_force(site: Site, role: str) -> Path:
+    version = site.repository.version(role)
+    return site.home / f"published/metadata/{version}.{role}.json"
+
+
+def test_another_key_under_a_known_id_is_shown_as_the_key_that_it_is(
+    site: Site, tmp_path: Path
+) -> None:
+    site.here(f"draft targets --out {tmp_path}")
+    file = tmp_path / "targets.json"
+    document = json.loads(file.read_bytes())
+    delegations = document["signed"]["delegations"]
+    [key_id] = delegations["roles"][1]["keyids"]
+    delegations["keys"][key_id]["keyval"]["public"] = site.keys["a"]
+    file.write_text(json.dumps(document))
+
+    shown = site.done(f"show {file} --against {in_force(site, 'targets')}")["items"]
+
+    assert [x["change"] for x in shown] == ["-", "+"]
+    assert shown[1]["says"] == f"key {site.keys['a']} (id {key_id})"
+
+
+WIDER = {
+    "more paths": {"paths": ["feeds/*/*", "publisher/*/*"]},
+    "not the last word": {"terminating": False},
+}
+
+
+@pytest.mark.parametrize("changes", WIDER.values(), ids=WIDER)
+def test_a_draft_that_gives_an_online_role_more_reach_is_shown_and_never_signed(
+    site: Site, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    for role in ("targets", "root"):
+        site.move_away(role)
+    file = forged(site, tmp_path / "drafts", **changes)
+    current = in_force(site, "targets")
+    signs = f"--sign-with {site.key_file('a')} --sign-with {site.key_file('b')}"
+
+    shown = site.done(f"show {file} --against {current}")
+    code, text = site.refused(f"sign {file} {signs}", at_home=False)
+    signed = sign_draft(file.read_bytes(), [read_key_file(site.key_file(x)) for x in "ab"])
+    with pytest.raises(Refused, match="delegates otherwise"):
+        site.repository.accept({"targets": signed}, datetime.now(UTC))
+
+    assert {x["of"] for x in shown["items"]} == {"feeds"}
+    assert "DO NOT SIGN" in shown["drafts"][0]
+    assert code == 1 and "delegates otherwise than every site does" in text
+
+
+def test_every_file_that_a_draft_vouches_for_is_shown_with_its_digest(
+    site: Site, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    site.repository.publish("publisher", {"publisher/own/a": b"one"}, now)
+    draft = site.repository.draft("publisher", {"publisher/own/a": b"evil"}, now)
+    file = tmp_path / "publisher.json"
+    file.write_bytes(draft)
+    current = site.home / "published/metadata/2.publisher.json"
+
+    changed = site.done(f"show {file} --against {current}")["items"]
+
+    assert [(x["change"], x["of"], x["says"]) for x in changed] == [
+        ("-", "publisher/own/a", f"sha256 {sha256(b'one').hexdigest()}"),
+        ("+", "publisher/own/a", f"sha256 {sha256(b'evil').hexdigest()}"),
+    ]
+
+
+def test_a_draft_that_names_another_roles_files_or_delegates_on_is_refused(site: Site) -> None:
+    now = datetime.now(UTC)
+    for role, change in (("targets", _vouches_for_others), ("feeds", _delegates_on)):
+        [(_, draft)] = site.repository.draft_renewal([role], now).items()
+        metadata = Metadata.from_bytes(draft)
+        change(metadata.signed)
+        signed = site.repository.signed_here({role: to_bytes(metadata)})
+        with pytest.raises(Refused, match=r"may not sign publisher/own/x|delegates to others"):
+            site.repository.accept(signed, now)
+
+
+def _vouches_for_others(signed: Any) -> None:
+    signed.targets["publisher/own/x"] = TargetFile.from_data("publisher/own/x", b"", ["sha256"])
+
+
+def _delegates_on(signed: Any) -> None:
+    signed.delegations = no_delegations()
+
+
+def test_a_draft_below_a_floor_or_with_no_life_or_too_much_is_not_adopted(site: Site) -> None:
+    now = datetime.now(UTC)
+    drafts = {
+        "version 2 of targets is not": site.repository.draft_renewal(["targets"], now),
+        "would end": site.repository.draft_renewal(["publisher"], now - LIFE["publisher"]),
+        "must live": site.repository.draft_renewal(["agent"], now + LIFE["agent"]),
+    }
+    site.repository.raise_version_floor("targets", 50)
+
+    for why, draft in drafts.items():
+        with pytest.raises(Refused, match=why):
+            site.repository.accept(site.repository.signed_here(draft), now)
+
+
+def test_a_key_that_is_named_again_stays_when_others_are_replaced(site: Site) -> None:
+    site.here(f"raise publisher --key {site.keys['a']} --replace --sign-with {site.key_file('a')}")
+
+    site.here(
+        f"raise publisher --key {site.keys['a']} --key {site.keys['b']} --replace"
+        f" --threshold 2 --sign-with {site.key_file('a')} --sign-with {site.key_file('b')}"
+    )
+
+    assert site.standing()["publisher"]["signatures"] == "2 of 2"

@@ -6,6 +6,7 @@ A state is one metadata a role, as it is published or as it is about to be.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
@@ -14,6 +15,7 @@ from tuf.api.metadata import Metadata, Role, Root, Targets
 from patchtide.adapters.trust.keys import public_key
 from patchtide.adapters.trust.layout import (
     DELEGATED,
+    LIFE,
     ROOT,
     SNAPSHOT,
     TARGETS,
@@ -22,6 +24,7 @@ from patchtide.adapters.trust.layout import (
     Signable,
     to_bytes,
 )
+from patchtide.adapters.trust.proofreading import check_shape
 from patchtide.domain.errors import Refused
 
 State = dict[str, Signable]
@@ -91,25 +94,33 @@ def refuse_online(roles: Iterable[str]) -> None:
         raise Refused(f"{' and '.join(online)}: the server signs this itself; nobody drafts it")
 
 
-def take_draft(state: State, role: str, data: bytes) -> None:
+def take_draft(state: State, role: str, data: bytes, *, floor: int, now: datetime) -> None:
     metadata = read_draft(data)
+    check_shape(role, metadata)
     before = state[role].signed
     if metadata.signed.type != before.type:
         raise Refused(f"{metadata.signed.type} metadata cannot be {role}")
-    if metadata.signed.version <= before.version:
+    if metadata.signed.version <= max(before.version, floor):
         raise Refused(f"version {metadata.signed.version} of {role} is not a next one")
     if role == ROOT and metadata.signed.version != before.version + 1:
         raise Refused(f"root {metadata.signed.version} does not follow {before.version}")
+    if not now < metadata.signed.expires <= now + LIFE[role]:
+        raise Refused(
+            f"{role} would end on {metadata.signed.expires:%Y-%m-%d},"
+            f" and must live for {LIFE[role].days} days at most; draft it anew"
+        )
     state[role] = metadata
 
 
 def change_keys(
     parent: Root | Targets, role: str, keys: Sequence[bytes], *, threshold: int, keep: bool
 ) -> None:
-    old = [] if keep else list(parent.get_delegated_role(role).keyids)
-    for raw in keys:
-        parent.add_key(public_key(raw), role)
-    for key_id in old:
+    new = [public_key(raw) for raw in keys]
+    staying = {key.keyid for key in new}
+    old = set() if keep else set(parent.get_delegated_role(role).keyids) - staying
+    for key in new:
+        parent.add_key(key, role)
+    for key_id in sorted(old):
         parent.revoke_key(key_id, role)
     delegate = parent.get_delegated_role(role)
     if not 1 <= threshold <= len(delegate.keyids):

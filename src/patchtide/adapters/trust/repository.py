@@ -113,7 +113,6 @@ class TrustRepository:
         ]
 
     def require_keys(self, role: str) -> None:
-        """Raises KeysElsewhere: the keys that must sign for the role are not here."""
         self._require_keys(self._files.current(), role)
 
     def signed(self, paths: Iterable[str]) -> dict[str, bytes]:
@@ -197,7 +196,7 @@ class TrustRepository:
             state = self._files.current()
             before = state[ROOT]
             for role, data in signed.items():
-                take_draft(state, role, data)
+                take_draft(state, role, data, floor=self._files.floor(role), now=now)
             check_signatures(state, before)
             for role in (TARGETS, *DELEGATED):
                 if missing := self._files.missing(state[role]):

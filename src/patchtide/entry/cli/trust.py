@@ -24,6 +24,7 @@ from patchtide.adapters.trust.keys import (
     read_key_file,
 )
 from patchtide.adapters.trust.layout import SNAPSHOT, TIMESTAMP, Signable
+from patchtide.adapters.trust.proofreading import check_shape, differences, shape_flaw
 from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
 from patchtide.entry.cli.offline import Document, NoRepository, offline_command
@@ -127,9 +128,25 @@ def draft(
     return {"items": written}
 
 
-def show(file: Drafts) -> Document:
-    """Say what drafts would put in force. Look before you sign. No server is needed."""
-    return {"items": [_described(p.stem, read_draft(p.read_bytes()), p) for p in file]}
+def show(
+    file: Drafts,
+    *,
+    against: Annotated[
+        Path | None,
+        _option("What is in force, a published <version>.<role>.json: say what changes."),
+    ] = None,
+) -> Document:
+    """Say all that drafts would put in force. Look before you sign. No server is needed."""
+    drafts = {path: read_draft(path.read_bytes()) for path in file}
+    if against is not None and len(file) != 1:
+        raise InvalidDocument([Problem("against", "is compared with one draft at a time")])
+    before = read_draft(against.read_bytes()) if against else None
+    rows = [
+        {"draft": path.stem, "change": change, "of": said.of, "says": said.what}
+        for path, metadata in drafts.items()
+        for change, said in differences(before, metadata)
+    ]
+    return {"items": rows, "drafts": [_line(path, x) for path, x in drafts.items()]}
 
 
 def sign(
@@ -137,17 +154,19 @@ def sign(
 ) -> Document:
     """Sign drafts with keys of this machine. No server is needed."""
     signers = [read_key_file(path) for path in sign_with]
-    for path in file:
-        write_durably(path, sign_draft(path.read_bytes(), signers))
-    return show(file)
+    _require_roles(file)
+    drafts = {path: path.read_bytes() for path in file}
+    for path, data in drafts.items():
+        check_shape(path.stem, read_draft(data))
+    for path, data in drafts.items():
+        write_durably(path, sign_draft(data, signers))
+    return {"items": [_described(p.stem, read_draft(p.read_bytes()), p) for p in file]}
 
 
 def adopt(file: Drafts, *, home: Home = _DEFAULT_HOME) -> Document:
     """Put signed drafts in force, all at once, if they are signed as required."""
     repository = _repository(home)
-    strange = [path for path in file if path.stem not in ROLES]
-    if strange:
-        raise InvalidDocument([Problem(str(p), "is not named for a role") for p in strange])
+    _require_roles(file)
     signed = {path.stem: path.read_bytes() for path in file}
     repository.accept(signed, _now())
     return _in_force(repository, signed)
@@ -300,10 +319,13 @@ def _row(status: RoleStatus) -> Document:
     }
 
 
+def _require_roles(files: Sequence[Path]) -> None:
+    if strange := [path for path in files if path.stem not in ROLES]:
+        raise InvalidDocument([Problem(str(p), "is not named for a role") for p in strange])
+
+
 def _described(role: str, metadata: Signable, path: Path) -> Document:
     signed = metadata.signed
-    delegating = getattr(signed, "delegations", None)
-    roles = getattr(signed, "roles", None) or (delegating.roles if delegating else {})
     return {
         "file": str(path),
         "role": role,
@@ -311,7 +333,14 @@ def _described(role: str, metadata: Signable, path: Path) -> Document:
         "version": signed.version,
         "expires": f"{signed.expires:%Y-%m-%d}",
         "signed_by": sorted(metadata.signatures),
-        "files": len(getattr(signed, "targets", {})),
-        "needs": [f"{name} {x.threshold} of {len(x.keyids)}" for name, x in roles.items()],
-        "keys": sorted({key_id for x in roles.values() for key_id in x.keyids}),
     }
+
+
+def _line(path: Path, metadata: Signable) -> str:
+    signed = metadata.signed
+    flaw = shape_flaw(path.stem, metadata)
+    signatures = ", ".join(sorted(metadata.signatures)) or "nobody"
+    return (
+        f"{path}: {signed.type}, version {signed.version}, until {signed.expires:%Y-%m-%d},"
+        f" signed by {signatures}{f'; DO NOT SIGN: {flaw}' if flaw else ''}"
+    )
