@@ -14,6 +14,7 @@ from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import Decisions, Lookups, Reading, Transaction
+from patchtide.server.synchronisation_desk import SynchronisationDesk
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class Context:
     catalog: CatalogStatus
     api_tokens: ApiTokens
     bootstrap_code: BootstrapCode
+    synchronisations: SynchronisationDesk
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""

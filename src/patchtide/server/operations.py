@@ -15,6 +15,7 @@ from patchtide.server import (
     enrolment_tokens,
     machines,
     site_status,
+    synchronisations,
 )
 from patchtide.server.table import Operation, Plane, Table
 
@@ -320,6 +321,30 @@ _ADMINISTRATION = (
         sentence="Show the published shards and their serials.",
         output=site_status.ShownCatalog,
         handler=site_status.catalog,
+    ),
+    Operation(
+        name="catalog.synchronise",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/catalog/synchronisations",
+        policy=Right(Kind.CATALOG, Verb.MODIFY),
+        sentence="Begin to bring the catalog to where its feed is.",
+        input=synchronisations.Synchronise,
+        output=synchronisations.ShownSynchronisation,
+        handler=synchronisations.synchronise,
+        status=202,
+        audited=True,
+    ),
+    Operation(
+        name="catalog.synchronisations",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/catalog/synchronisations",
+        policy=Right(Kind.CATALOG, Verb.READ),
+        sentence="List the last synchronisations, the newest first, and how far a running one is.",
+        output=synchronisations.SynchronisationList,
+        handler=synchronisations.list_some,
+        example="catalog synchronisations --json",
     ),
 )
 

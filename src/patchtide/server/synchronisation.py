@@ -6,7 +6,7 @@ A shard belongs to one feed: what the feed no longer names leaves it, at a full 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,12 +45,20 @@ class Synchronisation:
     """One feed's. The catalog stays as it is when anything of the feed is refused."""
 
     def __init__(
-        self, *, feed: UpdateFeed, reading: CatalogReading, publisher: Publisher, clock: Clock
+        self,
+        *,
+        feed: UpdateFeed,
+        reading: CatalogReading,
+        publisher: Publisher,
+        clock: Clock,
+        heard: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`heard` is told each step when it begins."""
         self._feed = feed
         self._reading = reading
         self._publisher = publisher
         self._clock = clock
+        self._heard = heard
         self._running = asyncio.Lock()
 
     async def run(self, actor: str, *, full: bool = True) -> Synchronised:
@@ -65,11 +73,13 @@ class Synchronisation:
             raise WrongState("a synchronisation is running already")
         async with self._running:
             await asyncio.to_thread(self._feed.fetch)
+            self._heard("comparing")
             content = await asyncio.to_thread(self._feed.read, now=self._clock.now())
             changed: dict[str, ShardChanges] = {}
             for shard in content.shards:
                 serial, made = await asyncio.to_thread(self._changes, shard, content, full=full)
                 if made:
+                    self._heard("publishing")
                     await self._publisher.publish(
                         actor,
                         shard,

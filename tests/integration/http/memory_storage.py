@@ -188,6 +188,9 @@ class MemoryTransaction:
     def setting(self, name: str) -> bytes | None:
         return self.storage.settings.get(name)
 
+    def lock_setting(self, name: str) -> bytes | None:
+        return self.setting(name)
+
     def put_setting(self, name: str, value: bytes) -> None:
         self.storage.settings[name] = value
 

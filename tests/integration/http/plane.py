@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 from uuid import UUID, uuid5
@@ -13,12 +14,16 @@ from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.limits import Rate, Rates
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.rights import ROLES, Right
+from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.context import Context
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.catalog_status import PublishedShard
+from patchtide.server.ports.feed import FeedContent
 from patchtide.server.ports.storage import ApiToken, ClientState, NewClient
+from patchtide.server.synchronisation import Synchronisation
+from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from patchtide.server.table import Plane
 from tests.integration.http.memory_storage import MemoryStorage
 from tests.simulator.clock import START, FakeClock
@@ -35,6 +40,42 @@ class OneShard:
     def shards(self) -> Sequence[PublishedShard]:
         at = START.timestamp()
         return [PublishedShard(name="debian-12", serial=7, leaves=3000, published_at=at)]
+
+
+class EmptyFeed:
+    """A feed that tells of nothing."""
+
+    def fetch(self) -> None:
+        """There is nothing to bring."""
+
+    def read(self, *, now: datetime) -> FeedContent:
+        return FeedContent(shards={}, as_of={"suite": now}, stamp=b"")
+
+    def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        return updates
+
+
+class NoPublisher:
+    def serials(self) -> dict[str, int]:
+        return {}
+
+    async def publish(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("there is nothing to publish")
+
+
+def a_desk(storage: Any, clock: FakeClock) -> SynchronisationDesk:
+    synchronisation = Synchronisation(
+        feed=EmptyFeed(), reading=storage, publisher=NoPublisher(), clock=clock
+    )
+    return SynchronisationDesk(
+        synchronisation=synchronisation,
+        stop=lambda: None,
+        progress=Progress(),
+        decisions=storage,
+        lookups=storage,
+        clock=clock,
+        node="here",
+    )
 
 
 @dataclass(frozen=True)
@@ -68,6 +109,7 @@ class AdministratorsPlane:
             catalog=OneShard(),
             api_tokens=ApiTokens(self.storage, self.clock),
             bootstrap_code=BootstrapCode(self.code),
+            synchronisations=a_desk(self.storage, self.clock),
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,

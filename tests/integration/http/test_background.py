@@ -12,7 +12,7 @@ import pytest
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.entry.cli.commands import run
-from patchtide.entry.server import serving
+from patchtide.entry.server import background, serving
 from patchtide.entry.server.settings import read_settings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server import upkeep
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_running_server_archives_its_audit_signed_by_its_own_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "UPKEEP_S", 0.02)
+    monkeypatch.setattr(background, "UPKEEP_S", 0.02)
     monkeypatch.setattr(upkeep, "SEGMENT_AGE", timedelta(0))
     settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
 
@@ -43,7 +43,7 @@ async def test_a_running_server_archives_its_audit_signed_by_its_own_key(
 async def test_a_running_server_notices_that_its_database_was_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(serving, "EPOCH_S", 0.02)
+    monkeypatch.setattr(background, "EPOCH_S", 0.02)
     settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
 
     async with serving.running(settings) as server:
@@ -56,7 +56,7 @@ async def test_a_running_server_notices_that_its_database_was_restored(
 async def test_a_running_server_learns_what_another_node_has_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "FOLLOW_S", 0.02)
+    monkeypatch.setattr(background, "FOLLOW_S", 0.02)
     settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
     told: list[Mapping[str, int]] = []
     monkeypatch.setattr(PublishedSite, "published", lambda _, serials: told.append(serials))
@@ -81,7 +81,7 @@ async def test_a_running_server_learns_what_another_node_has_published(
 async def test_a_running_server_notices_a_root_that_was_changed_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "FOLLOW_S", 0.02)
+    monkeypatch.setattr(background, "FOLLOW_S", 0.02)
     settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
 
     async with serving.running(settings) as server:

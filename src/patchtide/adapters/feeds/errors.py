@@ -29,6 +29,12 @@ class FeedExpired(Refused):
     code = "feed-expired"
 
 
+class SpoolNotWritten(Unavailable):
+    """What the feed tells could not be written down."""
+
+    code = "spool-not-written"
+
+
 class NoFeed(PatchtideError):
     """No source of updates is configured here."""
 

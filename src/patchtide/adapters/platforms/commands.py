@@ -11,8 +11,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,8 @@ from patchtide.domain.errors import PatchtideError
 
 OUTPUT_LIMIT = 4 << 20
 _PIECE = 64 << 10
+_LOOK_S = 1.0
+"""How often is asked whether a command is still wanted."""
 ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
@@ -43,13 +45,35 @@ class Finished:
     truncated: bool
 
 
+@dataclass(slots=True)
+class _Lines:
+    """Hands on each line of an output as soon as it is whole."""
+
+    heard: Callable[[bytes], None]
+    is_wanted: Callable[[], bool]
+    _rest: bytes = field(default=b"", init=False)
+
+    def add(self, piece: bytes) -> None:
+        *lines, rest = (self._rest + piece).split(b"\n")
+        self._rest = rest[-OUTPUT_LIMIT:]
+        for line in lines:
+            self.heard(line)
+
+
 def run(
-    arguments: Sequence[str], *, timeout_s: float, output_limit: int = OUTPUT_LIMIT
+    arguments: Sequence[str],
+    *,
+    timeout_s: float,
+    output_limit: int = OUTPUT_LIMIT,
+    environment: Mapping[str, str] = ENVIRONMENT,
+    heard: Callable[[bytes], None] = lambda _: None,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> Finished:
-    """Run the command to its end.
+    """Run the command to its end. `heard` is told each line of its output when it comes.
 
     Raises:
-        CommandFailed: it cannot be started, or ran out of time (it and its children are killed).
+        CommandFailed: it cannot be started, ran out of time, or is not wanted any more (it and its
+            children are killed then).
     """
     if not arguments or not Path(arguments[0]).is_absolute():
         raise CommandFailed(f"not an absolute program: {list(arguments[:1])}")
@@ -61,19 +85,23 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=dict(ENVIRONMENT),
+            env=dict(environment),
             cwd="/",
             start_new_session=True,
         )
     except OSError as error:
         raise CommandFailed(f"{arguments[0]}: {error.strerror}") from error
     try:
-        return _collect(process, time.monotonic() + timeout_s, output_limit)
+        deadline = time.monotonic() + timeout_s
+        lines = _Lines(heard, is_wanted)
+        return _collect(process, deadline, limit=output_limit, lines=lines)
     finally:
         _end(process)
 
 
-def _collect(process: subprocess.Popen[bytes], deadline: float, limit: int) -> Finished:
+def _collect(
+    process: subprocess.Popen[bytes], deadline: float, *, limit: int, lines: _Lines
+) -> Finished:
     kept: dict[IO[bytes], bytearray] = {}
     truncated = False
     with selectors.DefaultSelector() as selector:
@@ -82,13 +110,18 @@ def _collect(process: subprocess.Popen[bytes], deadline: float, limit: int) -> F
                 kept[stream] = bytearray()
                 selector.register(stream, selectors.EVENT_READ, kept[stream])
         while selector.get_map():
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready:
+            left = max(0.0, deadline - time.monotonic())
+            ready = selector.select(min(left, _LOOK_S))
+            if not ready and left <= _LOOK_S:
                 raise CommandFailed(f"{process.args!r} did not end in time")
+            if not lines.is_wanted():
+                raise CommandFailed(f"{process.args!r} was ended before its time")
             for key, _ in ready:
                 piece = os.read(key.fd, _PIECE)
                 if not piece:
                     selector.unregister(key.fileobj)
+                if key.fileobj is process.stdout:
+                    lines.add(piece)
                 truncated |= len(key.data) + len(piece) > limit
                 key.data.extend(piece[: limit - len(key.data)])
     status = _wait(process, deadline)

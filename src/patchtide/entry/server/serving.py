@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import cast
 
 import uvicorn
@@ -26,9 +23,11 @@ from patchtide.adapters.storage.audit_chain import Seal
 from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys, open_site_keys
-from patchtide.entry.server.agents import AgentsSide, build_agents_side
-from patchtide.entry.server.audit_folder import AuditFolder
+from patchtide.entry.server.agents import build_agents_side
+from patchtide.entry.server.background import background
 from patchtide.entry.server.code_file import CodeFile
+from patchtide.entry.server.feeds import build_desk
+from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server.authentication import ApiTokens
@@ -37,46 +36,10 @@ from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.catalog_following import CatalogFollower
 from patchtide.server.context import Context
-from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.trust_watch import TrustWatch
-from patchtide.server.upkeep import Upkeep
 
-log = logging.getLogger(__name__)
-
-PRESENCE_S = 10.0
-FOLLOW_S = 1.0
-EPOCH_S = 10.0
-UPKEEP_S = 60.0
-"""How often is asked whether it is time for upkeep; a server that restarts often does it too."""
-SIGN_S = 60.0
-"""How often is asked whether something is to be signed; at once after the start, too."""
 DRAIN_S = 3
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """One node, put together but not yet listening."""
-
-    settings: ServerSettings
-    port: int
-    keys: SiteKeys
-    storage: Storage
-    repository: TrustRepository
-    site: PublishedSite
-    catalog: CatalogPublisher
-    follower: CatalogFollower
-    trust: TrustWatch
-    agents: AgentsSide
-    context: Context
-    code: str
-    """One-time code of a site that nobody has claimed yet; empty afterwards."""
-    code_file: CodeFile
 
 
 async def serve(settings: ServerSettings) -> None:
@@ -96,7 +59,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
     listening = _listen(settings.host, settings.port)
     async with _built(settings, int(listening.getsockname()[1])) as server:
         web = _Web(_web(server))
-        async with _background(server):
+        async with background(server):
             serving = asyncio.create_task(web.serve(sockets=[listening]))
             try:
                 await web.up.wait()
@@ -204,6 +167,7 @@ async def _assembled(
         catalog=catalog,
         api_tokens=ApiTokens(storage, clock),
         bootstrap_code=code,
+        synchronisations=build_desk(settings, storage, catalog, clock),
         site_name=settings.site,
         site_ca=keys.ca_digest,
         machines_changed=agents.machines_changed,
@@ -274,66 +238,6 @@ def _web(server: Server) -> uvicorn.Config:
     # Tickets are half a kilobyte a connection, and agents come with a fresh process each time.
     config.ssl.num_tickets = 0
     return config
-
-
-@contextlib.asynccontextmanager
-async def _background(server: Server) -> AsyncIterator[None]:
-    """Run what goes on beside requests; each loop outlives any one failure."""
-    clock, storage = server.context.clock, server.storage
-
-    async def presence() -> None:
-        unsaved = server.agents.standings.unsaved()
-        try:
-            await storage.flush_presence(unsaved)
-        except BaseException:  # a cancelled flush must not lose what it held, either
-            server.agents.standings.keep_for_later(unsaved)
-            raise
-
-    agents = server.agents
-    upkeep = Upkeep(
-        storage=storage,
-        archive=AuditFolder(server.settings.home / "audit"),
-        inventories=agents.inventories,
-        clock=clock,
-    )
-    epoch = EpochWatch(
-        storage, standings=agents.standings, inventories=agents.inventories, clock=clock
-    )
-
-    async def watch_epoch() -> None:
-        if await epoch.step():
-            log.warning("the database was restored: all machines are asked for full reports")
-
-    async def sign() -> None:
-        await server.catalog.catch_up()
-        await server.catalog.stay_fresh()
-
-    tasks = [
-        asyncio.create_task(_every(PRESENCE_S, presence)),
-        asyncio.create_task(_every(EPOCH_S, watch_epoch)),
-        asyncio.create_task(_every(FOLLOW_S, server.follower.step)),
-        asyncio.create_task(_every(FOLLOW_S, server.trust.step)),
-        asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
-        asyncio.create_task(_every(SIGN_S, sign)),
-        asyncio.create_task(server.agents.events.keep_alive()),
-    ]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        server.agents.verifier.close()
-        await presence()
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await work()
-        except Exception:  # the server outlives any one bad round
-            log.exception("background work failed")
-        await asyncio.sleep(seconds)
 
 
 def _greet(server: Server) -> None:

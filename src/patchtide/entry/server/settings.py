@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.entry.server.feed_process import checked_feed
 
 PREFIX = "PATCHTIDE_SERVER_"
 
@@ -60,6 +61,12 @@ SETTINGS = (
     Setting("site", "main", str, "Name of the site"),
     Setting("database", "", str, "sqlite:///PATH or postgresql://...; SQLite in the home if empty"),
     Setting("agents_database", "", str, "PostgreSQL address of the role without DDL for reports"),
+    Setting(
+        "feed",
+        "",
+        checked_feed,
+        "Where updates come from: apt, this machine's own sources; none if empty",
+    ),
     Setting("poll_s", "3600", _positive, "Seconds between two check-ins of a machine"),
     Setting("events", "20000", _positive, "Machines that may hold an event connection to a node"),
     Setting("calls_per_s", "1", _positive, "Requests a machine may make a second, in the long run"),
@@ -76,6 +83,7 @@ class ServerSettings:
     site: str
     database: str
     agents_database: str
+    feed: str
     poll_s: int
     events: int
     calls_per_s: int

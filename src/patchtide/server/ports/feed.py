@@ -20,6 +20,8 @@ class FeedContent:
     """Suite -> when its vendor signed it."""
     stamp: bytes
     """Equal stamps, equal content."""
+    note: str = ""
+    """What a person should know of how it was come by; empty: all is as it should be."""
 
 
 class UpdateFeed(Protocol):

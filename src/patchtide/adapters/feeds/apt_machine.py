@@ -1,0 +1,85 @@
+"""The feed of one machine's own sources: what its apt has fetched while that is fresh, else ours.
+
+apt's own lists cost nothing, and are believed for their signatures only, as ours are. When ours
+cannot be fetched, lists that apt fetched within a day are better than none, and it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from patchtide.adapters.feeds.apt import AptFeed
+from patchtide.adapters.feeds.apt_lists import AptLists
+from patchtide.adapters.feeds.apt_signature import Run
+from patchtide.adapters.feeds.errors import FeedUnreachable
+from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.server.ports.feed import FeedContent
+
+FRESH = timedelta(hours=1)
+"""As often as the catalog is synchronised: older lists would be older than ours."""
+USABLE = timedelta(days=1)
+
+
+class MachineFeed:
+    """What the sources of the system under `root` offer; `folder` is the feed's own."""
+
+    def __init__(self, folder: Path, *, run: Run, root: Path = Path("/")) -> None:
+        etc, self._theirs = root / "etc/apt", root / "var/lib/apt/lists"
+        self._lists = AptLists(folder, etc=etc, run=run, lists=self._theirs)
+        self._feeds = {
+            "own": AptFeed(folder / "fetched", run=run, etc=etc),
+            "theirs": AptFeed(folder, run=run, etc=etc, lists=self._theirs),
+        }
+        self._chosen = folder / "chosen"
+        self.note = ""
+        """What a person should know of how the lists were come by."""
+
+    def fetch(self, *, now: datetime) -> None:
+        """Bring the lists here, or settle on those that apt has.
+
+        Raises:
+            FeedUnreachable, FeedNotSigned, FeedDamaged
+        """
+        fetched_at = self._fetched_at()
+        if fetched_at and timedelta(0) <= now - fetched_at < FRESH and self._are_whole():
+            return self._choose("theirs")
+        try:
+            self._feeds["own"].fetch()
+        except FeedUnreachable as error:
+            if fetched_at is None or now - fetched_at > USABLE or not self._are_whole():
+                raise
+            self.note = f"what apt fetched at {fetched_at:%Y-%m-%d %H:%M} UTC was read: {error}"
+            return self._choose("theirs")
+        return self._choose("own")
+
+    def read(self, *, now: datetime) -> FeedContent:
+        """Raises FeedNotSigned, FeedDamaged, FeedExpired, NoFeed."""
+        return self._feed().read(now=now)
+
+    def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        return self._feed().describe(updates)
+
+    def _feed(self) -> AptFeed:
+        chosen = self._chosen.read_text("ascii") if self._chosen.is_file() else "own"
+        return self._feeds[chosen if chosen in self._feeds else "own"]
+
+    def _choose(self, name: str) -> None:
+        self._chosen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._chosen.write_text(name, "ascii")
+
+    def _fetched_at(self) -> datetime | None:
+        """apt clears this folder at the end of every update, also of one that brought nothing."""
+        try:
+            return datetime.fromtimestamp((self._theirs / "partial").stat().st_mtime, UTC)
+        except OSError:
+            return None
+
+    def _are_whole(self) -> bool:
+        """Say whether there is a list for every index that the sources name."""
+        try:
+            found = self._lists.indices()
+        except FeedUnreachable:  # apt cannot make sense of its own lists
+            return False
+        return bool(found) and all(i.path.is_file() and i.release.is_file() for i in found)

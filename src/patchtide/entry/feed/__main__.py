@@ -1,0 +1,106 @@
+"""Reads a feed for the server, which starts it: fetch, verify, read, write down, end.
+
+This process meets what strangers wrote: archives, indices, packages. It is given neither a
+database nor a key, and all it hands over is a file of bounded form (wire.spool). What it is at it
+says line by line on its output, as JSON; the last line of one that failed is its error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from patchtide.adapters.feeds.apt_machine import MachineFeed
+from patchtide.adapters.feeds.errors import SpoolNotWritten
+from patchtide.adapters.platforms.commands import run
+from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.errors import PatchtideError
+from patchtide.server.ports.feed import FeedContent
+from patchtide.wire.spool import pack_spool
+
+T = TypeVar("T")
+BATCH = 20
+"""So many updates are described between two words on how far it is."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    os.umask(0o077)
+    asked = _parser().parse_args(arguments)
+    try:
+        _work(asked)
+    except PatchtideError as error:
+        return _failed(error)
+    except OSError as error:
+        return _failed(SpoolNotWritten(f"{error.filename or asked.spool}: {error.strerror}"))
+    return 0
+
+
+def _work(asked: argparse.Namespace) -> None:
+    asked.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    feed = MachineFeed(asked.spool / "apt", run=run, root=asked.root)
+    now = datetime.now(UTC)
+    if asked.command == "fetch":
+        _say(step="fetching")
+        feed.fetch(now=now)
+        _say(step="verifying")
+        content = feed.read(now=now)
+    else:
+        wanted = set(msgspec.json.decode(asked.wanted.read_bytes(), type=list[str]))
+        content = _described(feed, feed.read(now=now), wanted)
+    data = pack_spool(content.shards, as_of=content.as_of, stamp=content.stamp, note=feed.note)
+    draft = asked.out.with_suffix(".new")
+    draft.write_bytes(data)
+    draft.replace(asked.out)
+
+
+def _described(feed: MachineFeed, content: FeedContent, wanted: set[str]) -> FeedContent:
+    """Return the wanted updates alone, each with what can be learnt of it."""
+    total, done = len(wanted), 0
+    shards: dict[str, tuple[FeedUpdate, ...]] = {}
+    for name, updates in content.shards.items():
+        described: list[FeedUpdate] = []
+        chosen = (update for update in updates if update.details.vendor_id in wanted)
+        for batch in _batches(chosen, BATCH):
+            _say(step="describing", done=done, of=total)
+            described += feed.describe(batch)
+            done += len(batch)
+        shards[name] = tuple(described)
+    return replace(content, shards=shards)
+
+
+def _batches(things: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(things, size)):
+        yield batch
+
+
+def _failed(error: PatchtideError) -> int:
+    _say(code=error.code, detail=str(error))
+    return 1
+
+
+def _say(**words: str | int) -> None:
+    sys.stdout.write(msgspec.json.encode(words).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="patchtide.entry.feed", description=__doc__)
+    parser.add_argument("command", choices=("fetch", "describe"))
+    parser.add_argument("--spool", type=Path, required=True, help="folder of the feed's own")
+    parser.add_argument("--out", type=Path, required=True, help="file to hand over")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="system whose sources it is")
+    parser.add_argument("--wanted", type=Path, help="JSON list of the updates to describe")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

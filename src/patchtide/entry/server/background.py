@@ -1,0 +1,87 @@
+"""What goes on beside requests; each loop outlives any one failure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from patchtide.entry.server.audit_folder import AuditFolder
+from patchtide.entry.server.node import Server
+from patchtide.server.epoch_watch import EpochWatch
+from patchtide.server.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
+
+PRESENCE_S = 10.0
+FOLLOW_S = 1.0
+EPOCH_S = 10.0
+UPKEEP_S = 60.0
+"""How often is asked whether it is time for upkeep; a server that restarts often does it too."""
+SYNCHRONISE_S = 60.0
+"""How often is asked whether a synchronisation is due."""
+SIGN_S = 60.0
+"""How often is asked whether something is to be signed; at once after the start, too."""
+
+
+@contextlib.asynccontextmanager
+async def background(server: Server) -> AsyncIterator[None]:
+    """Run what goes on beside requests; each loop outlives any one failure."""
+    clock, storage = server.context.clock, server.storage
+
+    async def presence() -> None:
+        unsaved = server.agents.standings.unsaved()
+        try:
+            await storage.flush_presence(unsaved)
+        except BaseException:  # a cancelled flush must not lose what it held, either
+            server.agents.standings.keep_for_later(unsaved)
+            raise
+
+    agents = server.agents
+    upkeep = Upkeep(
+        storage=storage,
+        archive=AuditFolder(server.settings.home / "audit"),
+        inventories=agents.inventories,
+        clock=clock,
+    )
+    epoch = EpochWatch(
+        storage, standings=agents.standings, inventories=agents.inventories, clock=clock
+    )
+
+    async def watch_epoch() -> None:
+        if await epoch.step():
+            log.warning("the database was restored: all machines are asked for full reports")
+
+    async def sign() -> None:
+        await server.catalog.catch_up()
+        await server.catalog.stay_fresh()
+
+    tasks = [
+        asyncio.create_task(_every(PRESENCE_S, presence)),
+        asyncio.create_task(_every(EPOCH_S, watch_epoch)),
+        asyncio.create_task(_every(FOLLOW_S, server.follower.step)),
+        asyncio.create_task(_every(FOLLOW_S, server.trust.step)),
+        asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
+        asyncio.create_task(_every(SYNCHRONISE_S, server.context.synchronisations.step)),
+        asyncio.create_task(_every(SIGN_S, sign)),
+        asyncio.create_task(server.agents.events.keep_alive()),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.context.synchronisations.close()
+        server.agents.verifier.close()
+        await presence()
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # the server outlives any one bad round
+            log.exception("background work failed")
+        await asyncio.sleep(seconds)

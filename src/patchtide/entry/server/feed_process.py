@@ -1,0 +1,144 @@
+"""The feed as the server has it: a process of its own that hands over a file (decision 0020)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from patchtide.adapters.feeds.errors import (
+    FeedDamaged,
+    FeedExpired,
+    FeedNotSigned,
+    FeedUnreachable,
+    NoFeed,
+    SpoolNotWritten,
+)
+from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, run
+from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.errors import PatchtideError, Unavailable
+from patchtide.server.ports.feed import FeedContent
+from patchtide.wire.spool import unpack_spool
+
+MODULE = "patchtide.entry.feed"
+LIMIT_S = 1800.0
+_SAID = 64 << 10
+_KINDS = {
+    kind.code: kind
+    for kind in (
+        FeedDamaged,
+        FeedExpired,
+        FeedNotSigned,
+        FeedUnreachable,
+        NoFeed,
+        SpoolNotWritten,
+    )
+}
+
+Heard = Callable[[str, int, int], None]
+"""Told the step, how much of it is done and of how much."""
+
+
+class _Said(msgspec.Struct):
+    step: str = ""
+    done: int = 0
+    of: int = 0
+    code: str = ""
+    detail: str = ""
+
+
+class FeedProcess:
+    """Starts the process when it is asked something; between two questions there is none."""
+
+    def __init__(self, folder: Path, *, root: Path = Path("/"), heard: Heard) -> None:
+        self._folder = folder.absolute()
+        self._root = root.absolute()
+        self._heard = heard
+        self._last = _Said()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End the process within a second, for good; whoever waits for it gets Unavailable."""
+        self._stopped = True
+
+    def fetch(self) -> None:
+        """Raises FeedUnreachable, FeedNotSigned, FeedDamaged, FeedExpired, NoFeed, Unavailable."""
+        self._run("fetch", out=self._content)
+
+    def read(self, *, now: datetime) -> FeedContent:
+        """Return what the last `fetch` has found; the process has verified it."""
+        del now
+        try:
+            data = self._content.read_bytes()
+        except OSError as error:
+            raise FeedUnreachable("nothing was fetched yet") from error
+        spool, shards = unpack_spool(data)
+        return FeedContent(shards=shards, as_of=spool.as_of, stamp=spool.stamp, note=spool.note)
+
+    def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        wanted, out = self._folder / "wanted.json", self._folder / "described"
+        wanted.write_bytes(msgspec.json.encode([u.details.vendor_id for u in updates]))
+        self._run("describe", "--wanted", str(wanted), out=out)
+        _, shards = unpack_spool(out.read_bytes())
+        described = {u.details.update: u for found in shards.values() for u in found}
+        return [described.get(update.details.update, update) for update in updates]
+
+    @property
+    def _content(self) -> Path:
+        return self._folder / "content"
+
+    def _run(self, command: str, *options: str, out: Path) -> None:
+        self._last = _Said()
+        given = ("--spool", self._folder, "--root", self._root, "--out", out, *options)
+        try:
+            ended = run(
+                [sys.executable, "-P", "-m", MODULE, command, *map(str, given)],
+                timeout_s=LIMIT_S,
+                output_limit=_SAID,
+                environment={**ENVIRONMENT, **_path()},
+                heard=self._hear,
+                is_wanted=lambda: not self._stopped,
+            )
+        except CommandFailed as error:
+            raise Unavailable(f"reading the feed did not end: {error}") from error
+        if ended.status != 0:
+            raise self._error(ended.status, ended.errors)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            self._last = msgspec.json.decode(line, type=_Said)
+        except msgspec.DecodeError:
+            return
+        if self._last.step:
+            self._heard(self._last.step, self._last.done, self._last.of)
+
+    def _error(self, status: int, errors: bytes) -> PatchtideError:
+        said = self._last
+        if said.code:
+            return _KINDS.get(said.code, Unavailable)(said.detail)
+        lines = errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+        return Unavailable(f"reading the feed ended with status {status}: {lines[-1]}")
+
+
+def feed_of(text: str, folder: Path, *, heard: Heard) -> FeedProcess | None:
+    """Return the feed that the setting names; None: there is none."""
+    if not text:
+        return None
+    return FeedProcess(folder, root=Path(text.partition(":")[2] or "/"), heard=heard)
+
+
+def checked_feed(text: str) -> str:
+    """Raises ValueError: it names no kind of feed."""
+    kind, _, root = text.partition(":")
+    if kind not in ("", "apt") or (root and not Path(root).is_dir()):
+        raise ValueError("apt, apt:FOLDER of a Debian system, or nothing")
+    return text
+
+
+def _path() -> dict[str, str]:
+    """A server that runs from a source tree starts its processes from there too."""
+    return {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}

@@ -1,0 +1,135 @@
+"""What a feed's process hands to the server: a file in the spool, read as any stranger's message.
+
+The server takes nothing on trust from it: each document is read within the bounds of its type, and
+what cannot be read refuses the whole file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from patchtide.domain.catalog.details import (
+    Classification,
+    FeedUpdate,
+    FixedPackage,
+    Severity,
+    UpdateDetails,
+)
+from patchtide.domain.catalog.updates import UpdateId
+from patchtide.wire.leaves import decode_leaf, encode_leaf, entry
+from patchtide.wire.messages import Text, Uuid, decode, encode
+
+MAX_UPDATES = 100_000
+LongText = Annotated[str, Meta(max_length=64 << 10)]
+Cves = Annotated[tuple[Text, ...], Meta(max_length=10_000)]
+
+
+class FixedV1(Struct, frozen=True, array_like=True):
+    name: Text
+    version: Text
+    architecture: Text
+
+
+class DetailsV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    update: Uuid
+    vendor_id: Text
+    title: Text
+    feed: Text
+    vendor: Text
+    product: Text
+    classification: Text
+    severity: Text = Severity.NONE.value
+    description: LongText = ""
+    cves: Cves | None = None
+    packages: Annotated[tuple[FixedV1, ...], Meta(max_length=20_000)] = ()
+    released: datetime | None = None
+
+
+class FeedUpdateV1(Struct, frozen=True, array_like=True):
+    details: DetailsV1
+    leaves: Annotated[tuple[bytes, ...], Meta(max_length=100)]
+    """Each is the document of a leaf (LeafV1), which has no number yet."""
+
+
+class SpoolV1(Struct, kw_only=True, frozen=True):
+    """Everything that a feed tells of, at one moment."""
+
+    shards: dict[Text, Annotated[tuple[FeedUpdateV1, ...], Meta(max_length=MAX_UPDATES)]]
+    as_of: dict[Text, datetime]
+    stamp: Annotated[bytes, Meta(max_length=64)]
+    note: Text = ""
+    """What a person should know of how it was come by; empty: all is as it should be."""
+
+
+def pack_spool(
+    shards: Mapping[str, Iterable[FeedUpdate]],
+    *,
+    as_of: Mapping[str, datetime],
+    stamp: bytes,
+    note: str = "",
+) -> bytes:
+    packed = {
+        name: tuple(_packed(update) for update in updates) for name, updates in shards.items()
+    }
+    return encode(SpoolV1(shards=packed, as_of=dict(as_of), stamp=stamp, note=note))
+
+
+def unpack_spool(data: bytes) -> tuple[SpoolV1, Mapping[str, tuple[FeedUpdate, ...]]]:
+    """Return the file and the updates of each shard.
+
+    Raises:
+        InvalidDocument: it is not such a file, or one of its leaves cannot be read.
+    """
+    spool = decode(data, SpoolV1)
+    updates = {name: tuple(map(_unpacked, packed)) for name, packed in spool.shards.items()}
+    return spool, updates
+
+
+def _packed(update: FeedUpdate) -> FeedUpdateV1:
+    details = update.details
+    return FeedUpdateV1(
+        DetailsV1(
+            update=details.update.bytes,
+            vendor_id=details.vendor_id,
+            title=details.title,
+            feed=details.feed,
+            vendor=details.vendor,
+            product=details.product,
+            classification=details.classification.value,
+            severity=details.severity.value,
+            description=details.description,
+            cves=details.cves,
+            packages=tuple(FixedV1(p.name, p.version, p.architecture) for p in details.packages),
+            released=details.released,
+        ),
+        tuple(encode_leaf(leaf).body for leaf in update.leaves),
+    )
+
+
+def _unpacked(packed: FeedUpdateV1) -> FeedUpdate:
+    said = packed.details
+    details = UpdateDetails(
+        update=UpdateId(UUID(bytes=said.update)),
+        vendor_id=said.vendor_id,
+        title=said.title,
+        feed=said.feed,
+        vendor=said.vendor,
+        product=said.product,
+        classification=_CLASSIFICATIONS.get(said.classification, Classification.GENERAL),
+        severity=_SEVERITIES.get(said.severity, Severity.NONE),
+        description=said.description,
+        cves=said.cves,
+        packages=tuple(FixedPackage(p.name, p.version, p.architecture) for p in said.packages),
+        released=said.released,
+    )
+    leaves = tuple(decode_leaf(entry(0, 1, document)) for document in packed.leaves)
+    return FeedUpdate(details=details, leaves=leaves)
+
+
+_CLASSIFICATIONS = {member.value: member for member in Classification}
+_SEVERITIES = {member.value: member for member in Severity}

@@ -1,0 +1,151 @@
+"""The feed as a process: what it hands over, what it says meanwhile, and how it fails."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
+from patchtide.domain.errors import InvalidDocument, Unavailable
+from patchtide.entry.server.feed_process import FeedProcess
+from patchtide.wire.spool import unpack_spool
+from tests.simulator.apt_repository import AptRepository, SigningKey, needs_apt
+from tests.simulator.debian_sources import DebianSources
+
+pytestmark = needs_apt
+SECURITY = "bookworm-security"
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def key() -> Iterator[SigningKey]:
+    with SigningKey("vendor") as made:
+        yield made
+
+
+@pytest.fixture
+def archive(tmp_path: Path, key: SigningKey) -> AptRepository:
+    made = AptRepository(folder=tmp_path / "archive", key=key)
+    made.add("bookworm", "toy", "1.0-1")
+    changelog = "toy (1.0-1+deb12u1) bookworm-security; urgency=high\n\n  * CVE-2026-12345\n\n"
+    changelog += " -- T <t@t>  Mon, 02 Mar 2026 12:00:00 +0000\n"
+    made.add(SECURITY, "toy", "1.0-1+deb12u1", changelog=changelog)
+    made.publish("bookworm", version="12.15", lives=None)
+    made.publish(SECURITY, label="Debian-Security")
+    return made
+
+
+class Reader:
+    def __init__(self, folder: Path, archive: AptRepository) -> None:
+        self.sources = DebianSources(folder / "root", archive)
+        self.heard: list[tuple[str, int, int]] = []
+        self.spool = folder / "spool"
+        self.process = FeedProcess(self.spool, root=self.sources.root, heard=self._hear)
+
+    def _hear(self, step: str, done: int, of: int) -> None:
+        self.heard.append((step, done, of))
+
+    def titles(self) -> list[str]:
+        self.process.fetch()
+        found = self.process.read(now=NOW).shards["debian-12"]
+        return [update.details.title for update in found]
+
+
+@pytest.fixture
+def reader(tmp_path: Path, archive: AptRepository) -> Reader:
+    return Reader(tmp_path, archive)
+
+
+def test_the_server_gets_what_the_vendor_signed(reader: Reader) -> None:
+    assert reader.titles() == ["toy 1.0-1+deb12u1"]
+    assert [step for step, _, _ in reader.heard] == ["fetching", "verifying"]
+
+
+def test_what_is_wanted_is_described_with_its_cves(reader: Reader) -> None:
+    reader.process.fetch()
+    (update,) = reader.process.read(now=NOW).shards["debian-12"]
+
+    (described,) = reader.process.describe([update])
+
+    assert (update.details.cves, described.details.cves) == (None, ("CVE-2026-12345",))
+    assert reader.heard[-1] == ("describing", 0, 1)
+
+
+def test_lists_that_apt_has_just_fetched_are_read_where_they_lie(
+    reader: Reader, archive: AptRepository
+) -> None:
+    reader.sources.update()
+    archive.add(SECURITY, "toy", "1.0-1+deb12u2")
+    archive.publish(SECURITY, label="Debian-Security")
+    fresh = reader.titles()
+    reader.sources.age(timedelta(hours=2))
+
+    assert (fresh, reader.titles()) == (["toy 1.0-1+deb12u1"], ["toy 1.0-1+deb12u2"])
+
+
+def test_without_a_way_to_the_archive_a_days_old_lists_serve_and_it_is_said(
+    reader: Reader, archive: AptRepository
+) -> None:
+    reader.sources.update()
+    archive.folder.rename(archive.folder.with_name("gone"))
+    reader.sources.age(timedelta(hours=23))
+    titles = reader.titles()
+    note = reader.process.read(now=NOW).note
+    reader.sources.age(timedelta(hours=25))
+
+    assert titles == ["toy 1.0-1+deb12u1"] and note.startswith("what apt fetched at ")
+    with pytest.raises(FeedUnreachable):
+        reader.process.fetch()
+
+
+def test_lists_of_apts_are_believed_for_their_signature_only(reader: Reader) -> None:
+    reader.sources.update()
+    (path,) = reader.sources.lists.glob("*security_InRelease")
+    path.write_bytes(path.read_bytes().replace(b"Debian-Security", b"Debian-Insecure"))
+
+    with pytest.raises(FeedDamaged):
+        reader.process.fetch()
+
+
+def test_nothing_of_the_machine_is_changed(reader: Reader) -> None:
+    before = sorted(reader.sources.root.rglob("*"))
+    reader.titles()
+
+    assert sorted(reader.sources.root.rglob("*")) == before
+
+
+def test_it_ends_in_a_moment_with_the_server(reader: Reader, archive: AptRepository) -> None:
+    # A named pipe where a list should be keeps apt waiting for ever.
+    release = archive.folder / "dists" / SECURITY / "InRelease"
+    release.unlink()
+    os.mkfifo(release)
+    threading.Timer(0.5, reader.process.stop).start()
+    start = time.monotonic()
+
+    with pytest.raises(Unavailable, match="before its time"):
+        reader.process.fetch()
+    assert time.monotonic() - start < 10
+
+
+def test_a_file_that_was_changed_under_way_is_refused_whole(reader: Reader) -> None:
+    reader.process.fetch()
+    path = reader.spool / "content"
+    path.write_bytes(path.read_bytes()[:-20])
+
+    with pytest.raises(InvalidDocument):
+        unpack_spool(path.read_bytes())
+
+
+def test_what_it_leaves_is_for_the_server_alone(reader: Reader) -> None:
+    reader.process.fetch()
+
+    modes = {
+        path.name: path.stat().st_mode & 0o777 for path in (reader.spool, *reader.spool.iterdir())
+    }
+    assert modes == {"spool": 0o700, "apt": 0o700, "content": 0o600}
