@@ -21,13 +21,17 @@ class CatalogFollower:
     serials: Callable[[], Mapping[str, int]]
     published: Callable[[Mapping[str, int]], None]
     _cursor: Cursor | None = field(default=None, init=False)
+    _has_news: bool = field(default=False, init=False)
+    """Kept until it was told: reading the serials or telling them may fail."""
 
     async def step(self) -> None:
         """Read on, and say what is published now if anything was published since."""
-        if await asyncio.to_thread(self._has_news):
+        self._has_news |= await asyncio.to_thread(self._look)
+        if self._has_news:
             self.published(await asyncio.to_thread(self.serials))
+            self._has_news = False
 
-    def _has_news(self) -> bool:
+    def _look(self) -> bool:
         if self._cursor is None:
             return self._start_anew()
         try:
@@ -41,10 +45,10 @@ class CatalogFollower:
         return True
 
     def _read_on(self, cursor: Cursor) -> bool:
-        has_news = False
         while True:
             cursor, events = self.following.decided(cursor, limit=PAGE)
-            has_news |= any(event.operation == PUBLISHED for event in events)
             self._cursor = cursor
+            # At once: the next page may not be had.
+            self._has_news |= any(event.operation == PUBLISHED for event in events)
             if len(events) < PAGE:
-                return has_news
+                return self._has_news

@@ -82,3 +82,26 @@ async def test_what_follows_is_asked_in_pages(here: Node, monkeypatch: pytest.Mo
 
     assert here.told == [{FEED: 3}]
     assert UpdateNumber(3) in {x.number for x in here.storage.leaves(FEED, at=3)}
+
+
+@pytest.mark.parametrize("failing", ["serials", "published"])
+async def test_news_that_could_not_be_told_are_told_by_the_next_step(
+    here: Node, failing: str
+) -> None:
+    follower = follower_of(here)
+    await follower.step()
+    await here.publish(FEED, a_leaf("nginx"))
+    here.told.clear()
+    works = getattr(follower, failing)
+
+    def fails(*_: object) -> None:
+        raise OSError("the disk is away for a moment")
+
+    setattr(follower, failing, fails)
+    with pytest.raises(OSError):
+        await follower.step()
+    setattr(follower, failing, works)
+    await follower.step()
+    await follower.step()
+
+    assert here.told == [{FEED: 1}]

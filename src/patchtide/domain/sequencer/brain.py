@@ -89,6 +89,7 @@ def advance(state: Brain, event: ev.Event, now: float) -> Step:
         case ev.EnvelopeTaken(given, restarts_per_day):
             _expect(event, phase, TakingEnvelope)
             changed = given != memory.orders
+            memory = orders.release(memory, memory.held.keys() - {order.id for order in given})
             memory = structs.replace(memory, envelope_due=b"", orders=given)
             memory = structs.replace(memory, restarts_per_day=restarts_per_day)
             return _go_on(structs.replace(memory, scan_due=memory.scan_due or changed), now)
@@ -222,13 +223,16 @@ def _failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
         case Scanning():
             memory = structs.replace(memory, scan_due=False, report_due=True)
             return _go_on(_sooner(memory, now), now, notes)
-        case Consenting() | Downloading() | Staging() if event.code in OUT_OF_REACH:
-            return _set_back(memory, event, now)
         case Consenting(order) | Downloading(order) | Staging(order):
+            if event.code in OUT_OF_REACH:
+                return _set_back(memory, order, event, now)
             memory = orders.with_attempt(memory, order)
+            held = now + _delay(memory, memory.attempts[order])
+            memory = orders.hold(memory, order, until=held)
             return _after_failed_attempt(memory, order, event, now)
         case Installing(order):
-            memory = structs.replace(memory, repair_for=order)
+            held = now + _delay(memory, max(1, memory.attempts.get(order, 0)))
+            memory = structs.replace(memory, repair_for=order, hold_until=held)
             return _after_failed_attempt(memory, order, event, now)
         case Restarting():
             memory = structs.replace(memory, hold_until=now + _delay(memory, 1))
@@ -241,19 +245,17 @@ def _failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
             assert_never(phase)
 
 
-def _set_back(memory: Memory, event: ev.Failed, now: float) -> Step:
-    """Try again after growing gaps, as long as the order is valid."""
-    notes = () if memory.setbacks else _said(event.code, event.detail)
-    setbacks = memory.setbacks + 1
-    held = now + _delay(memory, setbacks)
-    return _go_on(structs.replace(memory, setbacks=setbacks, hold_until=held), now, notes)
+def _set_back(memory: Memory, order: str, event: ev.Failed, now: float) -> Step:
+    """Try again after growing gaps, as long as the order is valid; others go on meanwhile."""
+    before = memory.held[order].setbacks if order in memory.held else 0
+    notes = () if before else _said(event.code, event.detail)
+    held = now + _delay(memory, before + 1)
+    return _go_on(orders.hold(memory, order, until=held, setbacks=before + 1), now, notes)
 
 
 def _after_failed_attempt(memory: Memory, order: str, event: ev.Failed, now: float) -> Step:
     notes = _said(event.code, event.detail)
-    attempts = memory.attempts.get(order, 0)
-    memory = structs.replace(memory, hold_until=now + _delay(memory, max(1, attempts)))
-    if attempts >= orders.MAX_ATTEMPTS:
+    if memory.attempts.get(order, 0) >= orders.MAX_ATTEMPTS:
         memory = orders.close(memory, [order])
         notes += _said("order-given-up", order)
     return _go_on(structs.replace(memory, scan_due=True), now, notes)
@@ -277,7 +279,8 @@ def _came_nearer(
     memory: Memory, phase: Phase, event: ev.Consented | ev.Downloaded | ev.Staged, now: float
 ) -> Step:
     """Take the next step towards the installation, unless the order's time went by meanwhile."""
-    order = orders.pick(memory, now=now)
+    under_way = getattr(phase, "order", "")
+    order = orders.pick(memory, now=now, under_way=under_way)
     match event, phase:
         case ev.Consented(), Consenting(order_id):
             if order is not None and order.id == order_id:
@@ -309,7 +312,7 @@ def _enforced(memory: Memory, phase: Phase, event: ev.Installed | ev.Repaired, n
 
 
 def _install(memory: Memory, order: Order, now: float) -> Step:
-    memory = orders.with_attempt(structs.replace(memory, setbacks=0), order.id)
+    memory = orders.with_attempt(orders.release(memory, [order.id]), order.id)
     attempt = memory.attempts[order.id]
     phase = Installing(order.id, memory.boot_id, attempt)
     return _begin(memory, phase, ev.Install(order, attempt), now)

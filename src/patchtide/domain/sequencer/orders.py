@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
-from patchtide.domain.sequencer.states import Memory, Order
+from patchtide.domain.sequencer.states import Held, Memory, Order
 
 MAX_ATTEMPTS = 3
 MAX_RESTARTS_PER_DAY = 2
@@ -25,18 +25,33 @@ def open_orders(memory: Memory) -> list[Order]:
     ]
 
 
-def pick(memory: Memory, *, now: float) -> Order | None:
+def pick(memory: Memory, *, now: float, under_way: str = "") -> Order | None:
     """Return the order to take up now, narrowed to what the machine needs of it.
 
-    What brings the machine back from a bad update comes before what leads it on.
+    What brings the machine back from a bad update comes before what leads it on, and then what
+    is under way: else two orders that both fail would never let each other come to an end.
     """
-    if now < memory.hold_until:
+    ready = [x for x in open_orders(memory) if opening(memory, x) <= now < x.valid_until]
+    if not ready:
         return None
-    for order in sorted(open_orders(memory), key=lambda order: not order.rollback):
-        if order.not_before <= now < order.valid_until:
-            needed = tuple(u for u in order.updates if u in memory.needed)
-            return structs.replace(order, updates=needed)
-    return None
+    order = min(ready, key=lambda x: (not x.rollback, x.id != under_way))
+    needed = tuple(u for u in order.updates if u in memory.needed)
+    return structs.replace(order, updates=needed)
+
+
+def opening(memory: Memory, order: Order) -> float:
+    """Return from when on the order may be taken up."""
+    held = memory.held[order.id].until if order.id in memory.held else 0.0
+    return max(order.not_before, memory.hold_until, held)
+
+
+def hold(memory: Memory, order_id: str, *, until: float, setbacks: int = 0) -> Memory:
+    return structs.replace(memory, held={**memory.held, order_id: Held(until, setbacks)})
+
+
+def release(memory: Memory, order_ids: Iterable[str]) -> Memory:
+    gone = set(order_ids)
+    return structs.replace(memory, held={i: x for i, x in memory.held.items() if i not in gone})
 
 
 def find(memory: Memory, order_id: str) -> Order | None:
@@ -45,11 +60,7 @@ def find(memory: Memory, order_id: str) -> Order | None:
 
 def next_opening(memory: Memory, *, now: float) -> float | None:
     """Return when the next order can be taken up."""
-    openings = (
-        max(order.not_before, memory.hold_until)
-        for order in open_orders(memory)
-        if order.valid_until > now
-    )
+    openings = (opening(memory, x) for x in open_orders(memory) if x.valid_until > now)
     return min(openings, default=None)
 
 
@@ -76,7 +87,7 @@ def close(memory: Memory, order_ids: Iterable[str]) -> Memory:
     ids = set(order_ids)
     closed = tuple(i for i in memory.closed if i not in ids) + tuple(sorted(ids))
     return structs.replace(
-        memory,
+        release(memory, ids),
         closed=closed[-CLOSED_KEPT:],
         attempts={i: n for i, n in memory.attempts.items() if i not in ids},
     )

@@ -21,6 +21,14 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Brings packages back to older versions, with publishers' leave."""
 
 
+class Held(Struct, frozen=True):
+    """An order that could not go on waits; the others do not wait with it."""
+
+    until: float
+    setbacks: int = 0
+    """How often in a row something was out of reach."""
+
+
 class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: bytes
     """The client's UUID: spreads the fleet."""
@@ -47,9 +55,9 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     closed: tuple[str, ...] = ()
     """Orders that are done or given up; never taken up again."""
     hold_until: float = 0.0
-    """No order is taken up, nothing repaired or restarted before: an attempt just failed."""
-    setbacks: int = 0
-    """How often in a row an order could not go on because something was out of reach."""
+    """No order is taken up, nothing repaired or restarted before: an installation just failed."""
+    held: dict[str, Held] = {}
+    """Orders that are not taken up before a time of their own."""
     repair_for: str = ""
     """The order whose installation was interrupted."""
     restart_for: str = ""

@@ -442,8 +442,8 @@ def test_an_order_whose_files_are_out_of_reach_waits_and_is_not_given_up(reached
         told += codes(commands)
         if commands and isinstance(commands[-1], ev.Report):
             play.tell(ev.Acknowledged())
-        waits.append(play.state.memory.hold_until - play.now)
-        play.now = play.state.memory.hold_until
+        waits.append(play.state.memory.held["o1"].until - play.now)
+        play.now = play.state.memory.held["o1"].until
         play.state = Brain(structs.replace(play.state.memory, poll_at=play.now + 9))
         assert isinstance(play.tell(ev.Woken())[-1], ev.Consent)
 
@@ -488,3 +488,35 @@ def test_a_rollback_comes_before_what_leads_on_and_is_told_as_one() -> None:
     assert codes(commands) == ["rolled-back"]
     play.tell(ev.Scanned(needed=(8,), present=(7,), changed=True))
     assert play.tell(ev.Acknowledged()) == (ev.Consent(onward),)
+
+
+@pytest.mark.parametrize("code", ["download-failed", "consent-denied"])
+def test_an_order_that_cannot_go_on_holds_no_other_back(code: str) -> None:
+    play = a_settled_machine()
+    stuck, good = an_order(id="stuck"), an_order(id="good", updates=(8,))
+    play.tell_all(ev.Rung(), ev.CheckedIn(envelope=b"envelope"))
+    if isinstance(play.tell(ev.EnvelopeTaken((stuck, good)))[-1], ev.Refresh):
+        play.tell(ev.Refreshed())
+    play.tell(ev.Scanned(needed=(7, 8), changed=True))
+    assert play.tell(ev.Acknowledged()) == (ev.Consent(stuck),)
+
+    [told, *work] = play.tell(ev.Failed(code, "stuck"))
+    while not isinstance(work[-1], ev.Consent):
+        answer = ev.Scanned(needed=(7, 8), changed=False)
+        work = [*play.tell(answer if isinstance(work[-1], ev.Scan) else ev.Acknowledged())]
+
+    assert codes((told,)) == [code]
+    assert work == [ev.Consent(good)]
+
+
+def test_an_order_under_way_is_not_left_for_one_that_is_free_again() -> None:
+    play = a_settled_machine()
+    stuck, good = an_order(id="stuck"), an_order(id="good", updates=(8,))
+    play.tell_all(ev.Rung(), ev.CheckedIn(envelope=b"envelope"))
+    if isinstance(play.tell(ev.EnvelopeTaken((stuck, good)))[-1], ev.Refresh):
+        play.tell(ev.Refreshed())
+    play.tell_all(ev.Scanned(needed=(7, 8), changed=True), ev.Acknowledged())
+    play.tell_all(ev.Failed("download-failed"), ev.Acknowledged(), ev.Consented())
+    play.now += 3600  # a slow line
+
+    assert play.tell_all(ev.Downloaded(), ev.Staged()) == (ev.Install(good, attempt=1),)
