@@ -27,6 +27,7 @@ from patchtide.server.ports.storage import (
     Transaction,
 )
 from tests.simulator.reports import NOON, a_machine, a_report, enrolled
+from tests.simulator.restoring import mark_restored
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)
@@ -374,7 +375,7 @@ async def test_update_numbers_are_never_given_out_twice(storage: Storage) -> Non
 async def test_after_a_restore_numbers_that_were_published_are_skipped(storage: Storage) -> None:
     await storage.decide("a", "o", lambda tx: tx.allot_numbers(10), now=NOON)
 
-    await storage.mark_restored(now=NOON, numbers_above=70_000)
+    await mark_restored(storage, now=NOON, numbers_above=70_000)
 
     assert await storage.decide("a", "o", lambda tx: tx.allot_numbers(1), now=NOON) > 70_000
 

@@ -19,6 +19,7 @@ from patchtide.server.ports.storage import (
 )
 from patchtide.wire.sets import decode_set, encode_set
 from tests.simulator.reports import NOON, a_report, digest_of, enrolled
+from tests.simulator.restoring import mark_restored
 
 pytestmark = pytest.mark.anyio
 DAY = 86_400.0
@@ -201,7 +202,7 @@ async def test_a_restore_begins_an_epoch_and_asks_everybody(storage: Storage) ->
     await storage.accept([a_report(c.number, 1, required=[5]) for c in clients], now=10.0)
     before = storage.epoch()
 
-    await storage.mark_restored(now=NOON)
+    await mark_restored(storage, now=NOON)
 
     assert [s.full_report for s in storage.standings()] == [True] * 3
     with pytest.raises(CursorLost):

@@ -14,6 +14,7 @@ from patchtide.server import (
     bootstrap,
     enrolment_tokens,
     machines,
+    restoration,
     site_status,
     synchronisations,
 )
@@ -108,6 +109,19 @@ _ADMINISTRATION = (
         status=201,
         audited=True,
         example="site bootstrap --code 0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    ),
+    Operation(
+        name="site.mark-restored",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/restored",
+        policy=Right(Kind.SITE, Verb.ADMINISTER),
+        sentence="Begin a new epoch after a restore: all machines are asked for full reports.",
+        input=restoration.MarkRestored,
+        handler=restoration.mark_restored,
+        status=204,
+        audited=True,
+        example="site mark-restored --numbers-above 71200",
     ),
     Operation(
         name="site.description",

@@ -16,6 +16,7 @@ from patchtide.wire.inventory import package_list
 from patchtide.wire.messages import CheckInAnswerV1, InventoryV1, decode
 from patchtide.wire.sets import pack
 from tests.simulator.agents_plane import PlaneUnderTest, digest_of, enrolled
+from tests.simulator.restoring import mark_restored
 
 pytestmark = pytest.mark.anyio
 BODY = package_list([("curl", "8.0", "amd64")])
@@ -42,7 +43,7 @@ async def test_every_machine_is_asked_for_everything_and_only_once(plane: PlaneU
     for machine in machines:
         await machine.report(required={5})
 
-    await plane.storage.mark_restored(now=plane.clock.now())
+    await mark_restored(plane.storage, now=plane.clock.now())
     assert await watch.step()
 
     asked = [await m.check_in(digest=digest_of({5})) for m in machines]
@@ -58,7 +59,7 @@ async def test_counters_used_since_the_backup_stay_used(plane: PlaneUnderTest) -
     machine = await enrolled(plane)
     await machine.check_in(counter=900)
 
-    await plane.storage.mark_restored(now=plane.clock.now())
+    await mark_restored(plane.storage, now=plane.clock.now())
     await watch.step()
 
     assert (await machine.check_in(counter=900)).status == 409
@@ -73,7 +74,7 @@ async def test_a_decision_that_the_backup_does_not_have_is_gone_here_too(
     entry = plane.standings._entries[machine.client]
     entry.state = type(entry.state).QUARANTINED  # as it was decided after the backup
 
-    await plane.storage.mark_restored(now=plane.clock.now())
+    await mark_restored(plane.storage, now=plane.clock.now())
     await watch.step()
 
     assert (await machine.check_in()).status == 200
@@ -88,7 +89,7 @@ async def test_a_machine_that_enrolled_after_the_backup_is_a_stranger(
         await machine.report(required={5})
     forget(database_url, late.client)
 
-    await plane.storage.mark_restored(now=plane.clock.now())
+    await mark_restored(plane.storage, now=plane.clock.now())
     await watch.step()
 
     assert [(await m.check_in()).status for m in (early, late)] == [200, 401]
@@ -114,7 +115,7 @@ async def test_lists_that_the_backup_does_not_have_are_asked_for_again(
     machine = await enrolled(plane)
     plane.inventories._known.add(LIST)  # as it was sent after the backup
 
-    await plane.storage.mark_restored(now=plane.clock.now())
+    await mark_restored(plane.storage, now=plane.clock.now())
     await watch.step()
 
     said = await machine.check_in(inventory={"packages": LIST})
@@ -130,7 +131,7 @@ async def test_a_reading_that_fails_half_way_is_begun_anew(
     watch = watch_of(plane)
     machine = await enrolled(plane)
     await machine.report(required={5})
-    await plane.storage.mark_restored(now=plane.clock.now())
+    await mark_restored(plane.storage, now=plane.clock.now())
 
     def down(**_: object) -> None:
         raise Unavailable

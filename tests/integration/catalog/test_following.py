@@ -11,6 +11,7 @@ from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.server.catalog_following import CatalogFollower
 from tests.integration.catalog.node import Node, a_leaf, node
 from tests.simulator.clock import START
+from tests.simulator.restoring import mark_restored
 
 pytestmark = pytest.mark.anyio
 FEED = "debian-12"
@@ -63,7 +64,7 @@ async def test_after_a_restore_a_node_reads_the_serials_anew(here: Node) -> None
     await follower.step()
     here.told.clear()
 
-    await here.storage.mark_restored(now=START)
+    await mark_restored(here.storage, now=START)
     await follower.step()
 
     assert here.told == [{FEED: 1}]

@@ -38,6 +38,7 @@ class MemoryStorage:
     machines: dict[bytes, Client] = field(default_factory=dict)
     settings: dict[str, bytes] = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
+    epochs: int = 0
     breaks: Exception | None = None
 
     async def decide(
@@ -100,7 +101,7 @@ class MemoryStorage:
     def epoch(self) -> Cursor:
         if self.breaks is not None:
             raise self.breaks
-        return Cursor(epoch="e", n=len(self.entries))
+        return Cursor(epoch=f"e{self.epochs}", n=len(self.entries))
 
     def standings(self, uuids: Sequence[bytes] | None = None) -> Sequence[Standing]:
         found = [c for c in self.machines.values() if uuids is None or c.uuid in uuids]
@@ -193,6 +194,10 @@ class MemoryTransaction:
 
     def put_setting(self, name: str, value: bytes) -> None:
         self.storage.settings[name] = value
+
+    def begin_epoch(self, *, numbers_above: int) -> None:
+        del numbers_above
+        self.storage.epochs += 1
 
     def note(self, subject: str, **detail: str | int | bool | None) -> None:
         self.notes.append((subject, detail))

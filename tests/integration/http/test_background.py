@@ -18,6 +18,7 @@ from patchtide.entry.server.site import PublishedSite
 from patchtide.server import upkeep
 from patchtide.server.catalog import CatalogPublisher
 from tests.integration.catalog.node import a_leaf
+from tests.simulator.restoring import mark_restored
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +48,7 @@ async def test_a_running_server_notices_that_its_database_was_restored(
     settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
 
     async with serving.running(settings) as server:
-        await server.storage.mark_restored(now=server.context.clock.now())
+        await mark_restored(server.storage, now=server.context.clock.now())
         async with asyncio.timeout(20):
             while "the database was restored" not in caplog.text:
                 await asyncio.sleep(0.02)

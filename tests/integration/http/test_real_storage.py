@@ -93,3 +93,24 @@ async def test_a_revocation_holds_at_another_node_within_a_second(database_url: 
     finally:
         for storage in storages:
             await storage.close()
+
+
+async def test_whoever_put_a_backup_back_says_so_and_everything_is_asked_for_anew(
+    storage: Storage,
+) -> None:
+    plane = AdministratorsPlane(storage=storage)
+    await plane.machine("web-1")
+    before = await asyncio.to_thread(storage.epoch)
+    token = await plane.token(role="full-administrator")
+
+    done = await plane.ask(
+        "POST", "/api/v1/restored", token=token, document={"numbers_above": 70_000}
+    )
+
+    assert done.status == 204
+    assert (await asyncio.to_thread(storage.epoch)).epoch != before.epoch
+    assert [s.full_report for s in storage.standings()] == [True]
+    entry = storage.audit(limit=500)[-1]
+    assert (entry.operation, entry.detail) == ("site.mark-restored", {"numbers_above": 70_000})
+    now = plane.clock.now()
+    assert await storage.decide("a", "o", lambda tx: tx.allot_numbers(1), now=now) > 70_000

@@ -86,6 +86,10 @@ class SqlTransaction:
         self.notes: list[tuple[str, str]] = []
         self._absent: set[str] = set()
 
+    def begin_epoch(self, *, numbers_above: int) -> None:
+        ticket.start_epoch(self._connection)
+        blocks.skip_past(self._connection, numbers_above)
+
     def note(self, subject: str, **detail: str | int | bool | None) -> None:
         self.notes.append((subject, json.dumps(detail, sort_keys=True, ensure_ascii=True)))
 

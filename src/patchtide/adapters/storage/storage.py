@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine
 from patchtide.adapters.storage import (
     audit_chain,
     audit_segments,
-    blocks,
     catalog,
     decisions,
     following,
@@ -123,16 +122,6 @@ class Storage:
 
     async def _write(self, rank: Rank, work: Callable[[Connection], T]) -> T:
         return await self._writer.run(rank, lambda: committed(self._write_engine, work))
-
-    async def mark_restored(self, *, now: datetime, numbers_above: int = 0) -> None:
-        """Begin a new epoch: the database is older than what the fleet has seen.
-
-        Followers start anew and every client is asked for a full report. `numbers_above` is the
-        highest update number that was ever published: none up to it is given out again.
-        """
-        await self._write(
-            Rank.DECISION, lambda c: _begin_epoch(c, numbers_above=numbers_above, now=now)
-        )
 
     async def keep_cursor(self, follower: str, cursor: Cursor) -> None:
         """Remember up to where a follower has read; the log is kept for it from there."""
@@ -272,13 +261,3 @@ class Storage:
 
     def _read(self, question: Callable[[Connection], T]) -> T:
         return read(self._readers, question)
-
-
-def _begin_epoch(connection: Connection, *, numbers_above: int, now: datetime) -> None:
-    def work(tx: Transaction) -> None:
-        ticket.start_epoch(connection)
-        if numbers_above:
-            blocks.skip_past(connection, numbers_above)
-        tx.note("database", numbers_above=numbers_above)
-
-    decisions.decide(connection, "system", "storage.restored", work, now=now)

@@ -196,6 +196,14 @@ class Transaction(Protocol):
         """Remove a part of what newer revisions replaced before that serial; 0: nothing is left."""
         ...
 
+    def begin_epoch(self, *, numbers_above: int) -> None:
+        """The database is older than what the fleet has seen: no old cursor means anything.
+
+        Followers start anew and every client is asked for a full report. Update numbers that may
+        have been given out since are left out, at least up to `numbers_above`. Several statements.
+        """
+        ...
+
     def note(self, subject: str, **detail: str | int | bool | None) -> None:
         """Say what this decision did: makes its log event and its audit entry."""
         ...
