@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from patchtide.domain.access.principals import Principal
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.fleet import Fleet
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import Decisions, Lookups, Reading, Transaction
@@ -28,6 +29,7 @@ class Context:
     lookups: Lookups
     clock: Clock
     catalog: CatalogStatus
+    fleet: Fleet
     api_tokens: ApiTokens
     bootstrap_code: BootstrapCode
     synchronisations: SynchronisationDesk
@@ -36,6 +38,8 @@ class Context:
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""
     machines_changed: Callable[[Sequence[bytes]], Awaitable[None]]
     """Told after a decision about machines, so that it holds at once and not at the next poll."""
+    silent_after: timedelta = timedelta(hours=3)
+    """A machine that was not heard for so long is silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,19 @@ hundreds of requests cheap, and is where a test can make the database fail.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeVar
+from uuid import UUID
 
+from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rules import Always, Never, PackageFormat, PackageInstalled
+from patchtide.domain.catalog.updates import Origin, Revision, UpdateNumber, update_id
+from patchtide.domain.errors import CursorLost
+from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.storage import (
     ApiToken,
     AuditEntry,
@@ -20,13 +27,18 @@ from patchtide.server.ports.storage import (
     Client,
     ClientState,
     Cursor,
+    DecisionEvent,
     EnrolmentToken,
     NewClient,
     Standing,
     StateRow,
+    StoredLeaf,
 )
+from patchtide.wire.leaves import encode_leaf
 
 T = TypeVar("T")
+UPDATE = update_id("apt", "debian/openssl")
+"""The one update that the catalog holds."""
 
 
 @dataclass
@@ -124,6 +136,57 @@ class MemoryStorage:
 
     def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]:
         return []
+
+    def decided(
+        self, cursor: Cursor, *, limit: int = 1000
+    ) -> tuple[Cursor, Sequence[DecisionEvent]]:
+        """Some decisions of tests note nothing, so whoever follows starts anew each time."""
+        raise CursorLost
+
+    def leaves(self, shard: str, *, at: int, after: int = 0) -> Sequence[StoredLeaf]:
+        leaf = Leaf(
+            number=UpdateNumber(1),
+            revision=Revision(1),
+            update=UPDATE,
+            title="openssl 3.0.15-1",
+            prerequisite=Always(),
+            applicable=PackageInstalled(PackageFormat.DEB, "openssl"),
+            installed=Never(),
+            origin=Origin("feed:debian-security"),
+        )
+        return [
+            StoredLeaf(
+                number=1,
+                revision=1,
+                update=UPDATE.bytes,
+                document=encode_leaf(leaf).body,
+                entered_serial=1,
+            )
+        ]
+
+    def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
+        return self.leaves("debian-12", at=1)
+
+    def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
+        return []
+
+    def heard(self, clients: Sequence[int]) -> Mapping[int, Heard]:
+        return {}
+
+    def heard_since(self, since: float) -> int:
+        return 0
+
+    def inventory(self, client: int, kind: str) -> bytes | None:
+        return None
+
+    def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
+        return []
+
+    def audit_of(self, subject: str, *, limit: int = 50) -> Sequence[AuditEntry]:
+        return [entry for entry in reversed(self.entries) if entry.subject == subject][:limit]
+
+    def newest_audit(self, *, limit: int = 10) -> Sequence[AuditEntry]:
+        return self.entries[: -limit - 1 : -1]
 
     def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]:
         return self.entries[after : after + limit]

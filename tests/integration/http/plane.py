@@ -18,6 +18,7 @@ from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.context import Context
+from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.feed import FeedContent
@@ -97,6 +98,7 @@ class AdministratorsPlane:
     clock: FakeClock = field(default_factory=FakeClock)
     rates: Rates = NO_LIMIT
     code: str | None = CODE
+    catalog: Any = field(default_factory=lambda: OneShard())
     changed: list[bytes] = field(default_factory=list)
     app: Application = field(init=False)
 
@@ -106,7 +108,8 @@ class AdministratorsPlane:
             reading=self.storage,
             lookups=self.storage,
             clock=self.clock,
-            catalog=OneShard(),
+            catalog=self.catalog,
+            fleet=Fleet(self.storage, self.catalog, self.clock),
             api_tokens=ApiTokens(self.storage, self.clock),
             bootstrap_code=BootstrapCode(self.code),
             synchronisations=a_desk(self.storage, self.clock),

@@ -14,6 +14,7 @@ from patchtide.domain.access.rights import ROLES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.storage import ClientState
 from patchtide.server.table import Operation, Plane, Table
+from tests.integration.http.memory_storage import UPDATE
 from tests.integration.http.plane import CODE, AdministratorsPlane
 
 REVIEWED: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -49,7 +50,12 @@ async def call(
     enrolment = await plane.ask(
         "POST", "/api/v1/tokens", token=await plane.token(role="full-administrator"), document={}
     )
-    ids = {"machine": str(machine), "token": enrolment.json["id"], "path": "x"}
+    ids = {
+        "machine": str(machine),
+        "token": enrolment.json["id"],
+        "path": "x",
+        "update": str(UPDATE),
+    }
     if operation.name == "api-tokens.revoke":
         ids["token"] = "000000000001"
     path = operation.path.replace(":path", "").format(**ids)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from patchtide.adapters.storage import audit_chain, blocks, catalog, reading, ticket
+from patchtide.adapters.storage import audit_chain, blocks, catalog, fleet, reading, ticket
 from patchtide.adapters.storage.rows import api_token_of, client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     api_token,
@@ -21,6 +21,7 @@ from patchtide.adapters.storage.tables import (
     enrolment_token,
     setting,
 )
+from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.errors import StaleRevision
 from patchtide.server.ports.storage import (
     ApiToken,
@@ -275,6 +276,9 @@ class SqlTransaction:
         self, shard: str, serial: int, *, upserts: Sequence[StoredLeaf], drops: Sequence[int]
     ) -> None:
         catalog.put(self._connection, shard, serial, upserts=upserts, drops=drops)
+
+    def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
+        fleet.put_update_details(self._connection, details)
 
     def take_back_leaves(self, shard: str, serial: int, *, limit: int) -> int:
         return catalog.take_back(self._connection, shard, serial, limit=limit)

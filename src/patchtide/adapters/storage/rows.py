@@ -125,4 +125,6 @@ def state_of(row: Any) -> StateRow:
         change=row.change,
         boot_id=row.boot_id,
         restored_at=max(restores_of(row.restores), default=0.0),
+        scan_error=row.scan_error,
+        aged_catalog=bool(row.aged_catalog),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from typing import TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
@@ -16,6 +17,7 @@ from patchtide.adapters.storage import (
     audit_segments,
     catalog,
     decisions,
+    fleet,
     following,
     inventory,
     reading,
@@ -28,7 +30,9 @@ from patchtide.adapters.storage.grants import grant_agents
 from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.transactions import committed, read
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
+from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.storage import (
     Accepted,
     ApiToken,
@@ -255,6 +259,38 @@ class Storage:
 
     def shards(self) -> Sequence[str]:
         return self._read(catalog.shards)
+
+    # FleetStore
+
+    def clients_of(self, uuids: Sequence[bytes]) -> Sequence[Client]:
+        return self._read(lambda c: fleet.clients_of(c, uuids))
+
+    def clients_numbered(self, numbers: Sequence[int]) -> Sequence[Client]:
+        return self._read(lambda c: fleet.clients_numbered(c, numbers))
+
+    def states_of(self, clients: Sequence[int]) -> Sequence[StateRow]:
+        return self._read(lambda c: fleet.states_of(c, clients))
+
+    def heard(self, clients: Sequence[int]) -> Mapping[int, Heard]:
+        return self._read(lambda c: fleet.heard(c, clients))
+
+    def heard_since(self, since: float) -> int:
+        return self._read(lambda c: fleet.heard_since(c, since))
+
+    def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
+        return self._read(lambda c: fleet.update_details(c, updates))
+
+    def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
+        return self._read(lambda c: fleet.leaves_of(c, update))
+
+    def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
+        return self._read(lambda c: fleet.recent_events(c, client, limit=limit))
+
+    def audit_of(self, subject: str, *, limit: int = 50) -> Sequence[AuditEntry]:
+        return self._read(lambda c: fleet.audit_of(c, subject, limit=limit))
+
+    def newest_audit(self, *, limit: int = 10) -> Sequence[AuditEntry]:
+        return self._read(lambda c: fleet.newest_audit(c, limit=limit))
 
     def epoch(self) -> Cursor:
         return self._read(ticket.position)

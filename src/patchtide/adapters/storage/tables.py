@@ -181,6 +181,7 @@ catalog_leaf = Table(
     _required("document", LargeBinary),
     Index("catalog_leaf_by_entry", "shard", "entered_serial"),
     Index("catalog_leaf_by_exit", "shard", "dropped_serial"),
+    Index("catalog_leaf_by_update", "update_id"),
 )
 
 # Whose a number is, for good: also after its leaf has left every shard.
@@ -190,6 +191,14 @@ catalog_number = Table(
     Column("number", Number, primary_key=True, autoincrement=False),
     _required("role", String(64)),
     _required("update_id", LargeBinary),
+)
+
+# What people read of an update; machines never get it.
+catalog_update = Table(
+    "catalog_update",
+    metadata,
+    Column("update_id", LargeBinary, primary_key=True),
+    _required("document", LargeBinary),
 )
 
 decision_log = Table(
@@ -222,6 +231,7 @@ audit = Table(
     _required("subject", String(256)),
     _required("detail", Text),
     _required("hash", LargeBinary),
+    Index("audit_by_subject", "subject", "sequence"),
 )
 
 audit_checkpoint = Table(

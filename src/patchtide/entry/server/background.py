@@ -57,11 +57,15 @@ async def background(server: Server) -> AsyncIterator[None]:
         await server.catalog.catch_up()
         await server.catalog.stay_fresh()
 
+    async def keep_up() -> None:
+        await asyncio.to_thread(server.context.fleet.keep_up)
+
     tasks = [
         asyncio.create_task(_every(PRESENCE_S, presence)),
         asyncio.create_task(_every(EPOCH_S, watch_epoch)),
         asyncio.create_task(_every(FOLLOW_S, server.follower.step)),
         asyncio.create_task(_every(FOLLOW_S, server.trust.step)),
+        asyncio.create_task(_every(FOLLOW_S, keep_up)),
         asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
         asyncio.create_task(_every(SYNCHRONISE_S, server.context.synchronisations.step)),
         asyncio.create_task(_every(SIGN_S, sign)),

@@ -36,6 +36,7 @@ from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.catalog_following import CatalogFollower
 from patchtide.server.context import Context
+from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.trust_watch import TrustWatch
 
@@ -165,12 +166,14 @@ async def _assembled(
         lookups=storage,
         clock=clock,
         catalog=catalog,
+        fleet=Fleet(storage, catalog, clock),
         api_tokens=ApiTokens(storage, clock),
         bootstrap_code=code,
         synchronisations=build_desk(settings, storage, catalog, clock),
         site_name=settings.site,
         site_ca=keys.ca_digest,
         machines_changed=agents.machines_changed,
+        silent_after=settings.silent_after,
     )
     return Server(
         settings=settings,

@@ -10,6 +10,7 @@ import argparse
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,11 @@ class ServerSettings:
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.home.absolute() / 'patchtide.db'}"
+
+    @property
+    def silent_after(self) -> timedelta:
+        """Return after how long without a word a machine is silent: three check-ins missed."""
+        return 3 * timedelta(seconds=self.poll_s)
 
     @property
     def served_names(self) -> tuple[str, ...]:

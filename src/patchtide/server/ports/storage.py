@@ -14,6 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from patchtide.domain.catalog.details import UpdateDetails
+
 T = TypeVar("T")
 
 
@@ -186,6 +188,10 @@ class Transaction(Protocol):
         self, shard: str, serial: int, *, upserts: Sequence[StoredLeaf], drops: Sequence[int]
     ) -> None:
         """Put leaves into a shard for a serial; whoever reads it at an earlier one sees none."""
+        ...
+
+    def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
+        """Keep what people read of these updates, in place of what was there before."""
         ...
 
     def take_back_leaves(self, shard: str, serial: int, *, limit: int) -> int:
@@ -413,6 +419,8 @@ class StateRow:
     change: int
     boot_id: str = ""
     restored_at: float = 0.0
+    scan_error: str = ""
+    aged_catalog: bool = False
 
 
 class Reading(Protocol):

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("sequence"),
     )
+    op.create_index("audit_by_subject", "audit", ["subject", "sequence"], unique=False)
     op.create_table(
         "audit_checkpoint",
         sa.Column(
@@ -84,6 +85,7 @@ def upgrade() -> None:
     op.create_index(
         "catalog_leaf_by_exit", "catalog_leaf", ["shard", "dropped_serial"], unique=False
     )
+    op.create_index("catalog_leaf_by_update", "catalog_leaf", ["update_id"], unique=False)
     op.create_table(
         "catalog_number",
         sa.Column(
@@ -95,6 +97,12 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=64), nullable=False),
         sa.Column("update_id", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_table(
+        "catalog_update",
+        sa.Column("update_id", sa.LargeBinary(), nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("update_id"),
     )
     op.create_table(
         "client",

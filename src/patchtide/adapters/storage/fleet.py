@@ -1,0 +1,138 @@
+"""Reads for the view of the fleet: by many keys at once, never one query a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select
+
+from patchtide.adapters.storage import rows
+from patchtide.adapters.storage.reading import CLIENTS
+from patchtide.adapters.storage.tables import (
+    audit,
+    catalog_leaf,
+    catalog_update,
+    client,
+    client_event,
+    client_presence,
+    client_state,
+)
+from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.server.ports.fleet import Heard, ReportedEvents
+from patchtide.server.ports.storage import AuditEntry, Client, ClientState, StateRow, StoredLeaf
+
+T = TypeVar("T")
+PART = 500
+"""Both databases bound how many values a statement may have."""
+
+
+def clients_of(connection: Connection, uuids: Sequence[bytes]) -> Sequence[Client]:
+    found = (CLIENTS.where(client.c.uuid.in_(part)) for part in _parts(uuids))
+    return [rows.client_of(row) for part in found for row in connection.execute(part)]
+
+
+def clients_numbered(connection: Connection, numbers: Sequence[int]) -> Sequence[Client]:
+    found = (CLIENTS.where(client.c.number.in_(part)) for part in _parts(numbers))
+    return [rows.client_of(row) for part in found for row in connection.execute(part)]
+
+
+def states_of(connection: Connection, clients: Sequence[int]) -> Sequence[StateRow]:
+    column = client_state.c
+    found = (
+        select(client_state).where(column.client.in_(part), column.counter > 0)
+        for part in _parts(clients)
+    )
+    return [rows.state_of(row) for part in found for row in connection.execute(part)]
+
+
+def heard(connection: Connection, clients: Sequence[int]) -> Mapping[int, Heard]:
+    columns = client_presence.c
+    found = (select(client_presence).where(columns.client.in_(part)) for part in _parts(clients))
+    return {
+        row.client: Heard(at=row.seen_at, health=row.health)
+        for part in found
+        for row in connection.execute(part)
+    }
+
+
+def heard_since(connection: Connection, since: float) -> int:
+    found = (
+        select(func.count())
+        .select_from(client_presence)
+        .join(client, client.c.number == client_presence.c.client)
+        .where(client_presence.c.seen_at > since, client.c.state == ClientState.ACTIVE.value)
+    )
+    return int(connection.execute(found).scalar_one())
+
+
+def leaves_of(connection: Connection, update: UUID) -> Sequence[StoredLeaf]:
+    found = select(catalog_leaf).where(catalog_leaf.c.update_id == update.bytes)
+    return [rows.leaf_of(row) for row in connection.execute(found)]
+
+
+def update_details(
+    connection: Connection, updates: Sequence[UUID] | None
+) -> Sequence[UpdateDetails]:
+    if updates is None:
+        found = [select(catalog_update.c.document)]
+    else:
+        keys = [update.bytes for update in updates]
+        found = [
+            select(catalog_update.c.document).where(catalog_update.c.update_id.in_(part))
+            for part in _parts(keys)
+        ]
+    documents = (row for part in found for row in connection.execute(part).scalars())
+    return [msgspec.msgpack.decode(document, type=UpdateDetails) for document in documents]
+
+
+def put_update_details(connection: Connection, details: Sequence[UpdateDetails]) -> None:
+    """Keep what people read of these updates; what was there of them before is replaced."""
+    for part in _parts(details):
+        keys = [one.update.bytes for one in part]
+        connection.execute(delete(catalog_update).where(catalog_update.c.update_id.in_(keys)))
+        connection.execute(
+            insert(catalog_update),
+            [
+                {"update_id": one.update.bytes, "document": msgspec.msgpack.encode(one)}
+                for one in part
+            ],
+        )
+
+
+def recent_events(
+    connection: Connection, client_number: int, *, limit: int
+) -> Sequence[ReportedEvents]:
+    columns = client_event.c
+    found = (
+        select(columns.counter, columns.at, columns.events)
+        .where(columns.client == client_number)
+        .order_by(columns.counter.desc())
+        .limit(limit)
+    )
+    return [
+        ReportedEvents(counter=row.counter, at=rows.instant(row.at), events=row.events)
+        for row in connection.execute(found)
+    ]
+
+
+def audit_of(connection: Connection, subject: str, *, limit: int) -> Sequence[AuditEntry]:
+    found = (
+        select(audit)
+        .where(audit.c.subject == subject)
+        .order_by(audit.c.sequence.desc())
+        .limit(limit)
+    )
+    return [rows.audit_entry_of(row) for row in connection.execute(found)]
+
+
+def newest_audit(connection: Connection, *, limit: int) -> Sequence[AuditEntry]:
+    found = select(audit).order_by(audit.c.sequence.desc()).limit(limit)
+    return [rows.audit_entry_of(row) for row in connection.execute(found)]
+
+
+def _parts(values: Sequence[T]) -> Iterator[list[T]]:
+    for start in range(0, len(values), PART):
+        yield list(values[start : start + PART])

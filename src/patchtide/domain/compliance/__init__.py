@@ -1,0 +1,1 @@
+"""How machines stand on updates: one machine's states, and the index over all of them."""

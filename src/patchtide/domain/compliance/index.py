@@ -1,0 +1,148 @@
+"""Who is in which state, by leaf: bitmaps of client numbers.
+
+Not required is nowhere stored: it is who evaluated the leaf's current revision and said neither
+required nor installed nor unknown, and who follows no shard of it at all. Whoever evaluated an
+older revision, or cannot be believed, is unknown.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from pyroaring import BitMap
+
+from patchtide.domain.compliance.states import PlacedLeaf, States, Tally
+
+_NOBODY = BitMap()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Who is in which state; the four are disjoint and make up all who were asked about."""
+
+    required: BitMap
+    installed: BitMap
+    not_required: BitMap
+    unknown: BitMap
+
+    @property
+    def tally(self) -> Tally:
+        return Tally(
+            required=len(self.required),
+            installed=len(self.installed),
+            not_required=len(self.not_required),
+            unknown=len(self.unknown),
+        )
+
+
+class StateIndex:
+    """Follows the rows of clients, one `put` a changed row."""
+
+    def __init__(self) -> None:
+        self.required: defaultdict[int, BitMap] = defaultdict(BitMap)
+        self.installed: defaultdict[int, BitMap] = defaultdict(BitMap)
+        self.unknown: defaultdict[int, BitMap] = defaultdict(BitMap)
+        self.evaluated: defaultdict[str, defaultdict[int, BitMap]] = defaultdict(
+            lambda: defaultdict(BitMap)
+        )
+
+    def put(self, client: int, new: States, *, old: States) -> None:
+        """Replace what is known of a client."""
+        _move(self.required, client, old.required, new.required)
+        _move(self.installed, client, old.installed, new.installed)
+        _move(self.unknown, client, old.unknown, new.unknown)
+        for shard, serial in old.shards.items():
+            self.evaluated[shard][serial].discard(client)
+            if not self.evaluated[shard][serial]:
+                del self.evaluated[shard][serial]
+        for shard, serial in new.shards.items():
+            self.evaluated[shard][serial].add(client)
+
+
+class Ground:
+    """The index for one population, while neither changes: what many updates share is kept."""
+
+    def __init__(self, index: StateIndex, *, members: BitMap, believed: BitMap) -> None:
+        self._index = index
+        self._members = members
+        self._asked = members & believed
+        self._evaluated: dict[tuple[str, int], BitMap] = {}
+        self._followers: dict[str, BitMap] = {}
+
+    def held(self, leaves: Collection[PlacedLeaf]) -> Held:
+        """Return where the members stand on an update with these leaves.
+
+        The same as `states.state_of` asked for each member whose row is believed.
+        """
+        required, installed, doubtful = BitMap(), BitMap(), BitMap()
+        for leaf in leaves:
+            evaluated = self._evaluated_since(leaf)
+            required |= self._index.required.get(leaf.number, _NOBODY) & evaluated
+            installed |= self._index.installed.get(leaf.number, _NOBODY) & evaluated
+            doubtful |= self._index.unknown.get(leaf.number, _NOBODY) & evaluated
+            doubtful |= self._followers_of(leaf.shard) - evaluated
+        doubtful -= required
+        installed = installed - required - doubtful
+        calm = self._asked - required - installed - doubtful
+        return Held(
+            required=required,
+            installed=installed,
+            not_required=calm,
+            unknown=self._members - self._asked | doubtful,
+        )
+
+    def tally(self, leaves: Collection[PlacedLeaf]) -> Tally:
+        """Return the sizes of what `held` returns, for one leaf without making it."""
+        if len(leaves) != 1:
+            return self.held(leaves).tally
+        [leaf] = leaves
+        evaluated = self._evaluated_since(leaf)
+        required = _both(self._index.required, leaf, evaluated)
+        installed = _both(self._index.installed, leaf, evaluated)
+        doubtful = _both(self._index.unknown, leaf, evaluated)
+        doubtful += len(self._followers_of(leaf.shard)) - len(evaluated)
+        return Tally(
+            required=required,
+            installed=installed,
+            not_required=len(self._asked) - required - installed - doubtful,
+            unknown=len(self._members) - len(self._asked) + doubtful,
+        )
+
+    def _evaluated_since(self, leaf: PlacedLeaf) -> BitMap:
+        """Return who of those asked evaluated the leaf in its current revision."""
+        key = (leaf.shard, leaf.entered)
+        known = self._evaluated.get(key)
+        if known is None:
+            known = self._evaluated[key] = self._asked & _union(
+                held for serial, held in self._serials(leaf.shard).items() if serial >= leaf.entered
+            )
+        return known
+
+    def _followers_of(self, shard: str) -> BitMap:
+        known = self._followers.get(shard)
+        if known is None:
+            known = self._followers[shard] = self._asked & _union(self._serials(shard).values())
+        return known
+
+    def _serials(self, shard: str) -> Mapping[int, BitMap]:
+        return self._index.evaluated.get(shard, {})
+
+
+def _both(held: Mapping[int, BitMap], leaf: PlacedLeaf, evaluated: BitMap) -> int:
+    found = held.get(leaf.number)
+    return 0 if found is None else found.intersection_cardinality(evaluated)
+
+
+def _union(bitmaps: Iterable[BitMap]) -> BitMap:
+    return BitMap().union(*bitmaps)
+
+
+def _move(held: defaultdict[int, BitMap], client: int, old: BitMap, new: BitMap) -> None:
+    if old == new:
+        return
+    for number in old - new:
+        held[number].discard(client)
+    for number in new - old:
+        held[number].add(client)

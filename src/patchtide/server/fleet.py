@@ -1,0 +1,194 @@
+"""The whole fleet in memory, as lists and counts are asked of it; it follows the two logs.
+
+Whoever asks first brings it up to date, which costs two short reads when nothing happened. What
+a machine reported is read again as its row; what was decided, as the rows it speaks of. After a
+restore, or too long a pause, everything is read anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from pyroaring import BitMap
+
+from patchtide.domain.catalog.details import Severity, UpdateDetails
+from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.domain.compliance.states import PlacedLeaf, States
+from patchtide.domain.errors import CursorLost
+from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.ports.catalog_status import CatalogStatus
+from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.fleet import FleetStore
+from patchtide.server.ports.storage import Cursor, DecisionEvent, StateRow, StoredLeaf
+from patchtide.wire.sets import decode_set
+
+T = TypeVar("T")
+PAGE = 1000
+CATALOG = frozenset({"catalog.publish", "catalog.describe"})
+"""Decisions that change what is published, or what people read of it."""
+RESTORED = "storage.restored"
+
+
+class Fleet:
+    """The one view of this node. Questions are short and come from threads, one at a time."""
+
+    def __init__(self, store: FleetStore, catalog: CatalogStatus, clock: Clock) -> None:
+        self.store = store
+        self._catalog = catalog
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._view = View(now=clock.now())
+        self._reported: Cursor | None = None
+        self._decided: Cursor | None = None
+
+    def ask(self, question: Callable[[View], T]) -> T:
+        """Ask the fleet as it is now."""
+        with self._lock:
+            self._follow()
+            self._view.now = self._clock.now()
+            return question(self._view)
+
+    def version(self) -> int:
+        """Return a number that is another one whenever something has changed."""
+        return self.ask(lambda view: view.version)
+
+    def keep_up(self) -> None:
+        """Follow what happened; after a publication count anew. Call it every second or so."""
+        with self._lock:
+            before = self._view.updates
+            self._follow()
+            self._view.now = self._clock.now()
+            if self._view.updates is not before:
+                self._view.count()
+
+    def _follow(self) -> None:
+        try:
+            if self._reported is None or self._decided is None:
+                raise CursorLost
+            self._follow_decisions(self._decided)
+            self._follow_reports(self._reported)
+        except CursorLost:
+            self._read_all()
+
+    def _read_all(self) -> None:
+        self._reported = self._decided = None
+        # The position first: what comes while the rows are read is read once more.
+        position = self.store.epoch()
+        view = self._view = View(now=self._clock.now(), version=self._view.version + 1)
+        after = 0
+        while page := self.store.clients(after=after, limit=PAGE):
+            view.put_clients(page)
+            after = page[-1].number
+        self._read_catalog()
+        after = 0
+        while rows := self.store.states(after=after, limit=PAGE):
+            self._put_rows(rows)
+            after = rows[-1].client
+        self._reported = self._decided = position
+
+    def _follow_decisions(self, cursor: Cursor) -> None:
+        uuids: set[bytes] = set()
+        is_catalog = False
+        is_done = False
+        while not is_done:
+            cursor, events = self.store.decided(cursor, limit=PAGE)
+            if any(event.operation == RESTORED for event in events):
+                raise CursorLost
+            is_catalog |= any(event.operation in CATALOG for event in events)
+            uuids.update(_machines_in(events))
+            is_done = len(events) < PAGE
+        if uuids:
+            self._view.put_clients(self.store.clients_of(sorted(uuids)))
+        if is_catalog:
+            self._read_catalog()
+        self._decided = cursor
+
+    def _follow_reports(self, cursor: Cursor) -> None:
+        changed: set[int] = set()
+        is_done = False
+        while not is_done:
+            cursor, deltas = self.store.deltas(cursor, limit=PAGE)
+            changed.update(delta.client for delta in deltas)
+            is_done = len(deltas) < PAGE
+        if changed:
+            # Some may have reported before the decision to let them in was seen.
+            strangers = changed - self._view.members.keys()
+            self._view.put_clients(self.store.clients_numbered(sorted(strangers)))
+            self._put_rows(self.store.states_of(sorted(changed)))
+        self._reported = cursor
+
+    def _put_rows(self, rows: Iterable[StateRow]) -> None:
+        for row in rows:
+            self._view.put_row(row, _states_of(row))
+
+    def _read_catalog(self) -> None:
+        serials = {shard.name: shard.serial for shard in self._catalog.shards()}
+        details: dict[UUID, UpdateDetails] = {x.update: x for x in self.store.update_details()}
+        found: dict[UUID, list[PlacedLeaf]] = {}
+        documents: dict[UUID, bytes] = {}
+        for shard, serial in serials.items():
+            for stored in self.store.leaves(shard, at=serial):
+                uuid = UUID(bytes=stored.update)
+                found.setdefault(uuid, []).append(_placed(stored, shard))
+                documents[uuid] = stored.document
+        self._view.put_catalog(
+            bytes(self._catalog.lineage()),
+            serials,
+            {uuid: _known(uuid, found[uuid], documents[uuid], details) for uuid in found},
+        )
+
+
+class _Title(msgspec.Struct):
+    """The little of a leaf's document that a list shows; the rest is not even decoded."""
+
+    title: str = ""
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+_titles = msgspec.msgpack.Decoder(_Title)
+
+
+def _placed(stored: StoredLeaf, shard: str) -> PlacedLeaf:
+    number = UpdateNumber(stored.number)
+    return PlacedLeaf(number=number, shard=shard, entered=stored.entered_serial)
+
+
+def _known(
+    uuid: UUID,
+    leaves: Sequence[PlacedLeaf],
+    document: bytes,
+    details: Mapping[UUID, UpdateDetails],
+) -> KnownUpdate:
+    told = details.get(uuid)
+    title = told.title if told else _titles.decode(document).title
+    title = title or str(uuid)
+    return KnownUpdate(
+        id=uuid,
+        title=title,
+        leaves=tuple(leaves),
+        details=told,
+        order=(_RANKS[told.severity if told else Severity.NONE], title.casefold(), uuid.int),
+    )
+
+
+def _states_of(row: StateRow) -> States:
+    return States(
+        required=BitMap(decode_set(row.required)),
+        installed=BitMap(decode_set(row.installed)),
+        unknown=BitMap(decode_set(row.unknown)),
+        shards=msgspec.msgpack.decode(row.shards, type=dict[str, int]) if row.shards else {},
+    )
+
+
+def _machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:
+    """Yield the machines that decisions speak of: their subjects have 32 hex digits."""
+    for event in events:
+        if len(event.subject) == 32:
+            try:
+                yield bytes.fromhex(event.subject)
+            except ValueError:
+                continue

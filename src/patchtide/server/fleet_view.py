@@ -1,0 +1,231 @@
+"""What is known of the fleet at one moment: machines, updates, and who stands how on which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from pyroaring import BitMap
+
+from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.details import Severity, UpdateDetails
+from patchtide.domain.compliance.counting import Counting
+from patchtide.domain.compliance.index import Ground, Held, StateIndex
+from patchtide.domain.compliance.judgement import (
+    STALE_AFTER,
+    Doubt,
+    Judgement,
+    Told,
+    doubt_about,
+    judge,
+)
+from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
+from patchtide.domain.errors import NotFound
+from patchtide.server.ports.storage import Client, ClientState, StateRow
+
+_NO_STATES = States()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A machine and its last accepted report."""
+
+    client: Client
+    states: States = _NO_STATES
+    lineage: bytes = b""
+    scan: str = "none"
+    scan_error: str = ""
+    scanned_at: datetime | None = None
+    reported_at: datetime | None = None
+    aged_catalog: bool = False
+
+    @property
+    def number(self) -> int:
+        return self.client.number
+
+    @property
+    def id(self) -> UUID:
+        return UUID(bytes=self.client.uuid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownUpdate:
+    """An update as it is published, and what people read of it, if a feed told any."""
+
+    id: UUID
+    title: str
+    leaves: tuple[PlacedLeaf, ...]
+    details: UpdateDetails | None = None
+    order: tuple[int, str, int]
+    """Its place among others, the most severe first; made once, compared often."""
+
+    @property
+    def severity(self) -> Severity:
+        return self.details.severity if self.details else Severity.NONE
+
+
+@dataclass(slots=True)
+class View:
+    """The fleet. Counts are made when they are asked for, and kept until something changes."""
+
+    now: datetime
+    version: int = 0
+    """Another one whenever something changed."""
+    members: dict[int, Member] = field(default_factory=dict)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+    updates: dict[UUID, KnownUpdate] = field(default_factory=dict)
+    serials: dict[str, int] = field(default_factory=dict)
+    active: BitMap = field(default_factory=BitMap)
+    """Machines that are let in: the only ones that counts speak of."""
+    _by_leaf: dict[int, UUID] = field(default_factory=dict)
+    _lineage: bytes = b""
+    _index: StateIndex = field(default_factory=StateIndex)
+    _counting: Counting[UUID] = field(default_factory=lambda: Counting[UUID]({}))
+    _by_member: dict[int, Tally] = field(default_factory=dict)
+    _by_update: dict[UUID, Tally] = field(default_factory=dict)
+    _ground: Ground | None = None
+    _ground_until: datetime | None = None
+
+    # What is put in
+
+    def put_clients(self, clients: Collection[Client]) -> None:
+        for client in clients:
+            known = self.members.get(client.number)
+            self.members[client.number] = (
+                Member(client=client) if known is None else replace(known, client=client)
+            )
+            self.numbers[client.uuid] = client.number
+            if client.state is ClientState.ACTIVE:
+                self.active.add(client.number)
+            else:
+                self.active.discard(client.number)
+        if clients:
+            self._changed()
+
+    def put_row(self, row: StateRow, states: States) -> None:
+        known = self.members.get(row.client)
+        if known is None:
+            return
+        self._index.put(row.client, states, old=known.states)
+        self.members[row.client] = replace(
+            known,
+            states=states,
+            lineage=row.lineage,
+            scan=row.scan,
+            scan_error=row.scan_error,
+            scanned_at=_instant(row.scanned_at),
+            reported_at=_instant(row.reported_at),
+            aged_catalog=row.aged_catalog,
+        )
+        self._by_member.pop(row.client, None)
+        self._changed()
+
+    def put_catalog(
+        self, lineage: bytes, serials: Mapping[str, int], updates: Mapping[UUID, KnownUpdate]
+    ) -> None:
+        self._lineage = lineage
+        self.serials = dict(serials)
+        self.updates = dict(updates)
+        self._counting = Counting({key: update.leaves for key, update in updates.items()})
+        self._by_leaf = {leaf.number: u.id for u in updates.values() for leaf in u.leaves}
+        self._by_member.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._ground = None
+
+    # What is asked
+
+    def member(self, machine: UUID) -> Member:
+        """Raises NotFound."""
+        number = self.numbers.get(machine.bytes)
+        if number is None:
+            raise NotFound
+        return self.members[number]
+
+    def update(self, update: UUID) -> KnownUpdate:
+        """Raises NotFound."""
+        found = self.updates.get(update)
+        if found is None:
+            raise NotFound
+        return found
+
+    def of_leaf(self, number: int) -> KnownUpdate | None:
+        """Return the update that a leaf is of; None: it is published no more."""
+        update = self._by_leaf.get(number)
+        return None if update is None else self.updates[update]
+
+    def doubt(self, member: Member) -> Doubt:
+        if member.client.state is not ClientState.ACTIVE:
+            return Doubt.NOT_ACTIVE
+        told = Told(
+            reported_at=member.reported_at,
+            scan=member.scan,
+            follows_a_shard=bool(member.states.shards),
+            is_of_this_catalog=member.lineage == self._lineage,
+        )
+        return doubt_about(told, now=self.now)
+
+    def tally_on(self, member: Member) -> Tally:
+        """Return how many updates are in which state on the machine."""
+        if self.doubt(member) is not Doubt.NONE:
+            return Tally(unknown=len(self.updates))
+        known = self._by_member.get(member.number)
+        if known is None:
+            known = self._by_member[member.number] = self._counting.tally(member.states)
+        return known
+
+    def judgement(self, member: Member) -> Judgement:
+        doubt = self.doubt(member)
+        return judge(doubt, Tally() if doubt is not Doubt.NONE else self.tally_on(member))
+
+    def states_on(self, member: Member) -> Callable[[KnownUpdate], LeafState]:
+        """Return what says how the machine stands on an update."""
+        if self.doubt(member) is not Doubt.NONE:
+            return lambda update: LeafState.UNKNOWN
+        return lambda update: state_of(member.states, update.leaves)
+
+    def tally_of(self, update: KnownUpdate) -> Tally:
+        """Return how many active machines stand how on the update."""
+        ground = self._current_ground()
+        known = self._by_update.get(update.id)
+        if known is None:
+            known = self._by_update[update.id] = ground.tally(update.leaves)
+        return known
+
+    def count(self) -> None:
+        """Make every count now, so that nobody has to wait for it who asks."""
+        for number in self.active:
+            self.tally_on(self.members[number])
+        for update in self.updates.values():
+            self.tally_of(update)
+
+    def held(self, update: KnownUpdate) -> Held:
+        """Return which active machines stand how on the update."""
+        return self._current_ground().held(update.leaves)
+
+    def _current_ground(self) -> Ground:
+        until = self._ground_until
+        if self._ground is None or (until is not None and self.now >= until):
+            self._ground = self._made_ground()
+            self._by_update.clear()
+        return self._ground
+
+    def _made_ground(self) -> Ground:
+        believed = BitMap()
+        earliest: datetime | None = None
+        for number in self.active:
+            member = self.members[number]
+            if self.doubt(member) is Doubt.NONE and member.reported_at is not None:
+                believed.add(number)
+                earliest = min(earliest or member.reported_at, member.reported_at)
+        # Nothing changes by itself but that a machine was silent for too long.
+        self._ground_until = None if earliest is None else earliest + STALE_AFTER
+        return Ground(self._index, members=self.active, believed=believed)
+
+
+def _instant(epoch_s: float) -> datetime | None:
+    return datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None

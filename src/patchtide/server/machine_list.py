@@ -1,0 +1,176 @@
+"""The list of machines: where each stands, searched, filtered, sorted and paged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.compliance.judgement import Compliance, Judgement
+from patchtide.domain.compliance.states import Tally
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import Member, View
+from patchtide.server.listing import Key, Limit, Search, matches, paged
+from patchtide.server.ports.fleet import Heard
+from patchtide.server.table import Input, Output
+
+StateName = Literal["", "waiting", "active", "quarantined", "decommissioned"]
+ComplianceName = Literal["", "compliant", "required", "unknown"]
+MachineSort = Literal[
+    "name", "-name", "required", "-required", "unknown", "-unknown", "reported", "-reported",
+    "platform", "-platform", "enrolled", "-enrolled",
+]  # fmt: skip
+
+
+class ListMachines(Input, kw_only=True, frozen=True):
+    state: Annotated[StateName, Meta(description="Only machines in this state.")] = ""
+    compliance: Annotated[
+        ComplianceName, Meta(description="Only machines that stand so on updates.")
+    ] = ""
+    search: Annotated[Search, Meta(description="Part of the name, group, platform or id.")] = ""
+    sort: Annotated[MachineSort, Meta(description="The order; a minus turns it round.")] = "name"
+    after: Annotated[
+        UUID | None, Meta(description="Go on after this machine (`next` of the page before).")
+    ] = None
+    limit: Limit = 100
+
+
+class Machine(Output, kw_only=True, frozen=True):
+    id: UUID
+    name: str
+    state: str
+    compliance: str
+    """compliant, required (some update is), or unknown."""
+    doubt: str
+    """Why it is unknown; empty otherwise."""
+    required: int
+    installed: int
+    unknown: int
+    """How many updates are in which state; the others are not required."""
+    reported_at: datetime | None
+    seen_at: datetime | None
+    site: str
+    group: str
+    platform: str
+    agent_version: str
+    enrolled_at: datetime
+
+
+class ComplianceCounts(Output, kw_only=True, frozen=True):
+    compliant: int
+    required: int
+    unknown: int
+
+
+class MachineList(Output, kw_only=True, frozen=True):
+    items: tuple[Machine, ...]
+    total: int
+    """How many machines there are that fit, on all pages."""
+    counts: ComplianceCounts
+    """How those stand that fit all but the `compliance` asked for."""
+    next: UUID | None
+    """Where to go on; null at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A machine with what the list is sorted by."""
+
+    member: Member
+    judgement: Judgement
+    tally: Tally
+
+
+COLUMNS: Mapping[str, Key[Judged]] = {
+    "name": lambda j: (j.member.client.name.casefold(), j.member.number),
+    "required": lambda j: (-j.tally.required, *_by_name(j)),
+    "unknown": lambda j: (-j.tally.unknown, *_by_name(j)),
+    "reported": lambda j: (-_seconds(j.member.reported_at), *_by_name(j)),
+    "platform": lambda j: (j.member.client.platform, *_by_name(j)),
+    "enrolled": lambda j: (-_seconds(j.member.client.enrolled_at), *_by_name(j)),
+}
+
+
+def _by_name(judged: Judged) -> tuple[Any, ...]:
+    return COLUMNS["name"](judged)
+
+
+def _seconds(at: datetime | None) -> float:
+    return at.timestamp() if at else 0.0
+
+
+async def list_some(call: Call, principal: Principal, asked: ListMachines) -> MachineList:
+    return await call.read(lambda: _listed(call, asked))
+
+
+def _listed(call: Call, asked: ListMachines) -> MachineList:
+    judged, total, counts, has_more = call.context.fleet.ask(lambda view: _found(view, asked))
+    heard = call.context.fleet.store.heard([j.member.number for j in judged])
+    items = tuple(shown(j, heard.get(j.member.number)) for j in judged)
+    return MachineList(
+        items=items, total=total, counts=counts, next=items[-1].id if has_more else None
+    )
+
+
+def _found(
+    view: View, asked: ListMachines
+) -> tuple[tuple[Judged, ...], int, ComplianceCounts, bool]:
+    fitting = [judged(view, m) for m in view.members.values() if _fits(m, asked)]
+    wanted = [j for j in fitting if asked.compliance in ("", j.judgement.compliance)]
+    after = None if asked.after is None else judged(view, view.member(asked.after))
+    page = paged(wanted, columns=COLUMNS, sort=asked.sort, after=after, limit=asked.limit)
+    return tuple(page.items), len(wanted), counted(fitting), page.has_more
+
+
+def _fits(member: Member, asked: ListMachines) -> bool:
+    client = member.client
+    if asked.state not in ("", client.state.value):
+        return False
+    if not asked.search:
+        return True
+    texts = (client.name, client.group, client.platform, str(member.id))
+    return matches(asked.search, *texts)
+
+
+def judged(view: View, member: Member) -> Judged:
+    return Judged(member, view.judgement(member), view.tally_on(member))
+
+
+def counted(judged: list[Judged]) -> ComplianceCounts:
+    counts = Counter(j.judgement.compliance for j in judged)
+    return ComplianceCounts(
+        compliant=counts[Compliance.COMPLIANT],
+        required=counts[Compliance.REQUIRED],
+        unknown=counts[Compliance.UNKNOWN],
+    )
+
+
+def shown(judged: Judged, heard: Heard | None) -> Machine:
+    client, tally = judged.member.client, judged.tally
+    return Machine(
+        id=judged.member.id,
+        name=client.name,
+        state=client.state.value,
+        compliance=judged.judgement.compliance.value,
+        doubt=judged.judgement.doubt.value,
+        required=tally.required,
+        installed=tally.installed,
+        unknown=tally.unknown,
+        reported_at=judged.member.reported_at,
+        seen_at=seen_at(heard),
+        site=client.site,
+        group=client.group,
+        platform=client.platform,
+        agent_version=client.agent_version,
+        enrolled_at=client.enrolled_at,
+    )
+
+
+def seen_at(heard: Heard | None) -> datetime | None:
+    return datetime.fromtimestamp(heard.at, UTC) if heard and heard.at else None

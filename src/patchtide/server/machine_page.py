@@ -1,0 +1,147 @@
+"""One machine: what it is, how it stands on every update, and what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from patchtide.domain.access.principals import Anonymous, Principal, may_read
+from patchtide.domain.access.rights import Kind
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import KnownUpdate, Member
+from patchtide.server.machine_list import Machine, judged, shown
+from patchtide.server.machines import MachineId, OneMachine
+from patchtide.server.ports.fleet import FleetDetails, Heard, ReportedEvents
+from patchtide.server.ports.storage import AuditEntry
+from patchtide.server.table import Input, Output
+from patchtide.wire.inventory import HardwareV1, read_hardware
+from patchtide.wire.messages import EventV1, HealthV1
+
+NEWEST = 100
+
+
+class ShownMachine(Machine, kw_only=True, frozen=True):
+    not_required: int
+    full_report: bool
+    """The server has asked for a full report and not got it yet."""
+    scan: str
+    scan_error: str
+    scanned_at: datetime | None
+    aged_catalog: bool
+    """It was scanned against a catalog whose signatures were older than they should be."""
+    shards: dict[str, int]
+    """The shards that it follows, each with the serial that it evaluated last."""
+    restart_pending: bool
+    degraded: str
+    """What its agent says is wrong with itself; empty: nothing."""
+    host_name: str
+    system: str
+    kernel: str
+    architecture: str
+    model: str
+    processors: int
+    memory_bytes: int
+    addresses: tuple[str, ...]
+    services: tuple[str, ...]
+
+
+class ListHistory(Input, kw_only=True, frozen=True):
+    machine: MachineId
+    limit: Annotated[int, Meta(ge=1, le=NEWEST, description="How many at most.")] = 50
+
+
+class HistoryEntry(Output, kw_only=True, frozen=True):
+    at: datetime
+    actor: str
+    """Who: the machine itself, or whoever decided something about it."""
+    what: str
+    """A step's code, or the name of the operation."""
+    update: UUID | None
+    title: str
+    """Of that update; empty when it is about none."""
+    detail: str
+
+
+class History(Output, kw_only=True, frozen=True):
+    items: tuple[HistoryEntry, ...]
+
+
+async def show(call: Call, principal: Principal, asked: OneMachine) -> ShownMachine:
+    return await call.read(lambda: _shown(call, asked.machine))
+
+
+async def history(call: Call, principal: Principal, asked: ListHistory) -> History:
+    return await call.read(lambda: _history(call, principal, asked))
+
+
+def _shown(call: Call, machine: UUID) -> ShownMachine:
+    fleet = call.context.fleet
+    found = fleet.ask(lambda view: judged(view, view.member(machine)))
+    member = found.member
+    heard = fleet.store.heard([member.number]).get(member.number)
+    listed, health = shown(found, heard), _health(heard)
+    hardware = _hardware(fleet.store, member.number)
+    return ShownMachine(
+        **{name: getattr(listed, name) for name in Machine.__struct_fields__},
+        not_required=found.tally.not_required,
+        full_report=member.client.full_report,
+        scan=member.scan,
+        scan_error=member.scan_error,
+        scanned_at=member.scanned_at,
+        aged_catalog=member.aged_catalog,
+        shards=dict(member.states.shards),
+        restart_pending=health.restart_pending,
+        degraded=health.degraded,
+        **{name: getattr(hardware, name) for name in HardwareV1.__struct_fields__},
+    )
+
+
+def _health(heard: Heard | None) -> HealthV1:
+    if heard is None or not heard.health:
+        return HealthV1()
+    return msgspec.msgpack.decode(heard.health, type=HealthV1)
+
+
+def _hardware(store: FleetDetails, number: int) -> HardwareV1:
+    body = store.inventory(number, "hardware")
+    return HardwareV1() if body is None else read_hardware(body)
+
+
+def _history(call: Call, principal: Principal, asked: ListHistory) -> History:
+    fleet = call.context.fleet
+    member = fleet.ask(lambda view: view.member(asked.machine))
+    told = list(_told(fleet.store.recent_events(member.number, limit=asked.limit)))
+    updates = fleet.ask(lambda view: {e.update: view.of_leaf(e.update) for e in told})
+    entries = [_step(member, event, updates[event.update]) for event in told]
+    if not isinstance(principal, Anonymous) and may_read(principal.rights, Kind.AUDIT):
+        entries += map(_decision, fleet.store.audit_of(member.id.hex, limit=asked.limit))
+    entries.sort(key=lambda entry: entry.at, reverse=True)
+    return History(items=tuple(entries[: asked.limit]))
+
+
+def _told(reports: Iterable[ReportedEvents]) -> Iterator[EventV1]:
+    for report in reports:
+        yield from msgspec.msgpack.decode(report.events, type=tuple[EventV1, ...])
+
+
+def _step(member: Member, event: EventV1, update: KnownUpdate | None) -> HistoryEntry:
+    return HistoryEntry(
+        at=datetime.fromtimestamp(event.at, UTC),
+        actor=member.client.name,
+        what=event.code,
+        update=update.id if update else None,
+        title=update.title if update else "",
+        detail=event.detail,
+    )
+
+
+def _decision(entry: AuditEntry) -> HistoryEntry:
+    detail = ", ".join(f"{name}: {value}" for name, value in entry.detail.items() if value)
+    return HistoryEntry(
+        at=entry.at, actor=entry.actor, what=entry.operation, update=None, title="", detail=detail
+    )

@@ -1,0 +1,201 @@
+"""How one machine stands on every update, with what is installed there and what would be."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.versions_deb import deb_key
+from patchtide.domain.compliance.states import Tally
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.listing import Key, Limit, Search, paged
+from patchtide.server.machines import MachineId
+from patchtide.server.table import Input, Output
+from patchtide.server.update_page import LeafStateName, StateCounts
+from patchtide.server.updates import (
+    COLUMNS,
+    Counted,
+    classification_of,
+    known_cursor,
+    mentions,
+)
+from patchtide.wire.inventory import PackageRowV1, read_package_list
+
+MachineUpdateSort = Literal[
+    "title", "-title", "severity", "-severity", "released", "-released", "state", "-state"
+]
+
+
+class ListMachineUpdates(Input, kw_only=True, frozen=True):
+    machine: MachineId
+    state: Annotated[LeafStateName, Meta(description="Only updates in this state.")] = ""
+    search: Annotated[Search, Meta(description="Part of the title, vendor's id or a CVE.")] = ""
+    sort: Annotated[MachineUpdateSort, Meta(description="The order; a minus turns it round.")] = (
+        "state"
+    )
+    after: Annotated[
+        UUID | None, Meta(description="Go on after this update (`next` of the page before).")
+    ] = None
+    limit: Limit = 100
+
+
+class UpdatedPackage(Output, kw_only=True, frozen=True):
+    name: str
+    installed: str
+    """The version that is there."""
+    fixed: str
+    """The version from which on it holds the fix."""
+
+
+class MachineUpdate(Output, kw_only=True, frozen=True):
+    id: UUID
+    title: str
+    state: str
+    classification: str
+    severity: str
+    cves: tuple[str, ...] | None
+    """Null while they are not known; an update that names none has an empty list."""
+    released: datetime | None
+    packages: tuple[UpdatedPackage, ...]
+    """Those of its packages that are installed there, in a version that is too old if required."""
+
+
+class MachineUpdateList(Output, kw_only=True, frozen=True):
+    items: tuple[MachineUpdate, ...]
+    total: int
+    """How many updates there are that fit, on all pages."""
+    counts: StateCounts
+    """Among those that fit all but the `state` asked for."""
+    doubt: str
+    """Why all of them are unknown; empty: what the machine said is believed."""
+    next: UUID | None
+    """Where to go on; null at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    update: KnownUpdate
+    state: LeafState
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    number: int
+    items: Sequence[_Placed]
+    total: int
+    counts: Counter[LeafState]
+    doubt: str
+    has_more: bool
+
+
+Installed = Mapping[str, Sequence[PackageRowV1]]
+
+_ORDER = {
+    LeafState.REQUIRED: 0,
+    LeafState.UNKNOWN: 1,
+    LeafState.INSTALLED: 2,
+    LeafState.NOT_REQUIRED: 3,
+}
+
+
+def _column(name: str) -> Key[_Placed]:
+    return lambda placed: COLUMNS[name](Counted(placed.update, Tally()))
+
+
+_COLUMNS: Mapping[str, Key[_Placed]] = {
+    **{name: _column(name) for name in ("title", "severity", "released")},
+    "state": lambda placed: (_ORDER[placed.state], placed.update.order),
+}
+
+
+async def list_some(
+    call: Call, principal: Principal, asked: ListMachineUpdates
+) -> MachineUpdateList:
+    return await call.read(lambda: _listed(call, asked))
+
+
+def _listed(call: Call, asked: ListMachineUpdates) -> MachineUpdateList:
+    fleet = call.context.fleet
+    found = fleet.ask(lambda view: _found(view, asked))
+    installed = _installed(fleet.store.inventory(found.number, "packages"))
+    items = tuple(_shown(placed, installed) for placed in found.items)
+    return MachineUpdateList(
+        items=items,
+        total=found.total,
+        counts=StateCounts(
+            required=found.counts[LeafState.REQUIRED],
+            installed=found.counts[LeafState.INSTALLED],
+            not_required=found.counts[LeafState.NOT_REQUIRED],
+            unknown=found.counts[LeafState.UNKNOWN],
+        ),
+        doubt=found.doubt,
+        next=items[-1].id if found.has_more else None,
+    )
+
+
+def _found(view: View, asked: ListMachineUpdates) -> _Answer:
+    member = view.member(asked.machine)
+    state_on = view.states_on(member)
+    fitting = [
+        _Placed(update, state_on(update))
+        for update in view.updates.values()
+        if mentions(update, asked.search)
+    ]
+    wanted = [placed for placed in fitting if asked.state in ("", placed.state)]
+    after = None
+    if asked.after is not None:
+        update = known_cursor(view, asked.after)
+        after = _Placed(update, state_on(update))
+    page = paged(wanted, columns=_COLUMNS, sort=asked.sort, after=after, limit=asked.limit)
+    return _Answer(
+        member.number,
+        page.items,
+        len(wanted),
+        Counter(placed.state for placed in fitting),
+        view.doubt(member).value,
+        page.has_more,
+    )
+
+
+def _installed(body: bytes | None) -> Installed:
+    found: dict[str, list[PackageRowV1]] = defaultdict(list)
+    for row in read_package_list(body) if body else ():
+        found[row.name].append(row)
+    return found
+
+
+def _shown(placed: _Placed, installed: Installed) -> MachineUpdate:
+    update, details = placed.update, placed.update.details
+    return MachineUpdate(
+        id=update.id,
+        title=update.title,
+        state=placed.state.value,
+        classification=classification_of(update),
+        severity=update.severity.value,
+        cves=details.cves if details else None,
+        released=details.released if details else None,
+        packages=_packages(details, placed.state, installed) if details else (),
+    )
+
+
+def _packages(
+    details: UpdateDetails, state: LeafState, installed: Installed
+) -> tuple[UpdatedPackage, ...]:
+    found = {
+        (fixed.name, row.version, fixed.version)
+        for fixed in details.packages
+        for row in installed.get(fixed.name, ())
+        if fixed.architecture in (row.architecture, "all")
+        and (state is not LeafState.REQUIRED or deb_key(row.version) < deb_key(fixed.version))
+    }
+    return tuple(UpdatedPackage(name=n, installed=i, fixed=f) for n, i, f in sorted(found))

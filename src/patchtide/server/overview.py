@@ -1,0 +1,129 @@
+"""Where the whole fleet stands, in one answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from patchtide.domain.access.principals import Anonymous, Principal, may_read
+from patchtide.domain.access.rights import Kind
+from patchtide.domain.compliance.judgement import Doubt
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import View
+from patchtide.server.machine_list import ComplianceCounts, counted, judged
+from patchtide.server.ports.storage import AuditEntry, ClientState
+from patchtide.server.table import Nothing, Output
+from patchtide.server.updates import Update, UpdateCounts, shown, worst
+from patchtide.server.updates import counted as counted_update
+
+WORST = 8
+NEWEST = 10
+
+
+class AdmissionCounts(Output, kw_only=True, frozen=True):
+    waiting: int
+    active: int
+    quarantined: int
+
+
+class NewestEvent(Output, kw_only=True, frozen=True):
+    sequence: int
+    at: datetime
+    actor: str
+    operation: str
+    subject: str
+    name: str
+    """What the subject is called, as far as the decision said."""
+
+
+class Overview(Output, kw_only=True, frozen=True):
+    machines: AdmissionCounts
+    compliance: ComplianceCounts
+    """Among active machines."""
+    doubts: dict[str, int]
+    """Why how many of them are unknown."""
+    reporting: int
+    """Active machines that were heard of late."""
+    silent: int
+    """Active machines that were not."""
+    silent_after_s: int
+    """After how many seconds without a word a machine is silent."""
+    updates: int
+    """How many updates are published."""
+    update_counts: UpdateCounts
+    worst: tuple[Update, ...]
+    """What is required, the most severe first."""
+    shards: dict[str, int]
+    events: tuple[NewestEvent, ...] | None
+    """The newest decisions; null for whoever may not read the audit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counts:
+    admitted: Counter[ClientState]
+    compliance: ComplianceCounts
+    doubts: Counter[Doubt]
+    updates: int
+    update_counts: UpdateCounts
+    worst: tuple[Update, ...]
+    shards: dict[str, int]
+
+
+async def overview(call: Call, principal: Principal, asked: Nothing) -> Overview:
+    return await call.read(lambda: _overview(call, principal))
+
+
+def _overview(call: Call, principal: Principal) -> Overview:
+    fleet, silent_after = call.context.fleet, call.context.silent_after
+    counts = fleet.ask(_counts)
+    active = counts.admitted[ClientState.ACTIVE]
+    reporting = min(active, fleet.store.heard_since((call.now - silent_after).timestamp()))
+    may_read_audit = not isinstance(principal, Anonymous) and may_read(principal.rights, Kind.AUDIT)
+    return Overview(
+        machines=AdmissionCounts(
+            waiting=counts.admitted[ClientState.WAITING],
+            active=active,
+            quarantined=counts.admitted[ClientState.QUARANTINED],
+        ),
+        compliance=counts.compliance,
+        doubts={doubt.value: n for doubt, n in counts.doubts.items() if doubt is not Doubt.NONE},
+        reporting=reporting,
+        silent=active - reporting,
+        silent_after_s=int(silent_after.total_seconds()),
+        updates=counts.updates,
+        update_counts=counts.update_counts,
+        worst=counts.worst,
+        shards=counts.shards,
+        events=tuple(map(_event, fleet.store.newest_audit(limit=NEWEST)))
+        if may_read_audit
+        else None,
+    )
+
+
+def _counts(view: View) -> _Counts:
+    machines = [judged(view, view.members[number]) for number in view.active]
+    updates = [counted_update(view, update) for update in view.updates.values()]
+    return _Counts(
+        admitted=Counter(member.client.state for member in view.members.values()),
+        compliance=counted(machines),
+        doubts=Counter(found.judgement.doubt for found in machines),
+        updates=len(updates),
+        update_counts=UpdateCounts(
+            required=sum(c.tally.required > 0 for c in updates),
+            unknown=sum(c.tally.unknown > 0 for c in updates),
+        ),
+        worst=tuple(map(shown, worst(updates, limit=WORST))),
+        shards=dict(view.serials),
+    )
+
+
+def _event(entry: AuditEntry) -> NewestEvent:
+    return NewestEvent(
+        sequence=entry.sequence,
+        at=entry.at,
+        actor=entry.actor,
+        operation=entry.operation,
+        subject=entry.subject,
+        name=str(entry.detail.get("name") or ""),
+    )

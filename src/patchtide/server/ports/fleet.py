@@ -1,0 +1,97 @@
+"""What the view of the whole fleet reads: few statements, each for many rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.server.ports.storage import (
+    AuditEntry,
+    Client,
+    Cursor,
+    DecisionEvent,
+    StateDelta,
+    StateRow,
+    StoredLeaf,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedEvents:
+    """What one report told besides states; `events` is MessagePack."""
+
+    counter: int
+    at: datetime
+    events: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """When a machine was last heard, and what it said of its health (MessagePack)."""
+
+    at: float
+    """Epoch seconds; 0: never."""
+    health: bytes
+
+
+class FleetReading(Protocol):
+    def epoch(self) -> Cursor: ...
+
+    def clients(
+        self, *, after: int = 0, limit: int = 100, search: str = "", state: str = ""
+    ) -> Sequence[Client]: ...
+
+    def clients_of(self, uuids: Sequence[bytes]) -> Sequence[Client]: ...
+
+    def clients_numbered(self, numbers: Sequence[int]) -> Sequence[Client]: ...
+
+    def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]: ...
+
+    def states_of(self, clients: Sequence[int]) -> Sequence[StateRow]: ...
+
+    def deltas(
+        self, cursor: Cursor, *, limit: int = 1000
+    ) -> tuple[Cursor, Sequence[StateDelta]]: ...
+
+    def decided(
+        self, cursor: Cursor, *, limit: int = 1000
+    ) -> tuple[Cursor, Sequence[DecisionEvent]]: ...
+
+    def leaves(self, shard: str, *, at: int, after: int = 0) -> Sequence[StoredLeaf]: ...
+
+
+class FleetDetails(Protocol):
+    """What single pages read besides the view."""
+
+    def heard(self, clients: Sequence[int]) -> Mapping[int, Heard]: ...
+
+    def heard_since(self, since: float) -> int:
+        """Return how many active machines were heard after that moment."""
+        ...
+
+    def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
+        """Return what people read of these updates, or of all."""
+        ...
+
+    def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
+        """Return every revision of the update's leaves that is kept, from whatever shard."""
+        ...
+
+    def inventory(self, client: int, kind: str) -> bytes | None: ...
+
+    def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
+        """Return what the client's newest reports told, newest first."""
+        ...
+
+    def audit_of(self, subject: str, *, limit: int = 50) -> Sequence[AuditEntry]:
+        """Return the newest decisions about one thing, newest first."""
+        ...
+
+    def newest_audit(self, *, limit: int = 10) -> Sequence[AuditEntry]: ...
+
+
+class FleetStore(FleetReading, FleetDetails, Protocol): ...

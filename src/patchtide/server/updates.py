@@ -1,0 +1,199 @@
+"""Updates: which exist, who needs them, and one of them with all that is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import nsmallest
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.compliance.states import Tally
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.listing import Key, Limit, Page, Search, matches, paged
+from patchtide.server.table import Input, Output
+
+UpdateId = Annotated[UUID, Meta(description="The update's id.")]
+NeededName = Literal["", "required", "installed", "unknown"]
+SeverityName = Literal["", "critical", "important", "moderate", "low", "none"]
+ClassificationName = Literal[
+    "", "critical", "security", "definition", "service-pack", "rollup", "feature-pack", "tool",
+    "driver", "general-update", "application",
+]  # fmt: skip
+UpdateSort = Literal[
+    "required", "-required", "unknown", "-unknown", "title", "-title", "severity", "-severity",
+    "released", "-released",
+]  # fmt: skip
+
+
+class ListUpdates(Input, kw_only=True, frozen=True):
+    state: Annotated[
+        NeededName, Meta(description="Only updates that are in this state on some machine.")
+    ] = ""
+    severity: Annotated[SeverityName, Meta(description="Only updates of this severity.")] = ""
+    classification: Annotated[
+        ClassificationName, Meta(description="Only updates of this kind.")
+    ] = ""
+    search: Annotated[Search, Meta(description="Part of the title, vendor's id or a CVE.")] = ""
+    sort: Annotated[UpdateSort, Meta(description="The order; a minus turns it round.")] = "required"
+    after: Annotated[
+        UUID | None, Meta(description="Go on after this update (`next` of the page before).")
+    ] = None
+    limit: Limit = 100
+
+
+class Update(Output, kw_only=True, frozen=True):
+    id: UUID
+    title: str
+    classification: str
+    severity: str
+    required: int
+    installed: int
+    not_required: int
+    unknown: int
+    """How many active machines stand how."""
+    cves: tuple[str, ...] | None
+    """Null while they are not known; an update that names none has an empty list."""
+    released: datetime | None
+    product: str
+    vendor_id: str
+
+
+class UpdateCounts(Output, kw_only=True, frozen=True):
+    required: int
+    """Updates that some machine requires."""
+    unknown: int
+    """Updates that are unknown on some machine."""
+
+
+class UpdateList(Output, kw_only=True, frozen=True):
+    items: tuple[Update, ...]
+    total: int
+    """How many updates there are that fit, on all pages."""
+    counts: UpdateCounts
+    """Among those that fit all but the `state` asked for."""
+    next: UUID | None
+    """Where to go on; null at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """An update with what the list is sorted by."""
+
+    update: KnownUpdate
+    tally: Tally
+
+
+COLUMNS: Mapping[str, Key[Counted]] = {
+    "title": lambda c: c.update.order[1:],
+    "required": lambda c: (-c.tally.required, c.update.order),
+    "unknown": lambda c: (-c.tally.unknown, c.update.order),
+    "severity": lambda c: c.update.order,
+    "released": lambda c: (-_released(c), c.update.order),
+}
+
+
+def _released(counted: Counted) -> float:
+    details = counted.update.details
+    return details.released.timestamp() if details and details.released else 0.0
+
+
+def classification_of(update: KnownUpdate) -> str:
+    return update.details.classification.value if update.details else ""
+
+
+def mentions(update: KnownUpdate, search: str) -> bool:
+    if not search:
+        return True
+    details = update.details
+    texts = (details.vendor_id, *(details.cves or ())) if details else ()
+    return matches(search, update.title, str(update.id), *texts)
+
+
+async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> UpdateList:
+    return await call.read(lambda: call.context.fleet.ask(lambda view: _listed(view, asked)))
+
+
+def _listed(view: View, asked: ListUpdates) -> UpdateList:
+    fitting = [counted(view, u) for u in view.updates.values() if _fits(u, asked)]
+    wanted = [c for c in fitting if not asked.state or getattr(c.tally, asked.state)]
+    page = paged(
+        wanted,
+        columns=COLUMNS,
+        sort=asked.sort,
+        after=_after(view, asked.after),
+        limit=asked.limit,
+    )
+    return UpdateList(
+        items=tuple(map(shown, page.items)),
+        total=len(wanted),
+        counts=UpdateCounts(
+            required=sum(c.tally.required > 0 for c in fitting),
+            unknown=sum(c.tally.unknown > 0 for c in fitting),
+        ),
+        next=next_of(page),
+    )
+
+
+def next_of(page: Page[Counted]) -> UUID | None:
+    return page.items[-1].update.id if page.has_more else None
+
+
+def _fits(update: KnownUpdate, asked: ListUpdates) -> bool:
+    return (
+        asked.severity in ("", update.severity)
+        and asked.classification in ("", classification_of(update))
+        and mentions(update, asked.search)
+    )
+
+
+def _after(view: View, after: UUID | None) -> Counted | None:
+    return None if after is None else counted(view, known_cursor(view, after))
+
+
+def known_cursor(view: View, after: UUID) -> KnownUpdate:
+    """Return the update that a page ended with.
+
+    Raises:
+        InvalidDocument: it is published no more, so that nothing says where to go on.
+    """
+    try:
+        return view.update(after)
+    except NotFound as error:
+        what = "is no longer published; begin with the first page"
+        raise InvalidDocument([Problem("after", what)]) from error
+
+
+def counted(view: View, update: KnownUpdate) -> Counted:
+    return Counted(update, view.tally_of(update))
+
+
+def shown(counted: Counted) -> Update:
+    update, tally = counted.update, counted.tally
+    details = update.details
+    return Update(
+        id=update.id,
+        title=update.title,
+        classification=classification_of(update),
+        severity=update.severity.value,
+        required=tally.required,
+        installed=tally.installed,
+        not_required=tally.not_required,
+        unknown=tally.unknown,
+        cves=details.cves if details else None,
+        released=details.released if details else None,
+        product=details.product if details else "",
+        vendor_id=details.vendor_id if details else "",
+    )
+
+
+def worst(updates: Iterable[Counted], *, limit: int) -> list[Counted]:
+    """Return the required ones that matter most: by severity, then by how many need them."""
+    needed = (c for c in updates if c.tally.required)
+    return nsmallest(limit, needed, key=lambda c: (c.update.order[0], -c.tally.required))

@@ -1,0 +1,211 @@
+"""The view of the fleet follows what is stored, and never takes silence for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from patchtide.adapters.storage import Storage
+from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
+from patchtide.domain.compliance.states import Tally
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
+from patchtide.server.ports.storage import Client, ClientState, IncomingReport, Presence
+from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
+from tests.simulator.clock import FakeClock
+from tests.simulator.reports import NOON, enrolled
+
+pytestmark = pytest.mark.anyio
+
+
+class Site:
+    """A storage with a catalog of two updates, its view, and a clock."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.clock = FakeClock(NOON)
+        self.catalog = Catalog(storage)
+        self.fleet = Fleet(storage, self.catalog, self.clock)
+
+    async def begin(self, machines: int) -> list[Client]:
+        await self.catalog.publish(
+            [a_leaf(1, "openssl"), a_leaf(2, "curl")], details=[some_details("openssl")]
+        )
+        return await enrolled(self.storage, machines)
+
+    async def report(self, *reports: IncomingReport) -> None:
+        await self.storage.accept(reports, now=self.clock.now().timestamp())
+
+    def judgement(self, client: Client) -> Judgement:
+        return self.fleet.ask(lambda view: view.judgement(view.member(UUID(bytes=client.uuid))))
+
+    def on(self, name: str) -> Tally:
+        return self.fleet.ask(lambda view: view.tally_of(view.update(an_update_id(name))))
+
+
+@pytest.fixture
+def site(storage: Storage) -> Site:
+    return Site(storage)
+
+
+async def test_a_machine_that_said_nothing_is_unknown_and_not_one_that_needs_nothing(
+    site: Site,
+) -> None:
+    first, silent = await site.begin(2)
+
+    await site.report(a_scan(first.number, 1, installed=[1]))
+
+    assert site.on("openssl") == Tally(installed=1, unknown=1)
+    assert site.on("curl") == Tally(not_required=1, unknown=1)
+    assert site.judgement(first) == Judgement(Compliance.COMPLIANT)
+    assert site.judgement(silent) == Judgement(Compliance.UNKNOWN, Doubt.NEVER_REPORTED)
+
+
+async def test_a_report_is_followed_without_reading_anything_but_its_row(site: Site) -> None:
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, required=[1, 2]))
+    assert site.on("curl") == Tally(required=1)
+
+    await site.report(a_scan(client.number, 2, required=[1], installed=[2]))
+
+    assert site.on("curl") == Tally(installed=1)
+    assert site.on("openssl") == Tally(required=1)
+
+
+async def test_an_update_that_a_machine_has_not_evaluated_yet_is_unknown_there(
+    site: Site,
+) -> None:
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, installed=[1, 2]))
+    assert site.judgement(client) == Judgement(Compliance.COMPLIANT)
+
+    await site.catalog.publish([a_leaf(2, "curl", "2.1-1", revision=2), a_leaf(3, "bash")])
+
+    assert site.on("openssl") == Tally(installed=1)
+    assert site.on("curl") == site.on("bash") == Tally(unknown=1)
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+
+
+async def test_what_left_the_catalog_is_required_no_more(site: Site) -> None:
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, required=[1], installed=[2]))
+    assert site.judgement(client) == Judgement(Compliance.REQUIRED)
+
+    await site.catalog.publish([], drops=[1])
+
+    assert site.judgement(client) == Judgement(Compliance.COMPLIANT)
+
+
+DOUBTS: dict[str, tuple[Callable[[int], IncomingReport], Doubt]] = {
+    "its scan failed": (lambda n: a_scan(n, 1, installed=[1], scan="failed"), Doubt.SCAN_FAILED),
+    "it tries again": (lambda n: a_scan(n, 1, installed=[1], scan="retrying"), Doubt.SCAN_FAILED),
+    "it waits for the catalog": (
+        lambda n: a_scan(n, 1, serial=0, scan="waiting-catalog"),
+        Doubt.NOT_SCANNED,
+    ),
+    "it follows no shard": (lambda n: a_scan(n, 1, serial=0), Doubt.NOT_SCANNED),
+    "its numbers are another catalog's": (
+        lambda n: a_scan(n, 1, installed=[1], lineage=b"x" * 16),
+        Doubt.OTHER_CATALOG,
+    ),
+}
+
+
+@pytest.mark.parametrize(("report", "doubt"), DOUBTS.values(), ids=DOUBTS)
+async def test_a_machine_that_cannot_be_believed_is_unknown_on_every_update(
+    site: Site, report: Callable[[int], IncomingReport], doubt: Doubt
+) -> None:
+    [client] = await site.begin(1)
+
+    await site.report(report(client.number))
+
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, doubt)
+    assert site.on("openssl") == Tally(unknown=1)
+
+
+async def test_after_two_weeks_of_silence_what_a_machine_said_counts_no_more(site: Site) -> None:
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, installed=[1, 2]))
+    site.clock.advance(days=14, seconds=-1)
+    assert site.on("openssl") == Tally(installed=1)
+
+    site.clock.advance(seconds=1)
+
+    assert site.on("openssl") == Tally(unknown=1)
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.STALE)
+
+
+async def test_a_machine_of_another_platform_does_not_require_it(site: Site) -> None:
+    [client] = await site.begin(1)
+
+    await site.report(a_scan(client.number, 1, shard="rhel-9"))
+
+    assert site.on("openssl") == Tally(not_required=1)
+
+
+async def test_only_machines_that_are_let_in_are_counted(site: Site) -> None:
+    kept, other = await site.begin(2)
+    await site.report(a_scan(kept.number, 1, required=[1]), a_scan(other.number, 1, required=[1]))
+    assert site.on("openssl") == Tally(required=2)
+
+    await site.storage.decide(
+        "admin",
+        "machines.quarantine",
+        lambda tx: (
+            tx.set_client_state([other.uuid], ClientState.QUARANTINED),
+            tx.note(other.uuid.hex()),
+        ),
+        now=NOON,
+    )
+
+    assert site.on("openssl") == Tally(required=1)
+    assert site.judgement(other) == Judgement(Compliance.UNKNOWN, Doubt.NOT_ACTIVE)
+
+
+async def test_after_a_restore_everything_is_read_anew(site: Site) -> None:
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, required=[1]))
+    assert site.on("openssl") == Tally(required=1)
+
+    await site.storage.mark_restored(now=NOON)
+    await site.report(a_scan(client.number, 2, installed=[1]))
+
+    assert site.on("openssl") == Tally(installed=1)
+
+
+async def test_its_version_changes_with_the_fleet_and_only_then(site: Site) -> None:
+    [client] = await site.begin(1)
+    before = site.fleet.version()
+    assert site.fleet.version() == before
+
+    await site.report(a_scan(client.number, 1, required=[1]))
+
+    assert site.fleet.version() != before
+
+
+async def test_what_people_read_of_an_update_is_replaced_as_a_whole(site: Site) -> None:
+    await site.begin(0)
+    told = some_details("openssl", cves=("CVE-2026-1",))
+
+    await site.catalog.publish([], details=[told, some_details("curl", cves=None)])
+
+    def read(view: View) -> list[tuple[str, ...] | None]:
+        found = (view.update(an_update_id(name)).details for name in ("openssl", "curl"))
+        return [details.cves if details else () for details in found]
+
+    assert site.fleet.ask(read) == [("CVE-2026-1",), None]
+    assert site.storage.update_details([an_update_id("openssl")]) == [told]
+
+
+async def test_machines_heard_of_late_are_counted(site: Site) -> None:
+    heard, _ = await site.begin(2)
+    at = NOON.timestamp()
+
+    await site.storage.flush_presence([Presence(client=heard.number, counter=1, seen_at=at)])
+
+    assert site.storage.heard_since(at - 1) == 1
+    assert site.storage.heard_since((NOON + timedelta(hours=1)).timestamp()) == 0
+    assert site.storage.heard([heard.number])[heard.number].at == at

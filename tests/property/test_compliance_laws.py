@@ -1,0 +1,96 @@
+"""Three ways to count say the same: by one machine and one update, by machine, by update."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pyroaring import BitMap
+
+from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.domain.compliance.counting import Counting
+from patchtide.domain.compliance.index import Ground, StateIndex
+from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
+
+SHARDS = ("debian-11", "debian-12")
+NUMBERS = 12
+serials = st.integers(1, 4)
+catalogs = st.lists(
+    st.tuples(st.integers(0, 4), st.sampled_from(SHARDS), serials),
+    min_size=NUMBERS,
+    max_size=NUMBERS,
+).map(
+    lambda rows: {
+        update: [
+            PlacedLeaf(number=UpdateNumber(number), shard=shard, entered=entered)
+            for number, (of, shard, entered) in enumerate(rows)
+            if of == update
+        ]
+        for update in {of for of, _, _ in rows}
+    }
+)
+said = st.lists(st.sampled_from([None, "required", "installed", "unknown"]), max_size=NUMBERS + 3)
+machines = st.builds(
+    lambda words, shards: States(
+        required=BitMap(n for n, word in enumerate(words) if word == "required"),
+        installed=BitMap(n for n, word in enumerate(words) if word == "installed"),
+        unknown=BitMap(n for n, word in enumerate(words) if word == "unknown"),
+        shards=shards,
+    ),
+    said,
+    st.dictionaries(st.sampled_from(SHARDS), serials),
+)
+
+
+def tally(counts: Mapping[LeafState, int]) -> Tally:
+    return Tally(
+        required=counts[LeafState.REQUIRED],
+        installed=counts[LeafState.INSTALLED],
+        not_required=counts[LeafState.NOT_REQUIRED],
+        unknown=counts[LeafState.UNKNOWN],
+    )
+
+
+@given(catalogs, machines)
+def test_counting_a_machine_is_asking_for_each_update(
+    catalog: dict[int, list[PlacedLeaf]], states: States
+) -> None:
+    asked = Counter(state_of(states, leaves) for leaves in catalog.values())
+
+    assert Counting(catalog).tally(states) == tally(asked)
+
+
+@given(catalogs, st.lists(machines, max_size=5), st.sets(st.integers(0, 4)))
+def test_counting_an_update_is_asking_each_machine_and_whoever_is_doubted_is_unknown(
+    catalog: dict[int, list[PlacedLeaf]], fleet: list[States], doubted: set[int]
+) -> None:
+    index = StateIndex()
+    for number, states in enumerate(fleet):
+        index.put(number, states, old=States())
+    members = BitMap(range(len(fleet)))
+    ground = Ground(index, members=members, believed=members - BitMap(doubted))
+
+    for leaves in catalog.values():
+        asked = Counter(
+            LeafState.UNKNOWN if number in doubted else state_of(states, leaves)
+            for number, states in enumerate(fleet)
+        )
+        assert ground.tally(leaves) == tally(asked)
+
+
+@given(catalogs, st.lists(machines, min_size=1, max_size=6))
+def test_a_machine_that_reports_again_leaves_nothing_of_before_behind(
+    catalog: dict[int, list[PlacedLeaf]], reports: list[States]
+) -> None:
+    index, fresh = StateIndex(), StateIndex()
+    for old, new in zip([States(), *reports], reports, strict=False):
+        index.put(1, new, old=old)
+    fresh.put(1, reports[-1], old=States())
+    who = BitMap([1])
+
+    for leaves in catalog.values():
+        followed = Ground(index, members=who, believed=who).held(leaves)
+        assert followed == Ground(fresh, members=who, believed=who).held(leaves)
