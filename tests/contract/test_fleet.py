@@ -17,6 +17,7 @@ from patchtide.server.ports.storage import Client, ClientState, IncomingReport, 
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
 from tests.simulator.clock import FakeClock
 from tests.simulator.reports import NOON, enrolled
+from tests.simulator.restoring import mark_restored
 
 pytestmark = pytest.mark.anyio
 
@@ -170,7 +171,7 @@ async def test_after_a_restore_everything_is_read_anew(site: Site) -> None:
     await site.report(a_scan(client.number, 1, required=[1]))
     assert site.on("openssl") == Tally(required=1)
 
-    await site.storage.mark_restored(now=NOON)
+    await mark_restored(site.storage, now=NOON)
     await site.report(a_scan(client.number, 2, installed=[1]))
 
     assert site.on("openssl") == Tally(installed=1)

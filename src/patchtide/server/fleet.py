@@ -30,7 +30,6 @@ T = TypeVar("T")
 PAGE = 1000
 CATALOG = frozenset({"catalog.publish", "catalog.describe"})
 """Decisions that change what is published, or what people read of it."""
-RESTORED = "storage.restored"
 
 
 class Fleet:
@@ -96,8 +95,6 @@ class Fleet:
         is_done = False
         while not is_done:
             cursor, events = self.store.decided(cursor, limit=PAGE)
-            if any(event.operation == RESTORED for event in events):
-                raise CursorLost
             is_catalog |= any(event.operation in CATALOG for event in events)
             uuids.update(_machines_in(events))
             is_done = len(events) < PAGE
