@@ -74,7 +74,7 @@ class FakeSite:
     def serials(self) -> Mapping[str, int]:
         return self.published
 
-    def knows_metadata(self, role: str, digest: bytes) -> bool:
+    async def knows_metadata(self, role: str, digest: bytes) -> bool:
         return (role, digest) in self.metadata
 
 

@@ -123,6 +123,8 @@ class Door:
         # A stranger is refused in the same words and the same time as a forger (S09).
         key = _NOBODY if entry is None else entry.public_key
         if not await self._verify(key, claim.signature, claim.base) or entry is None:
+            if entry is not None:
+                await self._standings.look_up(uuid)
             raise BadSignature(Flaw.FORGED)
         if entry.state is not ClientState.ACTIVE:
             raise NotAdmitted(entry.state)

@@ -30,13 +30,18 @@ class Divergence:
         at = now.timestamp()
         if self._alarms.get(client, at - QUIET_S) > at - QUIET_S:
             return
-        strange = {
+        untold = {
             role: digest
             for role, digest in seen.items()
-            if role in ROLES
-            and (role, digest) not in self._told
-            and not self._site.knows_metadata(role, digest)
+            if role in ROLES and (role, digest) not in self._told
         }
+        strange = {
+            role: digest
+            for role, digest in untold.items()
+            if not await self._site.knows_metadata(role, digest)
+        }
+        # Somebody with the same finding may have been quicker meanwhile.
+        strange = dict(strange.items() - self._told)
         if not strange:
             return
         if len(self._told) + len(self._alarms) > KEPT:

@@ -20,7 +20,8 @@ class TokenBook:
 
     def __init__(self, lookups: Lookups) -> None:
         self._lookups = lookups
-        self._known: frozenset[tuple[str, bytes]] = frozenset()
+        self._known: set[tuple[str, bytes]] = set()
+        self._asked: set[str] = set()
         self._waiting = 0
         self._next: asyncio.Task[None] | None = None
 
@@ -36,22 +37,24 @@ class TokenBook:
             raise Unavailable("too many unknown tokens at once")
         self._waiting += 1
         try:
-            await self._read_again()
+            await self._read_again(token_id)
         finally:
             self._waiting -= 1
         return (token_id, secret_hash) in self._known
 
-    async def _read_again(self) -> None:
+    async def _read_again(self, token_id: str) -> None:
         """Return after a read that began later than now: the token may have been made just now.
 
         However many guess, there is one read each `GATHER_S`.
         """
+        self._asked.add(token_id)
         if self._next is None:
             self._next = asyncio.create_task(self._read())
         await asyncio.shield(self._next)
 
     async def _read(self) -> None:
         await asyncio.sleep(GATHER_S)
-        self._next = None
-        tokens = await asyncio.to_thread(self._lookups.enrolment_tokens)
-        self._known = frozenset((token.id, token.secret_hash) for token in tokens)
+        asked, self._asked, self._next = self._asked, set(), None
+        tokens = await asyncio.to_thread(self._lookups.enrolment_tokens, sorted(asked))
+        others = {known for known in self._known if known[0] not in asked}
+        self._known = others.union((token.id, token.secret_hash) for token in tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.http import agents_plane
+from patchtide.domain.errors import Unavailable
 from patchtide.server.ports.storage import ClientState
 from patchtide.wire.inventory import HardwareV1, package_list
 from patchtide.wire.messages import (
@@ -129,7 +131,7 @@ class TestEnrolment:
         asked: list[str] = []
         read, decide = plane.storage.enrolment_tokens, plane.storage.decide
         monkeypatch.setattr(
-            plane.storage, "enrolment_tokens", lambda: asked.append("tokens") or read()
+            plane.storage, "enrolment_tokens", lambda ids: asked.append("tokens") or read(ids)
         )
 
         async def noted(*arguments: Any, **named: Any) -> Any:
@@ -143,6 +145,62 @@ class TestEnrolment:
         assert {(s.status, s.body) for s in said} == {(403, said[0].body)}
         assert "decision" not in asked and len(asked) <= 3
         assert (await MachineUnderTest(plane).enrol(token)).status == 200
+
+    async def test_who_has_guessed_once_does_not_guess_in_parallel(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        await MachineUnderTest(plane).enrol(f"pt1.0.{'x' * 32}")
+        guesses = [MachineUnderTest(plane).enrol(f"pt1.{n}.{'x' * 32}") for n in range(60)]
+
+        said = Counter(s.status for s in await at_once(*guesses))
+
+        assert said == {403: 29, 429: 31}
+
+    async def test_our_own_trouble_is_not_counted_as_a_guess(
+        self, plane: PlaneUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def busy(*arguments: Any, **named: Any) -> Any:
+            raise Unavailable
+
+        token = await plane.token()
+        with monkeypatch.context() as trouble:
+            trouble.setattr(plane.storage, "decide", busy)
+            said = await at_once(*(MachineUnderTest(plane).enrol(token) for _ in range(40)))
+
+        assert {s.status for s in said} == {503}
+        assert (await MachineUnderTest(plane).enrol(token)).status == 200
+
+    async def test_one_address_cannot_fill_the_memory_for_half_read_bodies(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        answers: list[int] = []
+        holding = asyncio.Event()
+
+        async def upload(peer: str) -> None:
+            pieces = [bytes(1 << 20)] * 2
+
+            async def receive() -> dict[str, Any]:
+                if pieces:
+                    return {"type": "http.request", "body": pieces.pop(), "more_body": True}
+                await holding.wait()
+                return {"type": "http.disconnect"}
+
+            async def send(message: dict[str, Any]) -> None:
+                if message["type"] == "http.response.start" and message["status"] == 503:
+                    answers.append(1)
+
+            scope = {"type": "http", "client": (peer, 1), "headers": [], "method": "POST"}
+            await plane.handlers["agents.report"](scope, receive, send)
+
+        mallory = [asyncio.create_task(upload("192.0.2.1")) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        refused = len(answers)
+        alice = asyncio.create_task(upload("192.0.2.2"))
+        await asyncio.sleep(0.1)
+        holding.set()
+        await asyncio.gather(alice, *mallory)
+
+        assert refused > 0 and len(answers) == refused
 
     async def test_a_token_made_while_others_guess_is_taken_at_once(
         self, plane: PlaneUnderTest

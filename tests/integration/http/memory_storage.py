@@ -104,8 +104,8 @@ class MemoryStorage:
     def api_tokens(self) -> Sequence[ApiToken]:
         return list(self.api.values())
 
-    def enrolment_tokens(self) -> Sequence[EnrolmentToken]:
-        return list(self.tokens.values())
+    def enrolment_tokens(self, ids: Sequence[str] | None = None) -> Sequence[EnrolmentToken]:
+        return [t for t in self.tokens.values() if ids is None or t.id in ids]
 
     def setting(self, name: str) -> bytes | None:
         return self.settings.get(name)

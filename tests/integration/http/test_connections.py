@@ -90,6 +90,89 @@ SLOW = {
 }
 
 
+BETWEEN = {
+    "blank lines": b"\r\n",
+    "half a blank line": b"\r",
+}
+
+
+@pytest.mark.parametrize("said", BETWEEN.values(), ids=BETWEEN)
+def test_nothing_said_between_two_requests_holds_the_connection(said: bytes) -> None:
+    async def story(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEALTH.replace(b"connection: close\r\n", b""))
+        await asyncio.sleep(0.2)
+        writer.write(said)
+        answer = await asyncio.wait_for(reader.read(-1), 5)
+        writer.close()
+        return answer
+
+    assert run(story).startswith(b"HTTP/1.1 200")
+
+
+def test_what_comes_after_a_body_is_no_header() -> None:
+    seen: list[Any] = []
+
+    async def notes(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            continue
+        seen.append(scope["headers"])
+
+    head = b"POST /x HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+    answer = run(lambda port: exchange(port, head + b"host: evil\r\n" * 9 + b"\r\n"), app=notes)
+
+    assert b" 200 " not in answer
+    assert all((b"host", b"evil") not in headers for headers in seen)
+
+
+def test_the_body_of_an_upgrade_is_not_the_next_request() -> None:
+    asked: list[str] = []
+
+    async def notes(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def story(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = b"POST /x HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: x\r\n"
+        writer.write(head + b"content-length: 40\r\n\r\n")
+        await asyncio.sleep(0.1)
+        writer.write(b"GET /smuggled HTTP/1.1\r\nhost: h\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(-1), 5)
+        writer.close()
+        return answer
+
+    assert run(story, app=notes).startswith(b"HTTP/1.1 400")
+    assert "/smuggled" not in asked
+
+
+def test_who_reads_no_answers_is_answered_no_further() -> None:
+    answered = 0
+
+    async def long(asked: Handed) -> Reply:
+        nonlocal answered
+        answered += 1
+        return Reply(status=202, headers=[(b"content-length", b"65536")], body=bytes(65536))
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 65536})
+
+    said = b"POST /agent/v1/report HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\nx"
+
+    async def story(port: int) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        for _ in range(300):
+            writer.write(said)
+            await asyncio.sleep(0.002)
+        writer.transport.abort()
+
+    run(story, app=waits, limits=ConnectionLimits(whole={("POST", b"/agent/v1/report"): long}))
+
+    assert 0 < answered < 200
+
+
 @pytest.mark.parametrize("said", SLOW.values(), ids=SLOW)
 def test_a_client_that_stops_in_the_middle_is_dropped(said: bytes) -> None:
     started = time.monotonic()

@@ -285,6 +285,17 @@ def test_strangers_who_come_together_cost_one_question_to_the_database() -> None
     assert reading.asked == 2  # at the start, and once for all of them
 
 
+def test_a_forger_waits_as_long_as_a_stranger() -> None:
+    reading = FakeReading()
+    door = a_door(reading)
+    forged = edited(H, b"signature", lambda value: value[:10] + b"AAAA" + value[14:])
+
+    with pytest.raises(BadSignature):
+        admit(door, GOOD, forged, now=NOW)
+
+    assert reading.asked == 2  # at the start, and as for somebody unknown
+
+
 def test_an_older_answer_of_the_database_does_not_undo_a_quarantine() -> None:
     class SlowFirst(FakeReading):
         def standings(self, uuids: Sequence[bytes] | None = None) -> Sequence[Standing]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -19,13 +20,15 @@ HASH = b"h" * 32
 class FakeTokens:
     ids: list[str] = field(default_factory=list)
     reads: int = 0
+    asked: list[str] = field(default_factory=list)
     breaks: Exception | None = None
 
-    def enrolment_tokens(self) -> list[SimpleNamespace]:
+    def enrolment_tokens(self, ids: Sequence[str]) -> list[SimpleNamespace]:
         self.reads += 1
+        self.asked = [*self.asked, *ids]
         if self.breaks is not None:
             raise self.breaks
-        return [SimpleNamespace(id=name, secret_hash=HASH) for name in self.ids]
+        return [SimpleNamespace(id=name, secret_hash=HASH) for name in self.ids if name in ids]
 
 
 async def test_a_known_token_costs_no_question() -> None:
@@ -35,7 +38,7 @@ async def test_a_known_token_costs_no_question() -> None:
 
     known = await asyncio.gather(*(book.knows("t1", HASH) for _ in range(1000)))
 
-    assert all(known) and tokens.reads == 1
+    assert all(known) and tokens.reads == 1 and tokens.asked == ["t1"]
 
 
 async def test_guesses_at_once_share_one_question() -> None:

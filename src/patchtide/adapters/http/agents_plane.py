@@ -8,6 +8,7 @@ is refused before a signature was verified costs next to nothing.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -41,6 +42,8 @@ WAITING_LIMIT = 4096
 """Requests in work at once on this node; those beyond are asked to come back."""
 FREE_BODY = 16 << 10
 LARGE_BODIES_LIMIT = 64 << 20
+LARGE_SHARES = 8
+"""One address may hold an eighth of it."""
 """What bodies still being read may hold together beyond `FREE_BODY` each: nobody knows yet
 whether whoever sends them is a machine of this site."""
 FAILED_ENROLMENTS_PER_MIN = 30
@@ -102,8 +105,10 @@ class AgentsPlane:
         self._clock = clock
         self._capacity_per_s = capacity_per_s
         self._in_work = 0
-        self._large = 0
+        self._large: dict[str, int] = {}
+        self._large_in_all = 0
         self._failed: dict[str, tuple[int, int]] = {}
+        self._enrolling: Counter[str] = Counter()
         self._operations: dict[str, tuple[int, Callable[[_Call], Awaitable[Answer]]]] = {
             "agents.enrol": (ENROL_LIMIT, self._enrol),
             "agents.checkin": (CHECKIN_LIMIT, self._checkin),
@@ -125,7 +130,7 @@ class AgentsPlane:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             peer = (scope.get("client") or ("",))[0]
             try:
-                body = await self._body_of(receive, limit)
+                body = await self._body_of(receive, limit, peer=caller_key((peer, 0)))
                 request = request_of(
                     scope["headers"],
                     method=scope["method"],
@@ -170,14 +175,16 @@ class AgentsPlane:
             self._in_work -= 1
         return self._signed(answer)
 
-    async def _body_of(self, receive: Receive, limit: int) -> bytes:
+    async def _body_of(self, receive: Receive, limit: int, *, peer: str) -> bytes:
         message = await receive()
         body: bytes = message.get("body", b"")
         if len(body) > limit:
             raise TooLarge
-        return await self._rest_of(body, receive, limit) if message.get("more_body") else body
+        if not message.get("more_body"):
+            return body
+        return await self._rest_of(body, receive, limit, peer=peer)
 
-    async def _rest_of(self, first: bytes, receive: Receive, limit: int) -> bytes:
+    async def _rest_of(self, first: bytes, receive: Receive, limit: int, *, peer: str) -> bytes:
         parts, size, large, more = [first], len(first), 0, True
         try:
             while more:
@@ -191,26 +198,48 @@ class AgentsPlane:
                     raise TooLarge
                 grown = max(0, size - FREE_BODY) - large
                 large += grown
-                self._large += grown
-                if self._large > LARGE_BODIES_LIMIT:
-                    raise Unavailable("too many large requests at once")
+                self._grow(peer, grown)
         finally:
-            self._large -= large
+            self._shrink(peer, large)
         return b"".join(parts)
+
+    def _grow(self, peer: str, by: int) -> None:
+        """Note that half-read bodies take more memory: of everybody, and of one address."""
+        self._large[peer] = self._large.get(peer, 0) + by
+        self._large_in_all += by
+        of_one = self._large[peer] * LARGE_SHARES
+        if max(of_one, self._large_in_all) > LARGE_BODIES_LIMIT:
+            raise Unavailable("too many large requests at once")
+
+    def _shrink(self, peer: str, by: int) -> None:
+        left = self._large.get(peer, 0) - by
+        self._large_in_all -= by
+        if left > 0:
+            self._large[peer] = left
+        else:
+            self._large.pop(peer, None)
 
     async def _enrol(self, call: _Call) -> Answer:
         now = self._clock.now()
         peer = caller_key((call.peer, 0))
         minute = int(now.timestamp()) // 60
-        if self._failures(peer, minute) >= FAILED_ENROLMENTS_PER_MIN:
+        failures = self._failures(peer, minute)
+        # Who has failed lately may not try the rest all at once, either.
+        if failures and failures + self._enrolling.get(peer, 0) >= FAILED_ENROLMENTS_PER_MIN:
             return Answer(429, b"", ((b"retry-after", b"60"),))
         claim = self._door.read(call.request, call.headers, now=now.timestamp())
         asked = decode(call.request.body, EnrolV1)
+        self._enrolling[peer] += 1
         try:
             enrolled = await self._enrolment.enrol(asked, claim, now=now)
         except PatchtideError as error:
-            self._failed[peer] = (minute, self._failures(peer, minute) + 1)
+            if not isinstance(error, Unavailable):  # our own trouble is not theirs
+                self._failed[peer] = (minute, self._failures(peer, minute) + 1)
             raise _Signed(error, claim.signature) from error
+        finally:
+            self._enrolling[peer] -= 1
+            if not self._enrolling[peer]:
+                del self._enrolling[peer]
         return Answer(200, encode(enrolled), (_TYPE,), claim.signature)
 
     def _failures(self, peer: str, minute: int) -> int:

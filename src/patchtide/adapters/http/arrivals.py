@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from patchtide.adapters.http.limits import caller_key
 from patchtide.adapters.http.peers import Peers
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Arrivals:
             if len(self._shaking) >= self._limits.at_once:
                 connection.close()
                 continue
-            task = loop.create_task(self._shake(connection, str(address[0])))
+            task = loop.create_task(self._shake(connection, caller_key(address[:2])))
             self._shaking.add(task)
             task.add_done_callback(self._shaking.discard)
 

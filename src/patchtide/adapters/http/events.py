@@ -25,6 +25,8 @@ SLICE = 500
 ARRIVING_LIMIT = 1000
 NEWS_SLICE = 50
 NEWS_EVERY_S = 0.25
+REFUSED_S = 2.0
+"""How long somebody who was refused may take to read it."""
 
 
 class EventConnection(asyncio.Protocol):
@@ -75,8 +77,7 @@ class Events:
         """Take the transport over; None when the node holds as many as it may."""
         earlier = self._connections.get(uuid)
         if earlier is None and len(self._connections) >= self._limit:
-            transport.write(BUSY)
-            transport.close()
+            _refuse(transport, BUSY)
             return None
         if earlier is not None:
             earlier.close()
@@ -105,8 +106,7 @@ class Events:
         try:
             uuid = await admission
         except PatchtideError:
-            transport.write(REFUSED)
-            transport.close()
+            _refuse(transport, REFUSED)
             return
         except BaseException:
             transport.abort()
@@ -158,3 +158,10 @@ class Events:
             self._announcing.cancel()
         for connection in list(self._connections.values()):
             connection.close()
+
+
+def _refuse(transport: asyncio.Transport, answer: bytes) -> None:
+    transport.write(answer)
+    transport.close()
+    # TLS would wait half a minute for the peer's farewell, and no limit counts it any more.
+    asyncio.get_running_loop().call_later(REFUSED_S, transport.abort)

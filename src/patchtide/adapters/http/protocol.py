@@ -19,12 +19,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from patchtide.adapters.http.exchange import AnswerWhole, Exchange, Handed
+from patchtide.adapters.http.limits import caller_key
 from patchtide.adapters.http.peers import Peers
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
+_MALFORMED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n"
@@ -97,7 +99,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._peer = self.client[0] if self.client else ""
+        self._peer = caller_key(self.client)
         held = self.peers.arrive(self._peer)
         if held > self.limits.a_peer or len(self.connections) > self.limits.connections:
             self._end(_BUSY)
@@ -118,8 +120,12 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._head_bytes > self.limits.head_bytes:
                 self._end(_TOO_LARGE)
         # Nearly every request comes in one piece and needs no deadline.
-        if self._is_reading and self._deadline is None and not self._gone:
-            self._expect(self.limits.request_s)
+        if self._deadline is None and not self._gone:
+            if self._is_reading:
+                self._expect(self.limits.request_s)
+            elif not self._is_answering() and self.timeout_keep_alive_task is None:
+                # Blank lines before a request: uvicorn took them for one, and waits for ever.
+                self._expect(self.limits.first_byte_s)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -128,9 +134,20 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._expect(None)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:
+            super().on_header(name, value)
+        elif not self._gone:
+            # What comes after a body may not say who asked, nor be without end.
+            self._end(_MALFORMED)
+
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         if self._gone:
+            return
+        if self.parser.should_upgrade():
+            # The parser stops here, and would take the body for the next request.
+            self._end(_MALFORMED)
             return
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if len(self.headers) > self.limits.headers or size > self.limits.head_bytes:
@@ -203,6 +220,8 @@ class GuardedProtocol(HttpToolsProtocol):
         answer = self.limits.whole.get(self._route())
         if answer is None or self._is_answering() or not self._is_small():
             return False
+        if self.flow.write_paused:  # the application waits for a peer that reads nothing
+            return False
         self.cycle = Exchange(  # type: ignore[assignment]
             answer,
             transport=self.transport,
@@ -236,6 +255,9 @@ class GuardedProtocol(HttpToolsProtocol):
             peer=self.client[0] if self.client else "",
             body=body,
         )
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: strangers do not write our log."""
 
     def _leave(self) -> None:
         """Forget the connection: from now on it is somebody else's."""

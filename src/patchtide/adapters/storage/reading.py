@@ -94,8 +94,12 @@ def api_tokens(connection: Connection) -> Sequence[ApiToken]:
     return [rows.api_token_of(row) for row in connection.execute(found)]
 
 
-def enrolment_tokens(connection: Connection) -> Sequence[EnrolmentToken]:
+def enrolment_tokens(
+    connection: Connection, ids: Sequence[str] | None = None
+) -> Sequence[EnrolmentToken]:
     found = select(enrolment_token).order_by(enrolment_token.c.created_at, enrolment_token.c.id)
+    if ids is not None:
+        found = found.where(enrolment_token.c.id.in_(ids))
     return [rows.enrolment_token_of(row) for row in connection.execute(found)]
 
 

@@ -245,8 +245,8 @@ class Storage:
     def api_tokens(self) -> Sequence[ApiToken]:
         return self._read(reading.api_tokens)
 
-    def enrolment_tokens(self) -> Sequence[EnrolmentToken]:
-        return self._read(reading.enrolment_tokens)
+    def enrolment_tokens(self, ids: Sequence[str] | None = None) -> Sequence[EnrolmentToken]:
+        return self._read(lambda c: reading.enrolment_tokens(c, ids))
 
     def setting(self, name: str) -> bytes | None:
         return self._read(lambda c: reading.setting_value(c, name))

@@ -68,6 +68,7 @@ def build_agents_side(
     *,
     clock: Clock,
     authorities: frozenset[str],
+    events: Events,
 ) -> AgentsSide:
     standings = Standings(storage)
     standings.load()
@@ -116,7 +117,7 @@ def build_agents_side(
     return AgentsSide(
         standings=standings,
         inventories=inventories,
-        events=Events(limit=settings.events),
+        events=events,
         door=door,
         clock=clock,
         whole=plane.whole(),

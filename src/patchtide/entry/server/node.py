@@ -10,6 +10,7 @@ from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys
 from patchtide.entry.server.agents import AgentsSide
 from patchtide.entry.server.code_file import CodeFile
+from patchtide.entry.server.descriptors import Room
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server.catalog import CatalogPublisher
@@ -41,3 +42,4 @@ class Server:
     code: str
     """One-time code of a site that nobody has claimed yet; empty afterwards."""
     code_file: CodeFile
+    room: Room

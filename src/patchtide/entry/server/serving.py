@@ -16,7 +16,8 @@ from cryptography.exceptions import InvalidSignature
 
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.http.application import build_application
-from patchtide.adapters.http.arrivals import Arrivals
+from patchtide.adapters.http.arrivals import ArrivalLimits, Arrivals
+from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_chain import Seal
@@ -26,6 +27,7 @@ from patchtide.adapters.trust.site_keys import SiteKeys, open_site_keys
 from patchtide.entry.server.agents import build_agents_side
 from patchtide.entry.server.background import background
 from patchtide.entry.server.code_file import CodeFile
+from patchtide.entry.server.descriptors import Room, make_room
 from patchtide.entry.server.feeds import build_desk
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
@@ -59,7 +61,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
     """Run a server within the block; it answers from the start of the block on."""
     listening = _listen(settings.host, settings.port)
     async with _built(settings, int(listening.getsockname()[1])) as server:
-        web = _Web(_web(server))
+        web = _Web(_web(server), ArrivalLimits(at_once=server.room.handshakes))
         async with background(server):
             serving = asyncio.create_task(web.serve(sockets=[listening]))
             try:
@@ -74,16 +76,20 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
 class _Web(uvicorn.Server):
     """Leaves signals to whoever runs it, and says when it is up."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, arrivals: ArrivalLimits) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self._arrivals = arrivals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen with our own arrivals, which count handshakes; uvicorn would not see them."""
         tls = self.config.ssl
         if tls is None or sockets is None:
             raise LookupError("the server has no TLS context or no socket")
-        self.servers = [Arrivals(s, self._protocol, tls=tls) for s in sockets]  # type: ignore[misc]
+        self.servers = [
+            Arrivals(s, self._protocol, tls=tls, limits=self._arrivals)  # type: ignore[misc]
+            for s in sockets
+        ]
         self.started = True
         self.up.set()
 
@@ -152,8 +158,20 @@ async def _assembled(
         published=site.published,
     )
     await catalog.catch_up()
+    room = make_room(
+        Room(
+            connections=ConnectionLimits().connections,
+            handshakes=ArrivalLimits().at_once,
+            events=settings.events,
+        )
+    )
     agents = build_agents_side(
-        settings, storage, site, clock=clock, authorities=_authorities(settings, port)
+        settings,
+        storage,
+        site,
+        clock=clock,
+        authorities=_authorities(settings, port),
+        events=Events(limit=room.events),
     )
     site.announce = agents.events.announce
     code_file = CodeFile(settings.home)
@@ -193,6 +211,7 @@ async def _assembled(
         context=context,
         code=text,
         code_file=code_file,
+        room=room,
     )
 
 
@@ -215,6 +234,7 @@ def _authorities(settings: ServerSettings, port: int) -> frozenset[str]:
 def _web(server: Server) -> uvicorn.Config:
     routes = {o.name: (o.method, o.path.encode()) for o in OPERATIONS}
     limits = ConnectionLimits(
+        connections=server.room.connections,
         take_over={routes["agents.events"]: server.agents.take_over},
         whole={routes[name]: answer for name, answer in server.agents.whole.items()},
     )

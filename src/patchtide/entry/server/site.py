@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.sodium.verifier import signer
 from patchtide.adapters.trust.repository import TrustRepository
+
+GATHER_S = 1.0
 
 
 class PublishedSite:
@@ -20,15 +23,16 @@ class PublishedSite:
         self._repository = repository
         self.announce: Callable[[], None] = lambda: None
         """Called when machines should come for something new."""
+        self._reading: asyncio.Task[None] | None = None
         self._serials: Mapping[str, int] = {}
         self.published(self._serials)
 
     def published(self, serials: Mapping[str, int]) -> None:
         """Take note of what is published now."""
         is_news = self._serials != serials
-        self._serials = dict(serials)
         self._root = self._repository.root()
         self._digests = self._repository.metadata_digests()
+        self._serials = dict(serials)  # last: what fails half way is told anew
         if is_news:
             self.announce()
 
@@ -43,8 +47,16 @@ class PublishedSite:
     def serials(self) -> Mapping[str, int]:
         return self._serials
 
-    def knows_metadata(self, role: str, digest: bytes) -> bool:
+    async def knows_metadata(self, role: str, digest: bytes) -> bool:
         # A machine may have fetched what was published a moment ago, or by another node.
         if (role, digest) not in self._digests:
-            self._digests = self._repository.metadata_digests()
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read_again())
+            await asyncio.shield(self._reading)
         return (role, digest) in self._digests
+
+    async def _read_again(self) -> None:
+        """Read the log of publications, which is long, once for all who ask within a second."""
+        await asyncio.sleep(GATHER_S)
+        self._reading = None
+        self._digests = await asyncio.to_thread(self._repository.metadata_digests)

@@ -27,6 +27,6 @@ class Site(Protocol):
         """Return every published shard with its current serial."""
         ...
 
-    def knows_metadata(self, role: str, digest: bytes) -> bool:
+    async def knows_metadata(self, role: str, digest: bytes) -> bool:
         """Say whether this site ever published that metadata (S44)."""
         ...

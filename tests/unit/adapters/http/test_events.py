@@ -1,0 +1,54 @@
+"""Who is refused an event line does not stay on it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from patchtide.adapters.http import events
+from patchtide.adapters.http.events import Events
+from patchtide.domain.errors import Refused
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Lingering:
+    """A transport whose peer never says farewell."""
+
+    said: list[bytes] = field(default_factory=list)
+    is_aborted: bool = False
+
+    def write(self, data: bytes) -> None:
+        self.said.append(data[:12])
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def nobody() -> bytes:
+    raise Refused
+
+
+async def somebody() -> bytes:
+    return bytes(16)
+
+
+async def test_who_is_refused_is_cut_off_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "REFUSED_S", 0.01)
+    stranger, late = Lingering(), Lingering()
+    lines = Events(limit=0)
+
+    for transport, admission in ((stranger, nobody()), (late, somebody())):
+        assert lines.welcome(transport, admission)  # type: ignore[arg-type]
+    await asyncio.sleep(0.1)
+
+    assert (stranger.said, late.said) == ([b"HTTP/1.1 401"], [b"HTTP/1.1 503"])
+    assert stranger.is_aborted and late.is_aborted
