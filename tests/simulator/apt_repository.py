@@ -65,6 +65,9 @@ class SigningKey:
     def sign(self, text: bytes) -> bytes:
         return self._gpg("--clearsign", "--output", "-", stdin=text)
 
+    def sign_apart(self, text: bytes) -> bytes:
+        return self._gpg("--armor", "--detach-sign", "--output", "-", stdin=text)
+
 
 @dataclass(kw_only=True)
 class AptRepository:
@@ -133,7 +136,19 @@ class AptRepository:
         # apt-ftparchive dates what it writes; the hashes are what is wanted of it.
         hashes = listed[listed.index("SHA256:") :].split("\nSHA512:")[0].rstrip("\n") + "\n"
         (dists / "InRelease").write_bytes(self.key.sign(release + hashes.encode()))
+        for name in ("Release", "Release.gpg"):
+            (dists / name).unlink(missing_ok=True)
         return dists / "InRelease"
+
+    def sign_apart(self, suite: str) -> Path:
+        """Put the older pair, Release and Release.gpg, in the place of a suite's InRelease."""
+        one = self.folder / "dists" / suite / "InRelease"
+        signed = one.read_text().split("\n\n", 1)[1].split("-----BEGIN PGP SIGNATURE")[0]
+        text = signed.rstrip("\n").encode() + b"\n"
+        one.with_name("Release").write_bytes(text)
+        one.with_name("Release.gpg").write_bytes(self.key.sign_apart(text))
+        one.unlink()
+        return one.with_name("Release")
 
 
 def apt_folder(folder: Path, *lines: str, stanzas: str = "") -> Path:

@@ -25,6 +25,7 @@ from patchtide.wire.leaves import decode_leaf, encode_leaf, entry
 from patchtide.wire.messages import Text, Uuid, decode, encode
 
 MAX_UPDATES = 100_000
+_MAX_NOTE = 4_000
 LongText = Annotated[str, Meta(max_length=64 << 10)]
 Cves = Annotated[tuple[Text, ...], Meta(max_length=10_000)]
 
@@ -62,8 +63,10 @@ class SpoolV1(Struct, kw_only=True, frozen=True):
     shards: dict[Text, Annotated[tuple[FeedUpdateV1, ...], Meta(max_length=MAX_UPDATES)]]
     as_of: dict[Text, datetime]
     stamp: Annotated[bytes, Meta(max_length=64)]
-    note: Text = ""
+    note: LongText = ""
     """What a person should know of how it was come by; empty: all is as it should be."""
+    is_whole: bool = True
+    """No: something is missing that it should tell of."""
 
 
 def pack_spool(
@@ -72,11 +75,20 @@ def pack_spool(
     as_of: Mapping[str, datetime],
     stamp: bytes,
     note: str = "",
+    is_whole: bool = True,
 ) -> bytes:
     packed = {
         name: tuple(_packed(update) for update in updates) for name, updates in shards.items()
     }
-    return encode(SpoolV1(shards=packed, as_of=dict(as_of), stamp=stamp, note=note))
+    return encode(
+        SpoolV1(
+            shards=packed,
+            as_of=dict(as_of),
+            stamp=stamp,
+            note=note[:_MAX_NOTE],
+            is_whole=is_whole,
+        )
+    )
 
 
 def unpack_spool(data: bytes) -> tuple[SpoolV1, Mapping[str, tuple[FeedUpdate, ...]]]:

@@ -12,6 +12,7 @@ import pytest
 from patchtide.adapters.feeds.apt import AptFeed
 from patchtide.adapters.feeds.errors import (
     FeedDamaged,
+    FeedDisputed,
     FeedExpired,
     FeedNotSigned,
     FeedUnreachable,
@@ -52,6 +53,8 @@ class Reader:
         self.keyring = archive.key.keyring(folder / "vendor.gpg")
         self._uri = archive.uri
         self._folder = folder
+        self.more: list[str] = []
+        """Lines beside those of the archive."""
 
     def feed(self, *, option: str = "", uri: str = "", suites: Sequence[str] = ()) -> AptFeed:
         options = f"[signed-by={self.keyring} {option}]"
@@ -59,7 +62,8 @@ class Reader:
             f"deb {options} {uri or self._uri} {suite} main"
             for suite in suites or ("bookworm", SECURITY)
         ]
-        return AptFeed(self._folder / "feed", run=run, etc=apt_folder(self._folder / "etc", *lines))
+        etc = apt_folder(self._folder / "etc", *lines, *self.more)
+        return AptFeed(self._folder / "feed", run=run, etc=etc, keyrings=self._folder)
 
     def offers(self, **choices: str) -> tuple[FeedUpdate, ...]:
         feed = self.feed(option=choices.get("option", ""))
@@ -98,6 +102,98 @@ def test_reading_again_says_the_same_and_a_new_fix_says_something_else(
     assert names == ["old 1.9-1+deb12u1", "toy 1.0-1+deb12u1", "toy 1.0-1+deb12u2"]
 
 
+def test_the_older_pair_of_files_counts_as_much(reader: Reader, archive: AptRepository) -> None:
+    offered = reader.offers()
+    archive.sign_apart(SECURITY)
+
+    assert reader.offers() == offered
+
+
+def test_a_changed_release_file_beside_its_signature_is_damaged(
+    reader: Reader, archive: AptRepository
+) -> None:
+    path = archive.sign_apart(SECURITY)
+    path.write_bytes(path.read_bytes().replace(b"Debian-Security", b"Debian-Insecure"))
+
+    with pytest.raises(FeedDamaged):
+        reader.offers()
+
+
+@pytest.mark.parametrize("gone", ["*security*InRelease", "*security*Release.gpg"])
+def test_a_suite_whose_signature_is_gone_is_not_passed_over(
+    reader: Reader, archive: AptRepository, tmp_path: Path, gone: str
+) -> None:
+    if gone.endswith("gpg"):
+        archive.sign_apart(SECURITY)
+    reader.offers()
+    for path in (tmp_path / "feed/lists").glob(gone):
+        path.unlink()
+
+    with pytest.raises(FeedNotSigned, match="security"):
+        reader.feed().read(now=datetime.now(UTC))
+
+
+def test_an_address_may_be_written_otherwise_than_apt_says_it(
+    reader: Reader, archive: AptRepository
+) -> None:
+    feed = reader.feed(uri=f"file://{archive.folder}/")
+    feed.fetch()
+
+    content = feed.read(now=datetime.now(UTC))
+
+    assert len(content.shards["debian-12"]) == 2 and content.is_whole
+
+
+def test_a_local_folder_that_needs_no_signature_says_nothing(
+    reader: Reader, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/Packages").write_bytes(b"")
+    reader.more = [f"deb [trusted=yes] file:{tmp_path}/own ./"]
+
+    assert len(reader.offers()) == 2
+
+
+@pytest.fixture
+def impostor(reader: Reader, tmp_path: Path, keys: tuple[SigningKey, SigningKey]) -> None:
+    """A stranger's archive, rightly signed, that says to be the vendor's security suite."""
+    made = AptRepository(folder=tmp_path / "impostor", key=keys[1])
+    made.add(SECURITY, "libtoy1", "9:9", source="toy")
+    made.publish(SECURITY, label="Debian-Security")
+    keyring = keys[1].keyring(tmp_path / "stranger.gpg")
+    reader.more = [f"deb [signed-by={keyring}] {made.uri} {SECURITY} main"]
+
+
+@pytest.mark.usefixtures("impostor")
+def test_nobody_else_speaks_for_the_vendor_whose_keyring_is_here(
+    reader: Reader, archive: AptRepository, tmp_path: Path
+) -> None:
+    archive.key.keyring(tmp_path / "debian-archive-keyring.gpg")
+    feed = reader.feed()
+    feed.fetch()
+
+    content = feed.read(now=datetime.now(UTC))
+
+    titles = [update.details.title for update in content.shards["debian-12"]]
+    assert titles == ["old 1.9-1+deb12u1", "toy 1.0-1+deb12u1"]
+    assert "impostor" in content.note and content.is_whole
+
+
+@pytest.mark.usefixtures("impostor")
+def test_of_two_vendors_that_nobody_knows_neither_speaks(reader: Reader) -> None:
+    with pytest.raises(FeedDisputed, match="debian"):
+        reader.offers()
+
+
+def test_a_suite_that_was_never_fetched_is_missing(reader: Reader, tmp_path: Path) -> None:
+    reader.offers()
+    feed = reader.feed(suites=["bookworm", SECURITY, "bookworm-updates"])
+
+    content = feed.read(now=datetime.now(UTC))
+
+    assert not content.is_whole and "archive bookworm-updates was not fetched" in content.note
+
+
 def test_a_changed_release_file_is_damaged(reader: Reader, archive: AptRepository) -> None:
     path = archive.folder / "dists" / SECURITY / "InRelease"
     path.write_bytes(path.read_bytes().replace(b"Debian-Security", b"Debian-Insecure"))
@@ -112,6 +208,18 @@ def test_a_changed_index_is_damaged(reader: Reader, archive: AptRepository) -> N
 
     with pytest.raises(FeedDamaged):
         reader.offers()
+
+
+def test_an_index_that_is_gone_is_no_empty_one(reader: Reader, tmp_path: Path) -> None:
+    reader.offers()
+    reader.more = [f"deb [trusted=yes] file:{tmp_path}/never x main"]
+    (path,) = (tmp_path / "feed/lists").glob("*archive_dists_bookworm_*Packages")
+    path.unlink()
+
+    content = reader.feed().read(now=datetime.now(UTC))
+
+    assert not content.is_whole
+    assert "archive bookworm was not" in content.note and "never x was not" in content.note
 
 
 def test_what_was_changed_after_apt_had_it_is_damaged(reader: Reader, tmp_path: Path) -> None:
@@ -146,8 +254,12 @@ def test_a_source_that_may_be_old_is_read_past_its_time(
     reader: Reader, archive: AptRepository
 ) -> None:
     archive.publish(SECURITY, label="Debian-Security", lives=timedelta(minutes=-1))
+    feed = reader.feed(option="check-valid-until=no")
+    feed.fetch()
 
-    assert reader.offers(option="check-valid-until=no")
+    content = feed.read(now=datetime.now(UTC))
+
+    assert content.shards and SECURITY in content.note
 
 
 def test_an_archive_that_is_away_is_unreachable(reader: Reader, tmp_path: Path) -> None:

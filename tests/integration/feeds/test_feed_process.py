@@ -113,6 +113,17 @@ def test_lists_of_apts_are_believed_for_their_signature_only(reader: Reader) -> 
         reader.process.fetch()
 
 
+def test_a_source_that_apt_has_never_fetched_is_said_to_be_missing(reader: Reader) -> None:
+    reader.sources.update()
+    lines = reader.sources.root / "etc/apt/sources.list"
+    lines.write_text(lines.read_text() + f"deb [trusted=yes] file:{'/long' * 99} more main\n")
+    reader.process.fetch()
+
+    content = reader.process.read(now=NOW)
+
+    assert not content.is_whole and "more was not fetched" in content.note
+
+
 def test_nothing_of_the_machine_is_changed(reader: Reader) -> None:
     before = sorted(reader.sources.root.rglob("*"))
     reader.titles()

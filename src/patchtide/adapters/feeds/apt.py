@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -13,8 +13,8 @@ from patchtide.adapters.feeds.apt_changelog import described, read_changelog, si
 from patchtide.adapters.feeds.apt_documents import ChangelogShelf, Documents, documents_of
 from patchtide.adapters.feeds.apt_lists import AptLists, IndexFile, sources_in, trusted_in
 from patchtide.adapters.feeds.apt_packages import read_packages
-from patchtide.adapters.feeds.apt_release import Release, SuiteKind, read_release
-from patchtide.adapters.feeds.apt_signature import Run, signed_text
+from patchtide.adapters.feeds.apt_release import SuiteKind, read_release
+from patchtide.adapters.feeds.apt_signature import Run, is_signed, signed_text
 from patchtide.adapters.feeds.apt_sources import Source, read_sources, source_key
 from patchtide.adapters.feeds.apt_updates import (
     OFFERS,
@@ -23,33 +23,41 @@ from patchtide.adapters.feeds.apt_updates import (
     platform_of,
     updates_of,
 )
-from patchtide.adapters.feeds.errors import FeedExpired, NoFeed
+from patchtide.adapters.feeds.apt_vendors import (
+    KEYRINGS,
+    Suite,
+    by_release,
+    heard,
+    keyring_of,
+)
+from patchtide.adapters.feeds.errors import FeedDamaged, FeedExpired, FeedNotSigned, NoFeed
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.server.ports.feed import FeedContent
 
 ETC = Path("/etc/apt")
 _CLOCKS_DIFFER = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Suite:
-    """A verified suite and its indices."""
-
-    release: Release
-    files: Sequence[IndexFile]
+_OLD = timedelta(days=30)
+"""A suite that offers updates and names no end of its time is worth a word after that."""
 
 
 class AptFeed:
     """What the sources under `etc` offer. `folder` is the feed's own and may be emptied.
 
     With `lists` (`/var/lib/apt/lists`) it is read what the machine's own apt has fetched; such a
-    feed has nothing to fetch.
+    feed has nothing to fetch. `keyrings` is where distributions keep their own archives' keys.
     """
 
     def __init__(
-        self, folder: Path, *, run: Run, etc: Path = ETC, lists: Path | None = None
+        self,
+        folder: Path,
+        *,
+        run: Run,
+        etc: Path = ETC,
+        lists: Path | None = None,
+        keyrings: Path = KEYRINGS,
     ) -> None:
-        self._etc = etc
+        self._etc = etc.absolute()
+        self._keyrings = keyrings
         self._run = run
         self._lists = AptLists(folder, etc=etc, run=run, lists=lists)
         self._changelogs = folder.absolute() / "changelogs"
@@ -68,11 +76,17 @@ class AptFeed:
 
         Raises:
             FeedNotSigned, FeedDamaged, FeedExpired: of any suite; then none counts.
+            FeedDisputed: several vendors speak for one operating system.
             NoFeed: the sources have no such suite.
         """
-        suites = [suite for suite in self._suites(now) if suite.release.kind is not SuiteKind.ASIDE]
+        sources = read_sources(sources_in(self._etc))
+        indices = self._lists.indices()
+        found = list(self._suites(sources, indices, now=now))
+        missing = list(_missing(sources, indices))
+        told = list(heard(_of_use(found), self._is_official))
+        suites = [suite for chosen, _ in told for suite in chosen]
         shards: dict[str, list[FeedUpdate]] = defaultdict(list)
-        for group in _by_vendor(suites):
+        for group in by_release(suites):
             platform = platform_of(suite.release for suite in group)
             if platform is not None:
                 shards[platform.shard] += self._updates(group, platform)
@@ -80,8 +94,16 @@ class AptFeed:
             raise NoFeed(f"{self._etc}: no source there is a security or an updates suite")
         return FeedContent(
             shards={shard: tuple(updates) for shard, updates in shards.items()},
-            as_of={f"{s.release.origin} {s.files[0].suite}": s.release.date for s in suites},
+            as_of=_as_of(suites),
             stamp=_stamp(suites),
+            is_whole=not missing,
+            note="; ".join(
+                [
+                    *(f"{each} was not fetched yet" for each in missing),
+                    *(f"{_where(s)} is not {s.release.origin}'s" for _, o in told for s in o),
+                    *(_old(suite, now=now) for suite in suites if _is_old(suite, now=now)),
+                ]
+            ),
         )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
@@ -93,21 +115,28 @@ class AptFeed:
         texts = shelf.changelogs(known)
         return [_described(u, texts.get(u.details.vendor_id, ""), known) for u in updates]
 
-    def _suites(self, now: datetime) -> Iterator[_Suite]:
-        sources = {source_key(s.uri, s.suite): s for s in read_sources(sources_in(self._etc))}
+    def _suites(
+        self, sources: Sequence[Source], indices: Sequence[IndexFile], *, now: datetime
+    ) -> Iterator[Suite]:
+        written = {source.entry: source for source in sources}
         files: dict[Path, list[IndexFile]] = defaultdict(list)
-        for index in self._lists.indices():
+        for index in indices:
             files[index.release].append(index)
-        for path, indices in sorted(files.items()):
-            source = sources.get(source_key(indices[0].uri, indices[0].suite))
+        for path, group in sorted(files.items()):
+            first = group[0]
+            source = written.get(first.entry)
+            if source is None:
+                raise FeedNotSigned(f"{first.uri} {first.suite}: nothing says who may sign it")
             # A local folder without signatures holds nothing of a vendor's.
-            if source is not None and path.is_file():
-                yield _Suite(self._release(path, source, now=now), indices)
+            if is_signed(path) or not (source.is_trusted and source.is_local):
+                yield self._suite(path, source, group, now=now)
 
-    def _release(self, path: Path, source: Source, *, now: datetime) -> Release:
+    def _suite(
+        self, path: Path, source: Source, files: Sequence[IndexFile], *, now: datetime
+    ) -> Suite:
         trusted = trusted_in(self._etc)
-        text = signed_text(path, source.signed_by, trusted=trusted, run=self._run)
-        release = read_release(text)
+        signed = signed_text(path, source.signed_by, trusted=trusted, run=self._run)
+        release = read_release(signed.text)
         until = release.valid_until
         if source.may_expire and until is not None and until < now:
             raise FeedExpired(
@@ -115,9 +144,17 @@ class AptFeed:
             )
         if release.date > now + _CLOCKS_DIFFER:
             raise FeedExpired(f"{source.uri} {source.suite} is of the future; look at the clock")
-        return release
+        return Suite(release=release, files=files, source=source, keys=signed.keys)
 
-    def _updates(self, group: Sequence[_Suite], platform: Platform) -> Iterator[FeedUpdate]:
+    def _is_official(self, os_id: str, suite: Suite) -> bool:
+        keyring = str(keyring_of(self._keyrings, os_id))
+        try:
+            signed_text(suite.path, [keyring], trusted=(), run=self._run)
+        except (FeedNotSigned, FeedDamaged):
+            return False
+        return True
+
+    def _updates(self, group: Sequence[Suite], platform: Platform) -> Iterator[FeedUpdate]:
         offers = [i for suite in group if suite.release.kind in OFFERS for i in self._read(suite)]
         names: dict[str, set[str]] = defaultdict(set)
         for index in offers:
@@ -132,7 +169,7 @@ class AptFeed:
         self._documents.update(documents_of(offers, released))
         return updates_of([*offers, *released], platform)
 
-    def _read(self, suite: _Suite, names: Mapping[str, set[str]] | None = None) -> Iterator[Index]:
+    def _read(self, suite: Suite, names: Mapping[str, set[str]] | None = None) -> Iterator[Index]:
         for file in suite.files:
             wanted = None if names is None else names[file.architecture]
             with self._lists.opened(file, suite.release) as stream:
@@ -145,14 +182,42 @@ class AptFeed:
             )
 
 
-def _by_vendor(suites: Iterable[_Suite]) -> Iterator[Sequence[_Suite]]:
-    """Yield the suites that belong to one release and have something to offer."""
-    groups: dict[tuple[str, str], list[_Suite]] = defaultdict(list)
+def _of_use(suites: Iterable[Suite]) -> Iterator[Suite]:
+    return (suite for suite in suites if suite.release.kind is not SuiteKind.ASIDE)
+
+
+def _where(suite: Suite) -> str:
+    return f"{suite.source.uri} {suite.source.suite}"
+
+
+def _as_of(suites: Iterable[Suite]) -> Mapping[str, datetime]:
+    """One suite may be read at two addresses, one of them behind."""
+    found: dict[str, datetime] = {}
     for suite in suites:
-        groups[suite.release.origin, suite.release.codename].append(suite)
-    for group in groups.values():
-        if any(suite.release.kind in OFFERS for suite in group):
-            yield group
+        found[suite.name] = max(found.get(suite.name, suite.release.date), suite.release.date)
+    return found
+
+
+def _missing(sources: Sequence[Source], indices: Sequence[IndexFile]) -> Iterator[str]:
+    """Yield the sources of which apt has nothing here, however their address is written."""
+    found = {(index.entry, index.uri, index.suite) for index in indices}
+    here = {source_key(uri, suite) for _, uri, suite in found}
+    missing = Counter(s.entry for s in sources) - Counter(entry for entry, _, _ in found)
+    for source in sources:
+        if missing[source.entry] and source_key(source.uri, source.suite) not in here:
+            yield f"{source.uri} {source.suite}"
+
+
+def _is_old(suite: Suite, *, now: datetime) -> bool:
+    release = suite.release
+    if release.valid_until is not None:
+        return release.valid_until < now
+    return release.kind in OFFERS and release.date < now - _OLD
+
+
+def _old(suite: Suite, *, now: datetime) -> str:
+    days = (now - suite.release.date).days
+    return f"{_where(suite)} was signed {days} days ago; nothing newer came since"
 
 
 def _described(update: FeedUpdate, text: str, known: Mapping[str, Documents]) -> FeedUpdate:
@@ -160,7 +225,7 @@ def _described(update: FeedUpdate, text: str, known: Mapping[str, Documents]) ->
     return replace(update, details=described(update.details, entries)) if entries else update
 
 
-def _stamp(suites: Iterable[_Suite]) -> bytes:
+def _stamp(suites: Iterable[Suite]) -> bytes:
     """The verified hashes stand for all that is read through them."""
     digest = sha256(b"patchtide-apt-feed-1\0")
     for suite in suites:

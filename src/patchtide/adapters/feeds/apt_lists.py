@@ -29,7 +29,7 @@ APT_GET = "/usr/bin/apt-get"
 APT_HELPER = "/usr/lib/apt/apt-helper"
 FETCH_TIMEOUT_S = 900.0
 _TIMEOUT_S = 60.0
-_FORMAT = "$(FILENAME)\t$(METAKEY)\t$(REPO_URI)\t$(RELEASE)\t$(ARCHITECTURE)"
+_FORMAT = "$(FILENAME)\t$(METAKEY)\t$(REPO_URI)\t$(RELEASE)\t$(ARCHITECTURE)\t$(SOURCESENTRY)"
 _MAX_INDEX_BYTES = 1 << 30
 _PIECE = 1 << 20
 _CONFIGURATION = """\
@@ -72,6 +72,8 @@ class IndexFile:
     suite: str
     architecture: str
     release: Path
+    entry: str
+    """The source that it follows from."""
 
 
 class AptLists:
@@ -111,7 +113,7 @@ class AptLists:
         if ended.status != 0:
             raise why_not_fetched(ended.errors.decode("utf-8", "replace"))
         rows = (line.split("\t") for line in ended.output.decode().splitlines())
-        return [_index_file(row) for row in rows if len(row) == 5]
+        return [_index_file(row) for row in rows]
 
     def _apt(self, *arguments: str, timeout_s: float = _TIMEOUT_S) -> Ended:
         return self._run(
@@ -155,13 +157,19 @@ class AptLists:
 
 
 def _index_file(row: list[str]) -> IndexFile:
-    name, key, uri, suite, architecture = row
+    name, key, uri, suite, architecture, entry = row
     path = Path(name)
     # apt names its files after the address: the suite's part, then the key with its slashes.
     start = path.name.rfind(key.replace("/", "_"))
     release = path.with_name(path.name[:start] + "InRelease")
     return IndexFile(
-        path=path, key=key, uri=uri, suite=suite, architecture=architecture, release=release
+        path=path,
+        key=key,
+        uri=uri,
+        suite=suite,
+        architecture=architecture,
+        release=release,
+        entry=entry,
     )
 
 

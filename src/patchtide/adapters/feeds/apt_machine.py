@@ -7,12 +7,13 @@ cannot be fetched, lists that apt fetched within a day are better than none, and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from patchtide.adapters.feeds.apt import AptFeed
 from patchtide.adapters.feeds.apt_lists import AptLists
-from patchtide.adapters.feeds.apt_signature import Run
+from patchtide.adapters.feeds.apt_signature import Run, is_signed
 from patchtide.adapters.feeds.errors import FeedUnreachable
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.server.ports.feed import FeedContent
@@ -28,9 +29,10 @@ class MachineFeed:
     def __init__(self, folder: Path, *, run: Run, root: Path = Path("/")) -> None:
         etc, self._theirs = root / "etc/apt", root / "var/lib/apt/lists"
         self._lists = AptLists(folder, etc=etc, run=run, lists=self._theirs)
+        keys = root / "usr/share/keyrings"
         self._feeds = {
-            "own": AptFeed(folder / "fetched", run=run, etc=etc),
-            "theirs": AptFeed(folder, run=run, etc=etc, lists=self._theirs),
+            "own": AptFeed(folder / "fetched", run=run, etc=etc, keyrings=keys),
+            "theirs": AptFeed(folder, run=run, etc=etc, lists=self._theirs, keyrings=keys),
         }
         self._chosen = folder / "chosen"
         self.note = ""
@@ -55,8 +57,9 @@ class MachineFeed:
         return self._choose("own")
 
     def read(self, *, now: datetime) -> FeedContent:
-        """Raises FeedNotSigned, FeedDamaged, FeedExpired, NoFeed."""
-        return self._feed().read(now=now)
+        """Raises FeedNotSigned, FeedDamaged, FeedExpired, FeedDisputed, NoFeed."""
+        content = self._feed().read(now=now)
+        return replace(content, note="; ".join(filter(None, (self.note, content.note))))
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         return self._feed().describe(updates)
@@ -82,4 +85,4 @@ class MachineFeed:
             found = self._lists.indices()
         except FeedUnreachable:  # apt cannot make sense of its own lists
             return False
-        return bool(found) and all(i.path.is_file() and i.release.is_file() for i in found)
+        return bool(found) and all(i.path.is_file() and is_signed(i.release) for i in found)

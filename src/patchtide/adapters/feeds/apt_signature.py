@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -48,40 +48,70 @@ class Run(Protocol):
     ) -> Ended: ...
 
 
-def signed_text(file: Path, signed_by: Sequence[str], *, trusted: Iterable[Path], run: Run) -> str:
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What was signed, and the primary keys of those who did."""
+
+    text: str
+    keys: frozenset[str]
+
+
+def is_signed(file: Path) -> bool:
+    """Say whether there is anything to be verified: a suite's InRelease, or the pair beside it."""
+    return file.is_file() or all(part.is_file() for part in _pair(file))
+
+
+def signed_text(
+    file: Path, signed_by: Sequence[str], *, trusted: Iterable[Path], run: Run
+) -> Signed:
     """Return what the keys have signed. `signed_by` is as the source has it; empty: `trusted`.
+
+    `file` is the suite's InRelease; where that is missing, `Release` and `Release.gpg` beside it
+    count as much, as they do for apt.
 
     Raises:
         FeedNotSigned: none of the keys has signed it.
         FeedDamaged: it was signed, and changed since.
     """
-    _one_message(file)
     fingerprints = {s.rstrip("!").upper() for s in signed_by if _FINGERPRINT.fullmatch(s)}
     named = [s for s in signed_by if not _FINGERPRINT.fullmatch(s)]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="patchtide-keys-")))
+    with TemporaryDirectory(prefix="patchtide-keys-") as name:
+        folder = Path(name)
         keyrings = _keyrings(named, folder) if named else _keyrings(map(str, trusted), folder)
         if not keyrings:
             raise FeedNotSigned(f"{file.name}: no key is at hand to verify it with")
         rings = [word for ring in keyrings for word in ("--keyring", str(ring))]
         command = [GPGV, "--quiet", "--weak-digest", "SHA1", "--status-fd", "2", *rings]
-        ended = run(
-            [*command, "--output", "-", "--", str(file)],
-            timeout_s=_TIMEOUT_S,
-            output_limit=MAX_RELEASE_BYTES,
-        )
-    _judge(ended.errors.decode("utf-8", "replace"), fingerprints, name=file.name)
-    if ended.truncated:
+        words, apart = _message(file, folder)
+        ended = run([*command, *words], timeout_s=_TIMEOUT_S, output_limit=MAX_RELEASE_BYTES)
+    keys = _judge(ended.errors.decode("utf-8", "replace"), fingerprints, name=file.name)
+    text = ended.output if apart is None else apart
+    if ended.truncated or len(text) > MAX_RELEASE_BYTES:
         raise FeedDamaged(f"{file.name} is larger than any Release file")
-    return ended.output.decode("utf-8", "replace")
+    return Signed(text.decode("utf-8", "replace"), keys)
+
+
+def _message(file: Path, folder: Path) -> tuple[list[str], bytes | None]:
+    """Return what to ask the tool, and the text when the signature lies beside it."""
+    try:
+        if file.is_file():
+            _one_message(file)
+            return ["--output", "-", "--", str(file)], None
+        release, signature = _pair(file)
+        text, copy = release.read_bytes(), folder / "Release"
+        copy.write_bytes(text)  # so that what is verified is what is read
+        return ["--", str(signature), str(copy)], text
+    except OSError as error:
+        raise FeedNotSigned(f"{file.name} cannot be read: {error.strerror}") from error
+
+
+def _pair(file: Path) -> tuple[Path, Path]:
+    release = file.name.removesuffix("InRelease") + "Release"
+    return file.with_name(release), file.with_name(f"{release}.gpg")
 
 
 def _one_message(file: Path) -> None:
-    try:
-        found = [match.start() for match in _BEGIN.finditer(file.read_bytes())]
-    except OSError as error:
-        raise FeedNotSigned(f"{file.name} cannot be read: {error.strerror}") from error
-    if found != [0]:
+    if [match.start() for match in _BEGIN.finditer(file.read_bytes())] != [0]:
         raise FeedNotSigned(f"{file.name} is not one signed message")
 
 
@@ -120,8 +150,8 @@ def _block(body: str) -> bytes:
     return base64.b64decode("".join(line for line in lines if line[:1] != "="), validate=True)
 
 
-def _judge(status: str, fingerprints: set[str], *, name: str) -> None:
-    """Accept when one good signature is by a key that may sign, and none is bad.
+def _judge(status: str, fingerprints: set[str], *, name: str) -> frozenset[str]:
+    """Return who signed: accepted when one good signature is by a key that may, and none is bad.
 
     Vendors sign with old and new keys at once, so a signature by an unknown key means nothing.
     """
@@ -129,8 +159,9 @@ def _judge(status: str, fingerprints: set[str], *, name: str) -> None:
     words = {line[0] for line in lines}
     if "BADSIG" in words:
         raise FeedDamaged(f"{name} was changed after it was signed")
-    if any(_is_good(line, lines, fingerprints) for line in lines):
-        return
+    good = frozenset(line[-1] for line in lines if _is_good(line, lines, fingerprints))
+    if good:
+        return good
     unknown = sorted({line[1] for line in lines if line[0] == "NO_PUBKEY"})
     why = f"signed by unknown keys: {', '.join(unknown)}" if unknown else "no valid signature"
     raise FeedNotSigned(f"{name}: {why}")

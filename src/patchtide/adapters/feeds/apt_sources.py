@@ -7,7 +7,7 @@ not tell: the keys, and whether a suite may be older than it says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from patchtide.adapters.feeds.deb822 import Stanza, stanzas
@@ -15,6 +15,8 @@ from patchtide.adapters.feeds.deb822 import Stanza, stanzas
 ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)")
 _NO = frozenset({"no", "false", "without", "off", "disable", "0"})
+_YES = frozenset({"yes", "true", "with", "on", "enable", "1"})
+_LOCAL = ("file:", "copy:", "cdrom:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,19 @@ class Source:
     signed_by: tuple[str, ...] = ()
     may_expire: bool = True
     """No: the administrator has said that this source may be older than its vendor allows."""
+    is_trusted: bool = False
+    """The administrator has said that this source needs no signature."""
+    entry: str = ""
+    """Where it is written, as apt says it: the file, and which line or stanza of it."""
+
+    @property
+    def is_local(self) -> bool:
+        return self.uri.startswith(_LOCAL)
 
 
 def source_key(uri: str, suite: str) -> tuple[str, str]:
     """Return how a source is found again, whatever slashes it was written with."""
-    return uri.rstrip("/"), suite.strip("/")
+    return uri.replace(":///", ":/").rstrip("/"), suite.strip("/")
 
 
 def read_sources(files: Mapping[str, str]) -> list[Source]:
@@ -42,36 +52,39 @@ def read_sources(files: Mapping[str, str]) -> list[Source]:
     return [source for name, text in sorted(files.items()) for source in _of_file(name, text)]
 
 
-def _of_file(name: str, text: str) -> Iterable[Source]:
-    return _of_stanzas(text) if name.endswith(".sources") else _of_lines(text)
+def _of_file(name: str, text: str) -> Iterator[Source]:
+    return _of_stanzas(name, text) if name.endswith(".sources") else _of_lines(name, text)
 
 
-def _of_stanzas(text: str) -> Iterator[Source]:
-    for stanza in stanzas(text):
+def _of_stanzas(name: str, text: str) -> Iterator[Source]:
+    for number, stanza in enumerate(stanzas(text), 1):
         if stanza.get("enabled", "yes").lower() in _NO:
             continue
         if "deb" not in stanza.get("types", "").split():
             continue
         for uri in stanza.get("uris", "").split():
             for suite in stanza.get("suites", "").split():
-                yield _source(uri, suite, stanza)
+                yield _source(uri, suite, stanza, entry=f"{name}:{number}")
 
 
-def _of_lines(text: str) -> Iterator[Source]:
-    for line in text.splitlines():
-        found = _ONE_LINE.match(line.partition("#")[0].strip())
-        if found:
+def _of_lines(name: str, text: str) -> Iterator[Source]:
+    for number, line in enumerate(text.split("\n"), 1):
+        # A comment begins behind the suite; a sharp among the options is none.
+        if found := _ONE_LINE.match(line.strip()):
             options = (found["options"] or "").split()
             named = dict(option.split("=", 1) for option in options if "=" in option)
-            yield _source(found["uri"], found["suite"], {k.lower(): v for k, v in named.items()})
+            lower = {key.lower(): value for key, value in named.items()}
+            yield _source(found["uri"], found["suite"], lower, entry=f"{name}:{number}")
 
 
-def _source(uri: str, suite: str, options: Stanza) -> Source:
+def _source(uri: str, suite: str, options: Stanza, *, entry: str) -> Source:
     return Source(
         uri=uri,
         suite=suite,
         signed_by=_signers(options.get("signed-by", "")),
         may_expire=options.get("check-valid-until", "yes").lower() not in _NO,
+        is_trusted=options.get("trusted", "no").lower() in _YES,
+        entry=entry,
     )
 
 

@@ -29,6 +29,12 @@ class FeedExpired(Refused):
     code = "feed-expired"
 
 
+class FeedDisputed(Refused):
+    """Several vendors speak for one operating system."""
+
+    code = "feed-disputed"
+
+
 class SpoolNotWritten(Unavailable):
     """What the feed tells could not be written down."""
 

@@ -56,7 +56,13 @@ def _work(asked: argparse.Namespace) -> None:
     else:
         wanted = set(msgspec.json.decode(asked.wanted.read_bytes(), type=list[str]))
         content = _described(feed, feed.read(now=now), wanted)
-    data = pack_spool(content.shards, as_of=content.as_of, stamp=content.stamp, note=feed.note)
+    data = pack_spool(
+        content.shards,
+        as_of=content.as_of,
+        stamp=content.stamp,
+        note=content.note,
+        is_whole=content.is_whole,
+    )
     draft = asked.out.with_suffix(".new")
     draft.write_bytes(data)
     draft.replace(asked.out)

@@ -12,6 +12,7 @@ import msgspec
 
 from patchtide.adapters.feeds.errors import (
     FeedDamaged,
+    FeedDisputed,
     FeedExpired,
     FeedNotSigned,
     FeedUnreachable,
@@ -31,6 +32,7 @@ _KINDS = {
     kind.code: kind
     for kind in (
         FeedDamaged,
+        FeedDisputed,
         FeedExpired,
         FeedNotSigned,
         FeedUnreachable,
@@ -77,7 +79,13 @@ class FeedProcess:
         except OSError as error:
             raise FeedUnreachable("nothing was fetched yet") from error
         spool, shards = unpack_spool(data)
-        return FeedContent(shards=shards, as_of=spool.as_of, stamp=spool.stamp, note=spool.note)
+        return FeedContent(
+            shards=shards,
+            as_of=spool.as_of,
+            stamp=spool.stamp,
+            note=spool.note,
+            is_whole=spool.is_whole,
+        )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         wanted, out = self._folder / "wanted.json", self._folder / "described"

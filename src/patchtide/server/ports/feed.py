@@ -22,6 +22,8 @@ class FeedContent:
     """Equal stamps, equal content."""
     note: str = ""
     """What a person should know of how it was come by; empty: all is as it should be."""
+    is_whole: bool = True
+    """No: something that it should tell of is not here, so what it does not name may well be."""
 
 
 class UpdateFeed(Protocol):

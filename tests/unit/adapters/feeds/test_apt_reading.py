@@ -18,18 +18,30 @@ SOURCES = {
     "a plain line": (
         "sources.list",
         "deb http://a/debian bookworm main",
-        [Source("http://a/debian", "bookworm")],
+        [Source("http://a/debian", "bookworm", entry="sources.list:1")],
     ),
     "options and a comment": (
         "x.list",
-        "deb [arch=amd64 signed-by=/k/a.gpg,/k/b.gpg check-valid-until=no] http://a s main # why",
-        [Source("http://a", "s", ("/k/a.gpg", "/k/b.gpg"), False)],
+        ("# deb http://b s main\n"
+        "deb [arch=amd64 signed-by=/k/a.gpg,/k/b.gpg check-valid-until=no] http://a s main # why"),
+        [Source("http://a", "s", ("/k/a.gpg", "/k/b.gpg"), False, entry="x.list:2")],
+    ),
+    "a sharp among the options is no comment": (
+        "x.list",
+        "deb [ signed-by=/k/a#b.gpg trusted=yes ] http://a s main",
+        [Source("http://a", "s", ("/k/a#b.gpg",), is_trusted=True, entry="x.list:1")],
     ),
     "sources and comments are no packages": ("x.list", "deb-src http://a s m\n# deb b s m", []),
     "a stanza is every address times every suite": (
         "x.sources",
         "# first\nTypes: deb deb-src\nURIs: http://a\n# between\n http://b\nSuites: s t\n",
-        [Source(f"http://{host}", suite) for host in "ab" for suite in "st"],
+        [Source(f"http://{host}", suite, entry="x.sources:1") for host in "ab" for suite in "st"],
+    ),
+    "stanzas are counted as apt counts them": (
+        "x.sources",
+        ("# no stanza\n\nTypes: deb\nURIs: http://a\nSuites: s\nEnabled: no\n\n\n"
+        "# first\nTypes: deb\nURIs: http://b\nSuites: s\n"),
+        [Source("http://b", "s", entry="x.sources:2")],
     ),
     "a stanza that is switched off": (
         "x.sources",
