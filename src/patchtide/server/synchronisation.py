@@ -1,6 +1,8 @@
 """Brings the catalog to where its feed is: fetch, verify, compare, publish what differs.
 
 A shard belongs to one feed: what the feed no longer names leaves it, at a full synchronisation.
+How new each suite was is remembered here, since whoever can put an older one in its place, rightly
+signed as it is, would make every newer fix leave.
 """
 
 from __future__ import annotations
@@ -8,16 +10,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
+import msgspec
+
+from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.synchronisation import ShardChanges, changes
-from patchtide.domain.errors import WrongState
+from patchtide.domain.errors import Refused, WrongState
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.feed import FeedContent, UpdateFeed
-from patchtide.server.ports.storage import CatalogReading
+from patchtide.server.ports.storage import CatalogReading, Decisions, Transaction
 from patchtide.server.publication import RECORD, read_record
 from patchtide.wire.leaves import entry, read_leaves
+
+DATES = "catalog.feed-dates"
+"""Suite -> when the newest of it that was ever read had been signed, in epoch seconds."""
+
+
+class FeedWentBack(Refused):
+    """The feed is older than what it has told before."""
+
+    code = "feed-went-back"
 
 
 class Publisher(Protocol):
@@ -49,6 +64,7 @@ class Synchronisation:
         *,
         feed: UpdateFeed,
         reading: CatalogReading,
+        decisions: Decisions,
         publisher: Publisher,
         clock: Clock,
         heard: Callable[[str], None] = lambda _: None,
@@ -56,6 +72,7 @@ class Synchronisation:
         """`heard` is told each step when it begins."""
         self._feed = feed
         self._reading = reading
+        self._decisions = decisions
         self._publisher = publisher
         self._clock = clock
         self._heard = heard
@@ -64,8 +81,12 @@ class Synchronisation:
     async def run(self, actor: str, *, full: bool = True) -> Synchronised:
         """Fetch and publish. Not `full`: only what is new; nothing is revised or dropped.
 
+        A feed that is not whole brings only what is new too: what it does not name may be in what
+        is missing.
+
         Raises:
             WrongState: one is running already; a second one never starts beside it.
+            FeedWentBack: a suite is older than it was before.
             StaleRevision: another node synchronised the same shard meanwhile.
             Unavailable, Refused: what the feed says, and what publishing does.
         """
@@ -75,9 +96,15 @@ class Synchronisation:
             await asyncio.to_thread(self._feed.fetch)
             self._heard("comparing")
             content = await asyncio.to_thread(self._feed.read, now=self._clock.now())
+            # Read before it is asked how new the content is: if another node has newer content,
+            # that one publishes after this one, or this one does not publish.
+            serials = await asyncio.to_thread(self._serials, content)
+            await self._remember(actor, content)
+            full = full and content.is_whole
             changed: dict[str, ShardChanges] = {}
-            for shard in content.shards:
-                serial, made = await asyncio.to_thread(self._changes, shard, content, full=full)
+            for shard, serial in serials.items():
+                offered = content.shards[shard]
+                made = await asyncio.to_thread(self._changes, shard, serial, offered, full=full)
                 if made:
                     self._heard("publishing")
                     await self._publisher.publish(
@@ -90,10 +117,41 @@ class Synchronisation:
                     changed[shard] = made
             return Synchronised(content=content, changed=changed)
 
-    def _changes(self, shard: str, content: FeedContent, *, full: bool) -> tuple[int, ShardChanges]:
-        # What is in force counts, whether its files could be signed already or not.
-        serial = read_record(self._reading.setting(RECORD + shard)).serial
+    async def _remember(self, actor: str, content: FeedContent) -> None:
+        now = self._clock.now()
+        told = {suite: at.timestamp() for suite, at in content.as_of.items()}
+
+        def work(tx: Transaction) -> None:
+            known = _dates(tx.lock_setting(DATES))
+            _require_no_older(told, known)
+            tx.put_setting(DATES, msgspec.msgpack.encode(known | told))
+            tx.note("feed", suites=len(told.items() - known.items()))
+
+        known = _dates(await asyncio.to_thread(self._reading.setting, DATES))
+        _require_no_older(told, known)
+        if told.items() - known.items():
+            await self._decisions.decide(actor, DATES, work, now=now)
+
+    def _serials(self, content: FeedContent) -> Mapping[str, int]:
+        """Return what is in force, whether its files could be signed already or not."""
+        records = {shard: self._reading.setting(RECORD + shard) for shard in content.shards}
+        return {shard: read_record(data).serial for shard, data in records.items()}
+
+    def _changes(
+        self, shard: str, serial: int, updates: Sequence[FeedUpdate], *, full: bool
+    ) -> ShardChanges:
         stored = self._reading.leaves(shard, at=serial) if serial else ()
         held, _ = read_leaves(entry(x.number, x.revision, x.document) for x in stored)
-        offered = [leaf for update in content.shards[shard] for leaf in update.leaves]
-        return serial, changes(held, offered, only_new=not full)
+        offered = [leaf for update in updates for leaf in update.leaves]
+        return changes(held, offered, only_new=not full)
+
+
+def _dates(data: bytes | None) -> dict[str, float]:
+    return msgspec.msgpack.decode(data, type=dict[str, float]) if data else {}
+
+
+def _require_no_older(told: Mapping[str, float], known: Mapping[str, float]) -> None:
+    for suite, at in told.items():
+        if at < known.get(suite, at):
+            now, before = (f"{datetime.fromtimestamp(x, UTC):%F %R}" for x in (at, known[suite]))
+            raise FeedWentBack(f"{suite} was signed at {now}; what was read before, at {before}")

@@ -7,7 +7,7 @@ import errno
 import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from patchtide.adapters.feeds.errors import FeedExpired
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, StaleRevision, WrongState
 from patchtide.server.ports.feed import FeedContent
-from patchtide.server.synchronisation import Synchronisation
+from patchtide.server.synchronisation import FeedWentBack, Synchronisation
 from tests.integration.catalog.node import Node, node
 from tests.simulator.clock import FakeClock
 
@@ -51,6 +51,8 @@ class FakeFeed:
     broken: PatchtideError | None = None
     go_on: threading.Event = field(default_factory=threading.Event)
     held: bool = False
+    signed_at: datetime = datetime(2026, 3, 1, tzinfo=UTC)
+    is_whole: bool = True
 
     def fetch(self) -> None:
         if self.held:
@@ -59,7 +61,12 @@ class FakeFeed:
     def read(self, *, now: datetime) -> FeedContent:
         if self.broken:
             raise self.broken
-        return FeedContent(shards={SHARD: self.updates}, as_of={"x": now}, stamp=b"")
+        return FeedContent(
+            shards={SHARD: self.updates},
+            as_of={"security": self.signed_at},
+            stamp=b"",
+            is_whole=self.is_whole,
+        )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         return updates
@@ -79,7 +86,11 @@ def feed() -> FakeFeed:
 @pytest.fixture
 def synchronisation(here: Node, feed: FakeFeed) -> Synchronisation:
     return Synchronisation(
-        feed=feed, reading=here.storage, publisher=here.catalog, clock=FakeClock()
+        feed=feed,
+        reading=here.storage,
+        decisions=here.storage,
+        publisher=here.catalog,
+        clock=FakeClock(),
     )
 
 
@@ -176,7 +187,11 @@ async def test_of_two_nodes_at_once_one_publishes(
 ) -> None:
     async with node(database_url, tmp_path / "here") as other:
         theirs = Synchronisation(
-            feed=feed, reading=other.storage, publisher=other.catalog, clock=FakeClock()
+            feed=feed,
+            reading=other.storage,
+            decisions=other.storage,
+            publisher=other.catalog,
+            clock=FakeClock(),
         )
 
         def meanwhile(operation: str, number: int) -> object:
@@ -189,6 +204,27 @@ async def test_of_two_nodes_at_once_one_publishes(
 
         assert (await synchronisation.run("admin")).changed == {}
         assert other.fetched(SHARD, {}, serial=0) == ["curl 3", "openssl 2"]
+
+
+async def test_a_feed_that_went_back_is_refused_and_makes_nothing_leave(
+    here: Node, feed: FakeFeed, synchronisation: Synchronisation
+) -> None:
+    await synchronisation.run("admin")
+    feed.updates, feed.signed_at = updates(openssl="1"), feed.signed_at - timedelta(seconds=1)
+
+    with pytest.raises(FeedWentBack, match="security"):
+        await synchronisation.run("admin")
+    assert set(numbers(here)) == {"curl 3", "openssl 2"}
+
+
+async def test_nothing_leaves_while_a_part_of_the_feed_is_missing(
+    here: Node, feed: FakeFeed, synchronisation: Synchronisation
+) -> None:
+    await synchronisation.run("admin")
+    feed.updates, feed.is_whole = updates(nginx="1"), False
+    await synchronisation.run("admin")
+
+    assert set(numbers(here)) == {"curl 3", "openssl 2", "nginx 1"}
 
 
 async def test_a_second_synchronisation_does_not_start_beside_a_running_one(

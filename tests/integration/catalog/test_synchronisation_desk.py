@@ -37,6 +37,7 @@ class Site:
             synchronisation=Synchronisation(
                 feed=self.feed,
                 reading=here.storage,
+                decisions=here.storage,
                 publisher=here.catalog,
                 clock=self.clock,
                 heard=progress.note,
@@ -74,7 +75,7 @@ async def test_what_came_of_it_is_written_down(here: Node) -> None:
     (run,) = site.desk.runs()
     assert (run.number, run.by, run.state, run.updates) == (1, "maria", "done", 2)
     assert (run.new, run.revised, run.gone) == (2, 0, 0)
-    assert run.as_of == site.clock.now().timestamp()
+    assert run.as_of == site.feed.signed_at.timestamp()
 
 
 async def test_it_is_due_every_hour_and_sooner_after_a_failure(here: Node) -> None:

@@ -66,7 +66,11 @@ class NoPublisher:
 
 def a_desk(storage: Any, clock: FakeClock) -> SynchronisationDesk:
     synchronisation = Synchronisation(
-        feed=EmptyFeed(), reading=storage, publisher=NoPublisher(), clock=clock
+        feed=EmptyFeed(),
+        reading=storage,
+        decisions=storage,
+        publisher=NoPublisher(),
+        clock=clock,
     )
     return SynchronisationDesk(
         synchronisation=synchronisation,

@@ -22,7 +22,12 @@ def build_desk(
         synchronisation=None
         if feed is None
         else Synchronisation(
-            feed=feed, reading=storage, publisher=catalog, clock=clock, heard=progress.note
+            feed=feed,
+            reading=storage,
+            decisions=storage,
+            publisher=catalog,
+            clock=clock,
+            heard=progress.note,
         ),
         stop=(lambda: None) if feed is None else feed.stop,
         progress=progress,
