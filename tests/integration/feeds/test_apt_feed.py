@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from patchtide.adapters.feeds.apt import AptFeed
+from patchtide.adapters.feeds.apt_documents import ASK_AGAIN_S
 from patchtide.adapters.feeds.errors import (
     FeedDamaged,
     FeedDisputed,
@@ -361,3 +363,33 @@ def test_a_changelog_is_fetched_once(reader: Reader, archive: AptRepository) -> 
         package.unlink()
 
     assert described(reader) == first
+
+
+@pytest.mark.usefixtures("with_changelog")
+def test_where_no_changelog_was_it_is_asked_for_again_some_days_later(
+    reader: Reader, tmp_path: Path
+) -> None:
+    first = described(reader)
+    (kept,) = (tmp_path / "feed/changelogs").iterdir()
+    kept.write_text("")  # as after a power cut, too
+    soon = described(reader)
+    week_ago = kept.stat().st_mtime - ASK_AGAIN_S
+    os.utime(kept, (week_ago, week_ago))
+
+    assert (soon.cves, described(reader)) == (None, first)
+
+
+@pytest.mark.usefixtures("with_changelog")
+def test_a_changelog_is_on_the_disk_before_it_has_its_name(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def synced_before(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().read_text())
+        assert not [p for p in (tmp_path / "feed/changelogs").iterdir() if p.name[0] != "."]
+
+    monkeypatch.setattr(os, "fsync", synced_before)
+    described(reader)
+
+    assert synced == [CHANGELOG]

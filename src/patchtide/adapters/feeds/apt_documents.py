@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import tarfile
+import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,6 +29,8 @@ from patchtide.domain.errors import PatchtideError
 
 DPKG_DEB = "/usr/bin/dpkg-deb"
 BATCH = 40
+ASK_AGAIN_S = 7 * 86_400.0
+"""A package without a changelog may get one, or a better reader."""
 TRIES = 4
 """A package may have another one's documents; so many are looked into."""
 _LARGE, _SMALL = 8 << 20, 8 << 10
@@ -63,31 +67,57 @@ class Documents:
 class ChangelogShelf:
     """Changelogs by their update's own id, kept in a folder."""
 
-    def __init__(self, folder: Path, *, run: Run, configuration: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        run: Run,
+        configuration: Path,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._folder = folder
+        self._now = now
         self._run = run
         self._configuration = configuration
 
     def changelogs(self, wanted: Mapping[str, Documents]) -> Mapping[str, str]:
         """Return the texts that could be had, by the same keys."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        missing = {key: found for key, found in wanted.items() if not self._path(key).exists()}
+        missing = {key: found for key, found in wanted.items() if not self._is_known(key)}
         fetched = dict.fromkeys(missing, 0)
         for turn in range(TRIES):
             files = {key: d.files[turn] for key, d in missing.items() if turn < len(d.files)}
             for batch in _batches(list(files), BATCH):
                 for key in self._fetch({key: files[key] for key in batch}, missing):
                     fetched[key] += 1
-            missing = {key: d for key, d in missing.items() if not self._path(key).exists()}
+            missing = {key: d for key, d in missing.items() if not self._is_known(key)}
         for key, found in list(missing.items()):
-            # All of them were looked into: there is nothing, and no need to ask again.
+            # All of them were looked into: there is nothing, and no need to ask again so soon.
             if fetched[key] == len(found.files):
-                self._path(key).write_text("", "utf-8")
+                self._keep(key, "")
                 del missing[key]
         return {key: self._path(key).read_text("utf-8") for key in wanted.keys() - missing.keys()}
 
     def _path(self, key: str) -> Path:
         return self._folder / sha256(key.encode()).hexdigest()
+
+    def _is_known(self, key: str) -> bool:
+        """Say whether there is a text, or whether it was found lately that there is none."""
+        try:
+            found = self._path(key).stat()
+        except FileNotFoundError:
+            return False
+        return found.st_size > 0 or 0 <= self._now() - found.st_mtime < ASK_AGAIN_S
+
+    def _keep(self, key: str, text: str) -> None:
+        """Write a text that is whole or not there, also after a power cut."""
+        with TemporaryDirectory(dir=self._folder, prefix=".new-") as folder:
+            new = Path(folder) / "text"
+            with new.open("wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._path(key))
 
     def _fetch(
         self, files: Mapping[str, PackageFile], wanted: Mapping[str, Documents]
@@ -110,9 +140,7 @@ class ChangelogShelf:
             for key in whole:
                 text = self._changelog(paths[key])
                 if text.startswith(f"{wanted[key].source} ({wanted[key].version})"):
-                    new = Path(folder) / "text"
-                    new.write_text(text, "utf-8")
-                    new.replace(self._path(key))
+                    self._keep(key, text)
         return whole
 
     def _changelog(self, path: Path) -> str:
