@@ -106,12 +106,14 @@ def put_part(tx: Transaction, shard: str, part: Part, *, claim: bytes) -> tuple[
     """Put in one part and return its leaves, each with its number.
 
     Raises:
-        NumberClash: a number was never allotted, or is another role's or update's.
+        NumberClash: a number was never allotted, or is another role's or update's, or its
+            revision was published before.
         StaleRevision: another publication of this shard has begun.
     """
     serial = _claimed(tx, shard, claim).serial + 1
     numbered = _numbered(tx, part.leaves)
     _take_numbers(tx, shard, numbered, given=[int(x.number) for x in part.leaves if x.number])
+    _require_rising(tx, shard, [leaf for leaf in part.leaves if leaf.number])
     stored = [_stored(leaf, serial) for leaf in numbered]
     tx.put_leaves(shard, serial, upserts=stored, drops=part.drops)
     return numbered
@@ -180,6 +182,18 @@ def _take_numbers(
         updates = {number: leaf.update.bytes for number, leaf in by_number.items()}
         held = tx.hold_numbers(updates, role=role)
         flaws = [(by_number[x.number], _whose(x, role)) for x in held]
+    if flaws:
+        raise NumberClash(shard, flaws)
+
+
+def _require_rising(tx: Transaction, shard: str, leaves: Sequence[Leaf]) -> None:
+    """A machine that has a revision would take an older one, or the same, for what it has."""
+    stored = tx.leaf_revisions(shard, [int(leaf.number) for leaf in leaves])
+    flaws = [
+        (leaf, f"its revision {leaf.revision} is not above {stored[leaf.number]}")
+        for leaf in leaves
+        if leaf.revision <= stored.get(leaf.number, 0)
+    ]
     if flaws:
         raise NumberClash(shard, flaws)
 

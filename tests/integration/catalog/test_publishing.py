@@ -279,3 +279,16 @@ async def test_a_machine_follows_revisions_drops_and_returns_by_deltas(here: Nod
 
     assert here.fetched(FEED, held, serial=1) == ["pkg-0 once more", "pkg-2"]
     assert here.fetched(FEED, {}, serial=0) == ["pkg-0 once more", "pkg-2"]
+
+
+@pytest.mark.parametrize("revision", [1, 6, 7])
+async def test_a_revision_that_does_not_rise_is_refused(here: Node, revision: int) -> None:
+    [number] = await here.publish(FEED, a_leaf("openssl"))
+    await here.publish(FEED, a_leaf("openssl", number=number, revision=7))
+    await here.publish(FEED, drops=[number])
+
+    with pytest.raises(NumberClash, match=f"its revision {revision} is not above 7"):
+        await here.publish(FEED, a_leaf("openssl", number=number, revision=revision))
+
+    assert here.catalog.serials() == {FEED: 3}
+    await here.publish(FEED, a_leaf("openssl", number=number, revision=8))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from patchtide.adapters.content.files import FileContentStore
+from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_segments import read_segment
+from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.entry.cli.commands import run
 from patchtide.entry.server import background, serving
 from patchtide.entry.server.settings import read_settings
@@ -79,24 +81,33 @@ async def test_a_running_server_learns_what_another_node_has_published(
     assert told[-1] == {"debian-12": 1}
 
 
-async def test_a_running_server_notices_a_root_that_was_changed_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def entries_of(storage: Storage, operation: str) -> list[Mapping[str, object]]:
+    return [x.detail for x in storage.audit(limit=100) if x.operation == operation]
+
+
+@pytest.mark.parametrize(("delegating", "named"), [("root", "targets"), ("targets", "publisher")])
+async def test_a_running_server_notices_who_may_sign_that_was_changed_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delegating: str, named: str
 ) -> None:
     monkeypatch.setattr(background, "FOLLOW_S", 0.02)
     settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
+    operation = f"trust.{delegating}"
 
     async with serving.running(settings) as server:
         async with asyncio.timeout(20):
-            while server.storage.setting("trust.root") is None:
+            while server.storage.setting(operation) is None:
                 await asyncio.sleep(0.02)
-        assert run(["trust", "renew", "root", "--home", str(tmp_path)]) == 0
+        words = ["trust", "raise", named, "--make-key", "--threshold", "2", "--home", str(tmp_path)]
+        assert run(words) == 0
         async with asyncio.timeout(20):
-            while server.storage.audit(limit=100)[-1].operation != "trust.root":
+            while not (found := entries_of(server.storage, operation)):
                 await asyncio.sleep(0.02)
-        told = server.site.root()[0]
-        noted = server.storage.audit(limit=100)[-1]
+        told, [noted] = server.site.root()[0], found
+        keys = KeyFolder(tmp_path / "keys/trust").key_ids(named)
 
-    assert (told, noted.detail) == (2, {"version": 2, "before": 1})
+    assert told == (2 if delegating == "root" else 1)
+    assert (noted["version"], noted["before"]) == (2, 1)
+    assert noted[named] == f"2 of {' '.join(sorted(keys))}"
 
 
 async def test_a_server_that_was_down_for_days_signs_a_new_timestamp_at_its_start(

@@ -361,3 +361,23 @@ def test_a_timestamp_is_signed_anew_after_a_day_and_not_before(
     repository.keep_fresh(START + timedelta(days=1))
 
     assert repository.version("timestamp") == 2
+
+
+def test_what_a_machine_saw_a_year_ago_is_still_known(
+    repository: TrustRepository, client: TrustClient, tmp_path: Path
+) -> None:
+    client.refresh(NOW)
+    seen = dict(client.trust_seen())
+    log = tmp_path / "repository/published"
+    busy = (f"feeds {n} {sha256(b'%d' % n).hexdigest()}" for n in range(2, 10_000))
+    log.write_text(log.read_text() + "\n".join(busy) + "\n")
+    repository.refresh_timestamp(START + timedelta(days=390))
+
+    assert set(seen.items()) <= repository.metadata_digests()
+    later = START + timedelta(days=430)
+    repository.refresh_timestamp(later)
+    again = TrustRepository(tmp_path / "repository", KeyFolder(tmp_path / "keys"))
+    assert ("timestamp", seen["timestamp"]) not in again.metadata_digests()
+    assert again.metadata_digests() == repository.metadata_digests()
+    again.refresh_timestamp(later)
+    assert repository.version("timestamp") == again.version("timestamp")

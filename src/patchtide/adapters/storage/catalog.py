@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     delete,
     exists,
+    func,
     insert,
     or_,
     select,
@@ -68,6 +69,19 @@ def drops(connection: Connection, shard: str, *, at: int, after: int) -> Sequenc
 
 def shards(connection: Connection) -> Sequence[str]:
     return sorted(connection.execute(select(catalog_leaf.c.shard).distinct()).scalars())
+
+
+def revisions(connection: Connection, shard: str, numbers: Sequence[int]) -> dict[int, int]:
+    """Return the highest revision of each number that the shard holds or held."""
+    found: dict[int, int] = {}
+    for part in _parts(numbers):
+        highest = (
+            select(catalog_leaf.c.number, func.max(catalog_leaf.c.revision))
+            .where(catalog_leaf.c.shard == shard, catalog_leaf.c.number.in_(part))
+            .group_by(catalog_leaf.c.number)
+        )
+        found.update((int(number), int(top)) for number, top in connection.execute(highest))
+    return found
 
 
 def put(

@@ -272,6 +272,9 @@ class SqlTransaction:
     def hold_numbers(self, wanted: Mapping[int, bytes], *, role: str) -> Sequence[NumberHolder]:
         return catalog.hold_numbers(self._connection, wanted, role=role)
 
+    def leaf_revisions(self, shard: str, numbers: Sequence[int]) -> Mapping[int, int]:
+        return catalog.revisions(self._connection, shard, numbers)
+
     def put_leaves(
         self, shard: str, serial: int, *, upserts: Sequence[StoredLeaf], drops: Sequence[int]
     ) -> None:

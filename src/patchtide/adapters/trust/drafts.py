@@ -5,16 +5,17 @@ A state is one metadata a role, as it is published or as it is about to be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from securesystemslib.signer import Signer
+from securesystemslib.signer import Key, Signer
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
-from tuf.api.metadata import Metadata, Role, Root, Targets
+from tuf.api.metadata import Metadata, Role, Root, Snapshot, Targets, Timestamp
 
 from patchtide.adapters.trust.keys import public_key
 from patchtide.adapters.trust.layout import (
     DELEGATED,
+    DELEGATING,
     LIFE,
     ROOT,
     SNAPSHOT,
@@ -22,6 +23,7 @@ from patchtide.adapters.trust.layout import (
     TIMESTAMP,
     TOP_LEVEL,
     Signable,
+    no_delegations,
     to_bytes,
 )
 from patchtide.adapters.trust.proofreading import check_shape
@@ -34,6 +36,22 @@ class NotSigned(Refused):
     """The metadata is not signed as its role requires."""
 
     code = "not-signed"
+
+
+def first_state(key_of: Callable[[str], Key], now: datetime) -> State:
+    """Return a new site's first versions, not signed yet."""
+    root = Root(expires=now + LIFE[ROOT])
+    targets = Targets(expires=now + LIFE[TARGETS], delegations=no_delegations())
+    for role in TOP_LEVEL:
+        root.add_key(key_of(role), role)
+    for role in DELEGATED:
+        targets.add_key(key_of(role), role)
+    state: State = {ROOT: Metadata(root), TARGETS: Metadata(targets)}
+    for role in DELEGATED:
+        state[role] = Metadata(Targets(expires=now + LIFE[role]))
+    state[SNAPSHOT] = Metadata(Snapshot(version=1, expires=now + LIFE[SNAPSHOT]))
+    state[TIMESTAMP] = Metadata(Timestamp(version=1, expires=now + LIFE[TIMESTAMP]))
+    return state
 
 
 def sign_draft(draft: bytes, signers: Iterable[Signer]) -> bytes:
@@ -68,6 +86,12 @@ def counting_keys(before: State, drafts: Mapping[str, Signable], role: str) -> f
 def delegate_of(state: State, role: str) -> Role:
     parent: Root | Targets = state[ROOT if role in TOP_LEVEL else TARGETS].signed
     return parent.get_delegated_role(role)
+
+
+def signers(state: State, delegating: str) -> dict[str, str]:
+    """Return role -> "2 of <key id> <key id> <key id>", for the roles that this one names."""
+    found = {role: delegate_of(state, role) for role in DELEGATING[delegating]}
+    return {name: f"{x.threshold} of {' '.join(sorted(x.keyids))}" for name, x in found.items()}
 
 
 def is_signed(state: State, role: str, parent: Signable | None = None) -> bool:

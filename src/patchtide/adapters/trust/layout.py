@@ -23,6 +23,7 @@ ROOT, TARGETS, SNAPSHOT, TIMESTAMP = Root.type, Targets.type, Snapshot.type, Tim
 FEEDS, PUBLISHER, AGENT = "feeds", "publisher", "agent"
 TOP_LEVEL = (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)
 DELEGATED = (FEEDS, PUBLISHER, AGENT)
+DELEGATING = {ROOT: TOP_LEVEL, TARGETS: DELEGATED}
 OFFLINE = (ROOT, TARGETS, PUBLISHER, AGENT)
 """Roles whose keys belong elsewhere; on a small site they may start out on the server."""
 LIFE = {

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -29,13 +29,17 @@ from patchtide.adapters.trust.layout import (
     Signable,
 )
 
-LOG_LINES = 4096
+KNOWN_FOR = timedelta(days=396)
+"""How long a machine may be off and then report what it saw last, without an alarm (S44)."""
+DAY_S = 86_400
 KEPT_FOR = timedelta(days=2)
 """How long an agent may take between reading a timestamp and the files it leads to."""
 UNNAMED_FOR = timedelta(days=30)
 """How long a file waits for a signature that is made elsewhere."""
 _VERSIONED = re.compile(r"(?P<version>[1-9][0-9]*)\.(?P<role>[a-z]+)\.json")
-_LOGGED = re.compile(r"(?P<role>[a-z]+) (?P<version>[0-9]+) (?P<digest>[0-9a-f]{64}|-)")
+_LOGGED = re.compile(
+    r"(?P<role>[a-z]+) (?P<version>[0-9]+) (?P<digest>[0-9a-f]{64}|-)( (?P<day>[0-9]+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,11 @@ class _Line:
     role: str
     version: int
     digest: str
+    day: int
+    """Since 1970, on which it was published; 0: nobody wrote it down."""
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.version} {self.digest} {self.day}\n"
 
 
 class PublishedFiles:
@@ -57,6 +66,8 @@ class PublishedFiles:
         self._targets = private_folder(folder / "targets")
         self._log = folder / "published"
         self._lock = folder / ".lock"
+        self._known: tuple[int, int, list[_Line]] = (0, 0, [])
+        """Of the list: its inode, how many of its bytes were read, and what they say."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -96,7 +107,12 @@ class PublishedFiles:
         """Note that somebody saw this version, though it is not here (an older copy came back)."""
         append_durably(self._log, f"{role} {version} -\n".encode())
 
-    def write(self, role: str, version: int, data: bytes) -> None:
+    def mark(self) -> object:
+        """Return what changes with every timestamp, and everything published ends with one."""
+        found = (self._metadata / "timestamp.json").stat()
+        return found.st_ino, found.st_mtime_ns
+
+    def write(self, role: str, version: int, data: bytes, *, now: datetime) -> None:
         """Publish the bytes under the role's name, durably; the same bytes twice do no harm."""
         name = "timestamp.json" if role == TIMESTAMP else f"{version}.{role}.json"
         path = self._metadata / name
@@ -104,8 +120,8 @@ class PublishedFiles:
             if path.read_bytes() == data:
                 return
             raise FileExistsError(f"version {version} of {role} was published with other content")
-        line = f"{role} {version} {sha256(data).hexdigest()}\n"
-        append_durably(self._log, line.encode())
+        line = _Line(role, version, sha256(data).hexdigest(), _day(now))
+        append_durably(self._log, str(line).encode())
         write_durably(path, data)
 
     def write_target(self, path: str, data: bytes) -> TargetFile:
@@ -142,16 +158,21 @@ class PublishedFiles:
         """Return (role, SHA-256) of everything published that the list still knows."""
         return {(n.role, bytes.fromhex(n.digest)) for n in self._lines() if n.digest != "-"}
 
-    def shorten_log(self) -> None:
-        """Keep the newest lines, and what keeps versions from going back."""
-        lines = self._lines()
-        if len(lines) <= 2 * LOG_LINES:
-            return
-        raised = [n for n in lines[:-LOG_LINES] if n.digest == "-" or n.role == ROOT]
-        kept = [*raised, *lines[-LOG_LINES:]]
-        write_durably(
-            self._log, "".join(f"{n.role} {n.version} {n.digest}\n" for n in kept).encode()
-        )
+    def shorten_log(self, now: datetime) -> None:
+        """Keep what machines may still report, and what keeps versions from going back."""
+        lines, limit = self._lines(), _day(now - KNOWN_FOR)
+        newest = {line.role: line for line in lines}
+        stays = [
+            line
+            for line in lines
+            if line.digest == "-"
+            or line.role == ROOT
+            or newest[line.role] is line
+            or not 0 < line.day < limit
+        ]
+        if len(stays) < len(lines):
+            dated = (line if line.day else replace(line, day=_day(now)) for line in stays)
+            write_durably(self._log, "".join(map(str, dated)).encode())
 
     def prune(self, current: Mapping[str, Signable], now: datetime) -> None:
         """Remove what no agent can still be reading: old versions (roots stay) and lost targets."""
@@ -175,9 +196,19 @@ class PublishedFiles:
     def _lines(self) -> list[_Line]:
         if not self._log.exists():
             return []
-        # A power cut may leave a torn last line; what it announced was not published.
-        found = (_LOGGED.fullmatch(n) for n in self._log.read_text("ascii", "replace").split("\n"))
-        return [_Line(m["role"], int(m["version"]), m["digest"]) for m in found if m is not None]
+        inode, read, lines = self._known
+        with self._log.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_ino != inode or found.st_size < read:
+                read, lines = 0, []
+            file.seek(read)
+            # A power cut may leave a torn last line; what it announced was not published.
+            data, _, _ = file.read().rpartition(b"\n")
+        if data:
+            matches = (_LOGGED.fullmatch(x) for x in data.decode("ascii", "replace").split("\n"))
+            lines = [*lines, *(_line(m) for m in matches if m is not None)]
+            self._known = (found.st_ino, read + len(data) + 1, lines)
+        return lines
 
     def _highest_file(self, role: str) -> int:
         found = (_VERSIONED.fullmatch(path.name) for path in self._metadata.iterdir())
@@ -190,3 +221,11 @@ class PublishedFiles:
 def _remove_if_older(path: Path, limit: float) -> None:
     if path.stat().st_mtime < limit:
         path.unlink()
+
+
+def _line(match: re.Match[str]) -> _Line:
+    return _Line(match["role"], int(match["version"]), match["digest"], int(match["day"] or 0))
+
+
+def _day(now: datetime) -> int:
+    return int(now.timestamp()) // DAY_S

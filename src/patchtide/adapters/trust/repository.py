@@ -13,12 +13,7 @@ from pathlib import Path
 from securesystemslib.signer import Key, Signer
 from tuf.api.metadata import (
     DelegatedRole,
-    Metadata,
     MetaFile,
-    Root,
-    Snapshot,
-    Targets,
-    Timestamp,
 )
 
 from patchtide.adapters.trust.drafts import (
@@ -27,16 +22,19 @@ from patchtide.adapters.trust.drafts import (
     check_signatures,
     counting_keys,
     delegate_of,
+    first_state,
     is_signed,
     read_draft,
     refuse_online,
     sign_draft,
+    signers,
     take_draft,
 )
 from patchtide.adapters.trust.inspection import ROLES, RoleStatus, role_status
 from patchtide.adapters.trust.keys import KeyFolder, raw_public_key
 from patchtide.adapters.trust.layout import (
     DELEGATED,
+    DELEGATING,
     LIFE,
     ROOT,
     SIGNED_AT,
@@ -47,7 +45,6 @@ from patchtide.adapters.trust.layout import (
     Signable,
     half_over,
     meta_file,
-    no_delegations,
     paths_of,
     to_bytes,
 )
@@ -84,6 +81,15 @@ class TrustRepository:
 
     def version(self, role: str) -> int:
         return int(self._files.current()[role].signed.version)
+
+    def mark(self) -> object:
+        """Return what changes whenever something is published."""
+        return self._files.mark()
+
+    def delegations(self) -> dict[str, tuple[int, dict[str, str]]]:
+        """Return the version of root and targets, and who must sign for each role they name."""
+        state = self._files.current()
+        return {role: (state[role].signed.version, signers(state, role)) for role in DELEGATING}
 
     def metadata_digests(self) -> set[tuple[str, bytes]]:
         """Return (role, SHA-256) of what was ever published (S44)."""
@@ -155,7 +161,7 @@ class TrustRepository:
                 self._renewed(state[role], role, now)
             self._publish(state, due, now=now)
             self._files.prune(state, now)
-            self._files.shorten_log()
+            self._files.shorten_log(now)
 
     def keep_fresh(self, now: datetime) -> None:
         """Refresh the timestamp if it was signed a day ago or earlier."""
@@ -249,17 +255,7 @@ class TrustRepository:
         return signed
 
     def _first_state(self, now: datetime) -> State:
-        root = Root(expires=now + LIFE[ROOT])
-        targets = Targets(expires=now + LIFE[TARGETS], delegations=no_delegations())
-        for role in TOP_LEVEL:
-            root.add_key(self._any_key(role), role)
-        for role in DELEGATED:
-            targets.add_key(self._any_key(role), role)
-        state: State = {ROOT: Metadata(root), TARGETS: Metadata(targets)}
-        for role in DELEGATED:
-            state[role] = Metadata(Targets(expires=now + LIFE[role]))
-        state[SNAPSHOT] = Metadata(Snapshot(version=1, expires=now + LIFE[SNAPSHOT]))
-        state[TIMESTAMP] = Metadata(Timestamp(version=1, expires=now + LIFE[TIMESTAMP]))
+        state = first_state(self._any_key, now)
         for role in (ROOT, TARGETS, *DELEGATED):
             self._sign(state, role)
         return state
@@ -309,7 +305,7 @@ class TrustRepository:
         self._follow(state, [role for role in changed if role != ROOT], now)
         late = [SNAPSHOT, ROOT, TIMESTAMP] if ROOT in changed else [SNAPSHOT, TIMESTAMP]
         for role in (*(name for name in changed if name != ROOT), *late):
-            self._write(state, role)
+            self._write(state, role, now)
 
     def _follow(self, state: State, changed: Sequence[str], now: datetime) -> None:
         snapshot, timestamp = state[SNAPSHOT], state[TIMESTAMP]
@@ -330,9 +326,9 @@ class TrustRepository:
         self._renewed(timestamp, TIMESTAMP, now)
         self._sign(state, TIMESTAMP)
 
-    def _write(self, state: State, role: str) -> None:
+    def _write(self, state: State, role: str, now: datetime) -> None:
         metadata = state[role]
-        self._files.write(role, metadata.signed.version, to_bytes(metadata))
+        self._files.write(role, metadata.signed.version, to_bytes(metadata), now=now)
 
     def _can_sign(self, state: State, role: str) -> bool:
         delegate = delegate_of(state, role)

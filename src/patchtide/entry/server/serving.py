@@ -204,9 +204,7 @@ async def _assembled(
         follower=CatalogFollower(
             following=storage, serials=catalog.serials, published=site.published
         ),
-        trust=TrustWatch(
-            root_version=site.look_again, decisions=storage, lookups=storage, clock=clock
-        ),
+        trust=TrustWatch(look=site.look_again, decisions=storage, lookups=storage, clock=clock),
         agents=agents,
         context=context,
         code=text,

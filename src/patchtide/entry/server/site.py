@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.sodium.verifier import signer
 from patchtide.adapters.trust.repository import TrustRepository
+from patchtide.server.trust_watch import Delegation
 
 GATHER_S = 1.0
 
@@ -24,6 +25,8 @@ class PublishedSite:
         self.announce: Callable[[], None] = lambda: None
         """Called when machines should come for something new."""
         self._reading: asyncio.Task[None] | None = None
+        self._mark: object = None
+        self._delegations: Mapping[str, Delegation] = {}
         self._serials: Mapping[str, int] = {}
         self.published(self._serials)
 
@@ -36,10 +39,17 @@ class PublishedSite:
         if is_news:
             self.announce()
 
-    def look_again(self) -> int:
-        """Take note of a root that came without a publication; return its version."""
+    def look_again(self) -> Mapping[str, Delegation]:
+        """Take note of a root that came without a publication; return who may sign."""
         self._root = self._repository.root()
-        return self._root[0]
+        mark = self._repository.mark()
+        if mark != self._mark:
+            self._delegations = {
+                role: Delegation(version=version, signers=signers)
+                for role, (version, signers) in self._repository.delegations().items()
+            }
+            self._mark = mark
+        return self._delegations
 
     def root(self) -> tuple[int, bytes]:
         return self._root

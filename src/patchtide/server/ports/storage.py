@@ -184,6 +184,10 @@ class Transaction(Protocol):
         """
         ...
 
+    def leaf_revisions(self, shard: str, numbers: Sequence[int]) -> Mapping[int, int]:
+        """Return the highest revision that the shard ever held, of those numbers it did."""
+        ...
+
     def put_leaves(
         self, shard: str, serial: int, *, upserts: Sequence[StoredLeaf], drops: Sequence[int]
     ) -> None:
