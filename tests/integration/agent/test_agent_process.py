@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -24,6 +25,7 @@ from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Always, Comparison, PackageFormat, PackageInstalled
 from patchtide.domain.catalog.updates import LeafFile, Origin, Revision, UpdateId, UpdateNumber
 from patchtide.wire.sets import decode_set, unpack
+from tests.simulator.debian_root import DebianRoot
 from tests.simulator.site_server import CLIENT, SECRET, Site, jump, running
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,6 +54,7 @@ class Agent:
     """One machine's agent, by its command line."""
 
     folder: Path
+    platform: str = ""
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -79,7 +82,7 @@ class Agent:
     def working(self, name: str) -> list[str]:
         options = [
             "--platform",
-            f"simulated:{self.machine}",
+            self.platform or f"simulated:{self.machine}",
             "--machine-id-file",
             str(self.machine_id),
         ]
@@ -145,6 +148,26 @@ def test_a_machine_enrols_fetches_the_catalog_and_reports(enrolled: Agent, site:
     assert numbers(report.full.required) == [1]
     assert numbers(report.full.installed) == [2]
     assert report.shards == {"custom": 1}
+
+
+@pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="needs dpkg")
+def test_a_debian_system_follows_its_release_and_reports_nothing_twice(
+    enrolled: Agent, site: Site, tmp_path: Path
+) -> None:
+    root = DebianRoot(tmp_path / "root")
+    for name, version in {"dpkg": "1.21.22", "openssl": "3.0.1", "curl": "8.0"}.items():
+        root.put_package(name, version)
+    enrolled.platform = f"apt:{root.folder}"
+    site.publish("debian-12", a_leaf(1, "openssl", "3.0.2"), a_leaf(2, "curl", "7.0"))
+
+    done = enrolled.once()
+    enrolled.once()
+
+    assert done.returncode == 0, done.stderr
+    [report] = site.reports
+    assert report.full is not None and report.shards == {"debian-12": 1}
+    assert numbers(report.full.required) == [1]
+    assert numbers(report.full.installed) == [2]
 
 
 def test_what_changes_is_told_as_a_difference_over_a_delta(enrolled: Agent, site: Site) -> None:
@@ -368,11 +391,12 @@ def test_a_ring_checks_in_and_a_stop_ends_cleanly(loop: subprocess.Popen[str], s
     assert loop.wait(10) == 0
 
 
-def test_without_a_platform_the_agent_says_what_is_missing(agent: Agent) -> None:
-    done = agent.run(agent.command("run"))
+@pytest.mark.parametrize("platform", ["", "windows", "apt:", "simulated:"])
+def test_a_platform_that_there_is_not_is_misuse(agent: Agent, platform: str) -> None:
+    done = agent.run(agent.command("run", "--platform", platform))
 
     assert done.returncode == 2
-    assert "apt is not there yet" in done.stderr
+    assert "no such platform" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["run", "once", "enrol", "status"])

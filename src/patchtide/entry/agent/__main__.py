@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,9 @@ examples:
   patchtide agent enrol --server https://updates.example.org:8540 --token-file token.txt
 
   # stay, check in when it is time (SIGHUP: now), stop at SIGTERM
-  patchtide agent run --platform simulated:machine.json
+  patchtide agent run
 
-  # check in, scan and report once
+  # check in, scan and report once; here for a machine that exists only as a file
   patchtide agent once --platform simulated:machine.json
 
   # what the agent knows
@@ -27,11 +28,11 @@ examples:
 
 exit status: 0 done, 1 refused or failed, 2 misused, 3 server not reached
 """
-PLATFORM_HELP = "simulated:FILE, a JSON file that describes a machine"
-NO_APT = (
-    "this version of the agent works on simulated machines only (--platform simulated:FILE);"
-    " the platform for apt is not there yet\n"
+PLATFORM_HELP = (
+    "what to look at: apt, this machine (default); apt:ROOT, a Debian system in a folder;"
+    " simulated:FILE, a JSON file that describes a machine"
 )
+_PLATFORM = re.compile(r"apt|apt:.+|simulated:.+")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         ("once", "check in, scan and report now, then end"),
     ):
         command = _command(commands, name, help_)
-        command.add_argument("--platform", default="", help=PLATFORM_HELP)
+        command.add_argument("--platform", default="apt", help=PLATFORM_HELP)
         command.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
     enrol = _command(commands, "enrol", "get an identity from a server")
     enrol.add_argument("--server", required=True, metavar="URL", help="https://host:port")
@@ -94,8 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    if not asked.platform.startswith("simulated:"):
-        sys.stderr.write(NO_APT)
+    if not _PLATFORM.fullmatch(asked.platform):
+        sys.stderr.write(f"no such platform: {asked.platform}; there are {PLATFORM_HELP}\n")
         return MISUSED
     from patchtide.entry.agent.loop import Loop, OtherInstance, only_instance
 

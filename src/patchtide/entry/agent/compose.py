@@ -11,7 +11,8 @@ import patchtide
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import open_identity, read_machine_id
 from patchtide.adapters.agentstate.sqlite import open_journal
-from patchtide.adapters.platforms.simulated import read_machine
+from patchtide.adapters.platforms.apt import AptPlatform
+from patchtide.adapters.platforms.simulated import SimulatedPlatform, read_machine
 from patchtide.adapters.transport.blobs import ContentBlobs
 from patchtide.adapters.transport.fetched import FetchedContent
 from patchtide.adapters.transport.https import HttpsGetter
@@ -23,6 +24,7 @@ from patchtide.agent.catalog import LocalCatalog
 from patchtide.agent.core import AgentCore, Condition, Ports
 from patchtide.agent.enforcement import Enforcement
 from patchtide.agent.policy import LocalPolicy
+from patchtide.agent.ports.content import Content
 from patchtide.domain.errors import PatchtideError
 from patchtide.wire.policy import keys_of
 
@@ -40,6 +42,20 @@ class NotEnrolled(PatchtideError):
 class SystemClock:
     def now(self) -> float:
         return time.time()
+
+
+def machine_of(platform: str, content: Content) -> AptPlatform | SimulatedPlatform:
+    """Return what `--platform` names: apt, apt:ROOT or simulated:FILE.
+
+    Raises:
+        InvalidDocument: the file describes no machine.
+    """
+    kind, _, where = platform.partition(":")
+    return (
+        read_machine(Path(where), content)
+        if kind == "simulated"
+        else AptPlatform(Path(where or "/"))
+    )
 
 
 @contextmanager
@@ -61,7 +77,7 @@ def composed(
     getter = HttpsGetter(lines)
     blobs = ContentBlobs(enrolment.url, getter)
     content = FetchedContent(private_folder(state) / "content", enrolment.url, getter)
-    machine = read_machine(Path(platform.removeprefix("simulated:")), content)
+    machine = machine_of(platform, content)
     # The kernel's boot, not the simulated machine's: it tells a power cut from a crash.
     boot_id = _BOOT_ID.read_text("ascii").strip()
     journal, lost = open_journal(state / "journal.db", boot_id=boot_id, check=check)
