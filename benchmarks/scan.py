@@ -2,8 +2,9 @@
 
 The catalog is what apt has fetched here already (`apt-get update`), its signatures verified. A
 process of its own opens the agent's state, asks dpkg and evaluates every leaf, as the agent's
-child does; its first look at a database on disk and Python's start are in the figure. Both sides
-must name the same security updates.
+child does; its first look at a database on disk and Python's start are in the figure. What apt
+would bring from the security suite must be required, and what is required apt must want to bring:
+from the release, where that has moved past a fix which this machine lacks.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ def required_here(leaves: Sequence[Leaf]) -> set[str]:
     }
 
 
-def said_by_apt(output: str) -> set[str]:
-    return {line.partition("/")[0] for line in output.splitlines() if "-security" in line}
+def said_by_apt(output: str, *, suite: str = "/") -> set[str]:
+    return {line.partition("/")[0] for line in output.splitlines() if suite in line}
 
 
 def main() -> None:
@@ -137,7 +138,8 @@ def measure(leaves: Sequence[Leaf], journal: Path) -> None:
     print(f"scan of this machine, CPU\t{min(ours) * 1000:.0f} ms\t{budget}\t{apt}")
     print(f"of it behind the imports\t{min(inside) * 1000:.0f} ms\t{budget}\t{apt}")
     print(f"of that facts and rules\t{evaluation * 1000:.0f} ms\t-\t{apt}")
-    differ = required_here(leaves) ^ said_by_apt(output)
+    required = required_here(leaves)
+    differ = (said_by_apt(output, suite="-security") - required) | (required - said_by_apt(output))
     print(f"packages named by one side only, of {len(leaves)} updates\t{len(differ)}\t<= 0\t-")
 
 
