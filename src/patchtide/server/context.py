@@ -11,6 +11,7 @@ from typing import TypeVar
 from patchtide.domain.access.principals import Principal
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.descriptions import Descriptions
 from patchtide.server.fleet import Fleet
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
@@ -33,6 +34,7 @@ class Context:
     api_tokens: ApiTokens
     bootstrap_code: BootstrapCode
     synchronisations: SynchronisationDesk
+    descriptions: Descriptions
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""

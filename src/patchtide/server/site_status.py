@@ -24,6 +24,9 @@ class ShownShard(Output, kw_only=True, frozen=True):
 class ShownCatalog(Output, kw_only=True, frozen=True):
     lineage: str
     items: tuple[ShownShard, ...]
+    to_describe: int
+    """Updates whose changelogs are still to be read; and those of them that a machine requires."""
+    to_describe_required: int
 
 
 async def health(call: Call, principal: Principal, asked: Nothing) -> Health:
@@ -43,4 +46,10 @@ async def catalog(call: Call, principal: Principal, asked: Nothing) -> ShownCata
         )
         for shard in await call.read(status.shards)
     )
-    return ShownCatalog(lineage=status.lineage().hex(), items=shards)
+    waiting, required = await call.read(call.context.descriptions.waiting)
+    return ShownCatalog(
+        lineage=status.lineage().hex(),
+        items=shards,
+        to_describe=waiting,
+        to_describe_required=required,
+    )

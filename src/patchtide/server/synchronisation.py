@@ -8,14 +8,14 @@ signed as it is, would make every newer fix leave.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
 
-from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.synchronisation import ShardChanges, changes
 from patchtide.domain.errors import Refused, WrongState
@@ -47,6 +47,10 @@ class Publisher(Protocol):
     ) -> object: ...
 
 
+class DetailsKeeper(Protocol):
+    async def keep(self, updates: Iterable[UpdateDetails]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synchronised:
     """What the feed tells, and what of it was news."""
@@ -66,6 +70,7 @@ class Synchronisation:
         reading: CatalogReading,
         decisions: Decisions,
         publisher: Publisher,
+        details: DetailsKeeper,
         clock: Clock,
         heard: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -74,6 +79,7 @@ class Synchronisation:
         self._reading = reading
         self._decisions = decisions
         self._publisher = publisher
+        self._details = details
         self._clock = clock
         self._heard = heard
         self._running = asyncio.Lock()
@@ -101,6 +107,9 @@ class Synchronisation:
             serials = await asyncio.to_thread(self._serials, content)
             await self._remember(actor, content)
             full = full and content.is_whole
+            # First what people read: nobody should see an update that nothing is told of.
+            told = (update.details for shard in content.shards.values() for update in shard)
+            await self._details.keep(told)
             changed: dict[str, ShardChanges] = {}
             for shard, serial in serials.items():
                 offered = content.shards[shard]

@@ -28,6 +28,9 @@ from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import OperatingSystem
 from patchtide.domain.catalog.updates import Origin, Revision, UpdateNumber, update_id
 from patchtide.server.catalog import CatalogPublisher
+from patchtide.server.descriptions import Descriptions
+from patchtide.server.fleet import Fleet
+from patchtide.server.ports.feed import UpdateFeed
 from patchtide.server.ports.storage import Transaction
 from patchtide.server.publication import RECORD, read_record
 from patchtide.wire.leaves import LeafEntryV1
@@ -81,7 +84,7 @@ class Node:
     told: list[Mapping[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        clock = FakeClock()
+        self.clock = clock = FakeClock()
         self.decisions = Interruptible(self.storage)
         signer = TrustRepository(self.folder / "published", KeyFolder(self.folder / "keys"))
         signer.create(clock.now())
@@ -93,6 +96,16 @@ class Node:
             signer=signer,
             clock=clock,
             published=self.told.append,
+        )
+        self.details = self.descriptions()
+
+    def descriptions(self, feed: UpdateFeed | None = None) -> Descriptions:
+        return Descriptions(
+            feed=feed,
+            decisions=self.storage,
+            reading=self.storage,
+            fleet=Fleet(self.storage, self.catalog, self.clock),
+            clock=self.clock,
         )
 
     async def publish(self, shard: str, *upserts: Leaf, drops: Sequence[int] = ()) -> list[int]:

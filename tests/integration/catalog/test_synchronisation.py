@@ -90,6 +90,7 @@ def synchronisation(here: Node, feed: FakeFeed) -> Synchronisation:
         reading=here.storage,
         decisions=here.storage,
         publisher=here.catalog,
+        details=here.details,
         clock=FakeClock(),
     )
 
@@ -191,6 +192,7 @@ async def test_of_two_nodes_at_once_one_publishes(
             reading=other.storage,
             decisions=other.storage,
             publisher=other.catalog,
+            details=other.details,
             clock=FakeClock(),
         )
 

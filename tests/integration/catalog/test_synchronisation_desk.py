@@ -39,6 +39,7 @@ class Site:
                 reading=here.storage,
                 decisions=here.storage,
                 publisher=here.catalog,
+                details=here.details,
                 clock=self.clock,
                 heard=progress.note,
             ),

@@ -89,6 +89,19 @@ def test_lists_that_apt_has_just_fetched_are_read_where_they_lie(
     assert (fresh, reader.titles()) == (["toy 1.0-1+deb12u1"], ["toy 1.0-1+deb12u2"])
 
 
+def test_what_was_fetched_since_is_not_given_up_for_apts_older_lists(
+    reader: Reader, archive: AptRepository
+) -> None:
+    reader.sources.update()
+    reader.sources.age(timedelta(hours=2))
+    reader.titles()
+    reader.sources.age(timedelta(minutes=59))
+    archive.add(SECURITY, "toy", "1.0-1+deb12u2")
+    archive.publish(SECURITY, label="Debian-Security")
+
+    assert reader.titles() == ["toy 1.0-1+deb12u2"]
+
+
 def test_without_a_way_to_the_archive_a_days_old_lists_serve_and_it_is_said(
     reader: Reader, archive: AptRepository
 ) -> None:

@@ -18,6 +18,7 @@ from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.context import Context
+from patchtide.server.descriptions import Descriptions
 from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.catalog_status import PublishedShard
@@ -64,12 +65,13 @@ class NoPublisher:
         raise AssertionError("there is nothing to publish")
 
 
-def a_desk(storage: Any, clock: FakeClock) -> SynchronisationDesk:
+def a_desk(storage: Any, clock: FakeClock, descriptions: Descriptions) -> SynchronisationDesk:
     synchronisation = Synchronisation(
         feed=EmptyFeed(),
         reading=storage,
         decisions=storage,
         publisher=NoPublisher(),
+        details=descriptions,
         clock=clock,
     )
     return SynchronisationDesk(
@@ -107,16 +109,25 @@ class AdministratorsPlane:
     app: Application = field(init=False)
 
     def __post_init__(self) -> None:
+        fleet = Fleet(self.storage, self.catalog, self.clock)
+        descriptions = Descriptions(
+            feed=None,
+            decisions=self.storage,
+            reading=self.storage,
+            fleet=fleet,
+            clock=self.clock,
+        )
         self.context = Context(
             decisions=self.storage,
             reading=self.storage,
             lookups=self.storage,
             clock=self.clock,
             catalog=self.catalog,
-            fleet=Fleet(self.storage, self.catalog, self.clock),
+            fleet=fleet,
             api_tokens=ApiTokens(self.storage, self.clock),
             bootstrap_code=BootstrapCode(self.code),
-            synchronisations=a_desk(self.storage, self.clock),
+            synchronisations=a_desk(self.storage, self.clock, descriptions),
+            descriptions=descriptions,
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,

@@ -29,6 +29,7 @@ class MachineFeed:
     def __init__(self, folder: Path, *, run: Run, root: Path = Path("/")) -> None:
         etc, self._theirs = root / "etc/apt", root / "var/lib/apt/lists"
         self._lists = AptLists(folder, etc=etc, run=run, lists=self._theirs)
+        self._ours = folder / "fetched/lists"
         keys = root / "usr/share/keyrings"
         self._feeds = {
             "own": AptFeed(folder / "fetched", run=run, etc=etc, keyrings=keys),
@@ -44,8 +45,8 @@ class MachineFeed:
         Raises:
             FeedUnreachable, FeedNotSigned, FeedDamaged
         """
-        fetched_at = self._fetched_at()
-        if fetched_at and timedelta(0) <= now - fetched_at < FRESH and self._are_whole():
+        fetched_at = _updated_at(self._theirs)
+        if fetched_at and self._is_newest(fetched_at, now) and self._are_whole():
             return self._choose("theirs")
         try:
             self._feeds["own"].fetch()
@@ -72,12 +73,10 @@ class MachineFeed:
         self._chosen.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._chosen.write_text(name, "ascii")
 
-    def _fetched_at(self) -> datetime | None:
-        """apt clears this folder at the end of every update, also of one that brought nothing."""
-        try:
-            return datetime.fromtimestamp((self._theirs / "partial").stat().st_mtime, UTC)
-        except OSError:
-            return None
+    def _is_newest(self, fetched_at: datetime, now: datetime) -> bool:
+        """Say whether apt's lists are fresh, and no older than ours: a feed never goes back."""
+        ours = _updated_at(self._ours)
+        return timedelta(0) <= now - fetched_at < FRESH and (ours is None or ours < fetched_at)
 
     def _are_whole(self) -> bool:
         """Say whether there is a list for every index that the sources name."""
@@ -86,3 +85,11 @@ class MachineFeed:
         except FeedUnreachable:  # apt cannot make sense of its own lists
             return False
         return bool(found) and all(i.path.is_file() and is_signed(i.release) for i in found)
+
+
+def _updated_at(lists: Path) -> datetime | None:
+    """apt clears this folder at the end of every update, also of one that brought nothing."""
+    try:
+        return datetime.fromtimestamp((lists / "partial").stat().st_mtime, UTC)
+    except OSError:
+        return None

@@ -7,9 +7,10 @@ same input twice does nothing. Of leaves that are the same one the first to have
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Architecture, nodes
 from patchtide.domain.catalog.updates import Revision, UpdateId, UpdateNumber
@@ -70,6 +71,29 @@ def changes(
         )
     gone = [leaf.number for key, leaf in before.items() if key not in after]
     return ShardChanges(upserts=tuple(changed), drops=tuple(sorted(gone + twins)))
+
+
+def details_to_keep(
+    held: Mapping[UpdateId, UpdateDetails], offered: Iterable[UpdateDetails]
+) -> list[UpdateDetails]:
+    """Return what is to be stored: what the feed tells otherwise than before.
+
+    What a feed tells of one version never changes, so what was learnt of it since stays with it.
+    """
+    merged = (_with_what_was_learnt(held.get(details.update), details) for details in offered)
+    return [details for details in merged if details != held.get(details.update)]
+
+
+def _with_what_was_learnt(held: UpdateDetails | None, offered: UpdateDetails) -> UpdateDetails:
+    if held is None or held.cves is None or held.vendor_id != offered.vendor_id:
+        return offered
+    return replace(
+        offered,
+        description=held.description,
+        severity=held.severity,
+        cves=held.cves,
+        released=held.released,
+    )
 
 
 def _revised(held: Leaf | None, offered: Leaf) -> Leaf | None:

@@ -68,6 +68,7 @@ async def background(server: Server) -> AsyncIterator[None]:
         asyncio.create_task(_every(FOLLOW_S, keep_up)),
         asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
         asyncio.create_task(_every(SYNCHRONISE_S, server.context.synchronisations.step)),
+        asyncio.create_task(_every(FOLLOW_S, server.context.descriptions.step)),
         asyncio.create_task(_every(SIGN_S, sign)),
         asyncio.create_task(server.agents.events.keep_alive()),
     ]

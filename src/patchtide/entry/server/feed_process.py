@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -62,6 +63,7 @@ class FeedProcess:
         self._heard = heard
         self._last = _Said()
         self._stopped = False
+        self._one_at_a_time = threading.Lock()
 
     def stop(self) -> None:
         """End the process within a second, for good; whoever waits for it gets Unavailable."""
@@ -69,7 +71,8 @@ class FeedProcess:
 
     def fetch(self) -> None:
         """Raises FeedUnreachable, FeedNotSigned, FeedDamaged, FeedExpired, NoFeed, Unavailable."""
-        self._run("fetch", out=self._content)
+        with self._one_at_a_time:
+            self._run("fetch", out=self._content)
 
     def read(self, *, now: datetime) -> FeedContent:
         """Return what the last `fetch` has found; the process has verified it."""
@@ -89,9 +92,10 @@ class FeedProcess:
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         wanted, out = self._folder / "wanted.json", self._folder / "described"
-        wanted.write_bytes(msgspec.json.encode([u.details.vendor_id for u in updates]))
-        self._run("describe", "--wanted", str(wanted), out=out)
-        _, shards = unpack_spool(out.read_bytes())
+        with self._one_at_a_time:
+            wanted.write_bytes(msgspec.json.encode([u.details.vendor_id for u in updates]))
+            self._run("describe", "--wanted", str(wanted), out=out)
+            _, shards = unpack_spool(out.read_bytes())
         described = {u.details.update: u for found in shards.values() for u in found}
         return [described.get(update.details.update, update) for update in updates]
 

@@ -1,4 +1,4 @@
-"""The feeds' side of a server: the process that reads, and the desk that has it read."""
+"""The feeds' side of a server: the process that reads, and who has it read what and when."""
 
 from __future__ import annotations
 
@@ -8,27 +8,39 @@ from patchtide.adapters.storage import Storage
 from patchtide.entry.server.feed_process import feed_of
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.server.catalog import CatalogPublisher
+from patchtide.server.descriptions import Descriptions
+from patchtide.server.fleet import Fleet
 from patchtide.server.ports.clock import Clock
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 
 
-def build_desk(
-    settings: ServerSettings, storage: Storage, catalog: CatalogPublisher, clock: Clock
-) -> SynchronisationDesk:
+def build_feeds_side(
+    settings: ServerSettings,
+    storage: Storage,
+    *,
+    catalog: CatalogPublisher,
+    fleet: Fleet,
+    clock: Clock,
+) -> tuple[SynchronisationDesk, Descriptions]:
     progress = Progress()
     feed = feed_of(settings.feed, settings.home / "feed", heard=progress.note)
-    return SynchronisationDesk(
-        synchronisation=None
-        if feed is None
-        else Synchronisation(
+    descriptions = Descriptions(
+        feed=feed, decisions=storage, reading=storage, fleet=fleet, clock=clock
+    )
+    synchronisation = None
+    if feed is not None:
+        synchronisation = Synchronisation(
             feed=feed,
             reading=storage,
             decisions=storage,
             publisher=catalog,
+            details=descriptions,
             clock=clock,
             heard=progress.note,
-        ),
+        )
+    desk = SynchronisationDesk(
+        synchronisation=synchronisation,
         stop=(lambda: None) if feed is None else feed.stop,
         progress=progress,
         decisions=storage,
@@ -36,3 +48,4 @@ def build_desk(
         clock=clock,
         node=f"{socket.gethostname()}:{settings.home.absolute()}",
     )
+    return desk, descriptions

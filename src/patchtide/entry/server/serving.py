@@ -28,7 +28,7 @@ from patchtide.entry.server.agents import build_agents_side
 from patchtide.entry.server.background import background
 from patchtide.entry.server.code_file import CodeFile
 from patchtide.entry.server.descriptors import Room, make_room
-from patchtide.entry.server.feeds import build_desk
+from patchtide.entry.server.feeds import build_feeds_side
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
@@ -178,16 +178,21 @@ async def _assembled(
     code, text = BootstrapCode(None), ""
     if not is_done(storage):
         code, text = BootstrapCode.issue(spent=code_file.remove)
+    fleet = Fleet(storage, catalog, clock)
+    desk, descriptions = build_feeds_side(
+        settings, storage, catalog=catalog, fleet=fleet, clock=clock
+    )
     context = Context(
         decisions=storage,
         reading=storage,
         lookups=storage,
         clock=clock,
         catalog=catalog,
-        fleet=Fleet(storage, catalog, clock),
+        fleet=fleet,
         api_tokens=ApiTokens(storage, clock),
         bootstrap_code=code,
-        synchronisations=build_desk(settings, storage, catalog, clock),
+        synchronisations=desk,
+        descriptions=descriptions,
         site_name=settings.site,
         site_ca=keys.ca_digest,
         machines_changed=agents.machines_changed,

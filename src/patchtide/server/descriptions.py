@@ -1,0 +1,117 @@
+"""What people read of updates: kept as the feed tells it; what takes longer is learnt afterwards.
+
+CVEs stand in changelogs, which have to be fetched. Those of updates that machines require are read
+first, so that whoever looks at a new site sees them within seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
+from patchtide.domain.catalog.synchronisation import details_to_keep
+from patchtide.domain.errors import PatchtideError
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
+from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.feed import UpdateFeed
+from patchtide.server.ports.storage import Decisions, Transaction
+
+log = logging.getLogger(__name__)
+
+OPERATION = "catalog.describe"
+SYSTEM = "system"
+AFTER_A_START = timedelta(seconds=30)
+"""A server that has just started has more urgent things to do than to go on with this."""
+SLICE = 200
+BATCH = 20
+"""Few enough that what is required meanwhile soon has its turn."""
+
+
+class DetailsReading(Protocol):
+    def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]: ...
+
+
+class Descriptions:
+    """Call `step` every second or so: it describes what waits for it, batch by batch."""
+
+    def __init__(
+        self,
+        *,
+        feed: UpdateFeed | None,
+        decisions: Decisions,
+        reading: DetailsReading,
+        fleet: Fleet,
+        clock: Clock,
+    ) -> None:
+        self._feed = feed
+        self._decisions = decisions
+        self._reading = reading
+        self._fleet = fleet
+        self._clock = clock
+        self._not_before = clock.now() + AFTER_A_START
+        self._waiting: dict[UUID, UpdateDetails] | None = None
+        """Nothing was learnt of these since the last synchronisation; None: not looked yet."""
+
+    async def keep(self, updates: Iterable[UpdateDetails]) -> None:
+        """Keep what the feed tells; of the same version, what was learnt before stays."""
+        offered = list(updates)
+        held = {x.update: x for x in await asyncio.to_thread(self._reading.update_details)}
+        await self._put(details_to_keep(held, offered))
+        self._waiting, self._not_before = None, self._clock.now()
+
+    def waiting(self) -> tuple[int, int]:
+        """Return how many updates are still to be described, and how many of them are required."""
+        waiting = self._waiting or {}
+        return len(waiting), self._fleet.ask(lambda view: sum(_needs(view, u) > 0 for u in waiting))
+
+    async def step(self) -> None:
+        feed = self._feed
+        if feed is None or self._clock.now() < self._not_before:
+            return
+        if self._waiting is None:
+            known = await asyncio.to_thread(self._reading.update_details)
+            self._waiting = {x.update: x for x in known if x.cves is None}
+        while self._waiting:
+            batch = await asyncio.to_thread(self._next, self._waiting)
+            try:
+                described = await asyncio.to_thread(feed.describe, batch)
+            except PatchtideError as error:
+                log.warning("updates are not described: %s", error)
+                self._waiting = {}  # until the next synchronisation
+                return
+            await self._put([u.details for u in described if u.details.cves is not None])
+            for update in batch:
+                # A synchronisation may have begun the list anew meanwhile.
+                (self._waiting or {}).pop(update.details.update, None)
+
+    def _next(self, waiting: dict[UUID, UpdateDetails]) -> list[FeedUpdate]:
+        def question(view: View) -> list[UpdateDetails]:
+            first = sorted(waiting.values(), key=lambda x: (-_needs(view, x.update), x.vendor_id))
+            return first[:BATCH]
+
+        return [FeedUpdate(details=x, leaves=()) for x in self._fleet.ask(question)]
+
+    async def _put(self, details: Sequence[UpdateDetails]) -> None:
+        for start in range(0, len(details), SLICE):
+            await self._decisions.decide(
+                SYSTEM, OPERATION, _putting(details[start : start + SLICE]), now=self._clock.now()
+            )
+
+
+def _needs(view: View, update: UUID) -> int:
+    known = view.updates.get(update)
+    return view.tally_of(known).required if known else 0
+
+
+def _putting(details: Sequence[UpdateDetails]) -> Callable[[Transaction], None]:
+    def work(tx: Transaction) -> None:
+        tx.put_update_details(details)
+        tx.note("updates", count=len(details), first=details[0].vendor_id)
+
+    return work
