@@ -23,16 +23,11 @@ from patchtide.adapters.storage import Storage
 from patchtide.domain.access.principals import TokenHolder
 from patchtide.domain.access.rights import ROLES
 from patchtide.domain.catalog.details import Severity
-from patchtide.server.authentication import ApiTokens
-from patchtide.server.bootstrap_code import BootstrapCode
-from patchtide.server.context import Context
-from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.storage import Client
-from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from patchtide.server.table import perform
+from tests.integration.http.plane import AdministratorsPlane
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
-from tests.simulator.clock import FakeClock
 from tests.simulator.reports import NOON, enrolled
 
 MACHINES, UPDATES, ROUNDS = 1_000, 3_000, 7
@@ -48,30 +43,8 @@ class Site:
         self.storage = storage
         self.clients: list[Client] = []
         self.counter = 1
-        catalog, clock = Catalog(storage), FakeClock(NOON)
-        self.catalog = catalog
-        self.context = Context(
-            decisions=storage,
-            reading=storage,
-            lookups=storage,
-            clock=clock,
-            catalog=catalog,
-            fleet=Fleet(storage, catalog, clock),
-            api_tokens=ApiTokens(storage, clock),
-            bootstrap_code=BootstrapCode(None),
-            synchronisations=SynchronisationDesk(
-                synchronisation=None,
-                stop=lambda: None,
-                progress=Progress(),
-                decisions=storage,
-                lookups=storage,
-                clock=clock,
-                node="bench",
-            ),
-            site_name="bench",
-            site_ca="0" * 64,
-            machines_changed=_nothing,
-        )
+        self.catalog = Catalog(storage)
+        self.context = AdministratorsPlane(storage=storage, catalog=self.catalog).context
 
     async def fill(self) -> None:
         names = [f"package{number}" for number in range(UPDATES)]
@@ -110,10 +83,6 @@ class Site:
             self.context, operation, principal=HOLDER, asked=operation.input(**values)
         )
         return msgspec.json.encode(answer)
-
-
-async def _nothing(uuids: object) -> None:
-    del uuids
 
 
 async def measure(site: Site, name: str, **values: Any) -> float:

@@ -70,7 +70,7 @@ def page() -> str:
 
 
 def helps() -> Iterator[tuple[str, str]]:
-    commands = [o for o in OPERATIONS if o.plane is not Plane.AGENTS]
+    commands = [o for o in OPERATIONS if o.plane.is_interface]
     groups = sorted({o.group for o in commands if o.group})
     names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
     names += ["trust", *(f"trust {name}" for name in TRUST)]
@@ -118,7 +118,7 @@ def _section(operation: Operation) -> Iterator[str]:
     yield f"- Request: `{operation.method} {operation.path.replace(':path', '')}`"
     yield f"- Needs: {operation.policy}"
     yield f"- Audited: {'yes' if operation.audited else 'no'}"
-    if operation.plane is not Plane.AGENTS:
+    if operation.plane.is_interface:
         yield f"- Command: `patchtide {example_of(operation)}`"
     yield ""
     asked = fields(operation.input)

@@ -13,18 +13,17 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
-from patchtide.domain.access.principals import Principal, TokenHolder
-from patchtide.domain.access.rights import ROLES, Right, beyond, lost_without, rights_of
+from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder
+from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
     Problem,
     Refused,
     Unauthenticated,
-    WrongState,
 )
-from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
+from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.ports.storage import ApiToken, Transaction
 from patchtide.server.table import Input, Nothing, Output
 
@@ -42,16 +41,6 @@ RoleName = Literal[
     "help-desk",
     "auditor",
 ]
-
-
-STAYS = timedelta(days=1)
-"""A token that ends sooner keeps nobody from being locked out."""
-
-
-class LastAdministrator(WrongState):
-    """Nobody would be left who can hand on these rights."""
-
-    code = "last-administrator"
 
 
 class CreateApiToken(Input, kw_only=True, frozen=True):
@@ -150,29 +139,13 @@ async def revoke(call: Call, principal: Principal, asked: RevokeApiToken) -> Non
     """Raises LastAdministrator when rights would be lost to everybody, for good."""
 
     def work(tx: Transaction) -> None:
-        _check_somebody_stays(tx, asked.token, now=call.now)
+        check_somebody_stays(tx, leaving_token=asked.token, now=call.now)
         if not tx.revoke_api_token(asked.token, now=call.now):
             raise NotFound
         tx.note(asked.token)
 
     await call.decide(principal, work)
     call.context.api_tokens.forget()
-
-
-def _check_somebody_stays(tx: Transaction, leaving: str, *, now: datetime) -> None:
-    others = {token.id: token for token in tx.lock_api_tokens()}
-    token = others.pop(leaving, None)
-    if token is None or _ends_by(token, now):
-        return  # unknown, or over already: nothing is lost with it
-    staying = [known_rights(t.rights) for t in others.values() if not _ends_by(t, now + STAYS)]
-    if lost := lost_without(known_rights(token.rights), staying):
-        raise LastAdministrator(
-            f"nobody else could hand on {', '.join(map(str, lost))}; make another token first"
-        )
-
-
-def _ends_by(token: ApiToken, at: datetime) -> bool:
-    return token.expires_at is not None and token.expires_at <= at
 
 
 async def list_all(call: Call, principal: Principal, asked: Nothing) -> ApiTokenList:
@@ -183,21 +156,27 @@ async def list_all(call: Call, principal: Principal, asked: Nothing) -> ApiToken
 async def whoami(call: Call, principal: Principal, asked: Nothing) -> Whoami:
     holder = _signed_in(principal)
     return Whoami(
-        token=holder.token_id,
+        token=holder.token_id if isinstance(holder, TokenHolder) else "",
         name=holder.name,
         rights=tuple(str(r) for r in sorted(holder.rights)),
-        expires_at=holder.expires_at,
+        expires_at=_end_of(holder),
     )
 
 
-def _signed_in(principal: Principal) -> TokenHolder:
-    if not isinstance(principal, TokenHolder):
+def _signed_in(principal: Principal) -> SignedIn:
+    if not isinstance(principal, SignedIn):
         raise Unauthenticated
     return principal
 
 
-def _expiry(asked: datetime, creator: TokenHolder) -> datetime:
-    return asked if creator.expires_at is None else min(asked, creator.expires_at)
+def _end_of(holder: SignedIn) -> datetime | None:
+    """Return when what the holder is known by ends for good; a person stays."""
+    return holder.expires_at if isinstance(holder, TokenHolder) else None
+
+
+def _expiry(asked: datetime, creator: SignedIn) -> datetime:
+    end = _end_of(creator)
+    return asked if end is None else min(asked, end)
 
 
 def _shown(token: ApiToken) -> ShownApiToken:

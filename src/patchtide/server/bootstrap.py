@@ -40,7 +40,7 @@ async def bootstrap(call: Call, principal: Principal, asked: Bootstrap) -> Issue
 
     def work(tx: Transaction) -> None:
         # Whether tokens exist is asked too: a lost setting must not open the door again.
-        if tx.setting(DONE) is not None or tx.count_api_tokens():
+        if tx.setting(DONE) is not None or tx.count_api_tokens() or tx.count_users():
             raise NotFound
         tx.put_setting(DONE, b"1")
         tx.add_api_token(token)

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from patchtide.domain.access.principals import Principal
+from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.descriptions import Descriptions
 from patchtide.server.fleet import Fleet
+from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import Decisions, Lookups, Reading, Transaction
@@ -33,6 +35,8 @@ class Context:
     fleet: Fleet
     api_tokens: ApiTokens
     bootstrap_code: BootstrapCode
+    passwords: PasswordDesk
+    attempts: Attempts
     synchronisations: SynchronisationDesk
     descriptions: Descriptions
     site_name: str

@@ -18,11 +18,20 @@ from msgspec import Struct
 from patchtide.domain.access.principals import Policy, Principal, check
 from patchtide.server.context import Call, Context
 
+API = "/api/v1"
+
 
 class Plane(StrEnum):
     ADMINISTRATORS = "administrators"
     AGENTS = "agents"
     PUBLIC = "public"
+    CONSOLE = "console"
+    """Pages and forms for people with a browser, over the same use cases."""
+
+    @property
+    def is_interface(self) -> bool:
+        """Say whether programs ask here: in JSON, described, with a command."""
+        return self in (Plane.ADMINISTRATORS, Plane.PUBLIC)
 
 
 class Input(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Always, Never, PackageFormat, PackageInstalled
 from patchtide.domain.catalog.updates import Origin, Revision, UpdateNumber, update_id
 from patchtide.domain.errors import CursorLost
+from patchtide.server.ports.accounts import SignInLink, User
 from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.storage import (
     ApiToken,
@@ -48,6 +49,8 @@ class MemoryStorage:
     tokens: dict[str, EnrolmentToken] = field(default_factory=dict)
     api: dict[str, ApiToken] = field(default_factory=dict)
     machines: dict[bytes, Client] = field(default_factory=dict)
+    people: dict[str, User] = field(default_factory=dict)
+    links: dict[str, SignInLink] = field(default_factory=dict)
     settings: dict[str, bytes] = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
     epochs: int = 0
@@ -64,6 +67,8 @@ class MemoryStorage:
                 tokens=dict(self.tokens),
                 api=dict(self.api),
                 machines=dict(self.machines),
+                people=dict(self.people),
+                links=dict(self.links),
                 settings=dict(self.settings),
             )
         )
@@ -75,6 +80,7 @@ class MemoryStorage:
             done.machines,
             done.settings,
         )
+        self.people, self.links = done.people, done.links
         for subject, detail in transaction.notes:
             self._append(actor, operation, subject, detail, now)
         return result
@@ -103,6 +109,9 @@ class MemoryStorage:
 
     def api_tokens(self) -> Sequence[ApiToken]:
         return list(self.api.values())
+
+    def users(self) -> Sequence[User]:
+        return list(self.people.values())
 
     def enrolment_tokens(self, ids: Sequence[str] | None = None) -> Sequence[EnrolmentToken]:
         return [t for t in self.tokens.values() if ids is None or t.id in ids]
@@ -245,6 +254,31 @@ class MemoryTransaction:
 
     def lock_api_tokens(self) -> Sequence[ApiToken]:
         return [token for token in self.storage.api.values() if token.revoked_at is None]
+
+    def add_user(self, user: User) -> None:
+        self.storage.people[user.id] = user
+
+    def user(self, user_id: str) -> User | None:
+        return self.storage.people.get(user_id)
+
+    def lock_users(self) -> Sequence[User]:
+        return [user for user in self.storage.people.values() if user.disabled_at is None]
+
+    def count_users(self) -> int:
+        return len(self.storage.people)
+
+    def disable_user(self, user_id: str, *, at: datetime | None) -> bool:
+        user = self.storage.people[user_id]
+        if (user.disabled_at is None) is (at is None):
+            return False
+        self.storage.people[user_id] = replace(user, disabled_at=at)
+        return True
+
+    def end_sessions(self, user_id: str) -> int:
+        return 0
+
+    def put_link(self, link: SignInLink) -> None:
+        self.storage.links[link.user] = link
 
     def count_api_tokens(self) -> int:
         return len(self.storage.api)

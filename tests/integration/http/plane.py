@@ -12,15 +12,19 @@ from uuid import UUID, uuid5
 
 from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.limits import Rate, Rates
+from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.rights import ROLES, Right
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.context import Context
 from patchtide.server.descriptions import Descriptions
 from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
+from patchtide.server.passwords import PasswordDesk
+from patchtide.server.ports.accounts import User
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.feed import FeedContent
 from patchtide.server.ports.storage import ApiToken, ClientState, NewClient
@@ -31,6 +35,8 @@ from tests.integration.http.memory_storage import MemoryStorage
 from tests.simulator.clock import START, FakeClock
 
 CODE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+QUICK = Argon2Passwords(passes=1, memory_bytes=8192)
+"""The least that the library does: tests measure no effort."""
 GENEROUS = Rate(per_s=1e6, burst=1e6)
 NO_LIMIT = Rates(holder=GENEROUS, anonymous=GENEROUS, failure=GENEROUS, claim=GENEROUS)
 
@@ -126,6 +132,8 @@ class AdministratorsPlane:
             fleet=fleet,
             api_tokens=ApiTokens(self.storage, self.clock),
             bootstrap_code=BootstrapCode(self.code),
+            passwords=PasswordDesk(QUICK),
+            attempts=Attempts(),
             synchronisations=a_desk(self.storage, self.clock, descriptions),
             descriptions=descriptions,
             site_name="hq",
@@ -155,6 +163,23 @@ class AdministratorsPlane:
             "test", "test", lambda tx: tx.add_api_token(token), now=self.clock.now()
         )
         return str(text)
+
+    async def person(
+        self, name: str, *, role: str = "auditor", is_disabled: bool = False, password: str = ""
+    ) -> str:
+        """Return the id of a person with that role, made without the API."""
+        now = self.clock.now()
+        user = User(
+            id=hash_of(name).hex()[:12],
+            name=name,
+            rights=tuple(str(r) for r in sorted(ROLES[role])),
+            password_hash=QUICK.hashed(password) if password else "",
+            created_at=now,
+            created_by="test",
+            disabled_at=now if is_disabled else None,
+        )
+        await self.storage.decide("test", "test", lambda tx: tx.add_user(user), now=now)
+        return user.id
 
     async def machine(self, name: str = "web-1", state: ClientState = ClientState.ACTIVE) -> UUID:
         uuid = uuid5(UUID(int=0), name)

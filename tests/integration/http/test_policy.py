@@ -28,6 +28,7 @@ DOCUMENTS = {
     "tokens.create": {},
     "api-tokens.create": {"name": "n", "role": "auditor"},
     "site.bootstrap": {"code": CODE},
+    "users.create": {"name": "maria", "role": "auditor"},
 }
 BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
 _FORGED = (
@@ -58,6 +59,10 @@ async def call(
     }
     if operation.name == "api-tokens.revoke":
         ids["token"] = "000000000001"
+    if "{user}" in operation.path:
+        ids["user"] = await plane.person(
+            f"owner-of-{name}", is_disabled=operation.name == "users.enable"
+        )
     path = operation.path.replace(":path", "").format(**ids)
     document = DOCUMENTS.get(operation.name)
     answer = await plane.ask(

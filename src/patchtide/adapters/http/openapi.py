@@ -17,7 +17,7 @@ from patchtide import __version__
 from patchtide.adapters.http.problems import ProblemDocument
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Right
-from patchtide.server.table import SAFE_METHODS, Operation, Plane, Table
+from patchtide.server.table import SAFE_METHODS, Operation, Table
 
 Schema = dict[str, Any]
 
@@ -29,7 +29,7 @@ _SIGNED_IN = (401, 403, 404)
 
 def describe(table: Table) -> Schema:
     """Return the document, as plain dicts."""
-    operations = [o for o in table if o.plane is not Plane.AGENTS]
+    operations = [o for o in table if o.plane.is_interface]
     schemas = _Schemas(operations)
     paths: dict[str, Schema] = {}
     for operation in operations:

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from patchtide.adapters.storage import audit_chain, blocks, catalog, fleet, reading, ticket
+from patchtide.adapters.storage import (
+    accounts,
+    audit_chain,
+    blocks,
+    catalog,
+    fleet,
+    reading,
+    ticket,
+)
 from patchtide.adapters.storage.rows import api_token_of, client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     api_token,
@@ -79,7 +87,7 @@ def _write_down(
     audit_chain.append(connection, entries)
 
 
-class SqlTransaction:
+class SqlTransaction(accounts.AccountWrites):
     """The Transaction port over one connection."""
 
     def __init__(self, connection: Connection) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from patchtide.adapters.storage import (
+    accounts,
     audit_chain,
     audit_segments,
     catalog,
@@ -32,6 +33,7 @@ from patchtide.adapters.storage.transactions import committed, read
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.server.ports.accounts import Session, SignInLink, User
 from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.storage import (
     Accepted,
@@ -244,6 +246,18 @@ class Storage:
 
     def api_tokens(self) -> Sequence[ApiToken]:
         return self._read(reading.api_tokens)
+
+    def user_named(self, name: str) -> User | None:
+        return self._read(lambda c: accounts.user_named(c, name))
+
+    def users(self) -> Sequence[User]:
+        return self._read(accounts.users)
+
+    def session(self, secret_hash: bytes) -> tuple[Session, User] | None:
+        return self._read(lambda c: accounts.session(c, secret_hash))
+
+    def link(self, secret_hash: bytes) -> tuple[SignInLink, User] | None:
+        return self._read(lambda c: accounts.link(c, secret_hash))
 
     def enrolment_tokens(self, ids: Sequence[str] | None = None) -> Sequence[EnrolmentToken]:
         return self._read(lambda c: reading.enrolment_tokens(c, ids))

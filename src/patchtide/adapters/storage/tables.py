@@ -162,6 +162,38 @@ api_token = Table(
     Column("revoked_at", Float),
 )
 
+user_account = Table(
+    "user_account",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    _required("name", String(256), unique=True),
+    _required("rights", Text),
+    _required("password_hash", Text),
+    _required("created_at", Float),
+    _required("created_by", String(256)),
+    Column("disabled_at", Float),
+)
+
+user_session = Table(
+    "user_session",
+    metadata,
+    Column("secret_hash", LargeBinary, primary_key=True),
+    _required("user_id", String(64)),
+    _required("began_at", Float),
+    _required("seen_at", Float),
+    Index("user_session_by_user", "user_id"),
+)
+
+sign_in_link = Table(
+    "sign_in_link",
+    metadata,
+    Column("secret_hash", LargeBinary, primary_key=True),
+    _required("user_id", String(64)),
+    _required("link_use", String(16)),
+    _required("expires_at", Float),
+    Index("sign_in_link_by_user", "user_id"),
+)
+
 setting = Table(
     "setting",
     metadata,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, delete, func, insert, select, tuple_, update
 
-from patchtide.adapters.storage import ticket
+from patchtide.adapters.storage import accounts, ticket
 from patchtide.adapters.storage.tables import (
     client_event,
     client_inventory,
@@ -24,6 +24,7 @@ SLICE = 200
 DELTAS_S = 86_400.0
 DECISIONS_S = 30 * 86_400.0
 BLOBS_S = 3600.0
+SESSIONS_S = 86_400.0
 EVENTS_KEPT = 200
 TRIMMED = {"state_delta": "deltas.trimmed", "decision_log": "decisions.trimmed"}
 ARCHIVED = "audit.archived"
@@ -37,6 +38,7 @@ def slices(now: float) -> tuple[Slice, ...]:
         lambda c: _trim_log(c, decision_log, before=now - DECISIONS_S, up_to=_all_read(c)),
         _EventWalk().step,
         _BlobWalk(before=now - BLOBS_S).step,
+        lambda c: accounts.trim(c, sessions_before=now - SESSIONS_S, links_before=now),
     )
 
 

@@ -35,7 +35,21 @@ class TokenHolder:
         return f"api-token:{self.token_id}"
 
 
-Principal = Anonymous | TokenHolder
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionHolder:
+    """A person who signed in with a password and has not been idle for too long."""
+
+    user_id: str
+    name: str
+    rights: frozenset[Right]
+
+    @property
+    def actor(self) -> str:
+        return f"user:{self.user_id}"
+
+
+SignedIn = TokenHolder | SessionHolder
+Principal = Anonymous | SignedIn
 
 
 class Gate(StrEnum):
@@ -45,6 +59,8 @@ class Gate(StrEnum):
     PUBLIC_VERIFIED = "public, signed or named by hash"
     SIGNED_IN = "signed in"
     ONE_TIME_CODE = "one-time code"
+    PASSWORD = "password"  # noqa: S105 - the name of a gate, no secret
+    ONE_TIME_LINK = "one-time link"
     ENROLMENT_TOKEN = "enrolment token"  # noqa: S105 - the name of a gate, no secret
     AGENT_KEY = "agent key"
 
@@ -73,6 +89,8 @@ def check(principal: Principal, policy: Policy) -> None:
             Gate.PUBLIC
             | Gate.PUBLIC_VERIFIED
             | Gate.ONE_TIME_CODE
+            | Gate.PASSWORD
+            | Gate.ONE_TIME_LINK
             | Gate.ENROLMENT_TOKEN
             | Gate.AGENT_KEY
         ):
@@ -81,7 +99,7 @@ def check(principal: Principal, policy: Policy) -> None:
             assert_never(policy)
 
 
-def _signed_in(principal: Principal) -> TokenHolder:
+def _signed_in(principal: Principal) -> SignedIn:
     if isinstance(principal, Anonymous):
         raise Unauthenticated
     return principal

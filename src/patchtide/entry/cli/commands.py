@@ -19,7 +19,7 @@ from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachabl
 from patchtide.entry.cli.printing import Printer
 from patchtide.entry.cli.trust import trust_app
 from patchtide.server.operations import OPERATIONS
-from patchtide.server.table import Operation, Plane
+from patchtide.server.table import Operation
 
 DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
 
@@ -38,6 +38,7 @@ _GROUPS = {
     "updates": "Updates that exist, and who needs them.",
     "tokens": "Tokens that let machines enrol.",
     "api-tokens": "Keys of people and programs to this interface.",
+    "users": "People who may sign in.",
     "audit": "Who decided what, and when.",
     "catalog": "What is published to machines.",
 }
@@ -75,7 +76,7 @@ def build(ask: Ask, printer: Printer) -> App:
     )
     groups: dict[str, App] = {}
     for operation in OPERATIONS:
-        if operation.plane is Plane.AGENTS:
+        if not operation.plane.is_interface:
             continue
         parent = app
         if operation.group:

@@ -19,6 +19,7 @@ from patchtide.adapters.http.application import build_application
 from patchtide.adapters.http.arrivals import ArrivalLimits, Arrivals
 from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
+from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_chain import Seal
 from patchtide.adapters.trust.keys import KeyFolder
@@ -32,6 +33,7 @@ from patchtide.entry.server.feeds import build_feeds_side
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
+from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap import is_done
 from patchtide.server.bootstrap_code import BootstrapCode
@@ -40,6 +42,7 @@ from patchtide.server.catalog_following import CatalogFollower
 from patchtide.server.context import Context
 from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
+from patchtide.server.passwords import PasswordDesk
 from patchtide.server.trust_watch import TrustWatch
 
 DRAIN_S = 3
@@ -191,6 +194,8 @@ async def _assembled(
         fleet=fleet,
         api_tokens=ApiTokens(storage, clock),
         bootstrap_code=code,
+        passwords=PasswordDesk(Argon2Passwords()),
+        attempts=Attempts(),
         synchronisations=desk,
         descriptions=descriptions,
         site_name=settings.site,

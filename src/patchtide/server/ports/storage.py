@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.server.ports.accounts import AccountReading, AccountWriting
 
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ class AuditSegment:
     body: bytes
 
 
-class Transaction(Protocol):
+class Transaction(AccountWriting, Protocol):
     """Inside one decision. Reads see the decision's own writes; every method is one statement."""
 
     def add_enrolment_token(self, token: EnrolmentToken) -> None: ...
@@ -471,7 +472,7 @@ class AuditStore(Protocol):
         ...
 
 
-class Lookups(Protocol):
+class Lookups(AccountReading, Protocol):
     """Single reads that requests make."""
 
     def api_token(self, secret_hash: bytes) -> ApiToken | None: ...

@@ -292,3 +292,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("client", "kind"),
     )
     op.create_index("client_inventory_by_digest", "client_inventory", ["digest"], unique=False)
+    op.create_table(
+        "user_account",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("rights", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("created_by", sa.String(length=256), nullable=False),
+        sa.Column("disabled_at", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+    )
+    op.create_table(
+        "user_session",
+        sa.Column("secret_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("began_at", sa.Float(), nullable=False),
+        sa.Column("seen_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("secret_hash"),
+    )
+    op.create_index("user_session_by_user", "user_session", ["user_id"], unique=False)
+    op.create_table(
+        "sign_in_link",
+        sa.Column("secret_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("link_use", sa.String(length=16), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("secret_hash"),
+    )
+    op.create_index("sign_in_link_by_user", "sign_in_link", ["user_id"], unique=False)

@@ -1,0 +1,61 @@
+"""Whoever holds the server's home folder gets in: he could read the database and the keys anyway.
+
+No route leads here; the process that runs on the home folder calls it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from patchtide.domain.access.rights import ROLES
+from patchtide.server.authentication import known_rights
+from patchtide.server.bootstrap import DONE
+from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.ports.accounts import LinkUse, User
+from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.storage import Decisions, Transaction
+from patchtide.server.users import IssuedLink, issue, new_user
+
+ACTOR = "home-folder"
+OPERATION = "users.sign-in-link"
+LASTS = timedelta(minutes=10)
+NAME = "admin"
+
+
+async def sign_in_link(decisions: Decisions, clock: Clock, code: BootstrapCode) -> IssuedLink:
+    """Return a link that works once, within ten minutes, for a full administrator.
+
+    Nobody is there yet: the first one is made, and the site claimed by it. Whoever has no
+    password yet chooses one with the link; whoever has is simply signed in.
+    """
+    now = clock.now()
+
+    def work(tx: Transaction) -> IssuedLink:
+        user = _administrator(tx) or _made(tx, now=now)
+        use = LinkUse.SIGN_IN if user.password_hash else LinkUse.CHOOSE_PASSWORD
+        link, answer = issue(user, now=now, use=use, lasts=LASTS)
+        tx.put_link(link)
+        tx.note(user.id, name=user.name, until=link.expires_at.isoformat())
+        return answer
+
+    issued = await decisions.decide(ACTOR, OPERATION, work, now=now)
+    code.spent()
+    return issued
+
+
+def _administrator(tx: Transaction) -> User | None:
+    """Return the full administrator who has been there longest, one with a password first."""
+    everything = ROLES["full-administrator"]
+    found = [user for user in tx.lock_users() if known_rights(user.rights) >= everything]
+    return min(found, key=lambda user: (not user.password_hash, user.created_at), default=None)
+
+
+def _made(tx: Transaction, *, now: datetime) -> User:
+    taken = tx.user_names()
+    free = (name for name in (NAME, *(f"{NAME}{n}" for n in range(2, 1000))) if name not in taken)
+    user = new_user(
+        next(free), rights=ROLES["full-administrator"], password_hash="", now=now, by=ACTOR
+    )
+    tx.put_setting(DONE, b"1")
+    tx.add_user(user)
+    return user

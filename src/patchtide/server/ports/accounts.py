@@ -1,0 +1,122 @@
+"""What the use cases need for people: accounts, sessions, one-time links, slow hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person who may sign in."""
+
+    id: str
+    name: str
+    rights: tuple[str, ...]
+    password_hash: str
+    """Empty until the person has chosen a password."""
+    created_at: datetime
+    created_by: str
+    disabled_at: datetime | None = None
+
+    @property
+    def is_able(self) -> bool:
+        """Say whether the person can sign in now."""
+        return self.disabled_at is None and self.password_hash != ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One browser in which somebody is signed in. Only the SHA-256 of its secret is kept."""
+
+    secret_hash: bytes
+    user: str
+    began_at: datetime
+    seen_at: datetime
+
+
+class LinkUse(StrEnum):
+    """What a one-time link lets a person do."""
+
+    CHOOSE_PASSWORD = "choose-password"  # noqa: S105 - what for, no secret
+    SIGN_IN = "sign-in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInLink:
+    """Lets a person in, once. Only the SHA-256 of its secret is kept."""
+
+    secret_hash: bytes
+    user: str
+    use: LinkUse
+    expires_at: datetime
+
+
+class AccountWriting(Protocol):
+    """Inside one decision."""
+
+    def add_user(self, user: User) -> None:
+        """Raises WrongState: the name is taken."""
+        ...
+
+    def user(self, user_id: str) -> User | None: ...
+
+    def lock_users(self) -> Sequence[User]:
+        """Return all that are not disabled. Until the end of this transaction no other one can
+        change any of them."""
+        ...
+
+    def count_users(self) -> int: ...
+
+    def user_names(self) -> frozenset[str]:
+        """Return every name that is taken, also by those who are disabled."""
+        ...
+
+    def disable_user(self, user_id: str, *, at: datetime | None) -> bool:
+        """Disable or, without a time, enable; False when that was so before."""
+        ...
+
+    def set_password(self, user_id: str, password_hash: str) -> None: ...
+
+    def add_session(self, session: Session) -> None: ...
+
+    def touch_session(self, secret_hash: bytes, *, at: datetime) -> None: ...
+
+    def end_session(self, secret_hash: bytes) -> bool: ...
+
+    def end_sessions(self, user_id: str) -> int: ...
+
+    def put_link(self, link: SignInLink) -> None:
+        """Keep the link; any other one of that person is useless from now on."""
+        ...
+
+    def take_link(self, secret_hash: bytes, *, use: LinkUse, now: datetime) -> str | None:
+        """Use the link up and return whose it is; None: unknown, expired or for another use."""
+        ...
+
+
+class AccountReading(Protocol):
+    """Single reads that requests make."""
+
+    def user_named(self, name: str) -> User | None: ...
+
+    def users(self) -> Sequence[User]: ...
+
+    def session(self, secret_hash: bytes) -> tuple[Session, User] | None: ...
+
+    def link(self, secret_hash: bytes) -> tuple[SignInLink, User] | None: ...
+
+
+class Passwords(Protocol):
+    """A hash that is slow on purpose. Both block for tens of milliseconds."""
+
+    def hashed(self, password: str) -> str: ...
+
+    def matches(self, password_hash: str, password: str) -> bool: ...
+
+    def is_weak(self, password_hash: str) -> bool:
+        """Say whether it was made with less effort than is asked today."""
+        ...

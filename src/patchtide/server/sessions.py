@@ -1,0 +1,253 @@
+"""Signing in and out: a password or a one-time link becomes a session, a session a principal.
+
+A session ends 15 minutes after its person last did something, 12 hours after it began whatever
+is done, and at once when it is signed out or its account disabled. Its secret is made anew at
+each sign-in and nowhere kept; every request asks the database, so what ends has ended everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated
+
+from msgspec import Meta
+
+from patchtide.domain.access.credentials import hash_of
+from patchtide.domain.access.principals import Principal, SessionHolder
+from patchtide.domain.access.rights import ROLES
+from patchtide.domain.errors import NotFound, Refused, StaleRevision, Unauthenticated
+from patchtide.server.authentication import known_rights
+from patchtide.server.bootstrap import DONE
+from patchtide.server.context import Call, Context
+from patchtide.server.ports.accounts import LinkUse, Session, User
+from patchtide.server.ports.storage import Transaction
+from patchtide.server.table import Input, Output
+from patchtide.server.users import UserName, new_user
+
+log = logging.getLogger(__name__)
+
+IDLE = timedelta(minutes=15)
+LONGEST = timedelta(hours=12)
+TOUCHED_EVERY = timedelta(seconds=60)
+"""Last use is noted no more often than this, so a session may idle out that much too early."""
+Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+Code = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class WrongPassword(Unauthenticated):
+    """No account has this name and this password."""
+
+    code = "wrong-password"
+
+
+class LinkSpent(Refused):
+    """This link has been used, or its time is over. Ask for a new one."""
+
+    code = "link-spent"
+
+
+class SignIn(Input, kw_only=True, frozen=True):
+    name: Annotated[str, Meta(max_length=256)]
+    password: Password
+    peer: str
+    """Where the request comes from."""
+    replaces: str = ""
+    """The secret of the session that this browser has now; it ends."""
+
+
+class Welcome(Input, kw_only=True, frozen=True):
+    code: Code
+    password: Password
+    peer: str
+    name: UserName = "admin"
+    """Whom the first administrator wants to be; a link of somebody else knows whose it is."""
+    replaces: str = ""
+
+
+class Enter(Input, kw_only=True, frozen=True):
+    code: Code
+    peer: str
+    replaces: str = ""
+
+
+class Begun(Output, kw_only=True, frozen=True):
+    """A session has begun. The secret goes into the cookie and nowhere else."""
+
+    secret: str
+    name: str
+
+
+class SignOut(Input, kw_only=True, frozen=True):
+    secret: str
+
+
+async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHolder:
+    """Return whom the session stands for. `is_use`: a person did something, so it goes on.
+
+    Raises:
+        Unauthenticated: unknown, ended, idle for too long or disabled, all alike.
+    """
+    secret_hash, now = hash_of(secret), context.clock.now()
+    found = await asyncio.to_thread(context.lookups.session, secret_hash)
+    if found is None:
+        raise Unauthenticated
+    session, user = found
+    is_over = now >= session.began_at + LONGEST or now >= session.seen_at + IDLE
+    if is_over or user.disabled_at is not None:
+        raise Unauthenticated
+    if is_use and now - session.seen_at >= TOUCHED_EVERY:
+        # Nothing is decided: no event, no audit entry.
+        await context.decisions.decide(
+            f"user:{user.id}",
+            "sessions.touch",
+            lambda tx: tx.touch_session(secret_hash, at=now),
+            now=now,
+        )
+    return _holder(user)
+
+
+async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
+    """Raises TooManyAttempts, or WrongPassword for every mistake alike."""
+    context, name = call.context, asked.name.strip().lower()
+    context.attempts.take(peer=asked.peer, name=name, now=call.now)
+    user = await call.read(lambda: context.lookups.user_named(name))
+    expected = user.password_hash if user is not None and user.is_able else ""
+    matches = await context.passwords.matches(expected, asked.password)
+    if user is None or not matches:
+        log.info("sign-in failed", extra={"peer": asked.peer})
+        raise WrongPassword
+    renewed = await context.passwords.renewed(user.password_hash, asked.password)
+
+    def work(tx: Transaction) -> User:
+        current = tx.user(user.id)
+        # Meanwhile the password may have been changed, or its owner shut out.
+        if current is None or current.password_hash != user.password_hash or not current.is_able:
+            raise WrongPassword
+        if renewed:
+            tx.set_password(user.id, renewed)
+        return current
+
+    begun = await _begin(call, _holder(user), work, replaces=asked.replaces)
+    context.attempts.succeeded(peer=asked.peer, name=name, now=call.now)
+    return begun
+
+
+async def welcome(call: Call, principal: Principal, asked: Welcome) -> Begun:
+    """Choose a password with a one-time link, or claim a fresh site with its one-time code.
+
+    Raises:
+        LinkSpent: neither; whoever has no valid code learns no more.
+    """
+    context = call.context
+    context.attempts.take(peer=asked.peer, now=call.now)
+    taken = context.bootstrap_code.take(asked.code)
+    if taken is None:
+        begun = await _by_link(call, principal, asked)
+    else:
+        try:
+            begun = await _claimed(call, asked)
+        except (NotFound, StaleRevision) as error:  # claimed before, or at another node just now
+            context.bootstrap_code.spent()
+            raise LinkSpent from error
+        except BaseException:
+            context.bootstrap_code.give_back(taken)
+            raise
+        context.bootstrap_code.spent()
+    context.attempts.succeeded(peer=asked.peer, now=call.now)
+    return begun
+
+
+async def enter(call: Call, principal: Principal, asked: Enter) -> Begun:
+    """Begin a session with a one-time link of whoever holds the server's home folder.
+
+    Raises:
+        LinkSpent: there is no such link, or no longer.
+    """
+    call.context.attempts.take(peer=asked.peer, now=call.now)
+
+    def work(tx: Transaction) -> User:
+        return _taken(tx, asked.code, use=LinkUse.SIGN_IN, call=call)
+
+    begun = await _begin(call, principal, work, replaces=asked.replaces)
+    call.context.attempts.succeeded(peer=asked.peer, now=call.now)
+    return begun
+
+
+async def sign_out(call: Call, principal: Principal, asked: SignOut) -> None:
+    def work(tx: Transaction) -> None:
+        if tx.end_session(hash_of(asked.secret)):
+            tx.note(principal.actor)
+
+    await call.decide(principal, work)
+
+
+async def _claimed(call: Call, asked: Welcome) -> Begun:
+    user = new_user(
+        asked.name,
+        rights=ROLES["full-administrator"],
+        password_hash=await call.context.passwords.hashed(asked.password, name=asked.name),
+        now=call.now,
+        by="bootstrap",
+    )
+
+    def work(tx: Transaction) -> User:
+        if tx.setting(DONE) is not None or tx.count_api_tokens() or tx.count_users():
+            raise NotFound
+        tx.put_setting(DONE, b"1")
+        tx.add_user(user)
+        return user
+
+    return await _begin(call, _holder(user), work, replaces=asked.replaces)
+
+
+async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
+    # What is no link at all must not cost a slow hash; and within the decision all would wait.
+    found = await call.read(lambda: call.context.lookups.link(hash_of(asked.code)))
+    if found is None or found[0].use is not LinkUse.CHOOSE_PASSWORD:
+        raise LinkSpent
+    password_hash = await call.context.passwords.hashed(asked.password, name=found[1].name)
+
+    def work(tx: Transaction) -> User:
+        user = _taken(tx, asked.code, use=LinkUse.CHOOSE_PASSWORD, call=call)
+        tx.set_password(user.id, password_hash)
+        # Whoever had the old password, or sat at another browser, is out.
+        tx.end_sessions(user.id)
+        return user
+
+    return await _begin(call, principal, work, replaces=asked.replaces)
+
+
+def _taken(tx: Transaction, code: str, *, use: LinkUse, call: Call) -> User:
+    owner = tx.take_link(hash_of(code), use=use, now=call.now)
+    user = None if owner is None else tx.user(owner)
+    if user is None or user.disabled_at is not None:
+        raise LinkSpent
+    return user
+
+
+async def _begin(
+    call: Call, principal: Principal, who: Callable[[Transaction], User], *, replaces: str
+) -> Begun:
+    """Begin the session of whoever `who` says, in the transaction in which it finds out."""
+    secret = secrets.token_hex(32)
+
+    def work(tx: Transaction) -> User:
+        user = who(tx)
+        if replaces:
+            tx.end_session(hash_of(replaces))
+        tx.add_session(
+            Session(secret_hash=hash_of(secret), user=user.id, began_at=call.now, seen_at=call.now)
+        )
+        tx.note(user.id, name=user.name)
+        return user
+
+    user = await call.decide(principal, work)
+    return Begun(secret=secret, name=user.name)
+
+
+def _holder(user: User) -> SessionHolder:
+    return SessionHolder(user_id=user.id, name=user.name, rights=known_rights(user.rights))

@@ -1,0 +1,217 @@
+"""People's accounts: made, listed, disabled, and given a link to choose a password.
+
+An administrator never learns a password. Whoever is to sign in gets a link that works once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta
+
+from patchtide.domain.access.credentials import hash_of
+from patchtide.domain.access.principals import Principal, SignedIn
+from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of
+from patchtide.domain.errors import (
+    InvalidDocument,
+    NotFound,
+    Problem,
+    Refused,
+    Unauthenticated,
+    WrongState,
+)
+from patchtide.server.api_tokens import RoleName
+from patchtide.server.authentication import known_rights
+from patchtide.server.context import Call
+from patchtide.server.keepers import check_somebody_stays
+from patchtide.server.ports.accounts import LinkUse, SignInLink, User
+from patchtide.server.ports.storage import Transaction
+from patchtide.server.table import Input, Nothing, Output
+
+LINK_LASTS = timedelta(hours=24)
+LEADS_TO = {LinkUse.CHOOSE_PASSWORD: "/welcome#", LinkUse.SIGN_IN: "/enter#"}
+"""Where a link leads. The code follows the mark: a browser sends it to nobody by itself."""
+UserName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[a-z0-9][a-z0-9._@-]*$(?![\s\S])",
+        description="The name to sign in with.",
+    ),
+]
+UserId = Annotated[
+    str, Meta(max_length=12, pattern=r"^[0-9a-f]{12}$(?![\s\S])", description="The user's id.")
+]
+
+
+class CreateUser(Input, kw_only=True, frozen=True):
+    name: UserName
+    role: Annotated[RoleName, Meta(description="A ready role whose rights the user gets.")] = ""
+    rights: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...],
+        Meta(max_length=64, description="Rights, each as kind.verb, for example machines.read."),
+    ] = ()
+
+
+class OneUser(Input, kw_only=True, frozen=True):
+    user: UserId
+
+
+class ShownUser(Output, kw_only=True, frozen=True):
+    id: str
+    name: str
+    role: str
+    """The ready role that has these very rights; empty: there is none."""
+    rights: tuple[str, ...]
+    has_password: bool
+    created_at: datetime
+    created_by: str
+    disabled_at: datetime | None
+
+
+class UserList(Output, kw_only=True, frozen=True):
+    items: tuple[ShownUser, ...]
+
+
+class IssuedLink(Output, kw_only=True, frozen=True):
+    id: str
+    name: str
+    link: str
+    """The path that lets the person in, once; it is shown this once and kept nowhere."""
+    expires_at: datetime
+
+
+def new_user(
+    name: str, *, rights: Iterable[Right], password_hash: str, now: datetime, by: str
+) -> User:
+    return User(
+        id=secrets.token_hex(6),
+        name=name,
+        rights=tuple(str(r) for r in sorted(rights)),
+        password_hash=password_hash,
+        created_at=now,
+        created_by=by,
+    )
+
+
+async def create(call: Call, principal: Principal, asked: CreateUser) -> IssuedLink:
+    creator = _signed_in(principal)
+    rights = rights_of(asked.rights) | (ROLES[asked.role] if asked.role else frozenset())
+    if not rights:
+        raise InvalidDocument([Problem("role", "name a role, or at least one right")])
+    if lacking := beyond(rights, creator.rights):
+        raise Refused(f"you cannot hand on what you lack: {', '.join(map(str, lacking))}")
+    user = new_user(asked.name, rights=rights, password_hash="", now=call.now, by=creator.actor)
+    link, answer = issue(user, now=call.now)
+
+    def work(tx: Transaction) -> None:
+        tx.add_user(user)
+        tx.put_link(link)
+        tx.note(user.id, name=user.name, rights=" ".join(user.rights))
+
+    await call.decide(principal, work)
+    return answer
+
+
+async def list_all(call: Call, principal: Principal, asked: Nothing) -> UserList:
+    found = await call.read(call.context.lookups.users)
+    return UserList(items=tuple(_shown(user) for user in found))
+
+
+async def renew_link(call: Call, principal: Principal, asked: OneUser) -> IssuedLink:
+    """Give a new link; the password stays good until the link is used.
+
+    Raises:
+        Refused: the user has rights that the asker lacks, and would lend them by it.
+    """
+    creator = _signed_in(principal)
+
+    def work(tx: Transaction) -> IssuedLink:
+        user = _user(tx, asked.user)
+        if user.disabled_at is not None:
+            raise WrongState("the user is disabled")
+        _check_reach(creator, user)
+        link, answer = issue(user, now=call.now)
+        tx.put_link(link)
+        tx.note(user.id, name=user.name, until=link.expires_at.isoformat())
+        return answer
+
+    return await call.decide(principal, work)
+
+
+async def disable(call: Call, principal: Principal, asked: OneUser) -> None:
+    """Raises LastAdministrator when rights would be lost to everybody."""
+    creator = _signed_in(principal)
+
+    def work(tx: Transaction) -> None:
+        user = _user(tx, asked.user)
+        _check_reach(creator, user)
+        check_somebody_stays(tx, leaving_user=user.id, now=call.now)
+        if not tx.disable_user(user.id, at=call.now):
+            raise WrongState("the user is disabled already")
+        tx.note(user.id, name=user.name, sessions=tx.end_sessions(user.id))
+
+    await call.decide(principal, work)
+
+
+async def enable(call: Call, principal: Principal, asked: OneUser) -> None:
+    creator = _signed_in(principal)
+
+    def work(tx: Transaction) -> None:
+        user = _user(tx, asked.user)
+        _check_reach(creator, user)
+        if not tx.disable_user(user.id, at=None):
+            raise WrongState("the user is not disabled")
+        tx.note(user.id, name=user.name)
+
+    await call.decide(principal, work)
+
+
+def issue(
+    user: User,
+    *,
+    now: datetime,
+    use: LinkUse = LinkUse.CHOOSE_PASSWORD,
+    lasts: timedelta = LINK_LASTS,
+) -> tuple[SignInLink, IssuedLink]:
+    """Make a link: what is kept of it, and the answer that shows its secret."""
+    code, until = secrets.token_hex(32), now + lasts
+    link = SignInLink(secret_hash=hash_of(code), user=user.id, use=use, expires_at=until)
+    answer = IssuedLink(id=user.id, name=user.name, link=LEADS_TO[use] + code, expires_at=until)
+    return link, answer
+
+
+def _check_reach(creator: SignedIn, user: User) -> None:
+    if lacking := beyond(known_rights(user.rights), creator.rights):
+        raise Refused(f"this user holds what you lack: {', '.join(map(str, lacking))}")
+
+
+def _user(tx: Transaction, user_id: str) -> User:
+    user = tx.user(user_id)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _signed_in(principal: Principal) -> SignedIn:
+    if not isinstance(principal, SignedIn):
+        raise Unauthenticated
+    return principal
+
+
+def _shown(user: User) -> ShownUser:
+    held = known_rights(user.rights)
+    return ShownUser(
+        id=user.id,
+        name=user.name,
+        role=next((name for name, rights in ROLES.items() if rights == held), ""),
+        rights=user.rights,
+        has_password=user.password_hash != "",
+        created_at=user.created_at,
+        created_by=user.created_by,
+        disabled_at=user.disabled_at,
+    )
