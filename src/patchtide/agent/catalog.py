@@ -6,7 +6,7 @@ then the files that the index names by hash, then the digest of what comes out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from patchtide.agent.ports.content import Blobs
@@ -45,6 +45,15 @@ class _Held:
     leaves: Leaves
 
 
+def in_order(shards: Iterable[str]) -> tuple[str, ...]:
+    """Return the shards so that the last one stands where two carry the same number.
+
+    A number is meant once. It is never a feed's word that stands, whose key is online, against a
+    role's whose keys are not.
+    """
+    return tuple(sorted(shards, key=lambda shard: role_of(shard) != FEEDS))
+
+
 class LocalCatalog:
     """The shards that a machine follows, in its own store."""
 
@@ -62,9 +71,7 @@ class LocalCatalog:
         self._trust = trust
         self._blobs = blobs
         self._platform = platform
-        # A number is meant once. Where two shards carry it, the last one stands: never a feed's,
-        # whose key is online, for what a role vouches for whose keys are not.
-        self._followed = tuple(sorted(followed, key=lambda shard: role_of(shard) != FEEDS))
+        self._followed = in_order(followed)
         self._decoded = decoded
         self._aged = False
         self._events: list[TrustEvent] = []

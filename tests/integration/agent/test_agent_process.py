@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -10,9 +9,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -21,116 +17,13 @@ import pytest
 from patchtide.adapters.agentstate.identity import open_identity
 from patchtide.adapters.transport.site_ca import find_ca
 from patchtide.agent.enrolment import EnrolmentFailed
-from patchtide.domain.catalog.leaves import Leaf
-from patchtide.domain.catalog.rules import Always, Comparison, PackageFormat, PackageInstalled
-from patchtide.domain.catalog.updates import LeafFile, Origin, Revision, UpdateId, UpdateNumber
 from patchtide.wire.sets import decode_set, unpack
+from tests.simulator.agent_command import MACHINE_ID, Agent, a_leaf
 from tests.simulator.debian_root import DebianRoot
-from tests.simulator.site_server import CLIENT, SECRET, Site, jump, running
+from tests.simulator.processes import children, wait_for
+from tests.simulator.site_server import CLIENT, SECRET, Site, jump
 
-ROOT = Path(__file__).resolve().parents[3]
-MACHINE_ID = "0123456789abcdef" * 2
 IDLE_LIMIT_KB = 45 * 1024
-
-
-def a_leaf(number: int, package: str, version: str) -> Leaf:
-    """Needed where the package is there, done where it is at least of this version."""
-    present = PackageInstalled(PackageFormat.DEB, package)
-    done = PackageInstalled(PackageFormat.DEB, package, Comparison.AT_LEAST, version)
-    return Leaf(
-        number=UpdateNumber(number),
-        revision=Revision(1),
-        update=UpdateId(UUID(int=number)),
-        prerequisite=Always(),
-        applicable=present,
-        installed=done,
-        origin=Origin("publisher"),
-        files=(LeafFile(name=package, version=version, sha256=bytes(32), size_bytes=1),),
-    )
-
-
-@dataclass
-class Agent:
-    """One machine's agent, by its command line."""
-
-    folder: Path
-    platform: str = ""
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir()
-        self.state = self.folder / "state"
-        self.machine_id = self.folder / "machine-id"
-        self.machine_id.write_text(MACHINE_ID + "\n")
-        self.machine = self.folder / "machine.json"
-        self.set_packages(openssl="3.0.1", curl="8.0")
-
-    def set_packages(self, **versions: str) -> None:
-        described = {"os_id": "debian", "os_version": "12", "packages": versions}
-        self.machine.write_text(json.dumps(described))
-
-    def command(self, name: str, *options: str) -> list[str]:
-        return [
-            sys.executable,
-            "-m",
-            "patchtide.entry.agent",
-            name,
-            "--state",
-            str(self.state),
-            *options,
-        ]
-
-    def working(self, name: str) -> list[str]:
-        options = [
-            "--platform",
-            self.platform or f"simulated:{self.machine}",
-            "--machine-id-file",
-            str(self.machine_id),
-        ]
-        return self.command(name, *options)
-
-    def run(self, command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, input=given, capture_output=True, text=True, timeout=60, env=environment()
-        )
-
-    def enrol(self, site: Site, token: str = "") -> subprocess.CompletedProcess[str]:
-        options = [
-            "--server",
-            site.url,
-            "--token-file",
-            "-",
-            "--machine-id-file",
-            str(self.machine_id),
-        ]
-        return self.run(self.command("enrol", *options), given=(token or site.token) + "\n")
-
-    def once(self) -> subprocess.CompletedProcess[str]:
-        return self.run(self.working("once"))
-
-    def status(self) -> dict[str, object]:
-        return dict(json.loads(self.run(self.command("status", "--json")).stdout))
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with running(tmp_path / "site") as started:
-        yield started
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Agent:
-    return Agent(tmp_path / "agent")
-
-
-@pytest.fixture
-def enrolled(agent: Agent, site: Site) -> Agent:
-    done = agent.enrol(site)
-    assert done.returncode == 0, done.stderr
-    return agent
 
 
 def numbers(packed: bytes) -> list[int]:
@@ -321,29 +214,6 @@ def test_status_says_who_the_machine_is_and_what_it_has(enrolled: Agent, site: S
     assert (status["phase"], status["running"], status["pending"]) == ("Idle", False, None)
 
 
-@pytest.fixture
-def loop(enrolled: Agent, site: Site) -> Iterator[subprocess.Popen[str]]:
-    """`patchtide agent run`, idle after its first report."""
-    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
-    with subprocess.Popen(
-        enrolled.working("run"), stderr=subprocess.PIPE, text=True, env=environment()
-    ) as process:
-        wait_for(lambda: bool(site.reports) and not children(process.pid))
-        yield process
-        process.kill()
-
-
-def wait_for(condition, timeout_s: float = 30.0) -> None:  # type: ignore[no-untyped-def]
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def children(pid: int) -> str:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
-
-
 def test_the_idle_loop_is_small_and_knows_neither_tls_nor_tuf(
     loop: subprocess.Popen[str],
 ) -> None:
@@ -399,7 +269,7 @@ def test_a_platform_that_there_is_not_is_misuse(agent: Agent, platform: str) -> 
     assert "no such platform" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "once", "enrol", "status"])
+@pytest.mark.parametrize("command", ["run", "once", "enrol", "status", "explain"])
 def test_help_has_examples(agent: Agent, command: str) -> None:
     done = agent.run([sys.executable, "-m", "patchtide.entry.agent", command, "--help"])
 

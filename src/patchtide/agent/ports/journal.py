@@ -116,11 +116,15 @@ class ReportQueue(Protocol):
         ...
 
 
-class ShardStore(Protocol):
+class KeptShards(Protocol):
+    """What is in the store, for whoever only looks."""
+
     def shards(self) -> Mapping[str, ShardHead]: ...
 
     def leaves(self, shard: str) -> Iterator[tuple[int, int, bytes]]: ...
 
+
+class ShardStore(KeptShards, Protocol):
     def change_shard(self, shard: str, change: ShardChange) -> None: ...
 
 

@@ -27,6 +27,7 @@ from patchtide.domain.catalog.rules import (
 )
 
 NOT_COLLECTED = "not collected"
+NOT_INSTALLED = "not installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def _seen_package(rule: PackageInstalled, facts: Facts) -> str:
         return NOT_COLLECTED
     instances = packages.get(rule.name, ())
     found = (f"{instance.version} ({instance.architecture})" for instance in instances)
-    return ", ".join(found) or "not installed"
+    return ", ".join(found) or NOT_INSTALLED
 
 
 def _seen_system(facts: Facts) -> str:

@@ -26,6 +26,10 @@ examples:
   # what the agent knows
   patchtide agent status --json
 
+  # why an update is required here or not: its number, its id, or part of a name
+  patchtide agent explain openssl
+  patchtide agent explain 1207 --json
+
 exit status: 0 done, 1 refused or failed, 2 misused, 3 server not reached
 """
 PLATFORM_HELP = (
@@ -48,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         ("once", "check in, scan and report now, then end"),
     ):
         command = _command(commands, name, help_)
-        command.add_argument("--platform", default="apt", help=PLATFORM_HELP)
+        _add_platform(command)
         command.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
     enrol = _command(commands, "enrol", "get an identity from a server")
     enrol.add_argument("--server", required=True, metavar="URL", help="https://host:port")
@@ -59,7 +63,22 @@ def parser() -> argparse.ArgumentParser:
     enrol.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
     status = _command(commands, "status", "say what the agent knows")
     status.add_argument("--json", action="store_true", help="as JSON")
+    explain = _command(commands, "explain", "say why an update is required here, or is not")
+    explain.add_argument("update", metavar="UPDATE", help="number, id, or part of a name")
+    _add_platform(explain)
+    explain.add_argument("--all", action="store_true", help="name packages that are not there too")
+    explain.add_argument("--json", action="store_true", help="as JSON, always everything")
     return made
+
+
+def _add_platform(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--platform", default="apt", type=_platform, help=PLATFORM_HELP)
+
+
+def _platform(text: str) -> str:
+    if not _PLATFORM.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"no such platform: {text}; there are {PLATFORM_HELP}")
+    return text
 
 
 def _command(
@@ -81,6 +100,14 @@ def _command(
 def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     asked = parser().parse_args(arguments)
+    try:
+        return _done(asked)
+    except PermissionError as error:
+        sys.stderr.write(f"{error.filename}: only root may; try again with sudo\n")
+        return REFUSED
+
+
+def _done(asked: argparse.Namespace) -> int:
     match asked.command:
         case "run" | "once":
             return _run(asked)
@@ -88,6 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from patchtide.entry.agent.enrol import enrol
 
             return enrol(asked)
+        case "explain":
+            from patchtide.entry.agent.explain import show_explanation
+
+            return show_explanation(asked)
         case _:
             from patchtide.entry.agent.status import show_status
 
@@ -95,9 +126,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    if not _PLATFORM.fullmatch(asked.platform):
-        sys.stderr.write(f"no such platform: {asked.platform}; there are {PLATFORM_HELP}\n")
-        return MISUSED
     from patchtide.entry.agent.loop import Loop, OtherInstance, only_instance
 
     try:

@@ -11,8 +11,6 @@ import patchtide
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import open_identity, read_machine_id
 from patchtide.adapters.agentstate.sqlite import open_journal
-from patchtide.adapters.platforms.apt import AptPlatform
-from patchtide.adapters.platforms.simulated import SimulatedPlatform, read_machine
 from patchtide.adapters.transport.blobs import ContentBlobs
 from patchtide.adapters.transport.fetched import FetchedContent
 from patchtide.adapters.transport.https import HttpsGetter
@@ -24,8 +22,8 @@ from patchtide.agent.catalog import LocalCatalog
 from patchtide.agent.core import AgentCore, Condition, Ports
 from patchtide.agent.enforcement import Enforcement
 from patchtide.agent.policy import LocalPolicy
-from patchtide.agent.ports.content import Content
 from patchtide.domain.errors import PatchtideError
+from patchtide.entry.agent.machine import machine_of
 from patchtide.wire.policy import keys_of
 
 BUILD_TIME = 1_767_225_600.0
@@ -42,20 +40,6 @@ class NotEnrolled(PatchtideError):
 class SystemClock:
     def now(self) -> float:
         return time.time()
-
-
-def machine_of(platform: str, content: Content) -> AptPlatform | SimulatedPlatform:
-    """Return what `--platform` names: apt, apt:ROOT or simulated:FILE.
-
-    Raises:
-        InvalidDocument: the file describes no machine.
-    """
-    kind, _, where = platform.partition(":")
-    return (
-        read_machine(Path(where), content)
-        if kind == "simulated"
-        else AptPlatform(Path(where or "/"))
-    )
 
 
 @contextmanager
