@@ -188,16 +188,27 @@ async def test_its_version_changes_with_the_fleet_and_only_then(site: Site) -> N
 
 
 async def test_what_people_read_of_an_update_is_replaced_as_a_whole(site: Site) -> None:
-    await site.begin(0)
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, required=[1]))
+    assert site.on("openssl") == Tally(required=1)
     told = some_details("openssl", cves=("CVE-2026-1",))
 
-    await site.catalog.publish([], details=[told, some_details("curl", cves=None)])
+    await site.storage.decide(
+        "system",
+        "catalog.describe",
+        lambda tx: (
+            tx.put_update_details([told, some_details("curl", cves=None)]),
+            tx.note("updates"),
+        ),
+        now=NOON,
+    )
 
     def read(view: View) -> list[tuple[str, ...] | None]:
         found = (view.update(an_update_id(name)).details for name in ("openssl", "curl"))
         return [details.cves if details else () for details in found]
 
     assert site.fleet.ask(read) == [("CVE-2026-1",), None]
+    assert site.on("openssl") == Tally(required=1)
     assert site.storage.update_details([an_update_id("openssl")]) == [told]
 
 

@@ -8,7 +8,7 @@ restore, or too long a pause, everything is read anew.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -28,8 +28,8 @@ from patchtide.wire.sets import decode_set
 
 T = TypeVar("T")
 PAGE = 1000
-CATALOG = frozenset({"catalog.publish", "catalog.describe"})
-"""Decisions that change what is published, or what people read of it."""
+PUBLISH, DESCRIBE = "catalog.publish", "catalog.describe"
+"""Decisions that change what is published, and what people read of it."""
 
 
 class Fleet:
@@ -91,17 +91,19 @@ class Fleet:
 
     def _follow_decisions(self, cursor: Cursor) -> None:
         uuids: set[bytes] = set()
-        is_catalog = False
+        operations: set[str] = set()
         is_done = False
         while not is_done:
             cursor, events = self.store.decided(cursor, limit=PAGE)
-            is_catalog |= any(event.operation in CATALOG for event in events)
+            operations.update(event.operation for event in events)
             uuids.update(_machines_in(events))
             is_done = len(events) < PAGE
         if uuids:
             self._view.put_clients(self.store.clients_of(sorted(uuids)))
-        if is_catalog:
+        if PUBLISH in operations:
             self._read_catalog()
+        elif DESCRIBE in operations:
+            self._read_details()
         self._decided = cursor
 
     def _follow_reports(self, cursor: Cursor) -> None:
@@ -122,6 +124,14 @@ class Fleet:
         for row in rows:
             self._view.put_row(row, _states_of(row))
 
+    def _read_details(self) -> None:
+        """Put what people read to what is published: no count changes by that."""
+        told: dict[UUID, UpdateDetails] = {x.update: x for x in self.store.update_details()}
+        known = self._view.updates.values()
+        self._view.put_described(
+            [_known(u.id, u.leaves, u.title, told[u.id]) for u in known if u.id in told]
+        )
+
     def _read_catalog(self) -> None:
         serials = {shard.name: shard.serial for shard in self._catalog.shards()}
         details: dict[UUID, UpdateDetails] = {x.update: x for x in self.store.update_details()}
@@ -135,7 +145,10 @@ class Fleet:
         self._view.put_catalog(
             bytes(self._catalog.lineage()),
             serials,
-            {uuid: _known(uuid, found[uuid], documents[uuid], details) for uuid in found},
+            {
+                uuid: _known(uuid, leaves, _title(documents[uuid]), details.get(uuid))
+                for uuid, leaves in found.items()
+            },
         )
 
 
@@ -154,15 +167,14 @@ def _placed(stored: StoredLeaf, shard: str) -> PlacedLeaf:
     return PlacedLeaf(number=number, shard=shard, entered=stored.entered_serial)
 
 
+def _title(document: bytes) -> str:
+    return _titles.decode(document).title
+
+
 def _known(
-    uuid: UUID,
-    leaves: Sequence[PlacedLeaf],
-    document: bytes,
-    details: Mapping[UUID, UpdateDetails],
+    uuid: UUID, leaves: Sequence[PlacedLeaf], title: str, told: UpdateDetails | None
 ) -> KnownUpdate:
-    told = details.get(uuid)
-    title = told.title if told else _titles.decode(document).title
-    title = title or str(uuid)
+    title = (told.title if told else title) or str(uuid)
     return KnownUpdate(
         id=uuid,
         title=title,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -132,6 +132,11 @@ class View:
         self._by_leaf = {leaf.number: u.id for u in updates.values() for leaf in u.leaves}
         self._by_member.clear()
         self._changed()
+
+    def put_described(self, updates: Iterable[KnownUpdate]) -> None:
+        """Put what people read of updates anew; their leaves are the same."""
+        self.updates.update((update.id, update) for update in updates)
+        self.version += 1
 
     def _changed(self) -> None:
         self.version += 1
