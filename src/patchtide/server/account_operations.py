@@ -68,6 +68,7 @@ ACCOUNTS = (
         sentence="List the API tokens, without their secrets.",
         output=api_tokens.ApiTokenList,
         handler=api_tokens.list_all,
+        columns=("id", "name", "created_at", "created_by", "expires_at", "revoked_at"),
     ),
     Operation(
         name="api-tokens.revoke",
@@ -105,6 +106,7 @@ ACCOUNTS = (
         sentence="List the people who have an account.",
         output=users.UserList,
         handler=users.list_all,
+        columns=("name", "role", "has_password", "created_at", "disabled_at", "id"),
     ),
     Operation(
         name="users.link",

@@ -38,6 +38,18 @@ FLEET = (
         input=machine_list.ListMachines,
         output=machine_list.MachineList,
         handler=machine_list.list_some,
+        columns=(
+            "name",
+            "compliance",
+            "doubt",
+            "required",
+            "unknown",
+            "reported_at",
+            "seen_at",
+            "state",
+            "platform",
+            "id",
+        ),
         example="machines list --compliance required --sort required",
     ),
     Operation(
@@ -62,6 +74,7 @@ FLEET = (
         input=machine_updates.ListMachineUpdates,
         output=machine_updates.MachineUpdateList,
         handler=machine_updates.list_some,
+        columns=("title", "state", "severity", "cves", "packages", "released", "id"),
         example=f"machines updates {_MACHINE} --state required",
     ),
     Operation(
@@ -74,6 +87,7 @@ FLEET = (
         input=machine_page.ListHistory,
         output=machine_page.History,
         handler=machine_page.history,
+        columns=("at", "actor", "what", "title", "detail"),
         example=f"machines history {_MACHINE}",
     ),
     Operation(
@@ -151,6 +165,7 @@ FLEET = (
         input=updates.ListUpdates,
         output=updates.UpdateList,
         handler=updates.list_some,
+        columns=("title", "severity", "required", "installed", "unknown", "cves", "released", "id"),
         example="updates list --state required --severity critical",
     ),
     Operation(
@@ -175,6 +190,7 @@ FLEET = (
         input=update_page.ListStanding,
         output=update_page.StandingList,
         handler=update_page.machines,
+        columns=("name", "state", "doubt", "reported_at", "group", "platform", "id"),
         example=f"updates machines {_UPDATE} --state required",
     ),
 )

@@ -151,6 +151,7 @@ _AUDIT_AND_CATALOG = (
         input=audit_trail.ListAudit,
         output=audit_trail.AuditList,
         handler=audit_trail.list_some,
+        columns=("sequence", "at", "actor", "operation", "subject", "detail"),
         example="audit list --after 1200 --json",
     ),
     Operation(

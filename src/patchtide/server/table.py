@@ -69,6 +69,8 @@ class Operation:
     status: int = 200
     audited: bool = False
     """It decides something: then it leaves exactly one audit entry, under its name."""
+    columns: tuple[str, ...] = ()
+    """Which fields of a list a table on a terminal shows, in order; none: all of them."""
     example: str = ""
     """How it is called on the command line, after `patchtide`; empty: only its name."""
 

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import ssl
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,33 @@ def test_a_server_that_is_not_the_site_hears_no_token(
 def test_an_environment_that_is_not_safe_is_not_used(environment: dict[str, str]) -> None:
     with pytest.raises(Misconfigured):
         Client.of(environment)
+
+
+TYPED = {
+    "a group": ("patchtide mach", "machines"),
+    "a command": ("patchtide updates sh", "show"),
+    "a process": ("patchtide ser", "serve"),
+    "an option": ("patchtide machines list --comp", "--compliance"),
+    "a word": ("patchtide machines list --compliance req", "required"),
+}
+
+
+@pytest.mark.parametrize(("line", "completed"), TYPED.values(), ids=TYPED)
+def test_bash_completes_what_is_typed(line: str, completed: str, tmp_path: Path) -> None:
+    script = tmp_path / "completion"
+    script.write_text(printed("completion", "bash"))
+    words = " ".join(line.split())
+    asked = (
+        f"source {script}; COMP_WORDS=({words}); COMP_CWORD={len(line.split()) - 1}; "
+        "_patchtide; echo ${COMPREPLY[@]}"
+    )
+
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == [completed]
+
+
+def printed(*command: str) -> str:
+    text = io.StringIO()
+    assert run(command, console=Console(file=text, width=100, color_system=None)) == 0
+    return text.getvalue()

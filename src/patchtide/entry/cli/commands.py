@@ -15,6 +15,7 @@ from rich.console import Console
 
 from patchtide import __version__
 from patchtide.domain.errors import PatchtideError
+from patchtide.entry.cli import PROCESSES
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.printing import Printer
 from patchtide.entry.cli.trust import trust_app
@@ -128,7 +129,9 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
         answer = ask(operation, {k: v for k, v in asked.items() if v not in (None, defaults[k])})
         # What has no declared form has no table either.
         as_json = raw or (is_formless and answer.is_done)
-        printer.show(answer.body, is_done=answer.is_done, as_json=as_json)
+        printer.show(
+            answer.body, is_done=answer.is_done, as_json=as_json, columns=operation.columns
+        )
         return exit_code(answer)
 
     signature = inspect.Signature([*map(_parameter, _required_first(given)), _JSON])
@@ -204,6 +207,8 @@ def _completion(app: App, printer: Printer) -> Callable[..., int]:
         shell
             Which shell.
         """
+        for process in PROCESSES:
+            app.command(App(name=process))  # not run here, but a command like any other to type
         printer.text(app.generate_completion(shell=shell))
         return DONE
 

@@ -6,6 +6,7 @@ control character reaches the terminal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+WIDEST = 12
+"""Columns of a table within an answer."""
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
+"""Instants are shown to the minute; they are UTC everywhere."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Printer:
     out: Console
     err: Console
 
-    def show(self, body: bytes, *, is_done: bool, as_json: bool) -> None:
-        """Print an answer: done to the output, refused to the errors."""
+    def show(
+        self, body: bytes, *, is_done: bool, as_json: bool, columns: Sequence[str] = ()
+    ) -> None:
+        """Print an answer: done to the output, refused to the errors.
+
+        Of a list a table shows these columns, or all that its rows have.
+        """
         if as_json:
             self.text(body.decode("utf-8", "replace"))
             return
@@ -30,7 +41,7 @@ class Printer:
         if not is_done:
             self._refusal(document)
         elif isinstance(document, Mapping):
-            self._answer(document)
+            self._answer(document, columns)
         elif document is not None:
             self.text(str(document))
 
@@ -38,25 +49,38 @@ class Printer:
         if text:
             self.out.print(Text(_tame(text, keep="\n\t")), soft_wrap=True)
 
-    def _answer(self, document: Mapping[str, Any]) -> None:
+    def _answer(self, document: Mapping[str, Any], columns: Sequence[str]) -> None:
         items = document.get("items")
         if isinstance(items, Sequence) and not isinstance(items, str):
-            self._rows(items)
+            self._rows(items, columns)
             rest = {k: v for k, v in document.items() if k != "items" and v is not None}
         else:
             rest = dict(document)
-        if rest:
-            self._pairs(rest)
+        parts = {name: value for name, value in rest.items() if _is_part(value)}
+        if plain := {name: value for name, value in rest.items() if name not in parts}:
+            self._pairs(plain)
+        for name, value in parts.items():
+            self._part(name, value)
 
-    def _rows(self, items: Sequence[Mapping[str, Any]]) -> None:
+    def _part(self, name: str, items: Sequence[Mapping[str, Any]]) -> None:
+        """Print a list within an answer: as a table, or one after the other where it is wide."""
+        self.out.print(Text(_tame(f"\n{name.replace('_', ' ')}", keep="\n"), style="bold"))
+        if len(items[0]) <= WIDEST:
+            self._rows(items, ())
+            return
+        for item in items:
+            self._pairs(item)
+
+    def _rows(self, items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
         if not items:
             self.out.print(Text("none"))
             return
+        names = [name for name in columns if name in items[0]] or list(items[0])
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for name in items[0]:
+        for name in names:
             table.add_column(_tame(name.replace("_", " ")), overflow="fold")
         for item in items:
-            table.add_row(*(_cell(value) for value in item.values()))
+            table.add_row(*(_cell(item.get(name)) for name in names))
         self.out.print(table)
 
     def _pairs(self, document: Mapping[str, Any]) -> None:
@@ -89,18 +113,40 @@ def _document(body: bytes) -> Any:
         return body[:300].decode("utf-8", "replace")
 
 
+def _is_part(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
 def _cell(value: Any) -> Text:
+    said = _said(value)
+    return Text(_tame(said, keep="\n")) if said else Text("-", style="dim")
+
+
+def _said(value: Any) -> str:
     match value:
-        case None | "":
-            return Text("-", style="dim")
+        case None:
+            return ""
         case bool():
-            return Text("yes" if value else "no")
-        case str() | int() | float():
-            return Text(_tame(str(value)))
-        case list() if all(isinstance(item, str) for item in value):
-            return Text(_tame(" ".join(value)))
+            return "yes" if value else "no"
+        case str() if _INSTANT.fullmatch(value):
+            return f"{value[:10]} {value[11:16]}"
+        case {"depth": int(depth), "text": str(text)}:
+            return f"{'  ' * depth}{text}"
+        case dict():
+            return ", ".join(f"{name} {_said(inner)}" for name, inner in value.items())
+        case list() if any(isinstance(item, dict) for item in value):
+            return "\n".join(_line(item) for item in value)
+        case list():
+            return " ".join(map(_said, value))
         case _:
-            return Text(_tame(msgspec.json.encode(value).decode()))
+            return str(value)
+
+
+def _line(item: Any) -> str:
+    """Say one of several things in a cell: what it is made of, in the order it came in."""
+    if not isinstance(item, dict) or "depth" in item:
+        return _said(item)
+    return " ".join(_said(value) for value in item.values())
 
 
 def _tame(text: str, *, keep: str = "") -> str:

@@ -9,20 +9,22 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import pytest
+from msgspec.structs import fields
 from rich.console import Console
 
 import patchtide.entry.cli as cli
 from patchtide.entry.cli.client import Answer, Misconfigured, Unreachable, request_of
 from patchtide.entry.cli.commands import run
 from patchtide.server.operations import OPERATIONS
-from patchtide.server.table import Operation, Plane
+from patchtide.server.table import Operation
 
 ROOT = Path(__file__).parents[4]
-COMMANDS = [o for o in OPERATIONS if o.plane is not Plane.AGENTS]
+COMMANDS = [o for o in OPERATIONS if o.plane.is_interface]
+TABLES = [o for o in COMMANDS if o.columns]
 MACHINE = "018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69"
 
 Asked = list[tuple[str, dict[str, Any]]]
@@ -126,7 +128,7 @@ def test_json_is_the_answer_as_it_came() -> None:
 def test_a_list_is_a_table() -> None:
     document = {"items": [{"name": "web-1", "full_report": True}], "next": "n1"}
 
-    _, text, _ = ran("machines list", document=document)
+    _, text, _ = ran("tokens list", document=document)
 
     assert [line.split() for line in text.splitlines()] == [
         ["name", "full", "report"],
@@ -192,3 +194,45 @@ def test_without_the_servers_libraries_the_command_says_what_to_install(
 
     assert cli.main(["whoami"]) == 2
     assert "patchtide[server]" in capsys.readouterr().err
+
+
+def test_a_table_shows_the_columns_that_the_operation_names_and_json_shows_all() -> None:
+    document = {"items": [{"id": "i1", "site": "hq", "name": "web-1", "required": 3}]}
+
+    _, table, _ = ran("machines list", document=document)
+    _, text, _ = ran("machines list --json", document=document)
+
+    assert [line.split() for line in table.splitlines()] == [
+        ["name", "required", "id"],
+        ["web-1", "3", "i1"],
+    ]
+    assert json.loads(text) == document
+
+
+def test_what_is_nested_is_said_in_words() -> None:
+    document = {
+        "counts": {"compliant": 2, "unknown": 1},
+        "released": "2026-03-02T12:30:00Z",
+        "cves": None,
+        "worst": [{"title": "openssl", "rules": [{"depth": 1, "text": "all of these"}]}],
+    }
+
+    _, text, _ = ran("overview", document=document)
+
+    assert [line.rstrip() for line in text.splitlines()] == [
+        "counts    compliant 2, unknown 1",
+        "released  2026-03-02 12:30",
+        "cves      -",
+        "",
+        "worst",
+        "title    rules",
+        "openssl    all of these",
+    ]
+
+
+@pytest.mark.parametrize("operation", TABLES, ids=lambda o: o.name)
+def test_columns_are_fields_of_what_is_listed(operation: Operation) -> None:
+    assert operation.output is not None
+    [items] = [f.type for f in fields(operation.output) if f.name == "items"]
+
+    assert set(operation.columns) <= {field.name for field in fields(get_args(items)[0])}
