@@ -33,6 +33,7 @@ WIDTH = 100
 _HEADINGS = {
     Plane.ADMINISTRATORS: "The administrators' plane",
     Plane.PUBLIC: "Open to anybody",
+    Plane.CONSOLE: "The console's pages and forms",
     Plane.AGENTS: "The agents' plane",
 }
 _HEAD = """\

@@ -127,7 +127,7 @@ async def list_some(
 def _listed(call: Call, asked: ListMachineUpdates) -> MachineUpdateList:
     fleet = call.context.fleet
     found = fleet.ask(lambda view: _found(view, asked))
-    installed = _installed(fleet.store.inventory(found.number, "packages"))
+    installed = installed_of(fleet.store.inventory(found.number, "packages"))
     items = tuple(_shown(placed, installed) for placed in found.items)
     return MachineUpdateList(
         items=items,
@@ -167,7 +167,7 @@ def _found(view: View, asked: ListMachineUpdates) -> _Answer:
     )
 
 
-def _installed(body: bytes | None) -> Installed:
+def installed_of(body: bytes | None) -> Installed:
     found: dict[str, list[PackageRowV1]] = defaultdict(list)
     for row in read_package_list(body) if body else ():
         found[row.name].append(row)
@@ -184,11 +184,11 @@ def _shown(placed: _Placed, installed: Installed) -> MachineUpdate:
         severity=update.severity.value,
         cves=details.cves if details else None,
         released=details.released if details else None,
-        packages=_packages(details, placed.state, installed) if details else (),
+        packages=packages_of(details, placed.state, installed) if details else (),
     )
 
 
-def _packages(
+def packages_of(
     details: UpdateDetails, state: LeafState, installed: Installed
 ) -> tuple[UpdatedPackage, ...]:
     found = {

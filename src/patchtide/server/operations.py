@@ -16,7 +16,8 @@ from patchtide.server import (
     site_status,
     synchronisations,
 )
-from patchtide.server.account_operations import ACCOUNTS
+from patchtide.server.account_operations import ACCOUNTS, SESSIONS
+from patchtide.server.console_pages import PAGES
 from patchtide.server.fleet_operations import FLEET
 from patchtide.server.table import API, Operation, Plane, Table
 
@@ -200,4 +201,6 @@ _AUDIT_AND_CATALOG = (
     ),
 )
 
-OPERATIONS = Table((*_AGENTS_PLANE, *_SITE, *FLEET, *ACCOUNTS, *_AUDIT_AND_CATALOG))
+OPERATIONS = Table(
+    (*_AGENTS_PLANE, *_SITE, *FLEET, *ACCOUNTS, *_AUDIT_AND_CATALOG, *SESSIONS, *PAGES)
+)

@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import UUID, uuid5
 
+from patchtide.adapters.console.compose import build_console
 from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.limits import Rate, Rates
+from patchtide.adapters.http.problems import status_of
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.rights import ROLES, Right
@@ -141,7 +143,14 @@ class AdministratorsPlane:
             machines_changed=self.note_changed,
         )
         agents = {o.name: _agents_answer for o in OPERATIONS if o.plane is Plane.AGENTS}
-        self.app = build_application(OPERATIONS, agents, context=self.context, rates=self.rates)
+        console = build_console(self.context, OPERATIONS, status_of=status_of)
+        self.app = build_application(
+            OPERATIONS,
+            {**agents, **console.endpoints},
+            context=self.context,
+            rates=self.rates,
+            tell=console.refuse,
+        )
 
     async def note_changed(self, uuids: Sequence[bytes]) -> None:
         self.changed.extend(uuids)
@@ -248,7 +257,11 @@ async def request(
 
     await app(scope, receive, send)
     start = got[0]
-    named = {k.decode("latin-1"): v.decode("latin-1") for k, v in start["headers"]}
+    named: dict[str, str] = {}
+    for raw_name, value in start["headers"]:
+        name = raw_name.decode("latin-1")
+        said = value.decode("latin-1")
+        named[name] = f"{named[name]}\n{said}" if name in named else said
     return Answer(start["status"], named, b"".join(m.get("body", b"") for m in got[1:]))
 
 

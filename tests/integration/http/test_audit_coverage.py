@@ -12,8 +12,9 @@ from patchtide.server.table import Operation
 from tests.integration.http.plane import CODE, AdministratorsPlane
 from tests.integration.http.test_policy import call
 
-DECIDING = [o for o in OPERATIONS if o.audited and o.handler is not None]
-ASKING = [o for o in OPERATIONS if not o.audited and o.handler is not None]
+SERVED = [o for o in OPERATIONS if o.handler is not None and o.plane.is_interface]
+DECIDING = [o for o in SERVED if o.audited]
+ASKING = [o for o in SERVED if not o.audited]
 
 
 def test_there_is_something_to_cover() -> None:

@@ -13,7 +13,7 @@ from patchtide.adapters.http.application import NotServed, build_application
 from patchtide.domain.access.rights import ROLES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.storage import ClientState
-from patchtide.server.table import Operation, Plane, Table
+from patchtide.server.table import Operation, Table
 from tests.integration.http.memory_storage import UPDATE
 from tests.integration.http.plane import CODE, AdministratorsPlane
 
@@ -98,7 +98,7 @@ def test_a_handler_for_what_nobody_declared_stops_the_start() -> None:
     async def handler(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("never called")
 
-    table = Table(o for o in OPERATIONS if o.plane is not Plane.AGENTS)
+    table = Table(o for o in OPERATIONS if o.plane.is_interface)
     with pytest.raises(NotServed, match=r"nobody declared \['debug\.profile'\]"):
         build_application(table, {"debug.profile": handler}, context=AdministratorsPlane().context)
 

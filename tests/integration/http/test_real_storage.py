@@ -14,7 +14,9 @@ from tests.integration.http.test_policy import call
 
 pytestmark = pytest.mark.anyio
 DECIDING = [
-    o for o in OPERATIONS if o.audited and o.handler is not None and o.name != "site.bootstrap"
+    o
+    for o in OPERATIONS
+    if o.audited and o.handler and o.plane.is_interface and o.name != "site.bootstrap"
 ]
 BY = "api-token:000000000001"
 

@@ -62,7 +62,8 @@ def test_every_operation_of_the_administrators_plane_asks_for_a_right_or_a_signe
     assert loose == []
 
 
-def test_anybody_may_ask_for_health_and_for_the_claim_only() -> None:
+def test_anybody_may_ask_for_health_the_claim_and_the_consoles_door_only() -> None:
     open_to_all = {o.name for o in OPERATIONS if o.policy in (Gate.PUBLIC, Gate.ONE_TIME_CODE)}
+    doors = {"console.sign-in", "console.welcome", "console.enter", "console.static"}
 
-    assert open_to_all == {"site.health", "site.bootstrap"}
+    assert open_to_all == {"site.health", "site.bootstrap", *doors}

@@ -15,7 +15,7 @@ import msgspec
 from starlette.routing import Route, Router
 
 from patchtide.adapters.http.api import Endpoint, Receive, Scope, Send, UseCase, send_reply
-from patchtide.adapters.http.limits import Rates
+from patchtide.adapters.http.limits import Buckets, Rates, caller_key
 from patchtide.adapters.http.openapi import describe
 from patchtide.adapters.http.problems import Headers, Reply, WrongMethod, reply_of
 from patchtide.adapters.http.sign_in import SignIn
@@ -24,6 +24,7 @@ from patchtide.domain.errors import NotFound, PatchtideError
 from patchtide.server.context import Call, Context
 from patchtide.server.table import Nothing, Operation, Plane, Table
 
+Tell = Callable[[Scope, Send, PatchtideError], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 DESCRIPTION = "site.description"
@@ -53,18 +54,24 @@ def build_application(
     *,
     context: Context,
     rates: Rates | None = None,
+    tell: Tell | None = None,
 ) -> Application:
     """Return the application.
 
-    `handlers` serve, by name, the operations that are declared without a use case.
+    `handlers` serve, by name, the operations that are declared without a use case, and all of
+    the console's. `tell` tells people what programs get as a document.
 
     Raises:
         NotServed: an operation nobody serves, or a handler for one that nobody declared.
     """
     sign_in = SignIn(context.api_tokens, rates or Rates())
     _check_handlers(table, handlers)
+    visitors = Buckets((rates or Rates()).holder)
     served: dict[str, Endpoint] = dict(handlers)
     for operation in table:
+        if operation.plane is Plane.CONSOLE:
+            served[operation.name] = _paced(handlers[operation.name], visitors)
+            continue
         if operation.name == DESCRIPTION:
             operation = replace(operation, handler=_description_of(table))
         if operation.handler is not None:
@@ -73,14 +80,28 @@ def build_application(
         Route(path, endpoint=Path(methods, served, context=context))
         for path, methods in table.paths().items()
     ]
-    return Application(routes)
+    return Application(routes, tell=tell)
+
+
+def _paced(endpoint: Endpoint, visitors: Buckets) -> Endpoint:
+    async def paced(scope: Scope, receive: Receive, send: Send) -> None:
+        visitors.take(caller_key(scope.get("client")))
+        await endpoint(scope, receive, send)
+
+    return paced
 
 
 def _check_handlers(table: Table, handlers: Mapping[str, Endpoint]) -> None:
-    needed = {o.name for o in table if o.handler is None and o.name != DESCRIPTION}
+    needed = {o.name for o in table if _needs_handler(o)}
     missing, extra = sorted(needed - handlers.keys()), sorted(handlers.keys() - needed)
     if missing or extra:
         raise NotServed(f"nobody serves {missing}; nobody declared {extra}")
+
+
+def _needs_handler(operation: Operation) -> bool:
+    if operation.plane is Plane.CONSOLE:
+        return True
+    return operation.handler is None and operation.name != DESCRIPTION
 
 
 def _description_of(table: Table) -> Callable[[Call, Principal, Nothing], Awaitable[msgspec.Raw]]:
@@ -130,8 +151,9 @@ def _is_disguised(scope: Scope) -> bool:
 class Application:
     """The outermost: routes, and turns whatever goes wrong into a problem document."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], *, tell: Tell | None = None) -> None:
         self.routes = tuple(routes)
+        self._tell = tell
         self._router = Router(self.routes, redirect_slashes=False, default=_not_found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,7 +165,7 @@ class Application:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _Answer(scope, send)
+        answer = _Answer(scope, send, tell=self._tell)
         try:
             await self._router(scope, receive, answer)
         except PatchtideError as error:
@@ -153,6 +175,14 @@ class Application:
             await answer.refuse(PatchtideError(), cause=error)
 
 
+def _is_for_people(scope: Scope) -> bool:
+    """Say whether a browser goes there for somebody to read it."""
+    if scope.get(_PLANE) not in (None, Plane.CONSOLE):
+        return False
+    said = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    return b"text/html" in said
+
+
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     raise NotFound
 
@@ -160,9 +190,10 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
 class _Answer:
     """Sends with the security headers of the plane; a HEAD gets no body."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, *, tell: Tell | None) -> None:
         self._scope = scope
         self._send = send
+        self._tell = tell
         self._started = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
@@ -177,7 +208,10 @@ class _Answer:
         if self._started:
             # Too late for another status: the broken answer must not look whole.
             raise cause or error
-        await send_reply(self, reply_of(error))
+        if self._tell is not None and _is_for_people(self._scope):
+            await self._tell(self._scope, self, error)
+        else:
+            await send_reply(self, reply_of(error))
 
     def _extra(self, given: Headers) -> Headers:
         if self._scope.get(_PLANE) is Plane.AGENTS:

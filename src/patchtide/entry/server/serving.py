@@ -14,10 +14,12 @@ from typing import cast
 import uvicorn
 from cryptography.exceptions import InvalidSignature
 
+from patchtide.adapters.console.compose import build_console
 from patchtide.adapters.content.files import FileContentStore
-from patchtide.adapters.http.application import build_application
+from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.arrivals import ArrivalLimits, Arrivals
 from patchtide.adapters.http.events import Events
+from patchtide.adapters.http.problems import status_of
 from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.adapters.storage import Storage
@@ -239,6 +241,12 @@ def _authorities(settings: ServerSettings, port: int) -> frozenset[str]:
     return frozenset({*(f"{name}:{port}" for name in names), *names})
 
 
+def _application(server: Server) -> Application:
+    console = build_console(server.context, OPERATIONS, status_of=status_of)
+    handlers = {**server.agents.endpoints, **console.endpoints}
+    return build_application(OPERATIONS, handlers, context=server.context, tell=console.refuse)
+
+
 def _web(server: Server) -> uvicorn.Config:
     routes = {o.name: (o.method, o.path.encode()) for o in OPERATIONS}
     limits = ConnectionLimits(
@@ -247,7 +255,7 @@ def _web(server: Server) -> uvicorn.Config:
         whole={routes[name]: answer for name, answer in server.agents.whole.items()},
     )
     config = uvicorn.Config(
-        build_application(OPERATIONS, server.agents.endpoints, context=server.context),
+        _application(server),
         http=guarded_protocol(limits),
         loop="uvloop",
         ws="none",

@@ -1,0 +1,1 @@
+"""Pages and forms for people with a browser, over the same use cases as the interface."""

@@ -1,0 +1,221 @@
+"""The console, put together: each declared page with whoever serves it.
+
+Every page goes the same way: who visits, is the form our own, may he, and only then the page.
+What goes wrong becomes a page too, with the same words and codes as in the interface.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from patchtide.adapters.console import words
+from patchtide.adapters.console.fleet_rows import FleetRows
+from patchtide.adapters.console.rendering import Templates
+from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.static_files import StaticFiles
+from patchtide.adapters.console.visits import (
+    FORM_TOKEN,
+    SESSION,
+    VISITOR,
+    Receive,
+    Scope,
+    Send,
+    Visit,
+    check_origin,
+    check_token,
+    cookie_of,
+    form_of,
+    headers_of,
+    new_secret,
+    query_of,
+)
+from patchtide.domain.access.principals import Anonymous, SessionHolder, check, may_read
+from patchtide.domain.access.rights import Kind, Right, Verb, holds
+from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Unauthenticated
+from patchtide.server.context import Context
+from patchtide.server.sessions import holder_of
+from patchtide.server.table import SAFE_METHODS, Operation, Plane, Table, perform
+
+log = logging.getLogger(__name__)
+
+BACKGROUND = "patchtide-background"
+"""A page that refreshes itself says so: that is no sign of a person."""
+Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What pages are made with."""
+
+    context: Context
+    table: Table
+    templates: Templates
+    static: StaticFiles
+    rows: FleetRows
+    status_of: Callable[[PatchtideError], int]
+
+    def may_read(self, visit: Visit, kind: Kind) -> bool:
+        principal = visit.principal
+        return isinstance(principal, SessionHolder) and may_read(principal.rights, kind)
+
+    async def ask(self, visit: Visit, operation: str, /, **values: Any) -> Any:
+        """Perform an operation as the visitor; rights are checked there.
+
+        Raises:
+            InvalidDocument: a value is out of the bounds of the operation's input.
+        """
+        declared = self.table[operation]
+        try:
+            asked = msgspec.convert(values, declared.input, strict=False)
+        except msgspec.ValidationError as error:
+            what, _, place = str(error).partition(" - at `$.")
+            raise InvalidDocument([Problem(place.rstrip("`") or "form", what)]) from error
+        return await perform(self.context, declared, principal=visit.principal, asked=asked)
+
+    def page(self, visit: Visit, template: str, /, *, status: int = 200, **values: Any) -> Reply:
+        """Render a template of a whole page; what it needs to know of the visitor is added."""
+        holder = visit.principal if isinstance(visit.principal, SessionHolder) else None
+        rights = holder.rights if holder else frozenset()
+
+        def may(right: str) -> bool:
+            kind, _, verb = right.partition(".")
+            return holds(rights, Right(Kind(kind), Verb(verb)))
+
+        known = {
+            "visit": visit,
+            "user": holder,
+            "may": may,
+            "kinds": frozenset(kind.value for kind in Kind if may_read(rights, kind)),
+            "form_token": visit.form_token,
+            "done": words.done(visit.query.get("done", "")),
+            "nonce": (nonce := secrets.token_urlsafe(16)),
+        }
+        body = self.templates.render(template, {**known, **values})
+        return Reply(status=status, body=body, nonce=nonce)
+
+
+Serve = Callable[[Desk, Visit], Awaitable[Reply]]
+
+
+class Page:
+    """One declared page or form."""
+
+    def __init__(self, operation: Operation, serve: Serve, desk: Desk) -> None:
+        self._operation = operation
+        self._serve = serve
+        self._desk = desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await self._reply(scope, receive)).send(send)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        visit = _stranger(scope)
+        try:
+            visit = await self._visit(scope, receive)
+            check(visit.principal, self._operation.policy)
+            reply = await self._serve(self._desk, visit)
+        except PatchtideError as error:
+            return refusal(self._desk, visit, error)
+        except Exception:  # one request must not end the others'
+            log.exception("page failed", extra={"path": scope["path"]})
+            return refusal(self._desk, visit, PatchtideError())
+        return reply.with_cookie(VISITOR, visit.secret) if visit.is_new_visitor else reply
+
+    async def _visit(self, scope: Scope, receive: Receive) -> Visit:
+        headers = headers_of(scope)
+        changes = self._operation.method not in SAFE_METHODS
+        if changes:
+            check_origin(headers)
+        session, visitor = cookie_of(headers, SESSION), cookie_of(headers, VISITOR)
+        secret = session or visitor or new_secret()
+        form = await form_of(receive) if changes else {}
+        if changes:
+            check_token(next(iter(form.get(FORM_TOKEN, ())), ""), session or visitor)
+        return _visit_of(
+            scope,
+            headers,
+            secret=secret,
+            principal=await self._principal(headers, session),
+            form=form,
+            is_new_visitor=not session and not visitor,
+        )
+
+    async def _principal(self, headers: Mapping[str, str], session: str) -> Any:
+        if not session:
+            return Anonymous()
+        try:
+            is_use = BACKGROUND not in headers
+            return await holder_of(self._desk.context, session, is_use=is_use)
+        except Unauthenticated:
+            return Anonymous()
+
+
+def refusal(desk: Desk, visit: Visit, error: PatchtideError) -> Reply:
+    """Return the page that says what went wrong; of what was not expected, nothing but that."""
+    if type(error) is Unauthenticated:
+        return _to_sign_in(visit)
+    status = desk.status_of(error)
+    shown = error if status != 500 else PatchtideError()
+    template = "refusal_part.html" if visit.wants_fragment else "refusal.html"
+    return desk.page(visit, template, status=status, error=shown, code=status)
+
+
+def _stranger(scope: Scope) -> Visit:
+    return _visit_of(scope, {}, secret=new_secret(), principal=Anonymous(), form={})
+
+
+def _visit_of(
+    scope: Scope,
+    headers: Mapping[str, str],
+    *,
+    secret: str,
+    principal: Any,
+    form: Mapping[str, tuple[str, ...]],
+    is_new_visitor: bool = False,
+) -> Visit:
+    peer = scope.get("client")
+    return Visit(
+        method=scope["method"],
+        path=scope["path"],
+        query=query_of(scope) if headers else {},
+        raw_query=scope["query_string"].decode("ascii", "replace"),
+        parameters=scope.get("path_params", {}),
+        headers=headers,
+        peer=peer[0] if peer else "",
+        secret=secret,
+        principal=principal,
+        form=form,
+        is_new_visitor=is_new_visitor,
+    )
+
+
+def _to_sign_in(visit: Visit) -> Reply:
+    if visit.wants_fragment:
+        # The script keeps what is being read on the screen, and offers the way to sign in.
+        return Reply(status=401)
+    is_worth_it = visit.method in SAFE_METHODS and visit.path != "/"
+    query = f"?{urlencode({'next': visit.address})}" if is_worth_it else ""
+    return see_other(f"/sign-in{query}")
+
+
+class Console:
+    """The pages by name of their operation, and a page for what goes wrong outside of them."""
+
+    def __init__(self, pages: Mapping[str, Serve], desk: Desk) -> None:
+        self._desk = desk
+        self.endpoints: dict[str, Endpoint] = {
+            operation.name: Page(operation, pages[operation.name], desk)
+            for operation in desk.table
+            if operation.plane is Plane.CONSOLE
+        }
+
+    async def refuse(self, scope: Scope, send: Send, error: PatchtideError) -> None:
+        """Tell a person what a program would get as a document."""
+        await refusal(self._desk, _stranger(scope), error).send(send)

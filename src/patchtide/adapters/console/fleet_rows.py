@@ -1,0 +1,155 @@
+"""The whole fleet as rows of lists, made by the same functions as the interface's answers.
+
+Kept until something changes: a list that is searched and turned about asks for the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.server import machine_list
+from patchtide.server import updates as update_list
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.machine_list import Machine
+from patchtide.server.updates import Update
+
+T = TypeVar("T")
+FRESH = timedelta(seconds=10)
+"""A machine falls silent without any change: so long may its row not say so."""
+RETIRED = "decommissioned"
+IMPORTANCE: Mapping[str, int] = MappingProxyType(
+    {"critical": 4, "important": 3, "moderate": 2, "low": 1, "none": 0}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRow:
+    shown: Update
+    known: KnownUpdate
+
+    @property
+    def feed(self) -> str:
+        return self.known.details.feed if self.known.details else ""
+
+    @property
+    def importance(self) -> int:
+        """Return a number that rises with the severity."""
+        return IMPORTANCE[self.shown.severity]
+
+    @property
+    def text(self) -> str:
+        """Return what a search looks through."""
+        shown, details = self.shown, self.known.details
+        packages = {p.name for p in details.packages} if details else ()
+        return " ".join((shown.title, shown.vendor_id, *(shown.cves or ()), *packages))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateThere:
+    """An update, and how one machine stands on it."""
+
+    update: UpdateRow
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineThere:
+    """A machine, and how it stands on one update."""
+
+    machine: Machine
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[T]):
+    version: int
+    at: datetime
+    rows: Sequence[T]
+
+    def is_good(self, view: View) -> bool:
+        return self.version == view.version and view.now - self.at < FRESH
+
+
+class FleetRows:
+    """Asked from threads. What is kept is replaced as a whole, so two may ask at once."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._machines: _Kept[Machine] | None = None
+        self._updates: _Kept[UpdateRow] | None = None
+
+    def version(self) -> int:
+        return self._fleet.version()
+
+    def machines(self) -> Sequence[Machine]:
+        return self._fleet.ask(self._machines_of)
+
+    def updates(self) -> Sequence[UpdateRow]:
+        return self._fleet.ask(self._updates_of)
+
+    def on_machine(self, machine: UUID) -> Sequence[UpdateThere]:
+        """Raises NotFound."""
+
+        def question(view: View) -> Sequence[UpdateThere]:
+            state_on = view.states_on(view.member(machine))
+            return [
+                UpdateThere(update=row, state=state_on(row.known).value)
+                for row in self._updates_of(view)
+            ]
+
+        return self._fleet.ask(question)
+
+    def on_update(self, update: UUID) -> Sequence[MachineThere]:
+        """Raises NotFound."""
+
+        def question(view: View) -> Sequence[MachineThere]:
+            states = _states(view, view.update(update))
+            return [
+                MachineThere(machine=row, state=states[row.id].value)
+                for row in self._machines_of(view)
+                if row.id in states
+            ]
+
+        return self._fleet.ask(question)
+
+    def _machines_of(self, view: View) -> Sequence[Machine]:
+        if self._machines is None or not self._machines.is_good(view):
+            rows = [
+                machine_list.shown(machine_list.judged(view, member), None)
+                for member in view.members.values()
+            ]
+            self._machines = _Kept(view.version, view.now, rows)
+        return self._machines.rows
+
+    def _updates_of(self, view: View) -> Sequence[UpdateRow]:
+        if self._updates is None or not self._updates.is_good(view):
+            view.count()
+            rows = [
+                UpdateRow(shown=update_list.shown(update_list.counted(view, known)), known=known)
+                for known in view.updates.values()
+            ]
+            self._updates = _Kept(view.version, view.now, rows)
+        return self._updates.rows
+
+
+def standing(machine: Machine) -> str:
+    """Return how a machine stands; of one that is not let in, that."""
+    return machine.compliance if machine.state == "active" else machine.state
+
+
+def _states(view: View, update: KnownUpdate) -> Mapping[UUID, LeafState]:
+    held = view.held(update)
+    placed = (
+        (LeafState.REQUIRED, held.required),
+        (LeafState.INSTALLED, held.installed),
+        (LeafState.NOT_REQUIRED, held.not_required),
+        (LeafState.UNKNOWN, held.unknown),
+    )
+    return {view.members[n].id: state for state, numbers in placed for n in numbers}

@@ -1,0 +1,281 @@
+"""Machines: the list of them, what is done to many at once, and the page of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from patchtide.adapters.console.console import Desk
+from patchtide.adapters.console.fleet_rows import RETIRED, UpdateThere, standing
+from patchtide.adapters.console.listing import Shape
+from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.trail import names_of
+from patchtide.adapters.console.visits import Visit, local_path
+from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.errors import InvalidDocument, NotFound, PatchtideError, Problem
+from patchtide.server.machine_list import Machine
+from patchtide.server.machine_updates import UpdatedPackage, installed_of, packages_of
+from patchtide.wire.inventory import PackageRowV1, read_package_list
+
+MOST = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Something that is done to machines, and from which states."""
+
+    operation: str
+    label: str
+    done: str
+    asks_first: str = ""
+    """What is asked before it is done, because it hurts; empty: it is done at once."""
+    origins: frozenset[str] = frozenset()
+    right: str = ""
+
+
+ACTS: Mapping[str, Act] = MappingProxyType(
+    {
+        "approve": Act(
+            operation="machines.approve",
+            label="Approve",
+            done="approved",
+            origins=frozenset({"waiting"}),
+            right="machines.approve",
+        ),
+        "full-report": Act(
+            operation="machines.full-report",
+            label="Ask for a full report",
+            done="asked for a full report",
+            origins=frozenset({"active"}),
+            right="machines.modify",
+        ),
+        "release": Act(
+            operation="machines.release",
+            label="Release",
+            done="released",
+            origins=frozenset({"quarantined"}),
+            right="machines.approve",
+        ),
+        "quarantine": Act(
+            operation="machines.quarantine",
+            label="Quarantine",
+            done="quarantined",
+            asks_first="It is shut out until somebody releases it: no reports, no updates.",
+            origins=frozenset({"waiting", "active"}),
+            right="machines.modify",
+        ),
+        "decommission": Act(
+            operation="machines.decommission",
+            label="Retire",
+            done="retired",
+            asks_first="It is gone for good: its key is refused, and it has to enrol anew.",
+            origins=frozenset({"waiting", "active", "quarantined"}),
+            right="machines.delete",
+        ),
+    }
+)
+
+
+async def machines(desk: Desk, visit: Visit) -> Reply:
+    rows = await asyncio.to_thread(desk.rows.machines)
+    asked = SHAPE.asked(visit.path, visit.query)
+    if asked.values.get("standing") != RETIRED:
+        rows = [row for row in rows if row.state != RETIRED]
+    if kind := visit.query.get("format"):
+        return SHAPE.export(rows, asked, kind)
+    return desk.page(visit, "machines.html", listed=SHAPE.page(rows, asked), asked=asked, acts=ACTS)
+
+
+async def act(desk: Desk, visit: Visit) -> Reply:
+    """Do one thing to all machines that were chosen; what hurts is asked about first."""
+    chosen = _chosen(visit.form.get("machine", ()))
+    doing = ACTS.get(visit.said("act"))
+    if doing is None:
+        raise InvalidDocument([Problem("act", "is nothing that can be done to a machine")])
+    back = local_path(visit.said("back"), otherwise="/machines")
+    known = {row.id: row for row in await asyncio.to_thread(desk.rows.machines)}
+    rows = [known[uuid] for uuid in chosen if uuid in known]
+    if doing.asks_first and visit.said("sure") != "yes":
+        return desk.page(
+            visit, "sure.html", act=visit.said("act"), doing=doing, rows=rows, back=back
+        )
+    failed: list[tuple[Machine, PatchtideError]] = []
+    for row in rows:
+        try:
+            await desk.ask(visit, doing.operation, machine=row.id)
+        except PatchtideError as error:
+            failed.append((row, error))
+    done = len(rows) - len(failed)
+    if failed or not rows:
+        return desk.page(
+            visit, "outcome.html", doing=doing, done=done, failed=failed, back=back,
+            status=200 if done else 409,
+        )  # fmt: skip
+    mark = "&" if "?" in back else "?"
+    return see_other(f"{back}{mark}done={visit.said('act')}-{done}")
+
+
+def _chosen(texts: Sequence[str]) -> Sequence[UUID]:
+    try:
+        chosen = [UUID(text) for text in texts]
+    except ValueError as error:
+        raise InvalidDocument([Problem("machine", "is no machine's id")]) from error
+    if len(chosen) > MOST:
+        raise InvalidDocument([Problem("machine", f"are more than {MOST} at once")])
+    return chosen
+
+
+async def machine(desk: Desk, visit: Visit) -> Reply:
+    uuid = machine_id(visit)
+    serve = _TABS.get(visit.query.get("tab", "updates"))
+    if serve is None:
+        raise NotFound
+    return await serve(desk, visit, uuid)
+
+
+async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any) -> Reply:
+    found = await desk.ask(visit, "machines.show", machine=uuid)
+    return desk.page(
+        visit, "machine.html", found=found, standing=standing(found), tab=tab, acts=ACTS, **values
+    )
+
+
+async def _updates(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
+    rows = await asyncio.to_thread(desk.rows.on_machine, uuid)
+    asked = UPDATES.asked(visit.path, {"state": "required", **visit.query})
+    if kind := visit.query.get("format"):
+        return UPDATES.export(rows, asked, kind)
+    listed = UPDATES.page(rows, asked)
+    versions = await asyncio.to_thread(_versions, desk, uuid, listed.rows)
+    return await _page(desk, visit, uuid, "updates", listed=listed, asked=asked, versions=versions)
+
+
+def _versions(
+    desk: Desk, uuid: UUID, rows: Sequence[UpdateThere]
+) -> Mapping[UUID, Sequence[UpdatedPackage]]:
+    """Return for each update what is installed there and what it would bring."""
+    installed = installed_of(_inventory(desk, uuid, "packages"))
+    return {
+        row.update.shown.id: packages_of(details, LeafState(row.state), installed)
+        for row in rows
+        if (details := row.update.known.details) is not None
+    }
+
+
+async def _packages(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
+    body = await asyncio.to_thread(_inventory, desk, uuid, "packages")
+    rows = read_package_list(body) if body else ()
+    asked = PACKAGES.asked(visit.path, visit.query)
+    if kind := visit.query.get("format"):
+        return PACKAGES.export(rows, asked, kind)
+    listed = PACKAGES.page(rows, asked)
+    return await _page(desk, visit, uuid, "packages", listed=listed, asked=asked)
+
+
+async def _facts(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
+    return await _page(desk, visit, uuid, "facts")
+
+
+async def _history(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
+    history = await desk.ask(visit, "machines.history", machine=uuid, limit=100)
+    names = await asyncio.to_thread(names_of, desk)
+    return await _page(desk, visit, uuid, "history", history=history.items, names=names)
+
+
+_TABS = {"updates": _updates, "packages": _packages, "facts": _facts, "history": _history}
+
+
+def _inventory(desk: Desk, uuid: UUID, kind: str) -> bytes | None:
+    fleet = desk.context.fleet
+    number = fleet.ask(lambda view: view.member(uuid).number)
+    return fleet.store.inventory(number, kind)
+
+
+def machine_id(visit: Visit) -> UUID:
+    try:
+        return UUID(visit.parameters["machine"])
+    except ValueError as error:
+        raise NotFound from error
+
+
+SHAPE: Shape[Machine] = Shape(
+    name="machines",
+    text=lambda m: f"{m.name} {m.platform} {m.group} {m.site} {m.id}",
+    sorts={
+        "name": lambda m: m.name.casefold(),
+        "standing": lambda m: (standing(m), m.name.casefold()),
+        "required": lambda m: m.required if standing(m) == "required" else None,
+        "platform": lambda m: (m.platform, m.name.casefold()),
+        "group": lambda m: (m.group.casefold(), m.name.casefold()),
+        "reported": lambda m: m.reported_at,
+    },
+    sort="name",
+    filters={
+        "standing": standing,
+        "platform": lambda m: m.platform,
+        "group": lambda m: m.group,
+        "doubt": lambda m: m.doubt if m.state == "active" else "",
+    },
+    cells={
+        "id": lambda m: str(m.id),
+        "name": lambda m: m.name,
+        "state": lambda m: m.state,
+        "compliance": lambda m: m.compliance,
+        "doubt": lambda m: m.doubt,
+        "required": lambda m: m.required,
+        "installed": lambda m: m.installed,
+        "unknown": lambda m: m.unknown,
+        "platform": lambda m: m.platform,
+        "group": lambda m: m.group,
+        "site": lambda m: m.site,
+        "agent_version": lambda m: m.agent_version,
+        "enrolled_at": lambda m: m.enrolled_at,
+        "reported_at": lambda m: m.reported_at,
+    },
+)
+UPDATES: Shape[UpdateThere] = Shape(
+    name="updates-of-machine",
+    text=lambda s: s.update.text,
+    sorts={
+        "title": lambda s: s.update.shown.title.casefold(),
+        "severity": lambda s: s.update.importance,
+        "released": lambda s: s.update.shown.released,
+        "kind": lambda s: s.update.shown.classification,
+        "cves": lambda s: len(s.update.shown.cves) if s.update.shown.cves else None,
+    },
+    sort="-severity",
+    filters={
+        "state": lambda s: s.state,
+        "severity": lambda s: s.update.shown.severity,
+        "kind": lambda s: s.update.shown.classification,
+    },
+    cells={
+        "id": lambda s: str(s.update.shown.id),
+        "title": lambda s: s.update.shown.title,
+        "state": lambda s: s.state,
+        "severity": lambda s: s.update.shown.severity,
+        "classification": lambda s: s.update.shown.classification,
+        "cves": lambda s: s.update.shown.cves,
+        "released": lambda s: s.update.shown.released,
+    },
+)
+PACKAGES: Shape[PackageRowV1] = Shape(
+    name="packages",
+    text=lambda p: f"{p.name} {p.version}",
+    sorts={
+        "name": lambda p: p.name,
+        "version": lambda p: p.version,
+        "architecture": lambda p: p.architecture,
+    },
+    sort="name",
+    filters={"architecture": lambda p: p.architecture},
+    cells={
+        "name": lambda p: p.name,
+        "version": lambda p: p.version,
+        "architecture": lambda p: p.architecture,
+    },
+)

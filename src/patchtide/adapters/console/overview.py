@@ -1,0 +1,42 @@
+"""The first page: where the fleet stands, what is missing most, what wants somebody's hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from patchtide.adapters.console.console import Desk
+from patchtide.adapters.console.fleet_rows import standing
+from patchtide.adapters.console.replies import Reply
+from patchtide.adapters.console.trail import Entry, newest
+from patchtide.adapters.console.visits import Visit
+from patchtide.domain.access.rights import Kind
+from patchtide.server.machine_list import Machine
+from patchtide.server.overview import Overview
+
+BEHIND = 8
+NEWEST = 7
+
+
+async def overview(desk: Desk, visit: Visit) -> Reply:
+    if not desk.may_read(visit, Kind.MACHINES):
+        return desk.page(visit, "nothing_to_see.html")
+    found: Overview = await desk.ask(visit, "overview")
+    behind = await asyncio.to_thread(_most_behind, desk)
+    entries: Sequence[Entry] = ()
+    if desk.may_read(visit, Kind.AUDIT):
+        entries = await newest(desk, limit=NEWEST)
+    return desk.page(visit, "overview.html", found=found, behind=behind, entries=entries)
+
+
+def _most_behind(desk: Desk) -> Sequence[Machine]:
+    behind = [m for m in desk.rows.machines() if standing(m) == "required"]
+    return sorted(behind, key=lambda m: (-m.required, m.name))[:BEHIND]
+
+
+async def live(desk: Desk, visit: Visit) -> Reply:
+    """Say by a number whether anything has moved, so that a page fetches itself only then."""
+    version = await asyncio.to_thread(desk.rows.version)
+    return Reply(body=msgspec.json.encode({"version": version}), kind="application/json")

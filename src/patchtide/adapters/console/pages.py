@@ -1,0 +1,43 @@
+"""Which function serves which page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from patchtide.adapters.console import doors, machines, overview, people, tokens, trail, updates
+from patchtide.adapters.console.console import Desk, Serve
+from patchtide.adapters.console.replies import Reply
+from patchtide.adapters.console.visits import Visit
+
+
+async def static(desk: Desk, visit: Visit) -> Reply:
+    return desk.static.reply(visit.parameters["file"])
+
+
+PAGES: Mapping[str, Serve] = MappingProxyType(
+    {
+        "sessions.sign-in": doors.sign_in,
+        "sessions.welcome": doors.welcome,
+        "sessions.enter": doors.enter,
+        "sessions.sign-out": doors.sign_out,
+        "console.sign-in": doors.sign_in_page,
+        "console.welcome": doors.welcome_page,
+        "console.enter": doors.enter_page,
+        "console.static": static,
+        "console.overview": overview.overview,
+        "console.live": overview.live,
+        "console.machines": machines.machines,
+        "console.act": machines.act,
+        "console.machine": machines.machine,
+        "console.updates": updates.updates,
+        "console.update": updates.update,
+        "console.tokens": tokens.page,
+        "console.tokens-create": tokens.create,
+        "console.tokens-revoke": tokens.revoke,
+        "console.people": people.page,
+        "console.people-create": people.create,
+        "console.people-act": people.act,
+        "console.audit": trail.page,
+    }
+)

@@ -1,0 +1,89 @@
+"""Enrolment tokens: made, shown once with the line that uses them, listed, revoked."""
+
+from __future__ import annotations
+
+from patchtide.adapters.console.console import Desk
+from patchtide.adapters.console.listing import Shape
+from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.trail import names_of
+from patchtide.adapters.console.visits import Visit
+from patchtide.domain.errors import PatchtideError
+from patchtide.server.enrolment_tokens import IssuedToken, ShownToken
+
+
+async def page(desk: Desk, visit: Visit) -> Reply:
+    return await _shown(desk, visit)
+
+
+async def create(desk: Desk, visit: Visit) -> Reply:
+    try:
+        issued: IssuedToken = await desk.ask(
+            visit,
+            "tokens.create",
+            uses=visit.said("uses"),
+            hours=visit.said("hours"),
+            group=visit.said("group").strip(),
+            approve=visit.said("approve") == "yes",
+        )
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error, status=desk.status_of(error))
+    return await _shown(desk, visit, issued=issued)
+
+
+async def revoke(desk: Desk, visit: Visit) -> Reply:
+    chosen = visit.form.get("token", ())
+    for token in chosen:
+        await desk.ask(visit, "tokens.revoke", token=token)
+    return see_other(f"/tokens?done=revoke-{len(chosen)}")
+
+
+async def _shown(
+    desk: Desk,
+    visit: Visit,
+    *,
+    issued: IssuedToken | None = None,
+    error: PatchtideError | None = None,
+    status: int = 200,
+) -> Reply:
+    found = await desk.ask(visit, "tokens.list")
+    asked = SHAPE.asked("/tokens", visit.query)
+    if kind := visit.query.get("format"):
+        return SHAPE.export(found.items, asked, kind)
+    values = {
+        "listed": SHAPE.page(found.items, asked),
+        "asked": asked,
+        "issued": issued,
+        "error": error,
+        "command": "" if issued is None else _line(visit, issued),
+        "names": names_of(desk),
+        "typed": {name: visit.said(name) for name in ("uses", "hours", "group", "approve")},
+    }
+    return desk.page(visit, "tokens.html", status=status, **values)
+
+
+def _line(visit: Visit, issued: IssuedToken) -> str:
+    """Return the one line that lets a machine enrol; the token is no argument of any process."""
+    server = f"https://{visit.headers.get('host', '')}"
+    return f"echo {issued.token} | sudo patchtide agent enrol --server {server} --token-file -"
+
+
+SHAPE: Shape[ShownToken] = Shape(
+    name="tokens",
+    text=lambda t: f"{t.id} {t.group} {t.site}",
+    sorts={
+        "expires": lambda t: t.expires_at,
+        "created": lambda t: t.created_at,
+        "uses": lambda t: t.uses_left,
+        "group": lambda t: t.group,
+    },
+    sort="expires",
+    filters={"group": lambda t: t.group},
+    cells={
+        "id": lambda t: t.id,
+        "group": lambda t: t.group,
+        "uses_left": lambda t: t.uses_left,
+        "approve": lambda t: t.approve,
+        "created_at": lambda t: t.created_at,
+        "expires_at": lambda t: t.expires_at,
+    },
+)

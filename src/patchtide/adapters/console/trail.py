@@ -1,0 +1,103 @@
+"""Decisions as people read them: who did what, when, to what."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from patchtide.adapters.console import words
+from patchtide.adapters.console.console import Desk
+from patchtide.adapters.console.listing import Shape
+from patchtide.adapters.console.replies import Reply
+from patchtide.adapters.console.visits import Visit
+from patchtide.server.ports.storage import AuditEntry
+
+WINDOW = 1_000
+"""How many of the newest entries a list looks through; an export of the interface has all."""
+_MACHINE = re.compile(r"[0-9a-f]{32}")
+_QUIET = frozenset({"catalog.tidy"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    sequence: int
+    at: datetime
+    who: str
+    kind: str
+    operation: str
+    what: str
+    subject: str
+    about: str
+    """What the subject is called, where that is known."""
+    link: str
+    detail: str
+
+
+async def page(desk: Desk, visit: Visit) -> Reply:
+    entries = await newest(desk, limit=WINDOW)
+    asked = SHAPE.asked(visit.path, visit.query)
+    if kind := visit.query.get("format"):
+        return SHAPE.export(entries, asked, kind)
+    listed = SHAPE.page(entries, asked)
+    return desk.page(visit, "audit.html", listed=listed, asked=asked, window=WINDOW)
+
+
+async def newest(desk: Desk, *, limit: int) -> Sequence[Entry]:
+    store = desk.context.fleet.store
+    found, names = await asyncio.to_thread(
+        lambda: (store.newest_audit(limit=limit), names_of(desk))
+    )
+    return entries_of(found, names)
+
+
+def names_of(desk: Desk) -> Mapping[str, str]:
+    """Return what those are called who decide, by how the audit names them."""
+    lookups = desk.context.lookups
+    return {
+        **{f"user:{user.id}": user.name for user in lookups.users()},
+        **{f"api-token:{token.id}": token.name for token in lookups.api_tokens()},
+    }
+
+
+def entries_of(found: Sequence[AuditEntry], names: Mapping[str, str]) -> Sequence[Entry]:
+    return [_entry(entry, names) for entry in found if entry.operation not in _QUIET]
+
+
+def _entry(entry: AuditEntry, names: Mapping[str, str]) -> Entry:
+    detail = dict(entry.detail)
+    about = str(detail.pop("name", "") or names.get(f"user:{entry.subject}", ""))
+    is_machine = _MACHINE.fullmatch(entry.subject) is not None
+    return Entry(
+        sequence=entry.sequence,
+        at=entry.at,
+        who=names.get(entry.actor, entry.actor),
+        kind=entry.operation.partition(".")[0],
+        operation=entry.operation,
+        what=words.DECISIONS.get(entry.operation, entry.operation),
+        subject=entry.subject,
+        about=about or ("" if is_machine else entry.subject),
+        link=f"/machines/{UUID(entry.subject)}" if is_machine else "",
+        detail=", ".join(f"{name}: {value}" for name, value in detail.items() if value != ""),
+    )
+
+
+SHAPE: Shape[Entry] = Shape(
+    name="audit",
+    text=lambda e: f"{e.who} {e.operation} {e.what} {e.about} {e.subject} {e.detail}",
+    sorts={"at": lambda e: e.sequence, "who": lambda e: e.who, "what": lambda e: e.what},
+    sort="-at",
+    filters={"kind": lambda e: e.kind},
+    cells={
+        "sequence": lambda e: e.sequence,
+        "at": lambda e: e.at,
+        "who": lambda e: e.who,
+        "operation": lambda e: e.operation,
+        "subject": lambda e: e.subject,
+        "about": lambda e: e.about,
+        "detail": lambda e: e.detail,
+    },
+)

@@ -1,0 +1,115 @@
+"""Updates: the list of them, and the page of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from patchtide.adapters.console.console import Desk
+from patchtide.adapters.console.fleet_rows import MachineThere, UpdateRow
+from patchtide.adapters.console.listing import Shape
+from patchtide.adapters.console.replies import Reply
+from patchtide.adapters.console.visits import Visit
+from patchtide.domain.errors import NotFound
+
+
+async def updates(desk: Desk, visit: Visit) -> Reply:
+    rows = await asyncio.to_thread(desk.rows.updates)
+    asked = SHAPE.asked(visit.path, visit.query)
+    if kind := visit.query.get("format"):
+        return SHAPE.export(rows, asked, kind)
+    return desk.page(visit, "updates.html", listed=SHAPE.page(rows, asked), asked=asked)
+
+
+async def update(desk: Desk, visit: Visit) -> Reply:
+    tab = visit.query.get("tab", "machines")
+    uuid = update_id(visit)
+    if tab in ("rules", "about"):
+        return await _page(desk, visit, uuid, tab)
+    if tab != "machines":
+        raise NotFound
+    rows = await asyncio.to_thread(desk.rows.on_update, uuid)
+    asked = MACHINES.asked(visit.path, visit.query)
+    if kind := visit.query.get("format"):
+        return MACHINES.export(rows, asked, kind)
+    return await _page(desk, visit, uuid, tab, listed=MACHINES.page(rows, asked), asked=asked)
+
+
+async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any) -> Reply:
+    found = await desk.ask(visit, "updates.show", update=uuid)
+    return desk.page(visit, "update.html", found=found, tab=tab, **values)
+
+
+def update_id(visit: Visit) -> UUID:
+    try:
+        return UUID(visit.parameters["update"])
+    except ValueError as error:
+        raise NotFound from error
+
+
+_STATES: Mapping[str, int] = MappingProxyType(
+    {"required": 0, "unknown": 1, "installed": 2, "not-required": 3}
+)
+SHAPE: Shape[UpdateRow] = Shape(
+    name="updates",
+    text=lambda u: u.text,
+    sorts={
+        "title": lambda u: u.shown.title.casefold(),
+        "severity": lambda u: (u.importance, u.shown.required),
+        "kind": lambda u: u.shown.classification,
+        "required": lambda u: (u.shown.required, u.importance),
+        "released": lambda u: u.shown.released,
+        "cves": lambda u: len(u.shown.cves) if u.shown.cves else None,
+    },
+    sort="-required",
+    filters={
+        "needed": lambda u: "yes" if u.shown.required else "no",
+        "severity": lambda u: u.shown.severity,
+        "kind": lambda u: u.shown.classification,
+        "feed": lambda u: u.feed,
+        "product": lambda u: u.shown.product,
+    },
+    cells={
+        "id": lambda u: str(u.shown.id),
+        "title": lambda u: u.shown.title,
+        "vendor_id": lambda u: u.shown.vendor_id,
+        "severity": lambda u: u.shown.severity,
+        "classification": lambda u: u.shown.classification,
+        "feed": lambda u: u.feed,
+        "product": lambda u: u.shown.product,
+        "released": lambda u: u.shown.released,
+        "cves": lambda u: u.shown.cves,
+        "required": lambda u: u.shown.required,
+        "installed": lambda u: u.shown.installed,
+        "not_required": lambda u: u.shown.not_required,
+        "unknown": lambda u: u.shown.unknown,
+    },
+)
+MACHINES: Shape[MachineThere] = Shape(
+    name="machines-of-update",
+    text=lambda s: f"{s.machine.name} {s.machine.platform} {s.machine.group} {s.machine.id}",
+    sorts={
+        "state": lambda s: (_STATES[s.state], s.machine.name.casefold()),
+        "name": lambda s: s.machine.name.casefold(),
+        "platform": lambda s: (s.machine.platform, s.machine.name.casefold()),
+        "group": lambda s: (s.machine.group.casefold(), s.machine.name.casefold()),
+        "reported": lambda s: s.machine.reported_at,
+    },
+    sort="state",
+    filters={
+        "state": lambda s: s.state,
+        "platform": lambda s: s.machine.platform,
+        "group": lambda s: s.machine.group,
+    },
+    cells={
+        "id": lambda s: str(s.machine.id),
+        "name": lambda s: s.machine.name,
+        "state": lambda s: s.state,
+        "platform": lambda s: s.machine.platform,
+        "group": lambda s: s.machine.group,
+        "reported_at": lambda s: s.machine.reported_at,
+    },
+)

@@ -1,0 +1,105 @@
+"""The words that people read for what the server calls by short names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+STANDINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "required": "Needs updates",
+        "compliant": "Up to date",
+        "unknown": "Unknown",
+        "waiting": "Waiting",
+        "quarantined": "Quarantined",
+        "decommissioned": "Retired",
+    }
+)
+STATES: Mapping[str, str] = MappingProxyType(
+    {
+        "required": "Needed",
+        "installed": "Installed",
+        "not-required": "Not needed",
+        "unknown": "Unknown",
+    }
+)
+DOUBTS: Mapping[str, str] = MappingProxyType(
+    {
+        "": "",
+        "never-reported": "has not reported yet",
+        "stale": "has been silent for two weeks or more",
+        "scan-failed": "could not look for updates",
+        "not-scanned": "has not looked for updates yet",
+        "other-catalog": "still speaks of an older catalog",
+        "some-unknown": "could not judge some updates",
+    }
+)
+SEVERITIES: Mapping[str, str] = MappingProxyType(
+    {
+        "critical": "Critical",
+        "important": "Important",
+        "moderate": "Moderate",
+        "low": "Low",
+        "none": "Not rated",
+    }
+)
+CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "critical": "Critical update",
+        "security": "Security",
+        "definition": "Definition",
+        "service-pack": "Service pack",
+        "rollup": "Rollup",
+        "feature-pack": "Feature pack",
+        "tool": "Tool",
+        "driver": "Driver",
+        "general-update": "Update",
+        "application": "Application",
+        "": "Update",
+    }
+)
+DECISIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "agents.enrol": "Enrolled",
+        "machines.approve": "Approved",
+        "machines.quarantine": "Quarantined",
+        "machines.release": "Released",
+        "machines.decommission": "Retired",
+        "machines.full-report": "Asked for a full report",
+        "tokens.create": "Made an enrolment token",
+        "tokens.revoke": "Revoked an enrolment token",
+        "api-tokens.create": "Made an API token",
+        "api-tokens.revoke": "Revoked an API token",
+        "users.create": "Added a person",
+        "users.link": "Made a sign-in link",
+        "users.disable": "Disabled a person",
+        "users.enable": "Enabled a person",
+        "sessions.sign-in": "Signed in",
+        "sessions.sign-out": "Signed out",
+        "sessions.welcome": "Chose a password",
+        "site.bootstrap": "Claimed the site",
+        "catalog.publish": "Published updates",
+        "catalog.begin": "Began the catalog",
+    }
+)
+_DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "approve": ("machine", "approved"),
+        "full-report": ("machine", "asked for a full report"),
+        "release": ("machine", "released"),
+        "quarantine": ("machine", "quarantined"),
+        "decommission": ("machine", "retired"),
+        "revoke": ("token", "revoked"),
+        "disable": ("person", "disabled"),
+        "enable": ("person", "enabled"),
+    }
+)
+
+
+def done(said: str) -> str:
+    """Return what an address says was done just now, as `approve-3`; of anything else, nothing."""
+    name, _, count = said.rpartition("-")
+    if name not in _DONE or not count.isascii() or not count.isdigit() or len(count) > 6:
+        return ""
+    noun, verb = _DONE[name]
+    return f"{int(count)} {noun}{'' if int(count) == 1 else 's'} {verb}."

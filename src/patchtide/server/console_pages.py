@@ -1,0 +1,59 @@
+"""The console's pages and forms as operations: where they are, and who may open them.
+
+What a form decides is an operation of its own, whose rights are checked again when it is asked.
+"""
+
+from __future__ import annotations
+
+from patchtide.domain.access.principals import Gate, Policy
+from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server.table import Operation, Plane
+
+
+def _page(name: str, path: str, policy: Policy, sentence: str) -> Operation:
+    return Operation(
+        name=f"console.{name}",
+        plane=Plane.CONSOLE,
+        method="GET",
+        path=path,
+        policy=policy,
+        sentence=sentence,
+    )
+
+
+def _form(name: str, path: str, policy: Policy, sentence: str) -> Operation:
+    return Operation(
+        name=f"console.{name}",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path=path,
+        policy=policy,
+        sentence=sentence,
+    )
+
+
+_MACHINES = Right(Kind.MACHINES, Verb.READ)
+_CATALOG = Right(Kind.CATALOG, Verb.READ)
+_TOKENS = Right(Kind.TOKENS, Verb.READ)
+_PEOPLE = Right(Kind.ACCOUNTS, Verb.READ)
+
+PAGES = (
+    _page("sign-in", "/sign-in", Gate.PUBLIC, "The page to sign in on."),
+    _page("welcome", "/welcome", Gate.PUBLIC, "The page that a one-time link leads to."),
+    _page("enter", "/enter", Gate.PUBLIC, "The page that a link from the server itself leads to."),
+    _page("static", "/static/{file}", Gate.PUBLIC, "Style, script and pictures of the console."),
+    _page("overview", "/", Gate.SIGNED_IN, "Where the fleet stands, on one page."),
+    _page("live", "/live", Gate.SIGNED_IN, "Whether anything has moved since a page was made."),
+    _page("machines", "/machines", _MACHINES, "The list of machines."),
+    _form("act", "/machines/act", _MACHINES, "Do one thing to all machines that were chosen."),
+    _page("machine", "/machines/{machine}", _MACHINES, "One machine."),
+    _page("updates", "/updates", _CATALOG, "The list of updates."),
+    _page("update", "/updates/{update}", _CATALOG, "One update."),
+    _page("tokens", "/tokens", _TOKENS, "Enrolment tokens, and how a machine enrols."),
+    _form("tokens-create", "/tokens", _TOKENS, "Make an enrolment token."),
+    _form("tokens-revoke", "/tokens/revoke", _TOKENS, "Make enrolment tokens useless."),
+    _page("people", "/people", _PEOPLE, "The people who have an account."),
+    _form("people-create", "/people", _PEOPLE, "Add a person."),
+    _form("people-act", "/people/act", _PEOPLE, "Renew links of people, disable or enable them."),
+    _page("audit", "/audit", Right(Kind.AUDIT, Verb.READ), "Who decided what, newest first."),
+)
