@@ -44,7 +44,7 @@ FLEET = (
             "doubt",
             "required",
             "unknown",
-            "reported_at",
+            "restart_pending",
             "seen_at",
             "state",
             "platform",

@@ -19,6 +19,7 @@ from patchtide.server.fleet_view import Member, View
 from patchtide.server.listing import Key, Limit, Search, matches, paged
 from patchtide.server.ports.fleet import Heard
 from patchtide.server.table import Input, Output
+from patchtide.wire.messages import HealthV1, decode
 
 StateName = Literal["", "waiting", "active", "quarantined", "decommissioned"]
 ComplianceName = Literal["", "compliant", "required", "unknown"]
@@ -55,6 +56,8 @@ class Machine(Output, kw_only=True, frozen=True):
     """How many updates are in which state; the others are not required."""
     reported_at: datetime | None
     seen_at: datetime | None
+    restart_pending: bool
+    """What is installed there takes effect only after a restart."""
     site: str
     group: str
     platform: str
@@ -152,7 +155,7 @@ def counted(judged: list[Judged]) -> ComplianceCounts:
 
 
 def shown(judged: Judged, heard: Heard | None) -> Machine:
-    client, tally = judged.member.client, judged.tally
+    client, tally, health = judged.member.client, judged.tally, health_of(heard)
     return Machine(
         id=judged.member.id,
         name=client.name,
@@ -164,12 +167,18 @@ def shown(judged: Judged, heard: Heard | None) -> Machine:
         unknown=tally.unknown,
         reported_at=judged.member.reported_at,
         seen_at=seen_at(heard),
+        restart_pending=health.restart_pending,
         site=client.site,
         group=client.group,
         platform=client.platform,
-        agent_version=client.agent_version,
+        agent_version=health.agent_version or client.agent_version,
         enrolled_at=client.enrolled_at,
     )
+
+
+def health_of(heard: Heard | None) -> HealthV1:
+    """Return what the machine said of itself when it was last heard."""
+    return decode(heard.health, HealthV1) if heard and heard.health else HealthV1()
 
 
 def seen_at(heard: Heard | None) -> datetime | None:

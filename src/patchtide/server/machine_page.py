@@ -14,13 +14,13 @@ from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, Member
-from patchtide.server.machine_list import Machine, judged, shown
+from patchtide.server.machine_list import Machine, health_of, judged, shown
 from patchtide.server.machines import MachineId, OneMachine
-from patchtide.server.ports.fleet import FleetDetails, Heard, ReportedEvents
+from patchtide.server.ports.fleet import FleetDetails, ReportedEvents
 from patchtide.server.ports.storage import AuditEntry
 from patchtide.server.table import Input, Output
 from patchtide.wire.inventory import HardwareV1, read_hardware
-from patchtide.wire.messages import EventV1, HealthV1
+from patchtide.wire.messages import EventV1
 
 NEWEST = 100
 
@@ -36,7 +36,6 @@ class ShownMachine(Machine, kw_only=True, frozen=True):
     """It was scanned against a catalog whose signatures were older than they should be."""
     shards: dict[str, int]
     """The shards that it follows, each with the serial that it evaluated last."""
-    restart_pending: bool
     degraded: str
     """What its agent says is wrong with itself; empty: nothing."""
     host_name: str
@@ -84,27 +83,20 @@ def _shown(call: Call, machine: UUID) -> ShownMachine:
     found = fleet.ask(lambda view: judged(view, view.member(machine)))
     member = found.member
     heard = fleet.store.heard([member.number]).get(member.number)
-    listed, health = shown(found, heard), _health(heard)
+    listed = shown(found, heard)
     hardware = _hardware(fleet.store, member.number)
     return ShownMachine(
         **{name: getattr(listed, name) for name in Machine.__struct_fields__},
         not_required=found.tally.not_required,
-        full_report=member.client.full_report,
+        full_report=any(c.full_report for c in fleet.store.clients_of([machine.bytes])),
         scan=member.scan,
         scan_error=member.scan_error,
         scanned_at=member.scanned_at,
         aged_catalog=member.aged_catalog,
         shards=dict(member.states.shards),
-        restart_pending=health.restart_pending,
-        degraded=health.degraded,
+        degraded=health_of(heard).degraded,
         **{name: getattr(hardware, name) for name in HardwareV1.__struct_fields__},
     )
-
-
-def _health(heard: Heard | None) -> HealthV1:
-    if heard is None or not heard.health:
-        return HealthV1()
-    return msgspec.msgpack.decode(heard.health, type=HealthV1)
 
 
 def _hardware(store: FleetDetails, number: int) -> HardwareV1:

@@ -179,6 +179,9 @@ class MemoryStorage:
     def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
         return []
 
+    def clients_of(self, uuids: Sequence[bytes]) -> Sequence[Client]:
+        return [client for client in self.machines.values() if client.uuid in uuids]
+
     def heard(self, clients: Sequence[int]) -> Mapping[int, Heard]:
         return {}
 

@@ -49,7 +49,8 @@ def run(arguments: Sequence[str], *, ask: Ask | None = None, console: Console | 
     """Run one command and return its exit code."""
     out = console or Console()
     err = console or Console(stderr=True)
-    app = build(ask or _ask, Printer(out=out, err=err))
+    url = os.environ.get("PATCHTIDE_URL", "").rstrip("/")
+    app = build(ask or _ask, Printer(out=out, err=err, url=url))
     try:
         code = app(
             arguments,

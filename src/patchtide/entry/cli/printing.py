@@ -26,6 +26,8 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 class Printer:
     out: Console
     err: Console
+    url: str = ""
+    """Of the server that is asked: what it says of its own pages are paths."""
 
     def show(
         self, body: bytes, *, is_done: bool, as_json: bool, columns: Sequence[str] = ()
@@ -88,7 +90,9 @@ class Printer:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in document.items():
-            table.add_row(Text(_tame(name.replace("_", " "))), _cell(value))
+            is_page = name == "link" and str(value).startswith("/")
+            shown = f"{self.url}{value}" if is_page else value
+            table.add_row(Text(_tame(name.replace("_", " "))), _cell(shown))
         self.out.print(table)
 
     def _refusal(self, document: Any) -> None:

@@ -236,3 +236,11 @@ def test_columns_are_fields_of_what_is_listed(operation: Operation) -> None:
     [items] = [f.type for f in fields(operation.output) if f.name == "items"]
 
     assert set(operation.columns) <= {field.name for field in fields(get_args(items)[0])}
+
+
+def test_a_link_is_shown_as_people_open_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATCHTIDE_URL", "https://updates.example:8540/")
+
+    _, text, _ = ran("users link 0f1e2d3c4b5a", document={"link": "/welcome#ab"})
+
+    assert text.split() == ["link", "https://updates.example:8540/welcome#ab"]

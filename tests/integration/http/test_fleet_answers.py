@@ -1,0 +1,292 @@
+"""What the administrators' plane answers about machines and updates, from reports to pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from patchtide.adapters.storage import Storage
+from patchtide.domain.catalog.details import Severity
+from patchtide.server.ports.storage import Client, IncomingReport, Presence
+from patchtide.wire.inventory import HardwareV1, hardware, package_list
+from patchtide.wire.messages import EventV1, HealthV1, encode
+from tests.integration.http.plane import AdministratorsPlane
+from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
+from tests.simulator.reports import NOON, enrolled
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Site:
+    """Three machines and three updates: openssl and curl of security, bash without a word."""
+
+    plane: AdministratorsPlane
+    token: str
+    clients: list[Client]
+
+    @property
+    def storage(self) -> Storage:
+        found: Storage = self.plane.storage
+        return found
+
+    async def get(self, path: str) -> Any:
+        answer = await self.plane.ask("GET", f"/api/v1{path}", token=self.token)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    async def report(self, *reports: IncomingReport) -> None:
+        await self.storage.accept(reports, now=self.plane.clock.now().timestamp())
+
+    async def inventory(self, kind: str, body: bytes) -> None:
+        await self.storage.put_inventory(
+            self.clients[0].number, kind=kind, digest=sha256(body).digest(), body=body, now=0.0
+        )
+
+    def id(self, place: int) -> UUID:
+        return UUID(bytes=self.clients[place].uuid)
+
+
+@pytest.fixture
+async def site(storage: Storage) -> Site:
+    catalog = Catalog(storage)
+    plane = AdministratorsPlane(storage=storage, catalog=catalog)
+    await catalog.publish(
+        [a_leaf(1, "openssl"), a_leaf(2, "curl"), a_leaf(3, "bash")],
+        details=[
+            some_details("openssl", severity=Severity.CRITICAL, cves=("CVE-2026-1", "CVE-2026-2")),
+            some_details("curl", severity=Severity.LOW, cves=None, released=None),
+        ],
+    )
+    token = await plane.token(role="auditor")
+    site = Site(plane, token, await enrolled(storage, 3))
+    first, second, _ = site.clients
+    await site.report(
+        a_scan(first.number, 1, required=[1], installed=[2]),
+        a_scan(second.number, 1, required=[1], installed=[2, 3]),
+    )
+    return site
+
+
+async def test_machines_are_listed_with_how_they_stand(site: Site) -> None:
+    listed = await site.get("/machines?sort=required")
+
+    assert [(m["name"], m["compliance"], m["required"]) for m in listed["items"]] == [
+        ("web-0", "required", 1),
+        ("web-1", "required", 1),
+        ("web-2", "unknown", 0),
+    ]
+    assert listed["items"][2]["doubt"] == "never-reported"
+    assert (listed["total"], listed["counts"]) == (
+        3,
+        {"compliant": 0, "required": 2, "unknown": 1},
+    )
+
+
+async def test_the_counts_are_those_of_what_was_searched_for(site: Site) -> None:
+    listed = await site.get("/machines?compliance=unknown&search=WEB-")
+    nothing = await site.get("/machines?search=db")
+
+    assert [m["name"] for m in listed["items"]] == ["web-2"]
+    assert (listed["total"], listed["counts"]["required"]) == (1, 2)
+    assert (nothing["items"], nothing["total"], nothing["next"]) == ([], 0, None)
+
+
+@pytest.mark.parametrize("sort", ["name", "-name", "required", "-required", "reported"])
+async def test_pages_follow_each_other_without_gap_or_repetition(site: Site, sort: str) -> None:
+    whole = await site.get(f"/machines?sort={sort}")
+    found: list[str] = []
+    after = ""
+    while True:
+        page = await site.get(f"/machines?sort={sort}&limit=1{after}")
+        found += [m["name"] for m in page["items"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+
+    assert found == [m["name"] for m in whole["items"]]
+
+
+async def test_a_cursor_that_is_gone_says_so(site: Site) -> None:
+    gone = UUID(int=1)
+
+    machines = await site.plane.ask("GET", f"/api/v1/machines?after={gone}", token=site.token)
+    updates = await site.plane.ask("GET", f"/api/v1/updates?after={gone}", token=site.token)
+
+    assert (machines.status, updates.status) == (404, 400)
+    assert updates.json["problems"][0]["where"] == "after"
+
+
+async def test_updates_are_listed_by_how_many_need_them(site: Site) -> None:
+    listed = await site.get("/updates")
+
+    assert [(u["title"], u["required"], u["unknown"]) for u in listed["items"]] == [
+        ("openssl 2.0-1", 2, 1),
+        ("curl 2.0-1", 0, 1),
+        ("bash 2.0-1", 0, 1),
+    ]
+    assert [u["cves"] for u in listed["items"]] == [["CVE-2026-1", "CVE-2026-2"], None, None]
+    assert listed["counts"] == {"required": 1, "unknown": 3}
+
+
+FILTERS = {
+    "by state": ("state=required", ["openssl 2.0-1"]),
+    "by severity": ("severity=low", ["curl 2.0-1"]),
+    "by kind": ("classification=security&sort=title", ["curl 2.0-1", "openssl 2.0-1"]),
+    "by CVE": ("search=cve-2026-2", ["openssl 2.0-1"]),
+    "by name": ("search=BASH", ["bash 2.0-1"]),
+}
+
+
+@pytest.mark.parametrize(("query", "titles"), FILTERS.values(), ids=FILTERS)
+async def test_updates_are_found(site: Site, query: str, titles: list[str]) -> None:
+    listed = await site.get(f"/updates?{query}")
+
+    assert [u["title"] for u in listed["items"]] == titles
+
+
+async def test_one_update_has_its_text_and_its_rules_in_words(site: Site) -> None:
+    shown = await site.get(f"/updates/{an_update_id('openssl')}")
+
+    [leaf] = shown["leaves"]
+    assert (shown["description"], shown["severity"]) == ("openssl: what it is", "critical")
+    assert leaf["prerequisite"] == [{"depth": 0, "text": "the system is debian 12"}]
+    assert [(line["depth"], line["text"]) for line in leaf["installed"]] == [
+        (0, "all of these"),
+        (1, "openssl is installed"),
+        (1, "not this"),
+        (2, "openssl is installed, older than 2.0-1"),
+    ]
+    assert leaf["files"] == [{"name": "openssl", "version": "2.0-1", "size_bytes": 1000}]
+
+
+async def test_an_update_shows_its_machines_by_state(site: Site) -> None:
+    path = f"/updates/{an_update_id('bash')}/machines"
+
+    listed = await site.get(path)
+    some = await site.get(f"{path}?state=installed")
+
+    assert [(m["name"], m["state"], m["doubt"]) for m in listed["items"]] == [
+        ("web-2", "unknown", "never-reported"),
+        ("web-1", "installed", ""),
+        ("web-0", "not-required", ""),
+    ]
+    assert [m["name"] for m in some["items"]] == ["web-1"]
+    assert some["counts"] == {"required": 0, "installed": 1, "not_required": 1, "unknown": 1}
+
+
+async def test_a_machine_shows_what_is_there_and_what_would_mend_it(site: Site) -> None:
+    await site.inventory(
+        "packages",
+        package_list([("openssl", "1.9-1", "amd64"), ("curl", "2.0-1", "amd64")]),
+    )
+
+    listed = await site.get(f"/machines/{site.id(0)}/updates")
+
+    assert [(u["title"], u["state"], u["packages"]) for u in listed["items"]] == [
+        (
+            "openssl 2.0-1",
+            "required",
+            [{"name": "openssl", "installed": "1.9-1", "fixed": "2.0-1"}],
+        ),
+        (
+            "curl 2.0-1",
+            "installed",
+            [{"name": "curl", "installed": "2.0-1", "fixed": "2.0-1"}],
+        ),
+        ("bash 2.0-1", "not-required", []),
+    ]
+    assert listed["counts"] == {"required": 1, "installed": 1, "not_required": 1, "unknown": 0}
+
+
+async def test_a_machine_that_never_reported_has_nothing_but_unknown_updates(site: Site) -> None:
+    listed = await site.get(f"/machines/{site.id(2)}/updates")
+
+    assert {u["state"] for u in listed["items"]} == {"unknown"}
+    assert (listed["counts"]["unknown"], listed["doubt"]) == (3, "never-reported")
+
+
+async def test_a_machine_shows_its_facts_and_its_health(site: Site) -> None:
+    await site.inventory(
+        "hardware", hardware(HardwareV1(system="Debian 12", kernel="6.1.0", addresses=("::1",)))
+    )
+    health = encode(HealthV1(agent_version="0.3", restart_pending=True, degraded="disk full"))
+    await site.storage.flush_presence(
+        [
+            Presence(
+                client=site.clients[0].number, counter=1, seen_at=NOON.timestamp(), health=health
+            )
+        ]
+    )
+
+    shown = await site.get(f"/machines/{site.id(0)}")
+
+    assert (shown["system"], shown["kernel"], shown["addresses"]) == ("Debian 12", "6.1.0", ["::1"])
+    assert (shown["agent_version"], shown["restart_pending"]) == ("0.3", True)
+    assert (shown["degraded"], shown["seen_at"]) == ("disk full", "2026-03-02T12:00:00Z")
+    assert (shown["required"], shown["installed"], shown["not_required"]) == (1, 1, 1)
+    assert (shown["shards"], shown["scan"], shown["full_report"]) == (
+        {"debian-12": 1},
+        "completed",
+        False,
+    )
+
+
+async def test_a_machines_history_has_its_steps_and_what_was_decided(site: Site) -> None:
+    at = int(NOON.timestamp())
+    events = msgspec.msgpack.encode([EventV1(at=at + 60, code="staged", update=1, detail="ok")])
+    await site.report(a_scan(site.clients[0].number, 2, required=[1], events=events))
+    site.plane.clock.advance(minutes=5)
+    await site.plane.ask(
+        "POST",
+        f"/api/v1/machines/{site.id(0)}/full-report",
+        token=await site.plane.token(role="full-administrator"),
+    )
+
+    path = f"/machines/{site.id(0)}/history"
+    seen = await site.get(path)
+    limited = await site.plane.token(role="help-desk")
+    without = await site.plane.ask("GET", f"/api/v1{path}", token=limited)
+
+    assert [(e["what"], e["title"]) for e in seen["items"]] == [
+        ("machines.full-report", ""),
+        ("staged", "openssl 2.0-1"),
+    ]
+    assert [e["what"] for e in without.json["items"]] == ["staged"]
+
+
+async def test_the_overview_counts_what_the_lists_list(site: Site) -> None:
+    now = site.plane.clock.now()
+    seen = [
+        Presence(client=site.clients[0].number, counter=1, seen_at=now.timestamp()),
+        Presence(
+            client=site.clients[1].number,
+            counter=1,
+            seen_at=(now - timedelta(hours=4)).timestamp(),
+        ),
+    ]
+    await site.storage.flush_presence(seen)
+
+    found = await site.get("/overview")
+
+    assert found["machines"] == {"waiting": 0, "active": 3, "quarantined": 0}
+    assert found["compliance"] == {"compliant": 0, "required": 2, "unknown": 1}
+    assert found["doubts"] == {"never-reported": 1}
+    assert (found["reporting"], found["silent"]) == (1, 2)
+    assert [u["title"] for u in found["worst"]] == ["openssl 2.0-1"]
+    assert (found["updates"], found["shards"]) == (3, {"debian-12": 1})
+    assert [e["operation"] for e in found["events"]] == ["machines.enrol", "catalog.publish"]
+
+
+async def test_the_newest_events_are_for_those_who_may_read_the_audit(site: Site) -> None:
+    answer = await site.plane.ask(
+        "GET", "/api/v1/overview", token=await site.plane.token(role="help-desk")
+    )
+
+    assert (answer.status, answer.json["events"]) == (200, None)
