@@ -44,7 +44,8 @@ class Site:
         self.clients: list[Client] = []
         self.counter = 1
         self.catalog = Catalog(storage)
-        self.context = AdministratorsPlane(storage=storage, catalog=self.catalog).context
+        self.plane = AdministratorsPlane(storage=storage, catalog=self.catalog)
+        self.context = self.plane.context
 
     async def fill(self) -> None:
         names = [f"package{number}" for number in range(UPDATES)]

@@ -37,6 +37,11 @@ def _most_behind(desk: Desk) -> Sequence[Machine]:
 
 
 async def live(desk: Desk, visit: Visit) -> Reply:
-    """Say by a number whether anything has moved, so that a page fetches itself only then."""
-    version = await asyncio.to_thread(desk.rows.version)
+    """Say by a word whether anything has moved, so that a page fetches itself only then."""
+    version = await asyncio.to_thread(_version, desk)
     return Reply(body=msgspec.json.encode({"version": version}), kind="application/json")
+
+
+def _version(desk: Desk) -> str:
+    newest = desk.context.fleet.store.newest_audit(limit=1)
+    return f"{desk.rows.version()}.{newest[0].sequence if newest else 0}"

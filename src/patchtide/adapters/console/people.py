@@ -73,7 +73,7 @@ async def _shown(
         roles=tuple(ROLES),
         standing=standing,
         server=f"https://{visit.headers.get('host', '')}",
-        typed={name: visit.said(name) for name in ("name", "role")},
+        typed={name: visit.said(name) if error else "" for name in ("name", "role")},
     )
 
 

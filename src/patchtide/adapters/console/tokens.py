@@ -10,6 +10,8 @@ from patchtide.adapters.console.visits import Visit
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.enrolment_tokens import IssuedToken, ShownToken
 
+_FIELDS = ("uses", "hours", "group", "approve")
+
 
 async def page(desk: Desk, visit: Visit) -> Reply:
     return await _shown(desk, visit)
@@ -56,7 +58,7 @@ async def _shown(
         "error": error,
         "command": "" if issued is None else _line(visit, issued),
         "names": names_of(desk),
-        "typed": {name: visit.said(name) for name in ("uses", "hours", "group", "approve")},
+        "typed": {name: visit.said(name) if error else "" for name in _FIELDS},
     }
     return desk.page(visit, "tokens.html", status=status, **values)
 

@@ -27,6 +27,7 @@ DOUBTS: Mapping[str, str] = MappingProxyType(
     {
         "": "",
         "never-reported": "has not reported yet",
+        "not-active": "is not let in",
         "stale": "has been silent for two weeks or more",
         "scan-failed": "could not look for updates",
         "not-scanned": "has not looked for updates yet",
@@ -72,13 +73,17 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "api-tokens.revoke": "Revoked an API token",
         "users.create": "Added a person",
         "users.link": "Made a sign-in link",
+        "users.sign-in-link": "Made a sign-in link",
         "users.disable": "Disabled a person",
         "users.enable": "Enabled a person",
         "sessions.sign-in": "Signed in",
+        "sessions.enter": "Signed in by a link",
         "sessions.sign-out": "Signed out",
         "sessions.welcome": "Chose a password",
         "site.bootstrap": "Claimed the site",
+        "site.mark-restored": "Marked the database as put back",
         "catalog.publish": "Published updates",
+        "catalog.synchronise": "Asked for a synchronisation",
         "catalog.begin": "Began the catalog",
     }
 )

@@ -1,0 +1,159 @@
+"""Lists and what is done from them, over a fleet in a real database."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from patchtide.server.ports.storage import ClientState
+from tests.integration.console.visitor import ConsoleSite
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_bookmark_of_a_list_shows_that_list(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    await site.machines("web-1", "web-2", "db-1")
+
+    page = (await visitor.get("/machines?q=web&sort=-name")).body.decode()
+
+    assert page.index("web-2</bdi>") < page.index("web-1</bdi>") and "db-1" not in page
+    assert 'value="web"' in page
+
+
+async def test_an_export_is_what_the_list_shows(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    await site.machines("web-1", "web-2", "db-1")
+
+    answer = await visitor.get("/machines?q=web&format=json")
+
+    assert [row["name"] for row in json.loads(answer.body)] == ["web-1", "web-2"]
+    assert answer.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize("path", ["/machines", "/updates", "/tokens", "/people", "/audit"])
+async def test_every_list_is_exported_both_ways(site: ConsoleSite, path: str) -> None:
+    visitor = await site.signed_in()
+
+    kinds = [(await visitor.get(f"{path}?format={kind}")) for kind in ("csv", "json")]
+
+    assert [(a.status, a.headers["content-type"]) for a in kinds] == [
+        (200, "text/csv; charset=utf-8"),
+        (200, "application/json"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/", "/machines", "/updates", "/tokens"])
+async def test_an_empty_site_says_what_to_do_next(site: ConsoleSite, path: str) -> None:
+    visitor = await site.signed_in()
+
+    page = (await visitor.get(path)).body.decode()
+
+    assert 'class="empty' in page
+
+
+async def test_one_thing_is_done_to_all_that_were_chosen(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    waiting = [await site.plane.machine(f"web-{n}", ClientState.WAITING) for n in range(3)]
+
+    answer = await visitor.post(
+        "/machines/act",
+        {"act": "approve", "machine": [str(m) for m in waiting[:2]], "back": "/machines?q=web"},
+    )
+
+    assert answer.headers["location"] == "/machines?q=web&done=approve-2"
+    states = [c.state for c in site.storage.clients()]
+    assert states == [ClientState.ACTIVE, ClientState.ACTIVE, ClientState.WAITING]
+    assert sorted(site.plane.changed) == sorted(m.bytes for m in waiting[:2])
+
+
+async def test_what_hurts_is_done_only_when_it_was_confirmed(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    [machine] = await site.machines("web-1")
+    asked = {"act": "decommission", "machine": str(machine), "back": "/machines"}
+
+    question = await visitor.post("/machines/act", asked)
+    before = site.storage.clients()[0].state
+    await visitor.post("/machines/act", {**asked, "sure": "yes"})
+
+    assert b"Retire 1 machine?" in question.body and b"web-1" in question.body
+    assert (before, site.storage.clients()[0].state) == (
+        ClientState.ACTIVE,
+        ClientState.DECOMMISSIONED,
+    )
+
+
+async def test_what_could_not_be_done_is_named_beside_what_was(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    ready = await site.plane.machine("ready", ClientState.WAITING)
+    done = await site.plane.machine("done", ClientState.ACTIVE)
+
+    answer = await visitor.post(
+        "/machines/act", {"act": "approve", "machine": [str(ready), str(done)]}
+    )
+
+    assert b"1 machine approved, 1 not" in answer.body
+    assert b"the machine is active" in answer.body
+
+
+async def test_a_form_that_chooses_nothing_says_so(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+
+    answer = await visitor.post("/machines/act", {"act": "approve"})
+
+    assert answer.status == 409 and b"No machine was chosen" in answer.body
+
+
+@pytest.mark.parametrize(
+    "fields", [{"act": "explode"}, {"act": "approve", "machine": "x"}], ids=["act", "machine"]
+)
+async def test_a_form_of_nonsense_is_refused_in_words(
+    site: ConsoleSite, fields: dict[str, str]
+) -> None:
+    visitor = await site.signed_in()
+
+    assert (await visitor.post("/machines/act", fields)).status == 400
+
+
+async def test_a_token_with_wrong_bounds_is_not_made_and_the_form_keeps_its_words(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+
+    answer = await visitor.post("/tokens", {"uses": 0, "hours": 99, "group": "web"})
+
+    assert answer.status == 400 and b'value="web"' in answer.body
+    assert list(site.storage.enrolment_tokens()) == []
+
+
+async def test_a_person_gets_a_link_and_is_shut_out_again(site: ConsoleSite) -> None:
+    admin = await site.signed_in()
+    made = await admin.post("/people", {"name": "ben", "role": "auditor"})
+    [ben] = [user for user in site.storage.users() if user.name == "ben"]
+
+    gone = await admin.post("/people/act", {"act": "disable", "user": ben.id})
+
+    assert b"https://site.example:8540/welcome#" in made.body
+    assert gone.headers["location"] == "/people?done=disable-1"
+
+
+async def test_the_last_administrator_is_not_disabled(site: ConsoleSite) -> None:
+    admin = await site.signed_in()
+    [user] = site.storage.users()
+
+    answer = await admin.post("/people/act", {"act": "disable", "user": user.id})
+
+    assert answer.status == 409 and b"nobody else could hand on" in answer.body
+
+
+async def test_a_page_that_nothing_has_moved_since_is_not_asked_for_again(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    [machine] = await site.machines("web-1")
+    first = (await visitor.get("/live")).body
+    again = (await visitor.get("/live")).body
+    await visitor.post("/machines/act", {"act": "full-report", "machine": str(machine)})
+
+    assert first == again != (await visitor.get("/live")).body
