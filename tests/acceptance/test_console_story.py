@@ -81,7 +81,7 @@ def test_from_the_overview_to_the_machines_that_need_an_update(window: Reader) -
     update.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
 
-    page.get_by_role("link", name="Rules").click()
+    page.get_by_role("link", name="Rules", exact=True).click()
     expect(page.get_by_text("the system is debian 12")).to_be_visible()
 
 

@@ -61,7 +61,7 @@ from patchtide.server.ports.storage import (
     Transaction,
 )
 from patchtide.wire.inventory import HardwareV1, hardware, package_list
-from patchtide.wire.messages import EventV1
+from patchtide.wire.messages import EventV1, HealthV1, encode
 from patchtide.wire.sets import encode_set, state_digest
 
 SHARD = "debian-12"
@@ -210,7 +210,10 @@ async def report(server: Server, clients: Sequence[Client], updates: Sequence[Pu
         one = report_of(client, updates, lineage=lineage, serial=serial, now=now - age)
         reports.append((now - age, one if mood > 0.06 else replace(one, scan="failed")))
         heard.append(client)
-        presences.append(Presence(client=client.number, counter=2, seen_at=now - age))
+        health = encode(HealthV1(restart_pending=chance("restart", client.number) < 0.05))
+        presences.append(
+            Presence(client=client.number, counter=2, seen_at=now - age, health=health)
+        )
     for at, one in reports:
         await server.storage.accept([one], now=at)
     await server.storage.flush_presence(presences)

@@ -87,7 +87,11 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
         rows = [row for row in rows if row.state != RETIRED]
     if kind := visit.query.get("format"):
         return SHAPE.export(rows, asked, kind)
-    return desk.page(visit, "machines.html", listed=SHAPE.page(rows, asked), asked=asked, acts=ACTS)
+    listed = SHAPE.page(rows, asked)
+    restarts = await asyncio.to_thread(desk.rows.awaiting_restart, listed.rows)
+    return desk.page(
+        visit, "machines.html", listed=listed, asked=asked, acts=ACTS, restarts=restarts
+    )
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
