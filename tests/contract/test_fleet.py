@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -221,3 +222,19 @@ async def test_machines_heard_of_late_are_counted(site: Site) -> None:
     assert site.storage.heard_since(at - 1) == 1
     assert site.storage.heard_since((NOON + timedelta(hours=1)).timestamp()) == 0
     assert site.storage.heard([heard.number])[heard.number].at == at
+
+
+async def test_a_report_that_only_names_a_newer_serial_makes_its_updates_known(
+    site: Site,
+) -> None:
+    [client] = await site.begin(1)
+    before = a_scan(client.number, 1, installed=[1])
+    await site.report(before)
+    await site.catalog.publish([a_leaf(3, "bash")])
+    assert site.on("bash") == Tally(unknown=1)
+
+    same = a_scan(client.number, 2, serial=2, installed=[1])
+    await site.report(replace(same, required=b"", installed=b"", unknown=b"", has_states=False))
+
+    assert site.on("bash") == Tally(not_required=1)
+    assert site.on("openssl") == Tally(installed=1)

@@ -308,6 +308,7 @@ class AgentCore:
             needed=tuple(sorted(required)),
             present=tuple(sorted(present)),
             changed=(states and states.digest) != (known and known.digest),
+            shards=found.shards,
             restart_pending=self._ports.enforcer.restart_pending(),
         )
 

@@ -43,6 +43,8 @@ from patchtide.domain.sequencer.states import (
 )
 
 SCAN_EVERY_S = 86_400
+QUIET_S = 7 * 86_400
+"""A machine on which nothing changes says so once in a while; after twice as long it is stale."""
 RESTART_GRACE_S = 600
 MAX_AGAIN = 2
 MAX_CLOCK_OFFSET_S = 20 * 366 * 86_400
@@ -101,7 +103,14 @@ def advance(state: Brain, event: ev.Event, now: float) -> Step:
             return _scanned(memory, event, now)
         case ev.Acknowledged():
             _expect(event, phase, Reporting)
-            memory = structs.replace(memory, report_due=False, full_due=False, restored=False)
+            memory = structs.replace(
+                memory,
+                report_due=False,
+                full_due=False,
+                restored=False,
+                evaluated_told=memory.evaluated,
+                told_at=now,
+            )
             return _go_on(memory, now)
         case ev.Consented() | ev.Downloaded() | ev.Staged():
             return _came_nearer(memory, phase, event, now)
@@ -263,12 +272,16 @@ def _after_failed_attempt(memory: Memory, order: str, event: ev.Failed, now: flo
 
 def _scanned(memory: Memory, seen: ev.Scanned, now: float) -> Step:
     done = orders.fulfilled(memory, seen.present)
+    # Without a word for long, or about newer updates, the server must take states for unknown.
+    is_quiet = not 0 <= now - memory.told_at < QUIET_S
+    is_news = seen.changed or dict(seen.shards) != memory.evaluated_told or is_quiet
     memory = structs.replace(
         orders.close(memory, done),
         scan_due=False,
         scan_at=now + SCAN_EVERY_S,
         needed=seen.needed,
-        report_due=memory.report_due or seen.changed or memory.full_due,
+        evaluated=dict(seen.shards),
+        report_due=memory.report_due or is_news or memory.full_due,
         restart_for=memory.restart_for if seen.restart_pending else "",
     )
     notes = tuple(ev.Note("order-done", order) for order in done)

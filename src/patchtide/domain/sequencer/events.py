@@ -89,6 +89,8 @@ class Scanned:
     present: tuple[int, ...] = ()
     """Of the ordered updates, those installed."""
     changed: bool
+    shards: Mapping[str, int] = field(default_factory=dict)
+    """Shard -> the serial that was evaluated."""
     restart_pending: bool = False
 
 

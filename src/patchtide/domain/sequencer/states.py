@@ -64,6 +64,12 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The order whose installation waits for a restart."""
     trust_told: dict[str, bytes] = {}
     """Role -> beginning of the digest of its metadata that the server was last told of (S44)."""
+    evaluated: dict[str, int] = {}
+    """Shard -> the serial that the last scan evaluated."""
+    evaluated_told: dict[str, int] = {}
+    """The same as the server was last told: below it, it takes every newer update for unknown."""
+    told_at: float = 0.0
+    """When the server last took a report."""
     inventory: dict[str, bytes] = {}
     """Kind -> digest of the list as it was at the last scan."""
     inventory_told: dict[str, bytes] = {}

@@ -520,3 +520,31 @@ def test_an_order_under_way_is_not_left_for_one_that_is_free_again() -> None:
     play.now += 3600  # a slow line
 
     assert play.tell_all(ev.Downloaded(), ev.Staged()) == (ev.Install(good, attempt=1),)
+
+
+def test_the_same_states_of_a_newer_catalog_are_told_once() -> None:
+    play = a_settled_machine()
+    play.now = play.wake_up
+    newer = ev.Scanned(needed=(), changed=False, shards={"debian-12": 8})
+
+    play.tell_all(ev.Woken(), ev.CheckedIn(shards={"debian-12": 8}), ev.Refreshed())
+    assert play.tell(newer) == (ev.Report(False, False),)
+    play.tell(ev.Acknowledged())
+
+    play.now = play.wake_up
+    play.tell_all(ev.Woken(), ev.CheckedIn(shards={"debian-12": 9}), ev.Refreshed())
+    assert play.tell(newer) == ()
+    assert play.is_idle()
+
+
+def test_a_machine_on_which_nothing_changes_says_so_once_a_week() -> None:
+    play = a_settled_machine()
+    scans = []
+    for _ in range(15):
+        play.now = play.state.memory.scan_at
+        play.tell_all(ev.Woken(), NOTHING_NEWER, ev.Refreshed())
+        if said := play.tell(UNCHANGED):
+            play.tell(ev.Acknowledged())
+        scans.append(bool(said))
+
+    assert [day for day, said in enumerate(scans, start=1) if said] == [7, 14]
