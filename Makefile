@@ -17,10 +17,8 @@ ROUNDS ?= 200
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: $(VENV)/installed ## Install everything into .venv and say how to go on
-	@printf '%s\n' 'Patchtide is installed in $(VENV). There is no console yet.' \
-		'Commands:       $(BIN)/patchtide --help' \
-		'Start a server: $(BIN)/patchtide serve --help'
+up: $(VENV)/installed ## Bring up a site here and show which updates this machine lacks (ARGS=--exit)
+	$(BIN)/patchtide up $(ARGS)
 
 check: $(VENV)/installed ## Lint, types, layers and documents, in under a minute
 	$(BIN)/ruff check .

@@ -74,7 +74,7 @@ def helps() -> Iterator[tuple[str, str]]:
     commands = [o for o in OPERATIONS if o.plane.is_interface]
     groups = sorted({o.group for o in commands if o.group})
     names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
-    names += ["trust", *(f"trust {name}" for name in TRUST)]
+    names += ["up", "trust", *(f"trust {name}" for name in TRUST)]
     for name in names:
         yield name.replace(" ", "_") or "patchtide", _help_of(name)
 

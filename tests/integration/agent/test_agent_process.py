@@ -63,6 +63,26 @@ def test_a_debian_system_follows_its_release_and_reports_nothing_twice(
     assert numbers(report.full.installed) == [2]
 
 
+@pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="needs dpkg")
+def test_once_looks_at_the_machine_again_and_tells_what_is_different(
+    enrolled: Agent, site: Site, tmp_path: Path
+) -> None:
+    root = DebianRoot(tmp_path / "root")
+    for name, version in {"dpkg": "1.21.22", "openssl": "3.0.1"}.items():
+        root.put_package(name, version)
+    enrolled.platform = f"apt:{root.folder}"
+    site.publish("debian-12", a_leaf(1, "openssl", "3.0.2"))
+    enrolled.once()
+    root.put_package("openssl", "3.0.2")
+
+    done = enrolled.once()
+
+    assert done.returncode == 0, done.stderr
+    told = site.reports[-1].changes or site.reports[-1].full
+    assert len(site.reports) == 2 and told is not None
+    assert numbers(told.installed) == [1]
+
+
 def test_what_changes_is_told_as_a_difference_over_a_delta(enrolled: Agent, site: Site) -> None:
     many = [a_leaf(n, "curl", "9.0") for n in range(10, 600, 3)]
     site.publish("custom", a_leaf(1, "openssl", "3.0.2"), *many)

@@ -99,6 +99,47 @@ def run(
         _end(process)
 
 
+class Running:
+    """A process of ours that goes on by itself, with what it says in a file."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str], keep: int
+    ) -> None:
+        """Start it. The descriptor `keep` stays open in it.
+
+        Raises:
+            CommandFailed: it cannot be started.
+        """
+        self.log = log
+        with log.open("wb") as output:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - a list; never a shell
+                    list(arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=dict(environment),
+                    pass_fds=(keep,),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise CommandFailed(f"{arguments[0]}: {error.strerror}") from error
+
+    @property
+    def status(self) -> int | None:
+        """How it ended; None: it runs."""
+        return self._process.poll()
+
+    def stop(self, *, patience_s: float) -> None:
+        """Ask it to end, and kill it and its children when it does not."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            _end(self._process)
+
+
 def _collect(
     process: subprocess.Popen[bytes], deadline: float, *, limit: int, lines: _Lines
 ) -> Finished:

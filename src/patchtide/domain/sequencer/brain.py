@@ -78,7 +78,9 @@ def advance(state: Brain, event: ev.Event, now: float) -> Step:
             return _started(memory, phase, boot_id, now)
         case ev.Woken():
             return _woken(state, now)
-        case ev.Rung():
+        case ev.Rung(scan):
+            memory = structs.replace(memory, scan_due=memory.scan_due or scan)
+            state = structs.replace(state, memory=memory)
             return _check_in(memory, now) if isinstance(phase, Idle) else _stay(state, now)
         case ev.CheckedIn():
             _expect(event, phase, CheckingIn)

@@ -22,7 +22,9 @@ class Woken:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """The server or a person at the machine asks to check in now."""
+    """The server or a person at the machine asks to check in now, and perhaps to look again."""
+
+    scan: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ RING_GAP_S = 10.0
 WORK, KNOCK = "patchtide.entry.agent.work", "patchtide.entry.agent.knock"
 SAID_LIMIT = 64 << 10
 NEVER = float("inf")
-_STARTED, _WOKEN, _RUNG = "started", "woken", "rung"
+_STARTED, _WOKEN, _RUNG, _ASKED = "started", "woken", "rung", "asked"
 
 
 class OtherInstance(Exception):
@@ -104,7 +104,7 @@ class Loop:
         return 0
 
     def once(self) -> int:
-        self._work(_RUNG)
+        self._work(_ASKED)
         return 1 if self._failures else 0
 
     def _work(self, event: str) -> float:

@@ -44,8 +44,8 @@ def _work(asked: argparse.Namespace) -> float:
     ) as core:
         wake_up = core.start()
         match asked.event:
-            case "rung":
-                return core.step(ev.Rung())
+            case "rung" | "asked":
+                return core.step(ev.Rung(scan=asked.event == "asked"))
             case "woken":
                 return core.step(ev.Woken())
             case _:
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--platform", required=True)
     parser.add_argument("--machine-id-file", type=Path, default=Path("/etc/machine-id"))
-    parser.add_argument("--event", choices=("started", "woken", "rung"), required=True)
+    parser.add_argument("--event", choices=("started", "woken", "rung", "asked"), required=True)
     parser.add_argument("--check", action="store_true", help="look at the whole journal first")
     return parser
 

@@ -19,6 +19,9 @@ from patchtide.entry.cli import PROCESSES
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.printing import Printer
 from patchtide.entry.cli.trust import trust_app
+from patchtide.entry.cli.up.command import EXAMPLE as UP_EXAMPLE
+from patchtide.entry.cli.up.command import HELP as UP
+from patchtide.entry.cli.up.command import up_command
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import Operation
 
@@ -97,6 +100,9 @@ def build(ask: Ask, printer: Printer) -> App:
             help=operation.sentence,
             help_epilogue=f"Example: patchtide {example_of(operation)}",
         )
+    app.command(
+        up_command(printer), name="up", help=UP, help_epilogue=f"Example: patchtide {UP_EXAMPLE}"
+    )
     app.command(trust_app(printer))
     app.command(_completion(app, printer), name="completion", help_epilogue="")
     return app

@@ -49,7 +49,7 @@ class Printer:
 
     def text(self, text: str) -> None:
         if text:
-            self.out.print(Text(_tame(text, keep="\n\t")), soft_wrap=True)
+            self.out.print(Text(tame(text, keep="\n\t")), soft_wrap=True)
 
     def _answer(self, document: Mapping[str, Any], columns: Sequence[str]) -> None:
         items = document.get("items")
@@ -66,7 +66,7 @@ class Printer:
 
     def _part(self, name: str, items: Sequence[Mapping[str, Any]]) -> None:
         """Print a list within an answer: as a table, or one after the other where it is wide."""
-        self.out.print(Text(_tame(f"\n{name.replace('_', ' ')}", keep="\n"), style="bold"))
+        self.out.print(Text(tame(f"\n{name.replace('_', ' ')}", keep="\n"), style="bold"))
         if len(items[0]) <= WIDEST:
             self._rows(items, ())
             return
@@ -80,7 +80,7 @@ class Printer:
         names = [name for name in columns if name in items[0]] or list(items[0])
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in names:
-            table.add_column(_tame(name.replace("_", " ")), overflow="fold")
+            table.add_column(tame(name.replace("_", " ")), overflow="fold")
         for item in items:
             table.add_row(*(_cell(item.get(name)) for name in names))
         self.out.print(table)
@@ -92,19 +92,19 @@ class Printer:
         for name, value in document.items():
             is_page = name == "link" and str(value).startswith("/")
             shown = f"{self.url}{value}" if is_page else value
-            table.add_row(Text(_tame(name.replace("_", " "))), _cell(shown))
+            table.add_row(Text(tame(name.replace("_", " "))), _cell(shown))
         self.out.print(table)
 
     def _refusal(self, document: Any) -> None:
         if not isinstance(document, Mapping):
-            self.err.print(Text(_tame(str(document or "the server refused"))))
+            self.err.print(Text(tame(str(document or "the server refused"))))
             return
         code, detail = str(document.get("code", "")), str(document.get("detail", ""))
         problems = document.get("problems", ())
-        self.err.print(Text(_tame(f"{code}: {'' if problems else detail}".strip())), soft_wrap=True)
+        self.err.print(Text(tame(f"{code}: {'' if problems else detail}".strip())), soft_wrap=True)
         for problem in problems:
             line = f"  {problem.get('where')}: {problem.get('what')}"
-            self.err.print(Text(_tame(line)), soft_wrap=True)
+            self.err.print(Text(tame(line)), soft_wrap=True)
 
 
 def _document(body: bytes) -> Any:
@@ -123,7 +123,7 @@ def _is_part(value: Any) -> bool:
 
 def _cell(value: Any) -> Text:
     said = _said(value)
-    return Text(_tame(said, keep="\n")) if said else Text("-", style="dim")
+    return Text(tame(said, keep="\n")) if said else Text("-", style="dim")
 
 
 def _said(value: Any) -> str:
@@ -153,6 +153,6 @@ def _line(item: Any) -> str:
     return " ".join(_said(value) for value in item.values())
 
 
-def _tame(text: str, *, keep: str = "") -> str:
+def tame(text: str, *, keep: str = "") -> str:
     """Replace what a terminal could take as a command."""
     return "".join(c if c.isprintable() or c in keep else "\N{MIDDLE DOT}" for c in text)

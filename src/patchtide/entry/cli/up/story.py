@@ -1,0 +1,218 @@
+"""From an empty folder to how this machine stands; each step goes on from what is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from patchtide.entry.cli.up.api import WRONG_STATE, Api, ServerRefused
+from patchtide.entry.cli.up.errors import HomeNotUsable, NotFinished
+from patchtide.entry.cli.up.home import Home
+from patchtide.entry.cli.up.parts import Parts
+from patchtide.entry.cli.up.progress import Progress, Step
+
+FRESH = timedelta(hours=1)
+LOOK_S = 0.2
+CVES_S = 60.0
+PAGE = 500
+ADMINISTRATOR, EVERYTHING = "admin", "full-administrator"
+
+_STEPS = {
+    "starting": "starting",
+    "fetching": "fetching what the archives publish",
+    "verifying": "verifying signatures and reading",
+    "comparing": "comparing",
+    "publishing": "publishing",
+}
+_CURES = {
+    "feed-unreachable": "look at the network and at the sources in /etc/apt, then run this again",
+    "feed-not-signed": "see that the source's keys are installed, then run this again",
+    "feed-damaged": "run apt-get update and look at what it says, then run this again",
+    "feed-expired": "look at the clock, run apt-get update, then run this again",
+    "no-feed": "add a security or an updates suite to the sources in /etc/apt",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How this machine stands."""
+
+    machine: Mapping[str, Any]
+    counts: Mapping[str, int]
+    required: Sequence[Mapping[str, Any]]
+    as_of: str
+    """When a vendor last signed anything of what was compared with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    home: Home
+    parts: Parts
+    api: Api
+    progress: Progress
+
+    def tell(self) -> Standing:
+        """Go through every step.
+
+        Raises:
+            PatchtideError: one of them failed; what was done before it stays.
+        """
+        self._serve()
+        as_of, is_news = self._synchronise()
+        machine, is_new = self._enrol()
+        self._scan()
+        counts, required = self._required(machine)
+        if not _have_packages(required):
+            self._scan("Packages of this machine")  # the list of them is asked for, and sent apart
+        if is_news or is_new:
+            self._wait_for_cves(machine)
+        counts, required = self._required(machine)
+        return Standing(
+            machine=self.api.ask("machines.show", machine=machine),
+            counts=counts,
+            required=required,
+            as_of=as_of,
+        )
+
+    def door(self) -> tuple[str, str]:
+        """Return the administrator's name and a link that lets him in once.
+
+        Whoever has chosen a password needs none: then it is empty.
+        """
+        users = [u for u in self.api.ask("users.list")["items"] if u["role"] == EVERYTHING]
+        if not users:
+            made = self.api.ask("users.create", name=ADMINISTRATOR, role=EVERYTHING)
+            return str(made["name"]), str(made["link"])
+        user = max(users, key=lambda u: (u["has_password"], not u["disabled_at"]))
+        if user["has_password"]:
+            return str(user["name"]), ""
+        return str(user["name"]), str(self.api.ask("users.link", user=user["id"])["link"])
+
+    def _serve(self) -> None:
+        first = "" if self.home.token() else ": keys, database, first administrator"
+        with self.progress.step(f"Server{first}") as step:
+            self.parts.start_server(self.api.answers)
+            if not self.home.token():
+                self._claim()
+            self.api.hang_up()
+            step.end(f"{self.parts.where.url}, home {self.home.path}")
+
+    def _claim(self) -> None:
+        if not self.home.code.exists():
+            raise HomeNotUsable(
+                f"{self.home.path} has an administrator already, whose token is not there;"
+                " write the API token of a full administrator into administrator-token"
+            )
+        code = self.home.code.read_text("ascii").strip()
+        issued = self.api.ask("site.bootstrap", code=code, name="patchtide up")
+        self.home.keep_token(issued["token"])
+
+    def _synchronise(self) -> tuple[str, bool]:
+        """Return the moment that the catalog is of, and whether it was read just now."""
+        is_news = False
+        with self.progress.step("Catalog of this machine's apt sources") as step:
+            run = self._newest()
+            if run is None or run["state"] != "done" or _age(run) > FRESH:
+                self._begin()
+                is_news = True
+                run = self._followed(step)
+            if run["state"] == "done":
+                step.end(_catalog_in_words(run))
+        if run["state"] == "done":
+            if run["note"]:
+                self.progress.warn(run["note"])
+            return str(run["as_of"]), is_news
+        return self._older(run), False
+
+    def _newest(self) -> Mapping[str, Any] | None:
+        items = self.api.ask("catalog.synchronisations")["items"]
+        return items[0] if items else None
+
+    def _begin(self) -> None:
+        try:
+            self.api.ask("catalog.synchronise")
+        except ServerRefused as error:
+            if error.said_code != WRONG_STATE:  # the server has begun one by itself
+                raise
+
+    def _followed(self, step: Step) -> Mapping[str, Any]:
+        while True:
+            run = self._newest()
+            if run is not None and run["state"] != "running":
+                return run
+            step.note(_STEPS.get(run["step"], "") if run else "")
+            time.sleep(LOOK_S)
+
+    def _older(self, failed: Mapping[str, Any]) -> str:
+        """Go on with the catalog of an earlier time, if there is any."""
+        why = f"{failed['code'] or failed['state']}: {failed['error']}"
+        for run in self.api.ask("catalog.synchronisations")["items"]:
+            if run["state"] == "done":
+                self.progress.warn(f"{why}; going on with the catalog of {_moment(run['as_of'])}")
+                return str(run["as_of"])
+        cure = _CURES.get(failed["code"], "then run this again")
+        raise NotFinished(f"the catalog could not be read: {why}\n  {cure}; what was done stays")
+
+    def _enrol(self) -> tuple[str, bool]:
+        """Return the machine's id, and whether it is new here."""
+        enrolled = self.parts.status().get("enrolment")
+        if enrolled and enrolled["server"] == self.parts.where.url:
+            return str(enrolled["client"]), False
+        with self.progress.step("Agent of this machine, report-only") as step:
+            self.parts.enrol(self.api.ask("tokens.create", uses=1, hours=1)["token"])
+            client = str(self.parts.status()["enrolment"]["client"])
+            step.end(f"enrolled as {client}")
+        return client, True
+
+    def _scan(self, title: str = "Scan of this machine") -> None:
+        with self.progress.step(title):
+            self.parts.scan()
+
+    def _wait_for_cves(self, machine: str) -> None:
+        _, required = self._required(machine)
+        if all(update["cves"] is not None for update in required):
+            return
+        with self.progress.step("CVEs of what is required") as step:
+            end = time.monotonic() + CVES_S
+            while left := self.api.ask("catalog.status")["to_describe_required"]:
+                if time.monotonic() > end:
+                    break
+                step.note(f"reading changelogs, {left} to go")
+                time.sleep(LOOK_S)
+            _, required = self._required(machine)
+            known = sum(update["cves"] is not None for update in required)
+            step.end(f"known for {known} of {len(required)} updates")
+
+    def _required(self, machine: str) -> tuple[Mapping[str, int], list[Mapping[str, Any]]]:
+        found: list[Mapping[str, Any]] = []
+        after: dict[str, Any] = {}
+        while True:
+            page = self.api.ask(
+                "machines.updates", machine=machine, state="required", limit=PAGE, **after
+            )
+            if page["doubt"]:
+                raise NotFinished(f"nothing is known of this machine: {page['doubt']}")
+            found += page["items"]
+            if page["next"] is None:
+                return page["counts"], found
+            after = {"after": page["next"]}
+
+
+def _have_packages(required: Sequence[Mapping[str, Any]]) -> bool:
+    return not required or any(update["packages"] for update in required)
+
+
+def _age(run: Mapping[str, Any]) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(run["started_at"])
+
+
+def _catalog_in_words(run: Mapping[str, Any]) -> str:
+    news = [f"{run[name]} {name}" for name in ("new", "revised", "gone") if run[name]]
+    return f"{run['updates']} updates ({', '.join(news) or 'nothing new'})"
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"

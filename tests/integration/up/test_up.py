@@ -1,0 +1,134 @@
+"""A whole site in one command: the truth about a machine, and the same again from what is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.up.site import Up
+from tests.simulator.apt_repository import AptRepository, needs_apt
+from tests.simulator.debian_root import DebianRoot
+
+pytestmark = [needs_apt, pytest.mark.timeout(600)]
+COUNTS = {"required": 1, "installed": 1, "not_required": 1, "unknown": 0}
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {str(path): path.lstat() for path in sorted(folder.rglob("*"))}
+    return {name: (there.st_mtime_ns, there.st_size) for name, there in found.items()}
+
+
+def machines(home: Path) -> int:
+    with sqlite3.connect(home / "patchtide.db") as database:
+        return int(database.execute("SELECT count(*) FROM client").fetchone()[0])
+
+
+def test_from_an_empty_folder_to_how_the_machine_stands(up: Up, system: DebianRoot) -> None:
+    before = everything(system.folder)
+
+    told = up.run("--json").document
+
+    assert told["counts"] == COUNTS
+    [update] = told["required"]
+    assert update["title"] == "toy 1.0-1+deb12u1" and update["severity"] == "important"
+    assert update["packages"] == [{"name": "toy", "installed": "1.0-1", "fixed": "1.0-1+deb12u1"}]
+    assert update["cves"] == ["CVE-2026-12345", "CVE-2026-12346"]
+    assert told["machine"]["system"] == "Debian GNU/Linux 12 (bookworm)"
+    assert everything(system.folder) == before
+
+
+def test_again_it_goes_on_from_what_is_there_and_sees_what_has_changed(
+    up: Up, system: DebianRoot
+) -> None:
+    first = up.run("--json").document
+    system.put_package("toy", "1.0-1+deb12u1")
+
+    second = up.run("--json").document
+
+    assert second["counts"] == {**COUNTS, "required": 0, "installed": 2}
+    assert second["machine"]["id"] == first["machine"]["id"] and machines(up.home) == 1
+
+
+def test_at_another_port_it_is_the_same_machine(up: Up) -> None:
+    first = up.run("--json").document
+    up.port = 0
+    up.__post_init__()
+
+    assert up.run("--json").document["machine"]["id"] == first["machine"]["id"]
+    assert machines(up.home) == 1
+
+
+def test_people_get_a_table_and_are_told_of_each_step(up: Up) -> None:
+    done = up.run()
+
+    words = [line.split() for line in done.out.splitlines()]
+    assert ["installed", "required", "not", "required", "unknown"] in words
+    assert ["1", "1", "1", "0"] in words
+    assert any(line[:2] == ["toy", "important"] and "→" in line for line in words)
+    assert "CVE-2026-12345 CVE-2026-12346" in done.out
+    steps = [line.split(" ...")[0] for line in done.err.splitlines() if line.endswith(" ...")]
+    assert steps[:4] == [
+        "Server: keys, database, first administrator",
+        "Catalog of this machine's apt sources",
+        "Agent of this machine, report-only",
+        "Scan of this machine",
+    ]
+
+
+def test_a_machine_that_has_everything_is_told_so(up: Up, system: DebianRoot) -> None:
+    system.put_package("toy", "1.0-1+deb12u1")
+
+    assert "Nothing is required" in up.run().out
+
+
+def test_what_lies_in_the_home_is_its_owners_alone(up: Up) -> None:
+    up.run()
+
+    open_to_others = [p for p in (up.home, *up.home.iterdir()) if p.stat().st_mode & 0o077]
+    assert open_to_others == []
+
+
+def test_it_stays_up_until_it_is_told_to_end(up: Up, archive: AptRepository) -> None:
+    with up.going_on() as process:
+        assert up.answers() and any("/welcome#" in line for line in up.said)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+        assert process.returncode == 0
+        assert not up.answers()
+
+
+def test_killed_it_leaves_nothing_running_and_the_next_run_goes_on(up: Up) -> None:
+    with up.going_on() as process:
+        process.kill()
+        assert up.is_quiet_within(20)
+
+    assert up.run("--json").document["counts"] == COUNTS
+    assert machines(up.home) == 1
+
+
+@pytest.mark.parametrize("sight", ["patchtide.db", "administrator-token"])
+def test_killed_at_any_moment_of_its_first_run_the_next_one_finishes_it(up: Up, sight: str) -> None:
+    process = up.start()
+    end = time.monotonic() + 60
+    while not (up.home / sight).exists() and time.monotonic() < end:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert up.is_quiet_within(20)
+
+    assert up.run("--json").document["counts"] == COUNTS
+    assert machines(up.home) == 1
+
+
+def test_without_a_machine_id_the_home_gives_one(up: Up, system: DebianRoot) -> None:
+    system.write("etc/machine-id", "uninitialized\n")
+    (system.folder / "etc/machine-id").write_text("")
+    up.run()
+
+    assert (up.home / "machine-id").is_file()
