@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from patchtide.domain.errors import InvalidDocument
 from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.server import upkeep as schedule
 from patchtide.server.inventories import Inventories
-from patchtide.server.ports.storage import AuditSegment, Transaction
+from patchtide.server.ports.storage import AuditSegment, EnrolmentToken, Transaction
 from patchtide.server.upkeep import Upkeep
 from tests.simulator.clock import FakeClock
 
@@ -194,6 +194,37 @@ async def test_the_chain_is_sealed_every_hour_also_after_the_clock_was_set_back(
     site.clock.advance(hours=-12)
     await site.upkeep.step()
     assert not await site.storage.checkpoint_audit(now=site.clock.now())
+
+
+async def test_tokens_go_a_month_after_their_end(site: Site) -> None:
+    def work(tx: Transaction) -> None:
+        for hours in (1, 48):
+            tx.add_enrolment_token(a_token(site.clock.now(), hours=hours))
+        tx.note("tokens")
+
+    await site.storage.decide("a", "test", work, now=site.clock.now())
+    site.clock.advance(hours=29 * 24)
+    await site.pass_by(hours=1)
+    before = [token.id for token in site.storage.enrolment_tokens()]
+    site.clock.advance(hours=24)
+    await site.pass_by(hours=2)
+
+    assert before == ["1h", "48h"]
+    assert [token.id for token in site.storage.enrolment_tokens()] == ["48h"]
+
+
+def a_token(now: datetime, *, hours: int) -> EnrolmentToken:
+    return EnrolmentToken(
+        id=f"{hours}h",
+        secret_hash=bytes(32),
+        site="main",
+        group="",
+        uses_left=1,
+        approve=False,
+        created_at=now + timedelta(minutes=hours),
+        expires_at=now + timedelta(hours=hours),
+        created_by="a",
+    )
 
 
 async def test_the_archive_is_for_the_servers_user_alone(site: Site) -> None:

@@ -28,7 +28,7 @@ class Divergence:
 
     async def watch(self, client: bytes, seen: Mapping[str, bytes], *, now: datetime) -> None:
         at = now.timestamp()
-        if self._alarms.get(client, at - QUIET_S) > at - QUIET_S:
+        if self._is_quiet(client, at):
             return
         untold = {
             role: digest
@@ -40,9 +40,9 @@ class Divergence:
             for role, digest in untold.items()
             if not await self._site.knows_metadata(role, digest)
         }
-        # Somebody with the same finding may have been quicker meanwhile.
+        # Another with the same finding may have been quicker, or the same machine with another.
         strange = dict(strange.items() - self._told)
-        if not strange:
+        if not strange or self._is_quiet(client, at):
             return
         if len(self._told) + len(self._alarms) > KEPT:
             self._told, self._alarms = set(), {}
@@ -58,5 +58,8 @@ class Divergence:
             await self._decisions.decide("system", "trust.divergence", work, now=now)
         except BaseException:
             self._told -= set(strange.items())
-            del self._alarms[client]
+            self._alarms.pop(client, None)
             raise
+
+    def _is_quiet(self, client: bytes, at: float) -> bool:
+        return self._alarms.get(client, at - QUIET_S) > at - QUIET_S

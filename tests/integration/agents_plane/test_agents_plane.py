@@ -156,6 +156,16 @@ class TestEnrolment:
 
         assert said == {403: 29, 429: 31}
 
+    async def test_one_address_leaves_room_for_others_who_enrol(
+        self, plane: PlaneUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(agents_plane, "ENROLLING_AT_ONCE", 20)
+        guesses = [MachineUnderTest(plane).enrol(f"pt1.{n}.{'x' * 32}") for n in range(50)]
+
+        said = Counter(s.status for s in await at_once(*guesses))
+
+        assert said == {403: 20, 503: 30}
+
     async def test_our_own_trouble_is_not_counted_as_a_guess(
         self, plane: PlaneUnderTest, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -290,6 +300,21 @@ class TestCheckIn:
             assert said.status == 204
 
         assert len(_alarms(plane)) == 2
+
+    async def test_inventing_in_parallel_raises_no_more_alarms(
+        self, plane: PlaneUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def slowly(role: str, digest: bytes) -> bool:
+            await asyncio.sleep(0.05)
+            return False
+
+        machine = await enrolled(plane)
+        monkeypatch.setattr(plane.site, "knows_metadata", slowly)
+        inventions = [{"snapshot": n.to_bytes(32)} for n in range(20)]
+
+        await at_once(*(machine.check_in(health=HealthV1(trust_seen=i)) for i in inventions))
+
+        assert len(_alarms(plane)) == 1
 
 
 def _alarms(plane: PlaneUnderTest) -> list[Any]:

@@ -76,6 +76,31 @@ def test_silent_strangers_are_dropped_and_shut_out_nobody_of_another_address() -
     assert later == [b""] * 40
 
 
+def test_a_network_of_ipv6_is_one_address() -> None:
+    async def story() -> int:
+        loop = asyncio.get_running_loop()
+        accept, come = loop.sock_accept, 0
+
+        async def from_afar(listening: socket.socket) -> tuple[socket.socket, object]:
+            nonlocal come
+            connection, _ = await accept(listening)
+            come += 1
+            return connection, (f"2001:db8::{come}", 1024, 0, 0)
+
+        loop.sock_accept = from_afar  # type: ignore[method-assign]
+        async with listening() as port:
+            strangers = [await silent(port) for _ in range(30)]
+            ended = await asyncio.gather(
+                *(asyncio.wait_for(_end(r), 0.4) for r, _ in strangers), return_exceptions=True
+            )
+            for _, writer in strangers:
+                writer.close()
+            return ended.count(b"")
+
+    # On the standard library's event loop: uvloop's methods cannot be stood in for.
+    assert asyncio.run(story()) == 10
+
+
 def test_garbage_instead_of_a_handshake_ends_that_connection_only() -> None:
     async def story() -> tuple[bytes, bytes]:
         async with listening() as port:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.entry.cli.commands import run
 from patchtide.entry.server import background, serving
+from patchtide.entry.server.descriptors import Room
 from patchtide.entry.server.settings import read_settings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server import upkeep
@@ -123,3 +125,30 @@ async def test_a_server_that_was_down_for_days_signs_a_new_timestamp_at_its_star
         async with asyncio.timeout(20):
             while server.repository.version("timestamp") == first:
                 await asyncio.sleep(0.02)
+
+
+async def test_where_few_files_may_be_open_one_address_holds_few_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = Room(connections=8, handshakes=8, events=0)
+    monkeypatch.setattr(serving, "make_room", lambda wanted: few)
+    settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
+
+    async with serving.running(settings) as server:
+        tls = ssl.create_default_context(cafile=str(server.keys.ca_certificate))
+
+        held: list[asyncio.StreamWriter] = []
+
+        async def health(source: str) -> bytes:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", server.port, ssl=tls, local_addr=(source, 0)
+            )
+            held.append(writer)
+            writer.write(b"GET /api/v1/health HTTP/1.1\r\nhost: h\r\n\r\n")
+            return await asyncio.wait_for(reader.read(12), 10)
+
+        said = [await health(source) for source in ["127.0.0.1"] * 3 + ["127.0.0.2"]]
+        for writer in held:
+            writer.close()
+
+    assert said == [b"HTTP/1.1 200"] * 2 + [b"HTTP/1.1 503", b"HTTP/1.1 200"]

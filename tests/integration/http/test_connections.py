@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import time
@@ -11,7 +12,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trustme
 import uvicorn
+from uvicorn.server import ServerState
 
 from patchtide.adapters.http.exchange import Handed
 from patchtide.adapters.http.problems import Reply
@@ -267,6 +270,111 @@ def test_one_address_holds_only_so_many_connections() -> None:
     assert run(story, limits=limits) == [b"HTTP/1.1 503", b"HTTP/1.1 200"]
 
 
+class Somewhere:
+    """A transport of a connection from this address."""
+
+    def __init__(self, address: str) -> None:
+        self.address = (address, 1024, 0, 0)
+        self.said = b""
+
+    def get_extra_info(self, name: str) -> Any:
+        return self if name == "socket" else None
+
+    def getpeername(self) -> tuple[str, int, int, int]:
+        return self.address
+
+    getsockname = getpeername
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        self.said += data
+
+    def close(self) -> None: ...
+
+    abort = close
+
+
+def test_a_network_of_ipv6_is_one_address() -> None:
+    async def story() -> list[bytes]:
+        make = guarded_protocol(ConnectionLimits(a_peer=2))
+        config = uvicorn.Config(AdministratorsPlane().app, ws="none", log_config=None)
+        config.load()
+        arrived = [Somewhere(f"2001:db8::{n}:1") for n in range(3)]
+        arrived += [Somewhere("2001:db8:0:1::1"), Somewhere("2001:db8::9")]
+        made = [make(config, ServerState(), {}) for _ in arrived]
+        for connection, transport in zip(made, arrived, strict=True):
+            if transport is arrived[-1]:
+                for gone in made[:2]:
+                    gone.connection_lost(None)
+            connection.connection_made(transport)  # type: ignore[arg-type]
+        for connection in made[2:]:
+            connection.connection_lost(None)
+        return [transport.said[:12] for transport in arrived]
+
+    assert asyncio.run(story()) == [b"", b"", b"HTTP/1.1 503", b"", b""]
+
+
+def test_who_is_thrown_out_cannot_stay_by_not_saying_goodbye() -> None:
+    ca = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(tls)
+    limits = ConnectionLimits(request_s=0.2, first_byte_s=0.2, farewell_s=0.2)
+
+    def stay(port: int) -> float:
+        trusting = ssl.create_default_context()
+        ca.configure_trust(trusting)
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+            came, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = trusting.wrap_bio(came, going, server_hostname="localhost")
+            while True:
+                try:
+                    client.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    plain.sendall(going.read())
+                    came.write(plain.recv(65536))
+            plain.sendall(going.read())
+            started = time.monotonic()
+            with contextlib.suppress(ConnectionResetError):
+                while plain.recv(65536):
+                    continue
+            return time.monotonic() - started
+
+    async def story() -> float:
+        async with serving(AdministratorsPlane().app, limits, tls=tls) as port:
+            return await asyncio.to_thread(stay, port)
+
+    assert asyncio.run(story()) < 5
+
+
+def test_a_handed_over_connection_counts_until_somebody_holds_it() -> None:
+    let_go: list[Callable[[], None]] = []
+
+    def take_over(transport: asyncio.Transport, request: Handed, when_held: Any) -> bool:
+        let_go.append(when_held)
+        return True
+
+    limits = ConnectionLimits(a_peer=2, take_over={("GET", b"/agent/v1/events"): take_over})
+
+    async def story(port: int) -> list[bytes]:
+        waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for _, writer in waiting:
+            writer.write(b"GET /agent/v1/events HTTP/1.1\r\nhost: h\r\n\r\n")
+        async with asyncio.timeout(5):
+            while len(let_go) < 2:
+                await asyncio.sleep(0.01)
+        refused = await exchange(port, HEALTH)
+        let_go[0]()
+        served = await exchange(port, HEALTH)
+        for _, writer in waiting:
+            writer.transport.abort()
+        return [refused[:12], served[:12]]
+
+    assert run(story, limits=limits) == [b"HTTP/1.1 503", b"HTTP/1.1 200"]
+
+
 class Held(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
@@ -280,11 +388,12 @@ class Held(asyncio.Protocol):
 def test_a_request_of_a_held_open_path_leaves_the_web_server_with_its_connection() -> None:
     handed: list[Handed] = []
 
-    def take_over(transport: asyncio.Transport, request: Handed) -> bool:
+    def take_over(transport: asyncio.Transport, request: Handed, when_held: Any) -> bool:
         handed.append(request)
         if request.query == b"no":
             return False
         transport.set_protocol(Held(transport))
+        when_held()
         transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
         return True
 

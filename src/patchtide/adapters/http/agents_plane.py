@@ -42,11 +42,13 @@ WAITING_LIMIT = 4096
 """Requests in work at once on this node; those beyond are asked to come back."""
 FREE_BODY = 16 << 10
 LARGE_BODIES_LIMIT = 64 << 20
-LARGE_SHARES = 8
-"""One address may hold an eighth of it."""
 """What bodies still being read may hold together beyond `FREE_BODY` each: nobody knows yet
 whether whoever sends them is a machine of this site."""
+LARGE_SHARES = 8
+"""One address may hold an eighth of it."""
 FAILED_ENROLMENTS_PER_MIN = 30
+ENROLLING_AT_ONCE = 100
+"""Of one address, known for failing or not: it may not take all places for unknown tokens."""
 _STATUS: Mapping[type[PatchtideError], int] = {
     InvalidDocument: 400,
     Unauthenticated: 401,
@@ -227,6 +229,8 @@ class AgentsPlane:
         # Who has failed lately may not try the rest all at once, either.
         if failures and failures + self._enrolling.get(peer, 0) >= FAILED_ENROLMENTS_PER_MIN:
             return Answer(429, b"", ((b"retry-after", b"60"),))
+        if self._enrolling.get(peer, 0) >= ENROLLING_AT_ONCE:
+            raise Unavailable("too many machines of this address enrol at once")
         claim = self._door.read(call.request, call.headers, now=now.timestamp())
         asked = decode(call.request.body, EnrolV1)
         self._enrolling[peer] += 1

@@ -8,7 +8,7 @@ wake-up and a blank one every few minutes, so that dead peers are noticed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from patchtide.domain.errors import PatchtideError
@@ -25,8 +25,8 @@ SLICE = 500
 ARRIVING_LIMIT = 1000
 NEWS_SLICE = 50
 NEWS_EVERY_S = 0.25
-REFUSED_S = 2.0
-"""How long somebody who was refused may take to read it."""
+FAREWELL_S = 2.0
+"""How long somebody whose line ends may take to read why, and go."""
 
 
 class EventConnection(asyncio.Protocol):
@@ -58,6 +58,9 @@ class EventConnection(asyncio.Protocol):
     def close(self) -> None:
         self._transport.close()
 
+    def close_soon(self) -> None:
+        _close_soon(self._transport)
+
 
 class Events:
     """All event connections of this node; one a machine, the newest wins."""
@@ -80,14 +83,20 @@ class Events:
             _refuse(transport, BUSY)
             return None
         if earlier is not None:
-            earlier.close()
+            earlier.close_soon()
         connection = EventConnection(self, transport, uuid)
         self._connections[uuid] = connection
         transport.set_protocol(connection)
         transport.write(HEAD)
         return connection
 
-    def welcome(self, transport: asyncio.Transport, admission: Coroutine[Any, Any, bytes]) -> bool:
+    def welcome(
+        self,
+        transport: asyncio.Transport,
+        admission: Coroutine[Any, Any, bytes],
+        *,
+        when_held: Callable[[], None],
+    ) -> bool:
         """Hold the connection of whom the admission names, once it does.
 
         False, and nothing is touched: too many wait at this door.
@@ -95,13 +104,16 @@ class Events:
         if len(self._arriving) >= ARRIVING_LIMIT:
             admission.close()
             return False
-        task = asyncio.get_running_loop().create_task(self._let_in(transport, admission))
+        task = asyncio.get_running_loop().create_task(self._let_in(transport, admission, when_held))
         self._arriving.add(task)
         task.add_done_callback(self._arriving.discard)
         return True
 
     async def _let_in(
-        self, transport: asyncio.Transport, admission: Coroutine[Any, Any, bytes]
+        self,
+        transport: asyncio.Transport,
+        admission: Coroutine[Any, Any, bytes],
+        when_held: Callable[[], None],
     ) -> None:
         try:
             uuid = await admission
@@ -111,8 +123,8 @@ class Events:
         except BaseException:
             transport.abort()
             raise
-        if not transport.is_closing():
-            self.hold(transport, uuid)
+        if not transport.is_closing() and self.hold(transport, uuid) is not None:
+            when_held()
 
     def left(self, connection: EventConnection) -> None:
         if self._connections.get(connection.uuid) is connection:
@@ -162,6 +174,10 @@ class Events:
 
 def _refuse(transport: asyncio.Transport, answer: bytes) -> None:
     transport.write(answer)
+    _close_soon(transport)
+
+
+def _close_soon(transport: asyncio.Transport) -> None:
+    """Close it for certain: TLS would wait half a minute for the peer's farewell."""
     transport.close()
-    # TLS would wait half a minute for the peer's farewell, and no limit counts it any more.
-    asyncio.get_running_loop().call_later(REFUSED_S, transport.abort)
+    asyncio.get_running_loop().call_later(FAREWELL_S, transport.abort)

@@ -34,9 +34,9 @@ _BUSY = (
 )
 
 
-TakeOver = Callable[[asyncio.Transport, Handed], bool]
-"""Takes the connection (True: it has set its own protocol), or leaves the request to the
-application (False)."""
+TakeOver = Callable[[asyncio.Transport, Handed, Callable[[], None]], bool]
+"""Takes the connection (True), or leaves the request to the application (False). Once it has set
+its own protocol it calls what it was given; until then the connection counts as ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,8 @@ class ConnectionLimits:
     """For a fresh connection to say anything."""
     unread_s: float = 60.0
     """For a peer to read on when its answer has filled the buffers."""
+    farewell_s: float = 2.0
+    """For a peer that is thrown out to read why, and go."""
     head_bytes: int = 16 << 10
     headers: int = 64
     connections: int = 8192
@@ -184,7 +186,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._stalled is not None:
+        if self._stalled is not None and not self._gone:
             self._stalled.cancel()
             self._stalled = None
 
@@ -203,6 +205,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(answer)
             self.transport.close()
+            # TLS would wait half a minute for the peer's farewell.
+            self._stalled = self.loop.call_later(self.limits.farewell_s, self.transport.abort)
         else:
             # An answer has begun, or is being made from half a body: another cannot be mixed in.
             self.transport.abort()
@@ -211,9 +215,10 @@ class GuardedProtocol(HttpToolsProtocol):
         take_over = self.limits.take_over.get(self._route())
         if take_over is None or self._is_answering():
             return False
-        if not take_over(self.transport, self._handed()):
+        if not take_over(self.transport, self._handed(), self._leave):
             return False
-        self._leave()
+        self._gone = True
+        self._cancel()
         return True
 
     def _read_whole(self) -> bool:
@@ -261,8 +266,6 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _leave(self) -> None:
         """Forget the connection: from now on it is somebody else's."""
-        self._gone = True
-        self._cancel()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         self._leave_peers()

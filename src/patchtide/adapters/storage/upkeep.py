@@ -1,5 +1,6 @@
 """What is trimmed, in slices that let reports pass: deltas after a day, decisions after a month
-past every follower, all but a client's newest events, and inventory nobody has.
+past every follower, all but a client's newest events, inventory nobody has, and a month after
+their end the tokens that nobody enrols with any more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from patchtide.adapters.storage.tables import (
     client_event,
     client_inventory,
     decision_log,
+    enrolment_token,
     inventory_blob,
     log_cursor,
     setting,
@@ -25,6 +27,7 @@ DELTAS_S = 86_400.0
 DECISIONS_S = 30 * 86_400.0
 BLOBS_S = 3600.0
 SESSIONS_S = 86_400.0
+TOKENS_S = 30 * 86_400.0
 EVENTS_KEPT = 200
 TRIMMED = {"state_delta": "deltas.trimmed", "decision_log": "decisions.trimmed"}
 ARCHIVED = "audit.archived"
@@ -39,7 +42,13 @@ def slices(now: float) -> tuple[Slice, ...]:
         _EventWalk().step,
         _BlobWalk(before=now - BLOBS_S).step,
         lambda c: accounts.trim(c, sessions_before=now - SESSIONS_S, links_before=now),
+        lambda c: _trim_tokens(c, before=now - TOKENS_S),
     )
+
+
+def _trim_tokens(connection: Connection, *, before: float) -> bool:
+    connection.execute(delete(enrolment_token).where(enrolment_token.c.expires_at < before))
+    return False
 
 
 def _trim_log(connection: Connection, log: Table, *, before: float, up_to: int | None) -> bool:

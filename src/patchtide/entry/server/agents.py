@@ -47,9 +47,11 @@ class AgentsSide:
         await self.standings.refresh(uuids)
         self.events.wake(uuids)
 
-    def take_over(self, transport: asyncio.Transport, handed: Handed) -> bool:
+    def take_over(
+        self, transport: asyncio.Transport, handed: Handed, when_held: Callable[[], None]
+    ) -> bool:
         """Hold the connection once its request proves to be a client's own."""
-        return self.events.welcome(transport, self._admit(handed))
+        return self.events.welcome(transport, self._admit(handed), when_held=when_held)
 
     async def _admit(self, handed: Handed) -> bytes:
         now = self.clock.now().timestamp()

@@ -33,6 +33,11 @@ class Room:
         )
 
 
+def of_one_address(at_most: int, *, of: int) -> int:
+    """Return how many of these one address may hold: never most of them."""
+    return max(1, min(at_most, of // 4))
+
+
 def make_room(wanted: Room) -> Room:
     """Raise the process's limit as far as that takes and the system allows; return what fits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

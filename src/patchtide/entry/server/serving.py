@@ -30,7 +30,7 @@ from patchtide.adapters.trust.site_keys import SiteKeys, open_site_keys
 from patchtide.entry.server.agents import build_agents_side
 from patchtide.entry.server.background import background
 from patchtide.entry.server.code_file import CodeFile
-from patchtide.entry.server.descriptors import Room, make_room
+from patchtide.entry.server.descriptors import Room, make_room, of_one_address
 from patchtide.entry.server.feeds import build_feeds_side
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
@@ -66,7 +66,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
     """Run a server within the block; it answers from the start of the block on."""
     listening = _listen(settings.host, settings.port)
     async with _built(settings, int(listening.getsockname()[1])) as server:
-        web = _Web(_web(server), ArrivalLimits(at_once=server.room.handshakes))
+        web = _Web(_web(server), _arrivals(server.room))
         async with background(server):
             serving = asyncio.create_task(web.serve(sockets=[listening]))
             try:
@@ -247,10 +247,17 @@ def _application(server: Server) -> Application:
     return build_application(OPERATIONS, handlers, context=server.context, tell=console.refuse)
 
 
+def _arrivals(room: Room) -> ArrivalLimits:
+    at_once = room.handshakes
+    return ArrivalLimits(at_once=at_once, a_peer=of_one_address(ArrivalLimits().a_peer, of=at_once))
+
+
 def _web(server: Server) -> uvicorn.Config:
     routes = {o.name: (o.method, o.path.encode()) for o in OPERATIONS}
+    held = server.room.connections
     limits = ConnectionLimits(
-        connections=server.room.connections,
+        connections=held,
+        a_peer=of_one_address(ConnectionLimits().a_peer, of=held),
         take_over={routes["agents.events"]: server.agents.take_over},
         whole={routes[name]: answer for name, answer in server.agents.whole.items()},
     )

@@ -11,7 +11,7 @@ from patchtide.adapters.sodium.verifier import signer
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.server.trust_watch import Delegation
 
-GATHER_S = 1.0
+READ_EVERY_S = 1.0
 
 
 class PublishedSite:
@@ -25,6 +25,7 @@ class PublishedSite:
         self.announce: Callable[[], None] = lambda: None
         """Called when machines should come for something new."""
         self._reading: asyncio.Task[None] | None = None
+        self._read_at = -READ_EVERY_S
         self._mark: object = None
         self._delegations: Mapping[str, Delegation] = {}
         self._serials: Mapping[str, int] = {}
@@ -66,7 +67,8 @@ class PublishedSite:
         return (role, digest) in self._digests
 
     async def _read_again(self) -> None:
-        """Read the log of publications, which is long, once for all who ask within a second."""
-        await asyncio.sleep(GATHER_S)
-        self._reading = None
+        """Read the log of publications, which is long: once a second, whoever asks for it."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(self._read_at + READ_EVERY_S - clock())
+        self._reading, self._read_at = None, clock()
         self._digests = await asyncio.to_thread(self._repository.metadata_digests)
