@@ -83,8 +83,8 @@ def form_of(shown: str) -> re.Pattern[str]:
         if line.strip() == "...":
             lines.append(r"(?:.*\n)*?")
             continue
-        words = [re.escape(word).replace(r"\.\.\.", ".*") for word in line.split()]
-        lines.append(r"[ ]*" + r"\s+".join(words) + r"[ ]*\n")
+        words = [re.escape(word).replace(r"\.\.\.", r"[^\n]*") for word in line.split()]
+        lines.append(r"[ ]*" + r"[ ]+".join(words) + r"[ ]*\n")
     return re.compile("".join(lines))
 
 
