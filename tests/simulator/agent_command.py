@@ -69,7 +69,7 @@ class Agent:
     def working(self, name: str) -> list[str]:
         options = [
             "--platform",
-            self.platform or f"simulated:{self.machine}",
+            self._platform(),
             "--machine-id-file",
             str(self.machine_id),
         ]
@@ -92,14 +92,21 @@ class Agent:
         return self.run(self.command("enrol", *options), given=(token or site.token) + "\n")
 
     def explain(self, update: str, *options: str) -> subprocess.CompletedProcess[str]:
-        platform = self.platform or f"simulated:{self.machine}"
+        platform = self._platform()
         return self.run(self.command("explain", update, "--platform", platform, *options))
 
     def once(self) -> subprocess.CompletedProcess[str]:
         return self.run(self.working("once"))
 
     def status(self) -> dict[str, object]:
-        return dict(json.loads(self.run(self.command("status", "--json")).stdout))
+        done = self.run(self.command("status", "--platform", self._platform(), "--json"))
+        return dict(json.loads(done.stdout))
+
+    def doctor(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.run([*self.working("doctor"), *options])
+
+    def _platform(self) -> str:
+        return self.platform or f"simulated:{self.machine}"
 
 
 def environment() -> dict[str, str]:

@@ -289,7 +289,7 @@ def test_a_platform_that_there_is_not_is_misuse(agent: Agent, platform: str) -> 
     assert "no such platform" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "once", "enrol", "status", "explain"])
+@pytest.mark.parametrize("command", ["run", "once", "enrol", "status", "explain", "doctor"])
 def test_help_has_examples(agent: Agent, command: str) -> None:
     done = agent.run([sys.executable, "-m", "patchtide.entry.agent", command, "--help"])
 

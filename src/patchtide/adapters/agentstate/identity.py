@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
 from patchtide.adapters.agentstate.folder import private_folder, sync_folder, write_durably
+from patchtide.adapters.agentstate.status import read_enrolment
 from patchtide.agent.enrolment import Enrolment
 from patchtide.domain.errors import PatchtideError
 
@@ -48,10 +49,7 @@ class Identity:
         return self._key.sign(message)
 
     def enrolment(self) -> Enrolment | None:
-        try:
-            return msgspec.msgpack.decode((self._folder / "enrolment").read_bytes(), type=Enrolment)
-        except (FileNotFoundError, msgspec.DecodeError):
-            return None
+        return read_enrolment(self._folder)
 
     def keep(self, enrolment: Enrolment) -> None:
         write_durably(self._folder / "enrolment", msgspec.msgpack.encode(enrolment))
@@ -63,7 +61,7 @@ def open_identity(folder: Path, *, machine_id: str) -> Identity:
     An enrolment that another machine's key made goes with that key.
     """
     private_folder(folder)
-    bound_to = sha256(b"patchtide-key-1\0" + machine_id.encode()).digest()
+    bound_to = _binding(machine_id)
     stored = _stored_key(folder / "key")
     if stored is not None and stored.machine == bound_to:
         return Identity(folder, Ed25519PrivateKey.from_private_bytes(stored.seed))
@@ -72,6 +70,16 @@ def open_identity(folder: Path, *, machine_id: str) -> Identity:
     seed = os.urandom(32)
     write_durably(folder / "key", msgspec.msgpack.encode(_KeyFile(bound_to, seed)))
     return Identity(folder, Ed25519PrivateKey.from_private_bytes(seed))
+
+
+def is_of_this_machine(folder: Path, *, machine_id: str) -> bool:
+    """Say whether the key that is kept was made on this machine; nothing is changed."""
+    stored = _stored_key(folder / "key")
+    return stored is not None and stored.machine == _binding(machine_id)
+
+
+def _binding(machine_id: str) -> bytes:
+    return sha256(b"patchtide-key-1\0" + machine_id.encode()).digest()
 
 
 def _stored_key(path: Path) -> _KeyFile | None:

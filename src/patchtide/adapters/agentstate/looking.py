@@ -36,6 +36,21 @@ class LookedAt:
         names = ("lineage", "digest", "required", "installed", "unknown")
         return States(**dict(zip(names, row, strict=True)))
 
+    def brain(self) -> bytes | None:
+        row = self._db.execute("SELECT state FROM brain").fetchone()
+        return row[0] if row else None
+
+    def pending(self) -> int | None:
+        """Return the counter of the report that the server has not said to have."""
+        row = self._db.execute("SELECT counter FROM pending").fetchone()
+        return row[0] if row else None
+
+    def untold(self) -> tuple[int, bytes | None]:
+        """Return how many events the server has not heard of, and the newest one."""
+        [count] = self._db.execute("SELECT count(*) FROM event").fetchone()
+        row = self._db.execute("SELECT body FROM event ORDER BY id DESC LIMIT 1").fetchone()
+        return count, row[0] if row else None
+
 
 @contextmanager
 def looked_at(state: Path) -> Iterator[LookedAt | None]:

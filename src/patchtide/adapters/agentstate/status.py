@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import msgspec
 
+from patchtide.adapters.agentstate.looking import LookedAt, looked_at
 from patchtide.agent.enrolment import Enrolment
+from patchtide.agent.ports.journal import JournalFailed, States
 from patchtide.domain.sequencer.states import Brain
+from patchtide.wire.messages import EventV1
 
 
-def read_status(state: Path) -> dict[str, Any]:
-    """Return plain values. Parts that are not there (yet) are None."""
-    return {"enrolment": _enrolment(state / "identity" / "enrolment"), **_journal(state)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Parts that are not there (yet) are None."""
+
+    enrolment: Enrolment | None
+    brain: Brain | None = None
+    shards: Mapping[str, int] = field(default_factory=dict)
+    pending: int | None = None
+    """The counter of a report that the server has not said to have."""
+    acknowledged: States | None = None
+    untold_events: int = 0
+    last_event: EventV1 | None = None
+    damaged: str = ""
+    """Why the journal cannot be read."""
 
 
-def _enrolment(path: Path) -> dict[str, Any] | None:
+def read_status(state: Path) -> Status:
+    enrolment = read_enrolment(state / "identity")
     try:
-        kept = msgspec.msgpack.decode(path.read_bytes(), type=Enrolment)
+        with looked_at(state) as journal:
+            if journal is None:
+                return Status(enrolment=enrolment)
+            return _read(enrolment, journal)
+    except (JournalFailed, msgspec.DecodeError) as error:
+        return Status(enrolment=enrolment, damaged=str(error))
+
+
+def read_enrolment(folder: Path) -> Enrolment | None:
+    try:
+        return msgspec.msgpack.decode((folder / "enrolment").read_bytes(), type=Enrolment)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    return {
-        "client": str(UUID(bytes=kept.client)),
-        "server": kept.url,
-        "site": kept.site,
-    }
 
 
-def _journal(state: Path) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"phase": None, "next_poll": None, "shards": {}, "pending": None}
-    path = state / "journal.db"
-    if not path.exists():
-        return nothing
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            return nothing | _read(database)
-    except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
-        return nothing | {"damaged": str(error)}
+def _read(enrolment: Enrolment | None, journal: LookedAt) -> Status:
+    stored = journal.brain()
+    count, last = journal.untold()
+    return Status(
+        enrolment=enrolment,
+        brain=msgspec.msgpack.decode(stored, type=Brain) if stored else None,
+        shards={name: head.serial for name, head in journal.shards().items()},
+        pending=journal.pending(),
+        acknowledged=journal.acknowledged(),
+        untold_events=count,
+        last_event=msgspec.msgpack.decode(last, type=EventV1) if last else None,
+    )
 
 
-def _read(database: sqlite3.Connection) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if row := database.execute("SELECT state FROM brain").fetchone():
-        brain = msgspec.msgpack.decode(row[0], type=Brain)
-        found["phase"] = type(brain.phase).__name__
-        found["next_poll"] = brain.memory.poll_at
-        found["failures"] = brain.memory.failures
-        found["clock_offset_s"] = brain.memory.clock_offset_s
-    found["shards"] = dict(database.execute("SELECT name, serial FROM shard"))
-    if row := database.execute("SELECT counter FROM pending").fetchone():
-        found["pending"] = row[0]
-    if row := database.execute("SELECT digest FROM acknowledged").fetchone():
-        found["acknowledged"] = row[0].hex()
-    [found["untold_events"]] = database.execute("SELECT count(*) FROM event").fetchone()
-    return found
+def open_to_others(state: Path) -> list[str]:
+    """Return what in the folder others than its owner may read, write or enter."""
+    here = [state, *state.rglob("*")]
+    owner = state.stat().st_uid
+    return [
+        str(path)
+        for path in here
+        if (seen := path.lstat()).st_uid != owner
+        or (seen.st_mode & 0o077 and not path.is_symlink())
+    ]

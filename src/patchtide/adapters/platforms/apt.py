@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from patchtide.adapters.platforms import commands, dpkg
+from patchtide.adapters.platforms.dpkg_condition import Condition, condition
 from patchtide.adapters.platforms.linux import System
 from patchtide.agent.ports.platform import InstallFailed, Uptime
 from patchtide.domain.applicability.facts import Facts, by_name
@@ -29,6 +30,8 @@ class AptPlatform:
 
     The package database is read once, and again only after it has changed.
     """
+
+    report_only = True
 
     def __init__(self, root: Path = Path("/"), *, run: dpkg.Run = commands.run) -> None:
         self._root = root
@@ -55,6 +58,10 @@ class AptPlatform:
     def uptime(self) -> Uptime:
         versions = {name: version for name, version, _ in self._packages()}
         return Uptime(self._system.boot_id(), self._system.restart_pending(versions))
+
+    def condition(self) -> Condition:
+        """Return what an administrator should know of the package tools' own state."""
+        return condition(self._root, self._run)
 
     def wanted(self, leaves: Sequence[Leaf]) -> Sequence[LeafFile]:
         del leaves

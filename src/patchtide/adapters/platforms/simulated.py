@@ -82,6 +82,8 @@ class SimulatedPlatform:
         "_unsigned",
     )
 
+    report_only = False
+
     def __init__(
         self,
         model: Model,

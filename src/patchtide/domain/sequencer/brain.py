@@ -173,6 +173,7 @@ def _refreshed(memory: Memory) -> Memory:
 def _checked_in(memory: Memory, said: ev.CheckedIn, now: float) -> Step:
     memory = structs.replace(
         memory,
+        heard_at=now,
         poll_s=said.next_poll_s or memory.poll_s,
         shards_due=dict(said.shards),
         refresh_due=memory.refresh_due or bool(said.shards) or now >= memory.scan_at,

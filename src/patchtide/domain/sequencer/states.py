@@ -36,6 +36,8 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     poll_s: int = 3600
     poll_at: float = 0.0
     scan_at: float = 0.0
+    heard_at: float = 0.0
+    """When the server last answered a check-in; 0: never."""
     failures: int = 0
     stumbled: bool = False
     """Something failed in this cycle, so its end does not forget the failures."""

@@ -30,6 +30,9 @@ examples:
   patchtide agent explain openssl
   patchtide agent explain 1207 --json
 
+  # what is wrong with the agent, its way to the server or the machine, and what to do
+  patchtide agent doctor
+
 exit status: 0 done, 1 refused or failed, 2 misused, 3 server not reached
 """
 PLATFORM_HELP = (
@@ -62,7 +65,12 @@ def parser() -> argparse.ArgumentParser:
     enrol.add_argument("--name", default=os.uname().nodename, help="default: the host's name")
     enrol.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
     status = _command(commands, "status", "say what the agent knows")
+    _add_platform(status)
     status.add_argument("--json", action="store_true", help="as JSON")
+    doctor = _command(commands, "doctor", "say what is wrong and what to do; exit 1 if anything is")
+    _add_platform(doctor)
+    doctor.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
+    doctor.add_argument("--json", action="store_true", help="as JSON")
     explain = _command(commands, "explain", "say why an update is required here, or is not")
     explain.add_argument("update", metavar="UPDATE", help="number, id, or part of a name")
     _add_platform(explain)
@@ -119,10 +127,14 @@ def _done(asked: argparse.Namespace) -> int:
             from patchtide.entry.agent.explain import show_explanation
 
             return show_explanation(asked)
+        case "doctor":
+            from patchtide.entry.agent.doctor import show_findings
+
+            return show_findings(asked)
         case _:
             from patchtide.entry.agent.status import show_status
 
-            return show_status(asked.state, as_json=asked.json)
+            return show_status(asked.state, platform=asked.platform, as_json=asked.json)
 
 
 def _run(asked: argparse.Namespace) -> int:

@@ -1,30 +1,44 @@
-"""`patchtide agent status`: parse, read, print."""
+"""`patchtide agent status`: what the agent knows, and how it and its server get on."""
 
 from __future__ import annotations
 
-import json
-import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-from patchtide.adapters.agentstate.status import read_status
+from patchtide.adapters.agentstate.status import Status, read_status
+from patchtide.agent.ports.journal import States
+from patchtide.domain.sequencer.brain import SCAN_EVERY_S
 from patchtide.entry.agent.loop import OtherInstance, only_instance
+from patchtide.entry.agent.machine import machine_of
+from patchtide.entry.agent.printing import columns, print_json, print_lines
+from patchtide.wire.sets import decode_set
+
+SETS = ("required", "installed", "unknown")
 
 
-def show_status(state: Path, *, as_json: bool) -> int:
-    status = {"state": str(state), "running": _is_running(state), **read_status(state)}
+def show_status(state: Path, *, platform: str, as_json: bool) -> int:
+    machine = machine_of(platform)
+    seen = read_status(state)
+    followed = {name: seen.shards.get(name, 0) for name in machine.shards} | dict(seen.shards)
+    said = {
+        "state": str(state),
+        "running": is_running(state),
+        "mode": "report-only" if machine.report_only else "enforcing",
+        **_as_json(seen),
+        "shards": followed,
+    }
     if as_json:
-        sys.stdout.write(json.dumps(status, indent=2) + "\n")
-        return 0
-    if status.get("next_poll"):
-        status["next_poll"] = datetime.fromtimestamp(status["next_poll"], UTC).isoformat()
-    enrolment = status.pop("enrolment") or {"enrolled": False}
-    for name, value in {**status, **enrolment}.items():
-        sys.stdout.write(f"{name.replace('_', ' ')}: {'-' if value in (None, {}) else value}\n")
+        print_json(said)
+    else:
+        print_lines(columns(list(_rows(said))))
     return 0
 
 
-def _is_running(state: Path) -> bool:
+def is_running(state: Path) -> bool:
+    """Say whether an agent holds the folder."""
     if not (state / "lock").exists():
         return False
     try:
@@ -32,3 +46,58 @@ def _is_running(state: Path) -> bool:
             return False
     except OtherInstance:
         return True
+
+
+def scanned_at(seen: Status) -> float:
+    """Return when the machine was last held against the catalog; 0: never."""
+    at = seen.brain.memory.scan_at if seen.brain else 0.0
+    return at - SCAN_EVERY_S if at else 0.0
+
+
+def _as_json(seen: Status) -> dict[str, Any]:
+    memory = seen.brain.memory if seen.brain else None
+    kept, known = seen.enrolment, seen.acknowledged
+    return {
+        "enrolment": kept
+        and {"client": str(UUID(bytes=kept.client)), "server": kept.url, "site": kept.site},
+        "phase": type(seen.brain.phase).__name__ if seen.brain else None,
+        "last_answer": (memory and memory.heard_at) or None,
+        "last_scan": scanned_at(seen) or None,
+        "last_report": (memory and memory.told_at) or None,
+        "next_poll": memory and memory.poll_at,
+        "clock_offset_s": memory and memory.clock_offset_s,
+        "failures": memory.failures if memory else 0,
+        "reported": _counted(known) if known else None,
+        "acknowledged": known.digest.hex() if known else None,
+        "pending": seen.pending,
+        "untold_events": seen.untold_events,
+        "last_event": f"{seen.last_event.code} {seen.last_event.detail}".strip()
+        if seen.last_event
+        else None,
+        "damaged": seen.damaged or None,
+    }
+
+
+def _counted(known: States) -> dict[str, int]:
+    """Return how many updates are in each state, as the server has it from this machine."""
+    return {name: len(decode_set(getattr(known, name))) for name in SETS}
+
+
+def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    flat = {name: value for name, value in said.items() if name not in ("enrolment", "reported")}
+    flat |= said["enrolment"] or {"enrolled": "no; patchtide agent enrol --help says how"}
+    flat |= said["reported"] or dict.fromkeys(SETS)
+    for name, value in flat.items():
+        yield name.replace("_", " "), _shown(name, value)
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name in ("last_answer", "last_scan", "last_report", "next_poll"):
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "-"
+    if name == "shards":
+        return ", ".join(f"{shard} {serial or '-'}" for shard, serial in value.items()) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
