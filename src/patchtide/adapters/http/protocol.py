@@ -82,6 +82,19 @@ def guarded_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
     return Bound
 
 
+class _Closed:
+    """Stands where a request's headers were, once its body has begun: each request has headers,
+    and looking at every one of them would cost more than waiting here for one too many."""
+
+    __slots__ = ("_refuse",)
+
+    def __init__(self, refuse: Callable[[], None]) -> None:
+        self._refuse = refuse
+
+    def append(self, header: tuple[bytes, bytes]) -> None:
+        self._refuse()
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection. `limits` and `peers` are set by the class that `guarded_protocol` makes."""
 
@@ -136,13 +149,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._expect(None)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._is_in_head:
-            super().on_header(name, value)
-        elif not self._gone:
-            # What comes after a body may not say who asked, nor be without end.
-            self._end(_MALFORMED)
-
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         if self._gone:
@@ -156,6 +162,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._end(_TOO_LARGE)
         elif not self._handed_over() and not self._read_whole():
             super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        self.headers = _Closed(self._refuse_trailer)  # type: ignore[assignment]
+
+    def _refuse_trailer(self) -> None:
+        """End it: what comes after a body may not say who asked, nor be without end."""
+        if not self._gone:
+            self._end(_MALFORMED)
 
     def on_body(self, body: bytes) -> None:
         if self._gone:
