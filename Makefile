@@ -12,7 +12,7 @@ COMPILE = $(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe
 PINS := requirements/agent.txt requirements/server.txt requirements/dev.txt
 ROUNDS ?= 200
 
-.PHONY: help up check test bench torture format reference requirements clean
+.PHONY: help up check test bench torture format reference requirements clean agent-package
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,15 @@ requirements: $(VENV)/installed ## Pin the dependencies anew, with hashes
 	$(COMPILE) --upgrade -c requirements/agent.txt --extra server --extra scale \
 		-o requirements/server.txt pyproject.toml
 	cd requirements && ../$(COMPILE) --upgrade -o dev.txt dev.in
+
+agent-package: $(VENV)/installed ## Build the agent's Debian package and put its installer beside it
+	mkdir -p dist/wheelhouse
+	rm -f dist/wheelhouse/patchtide-*.whl
+	$(PYTHON) -m build --wheel --no-isolation --outdir dist/wheelhouse
+	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --only-binary :all: \
+		--requirement requirements/agent.txt --dest dist/wheelhouse
+	$(PYTHON) packaging/build_deb.py --wheelhouse dist/wheelhouse --output dist
+	cp packaging/install-agent dist/
 
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

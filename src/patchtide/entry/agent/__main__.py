@@ -139,7 +139,9 @@ def _done(asked: argparse.Namespace) -> int:
 
 def _run(asked: argparse.Namespace) -> int:
     from patchtide.entry.agent.loop import Loop, OtherInstance, only_instance
+    from patchtide.entry.agent.owner import act_as_owner
 
+    act_as_owner(asked.state)
     try:
         with only_instance(asked.state) as lock:
             names = ("state", "platform", "machine_id_file")

@@ -17,13 +17,17 @@ from patchtide.adapters.transport.site_ca import find_ca, verified_context
 from patchtide.agent import enrolment
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.loop import OtherInstance, only_instance
+from patchtide.entry.agent.owner import act_as_owner
 
 
 def enrol(asked: argparse.Namespace) -> int:
     try:
+        # Before root's rights are given up: the token's file may be root's alone.
+        token = enrolment.parse_token(asked.token or _read_token(asked.token_file))
+        act_as_owner(asked.state)
         private_folder(asked.state)
         with only_instance(asked.state):
-            return _enrol(asked)
+            return _enrol(asked, token)
     except OtherInstance:
         sys.stderr.write(f"an agent is at work on {asked.state}; stop it first\n")
         return 1
@@ -32,10 +36,9 @@ def enrol(asked: argparse.Namespace) -> int:
         return 1
 
 
-def _enrol(asked: argparse.Namespace) -> int:
+def _enrol(asked: argparse.Namespace, token: enrolment.Token) -> int:
     machine_id = read_machine_id(asked.machine_id_file)
     identity = open_identity(asked.state / "identity", machine_id=machine_id)
-    token = enrolment.parse_token(asked.token or _read_token(asked.token_file))
     kept = enrolment.enrol(
         token,
         enrolment.Machine(
