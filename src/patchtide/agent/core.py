@@ -153,6 +153,8 @@ class AgentCore:
         self._condition = condition or Condition()
         self._reporter = Reporter(ports.journal, ports.link)
         self._found: ScanResult | None = None
+        self.failure: ev.Failed | None = None
+        """The last thing that went wrong; None: nothing has."""
         self._state = _restored(ports.journal.load(), seed)
 
     @property
@@ -189,6 +191,8 @@ class AgentCore:
             answer = self._perform(work[0])
             if answer is None:
                 return wake_up
+            if isinstance(answer, ev.Failed):
+                self.failure = answer
             event = answer
 
     def _save(self, notes: tuple[ev.Note, ...], *, durable: bool) -> None:

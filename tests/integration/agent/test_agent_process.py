@@ -21,7 +21,7 @@ from patchtide.wire.sets import decode_set, unpack
 from tests.simulator.agent_command import MACHINE_ID, Agent, a_leaf
 from tests.simulator.debian_root import DebianRoot
 from tests.simulator.processes import children, wait_for
-from tests.simulator.site_server import CLIENT, SECRET, Site, jump
+from tests.simulator.site_server import CLIENT, SECRET, Site, jump, running
 
 IDLE_LIMIT_KB = 45 * 1024
 
@@ -109,6 +109,28 @@ def test_nothing_new_sends_one_small_message(enrolled: Agent, site: Site) -> Non
     assert len(site.check_ins) == 2 and len(site.reports) == 1
     assert site.fetched == []
     assert site.check_ins[1].counter > site.reports[0].counter
+
+
+def test_what_changed_on_the_machine_is_told_when_a_person_asks(
+    enrolled: Agent, site: Site
+) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    enrolled.once()
+    enrolled.set_packages(openssl="3.0.2", curl="8.0")
+
+    enrolled.once()
+
+    changes = site.reports[-1].changes or site.reports[-1].full
+    assert changes is not None and numbers(changes.installed) == [1]
+
+
+def test_whoever_asks_hears_that_the_server_was_not_reached(agent: Agent, tmp_path: Path) -> None:
+    with running(tmp_path / "site") as gone:
+        assert agent.enrol(gone).returncode == 0
+
+    done = agent.once()
+
+    assert done.returncode == 3 and "unreachable" in done.stderr
 
 
 def test_a_lost_acknowledgement_is_followed_by_the_same_message(

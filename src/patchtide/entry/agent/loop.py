@@ -32,6 +32,7 @@ RING_GAP_S = 10.0
 """However often the server rings, the agent checks in no more often for it."""
 WORK, KNOCK = "patchtide.entry.agent.work", "patchtide.entry.agent.knock"
 SAID_LIMIT = 64 << 10
+SERVER_NOT_REACHED = 3
 NEVER = float("inf")
 _STARTED, _WOKEN, _RUNG, _ASKED = "started", "woken", "rung", "asked"
 
@@ -104,8 +105,9 @@ class Loop:
         return 0
 
     def once(self) -> int:
-        self._work(_ASKED)
-        return 1 if self._failures else 0
+        """Do everything now; return the exit code of the command."""
+        _, status = self._run_child(WORK, "--event", _ASKED)
+        return status if status in (0, SERVER_NOT_REACHED) else 1
 
     def _work(self, event: str) -> float:
         """Return when to work next: as the child says, or after a pause when it failed."""

@@ -18,7 +18,11 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
 from patchtide.entry.agent.compose import composed
 
+ASKED = "asked"
+"""By `patchtide agent once`: somebody waits to hear how it went."""
 FAILED = 70
+NOT_DONE, UNREACHABLE = 1, 3
+"""What somebody asked for did not come about."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,16 +30,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     asked = _parser().parse_args(arguments)
     try:
-        wake_up = _work(asked)
+        wake_up, failure = _work(asked)
     except (PatchtideError, Damaged, OSError) as error:
         code = getattr(error, "code", type(error).__name__)
         sys.stderr.write(f"{code}: {error}\n")
         return FAILED
     sys.stdout.write(f"{wake_up:.3f}\n")
-    return 0
+    if failure is None or asked.event != ASKED:
+        return 0
+    sys.stderr.write(f"{failure.code}: {failure.detail}\n")
+    return UNREACHABLE if failure.code == "unreachable" else NOT_DONE
 
 
-def _work(asked: argparse.Namespace) -> float:
+def _work(asked: argparse.Namespace) -> tuple[float, ev.Failed | None]:
+    """Return when there is something to do again, and what went wrong."""
     with composed(
         asked.state,
         platform=asked.platform,
@@ -45,11 +53,10 @@ def _work(asked: argparse.Namespace) -> float:
         wake_up = core.start()
         match asked.event:
             case "rung" | "asked":
-                return core.step(ev.Rung(scan=asked.event == "asked"))
+                wake_up = core.step(ev.Rung(scan=asked.event == ASKED))
             case "woken":
-                return core.step(ev.Woken())
-            case _:
-                return wake_up
+                wake_up = core.step(ev.Woken())
+        return wake_up, core.failure
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
@@ -62,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--platform", required=True)
     parser.add_argument("--machine-id-file", type=Path, default=Path("/etc/machine-id"))
-    parser.add_argument("--event", choices=("started", "woken", "rung", "asked"), required=True)
+    parser.add_argument("--event", choices=("started", "woken", "rung", ASKED), required=True)
     parser.add_argument("--check", action="store_true", help="look at the whole journal first")
     return parser
 

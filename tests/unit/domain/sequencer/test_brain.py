@@ -106,6 +106,13 @@ def test_a_ring_checks_in_at_once() -> None:
     assert a_settled_machine().tell(ev.Rung()) == (ev.CheckIn(),)
 
 
+def test_whoever_asks_for_a_scan_gets_one_though_nothing_is_newer() -> None:
+    play = a_settled_machine()
+    play.tell(ev.Rung(scan=True))
+
+    assert play.tell(NOTHING_NEWER) == (ev.Scan(frozenset()),)
+
+
 def test_polls_keep_the_machines_own_slot() -> None:
     play = a_settled_machine()
     places = set()
