@@ -70,7 +70,7 @@ class Host:
         self.await_boot(1)
         spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
         return subprocess.run(
-            ["nsenter", f"--target={self._leader}", *spaces, "--wd=/", "--", *command],
+            ["nsenter", f"--target={self._leader}", *spaces, "--root", "--wd", "--", *command],
             input=said,
             capture_output=True,
             text=True,

@@ -23,6 +23,9 @@ from tests.lab.commands import ROOT, LabError, die_with_parent, module
 
 TOOLS = ("mmdebstrap", "systemd-nspawn", "ip", "unshare", "nsenter")
 DEFAULT_HOME = Path("/var/cache/patchtide-lab")
+UNUSED_S = 3 * 86_400
+"""Trees with other recipes may be tested on the same machine."""
+
 _SEAL = "seal"
 _BUILD_LIMIT_S = 900
 
@@ -35,6 +38,8 @@ class Image:
     mirror: Path
     place: Path
     """An empty folder: hosts mount their own files there, each for itself."""
+    aged: Path
+    """Lists the packages of which the mirror has a version that the release has moved past."""
     built_in_s: float
     """How long it took, whenever that was."""
 
@@ -73,12 +78,14 @@ def image(images: Path, *, make: Callable[[Path], None] | None = None) -> Iterat
         with _locked(images / "lock", fcntl.LOCK_EX):
             if not _is_whole(folder):
                 _build(images, folder, make or follow_recipe)
-            _drop_others(images, folder)
+            (folder / "lock").touch()
+            _drop_unused(images)
             lent.enter_context(_locked(folder / "lock", fcntl.LOCK_SH))
         yield Image(
             root=folder / "root",
             mirror=folder / "mirror",
             place=folder / "place",
+            aged=folder / "aged",
             built_in_s=float((folder / _SEAL).read_text().split()[1]),
         )
 
@@ -109,12 +116,15 @@ def _locked(path: Path, kind: int) -> Iterator[None]:
         yield
 
 
-def _drop_others(images: Path, folder: Path) -> None:
-    """Remove what a build left half-made, and the images of old that no running story uses."""
-    for other in (path for path in images.iterdir() if path.is_dir() and path != folder):
+def _drop_unused(images: Path) -> None:
+    """Remove what a build left half-made, and images that nobody has used of late."""
+    for folder in (path for path in images.iterdir() if path.is_dir()):
+        used = folder / "lock"
+        if used.exists() and time.time() - used.stat().st_mtime < UNUSED_S:
+            continue
         try:
-            with _locked(other / "lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(other)
+            with _locked(used, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(folder)
         except BlockingIOError:
             continue
 
@@ -124,7 +134,8 @@ def _build(images: Path, folder: Path, make: Callable[[Path], None]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     made = images / f"building-{os.getpid()}"
     shutil.rmtree(made, ignore_errors=True)
-    (made / "place").mkdir(mode=0o755, parents=True)
+    (made / "place").mkdir(parents=True)
+    made.chmod(0o755)
     started = time.monotonic()
     make(made)
     (made / _SEAL).write_text(f"{_contents(made)} {time.monotonic() - started:.1f}\n")

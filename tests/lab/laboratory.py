@@ -26,13 +26,10 @@ from tests.lab.commands import ROOT
 from tests.lab.host import Host
 from tests.lab.image import Image, home, image, missing
 from tests.lab.keeper import Asked
-from tests.lab.network import ADDRESS, Network
+from tests.lab.network import Network
 from tests.lab.recipe import PYTHON
 
 needs_lab = [pytest.mark.root, pytest.mark.skipif(bool(missing()), reason=missing())]
-SITE = "updates.lab"
-"""The name under which hosts know whatever serves beside the bridge."""
-
 MEMORY_MIB = 2048
 _SOURCES, _LIBRARIES = "/opt/patchtide/sources", "/opt/patchtide/libraries"
 
@@ -53,8 +50,11 @@ class Lab:
         binds: Mapping[str, str] = MappingProxyType({}),
         files: Mapping[str, str] = MappingProxyType({}),
     ) -> Host:
-        """Return a new host, booting. `binds`: folder here -> folder there, read-only."""
-        number = len(self._hosts) + 1
+        """Return a new host, booting. `binds`: folder here -> folder there, read-only.
+
+        It knows those that were there before it as `NAME.lab`.
+        """
+        known = "".join(f"{h.line.address} {n}.lab\n" for n, h in self._hosts.items())
         asked = Asked(
             host=name,
             group=f"{os.getpid()}-{name}",
@@ -62,12 +62,12 @@ class Lab:
             place=str(self.image.place),
             memory_mib=MEMORY_MIB,
             binds={**_agent_folders(), **binds},
-            files={**_first_files(name), **files},
+            files={**_first_files(name, known), **files},
         )
         console = self.image.place / "console"
         made = Host(name, asked=msgspec.json.encode(asked), console=console)
         self._ending.callback(made.end)
-        made.connect(self.network, number)
+        made.connect(self.network, len(self._hosts) + 1)
         self._ending.callback(made.line.end)
         self._hosts[name] = made
         return made
@@ -92,19 +92,18 @@ def _agent_folders() -> dict[str, str]:
     return folders if sys.base_prefix == "/usr" else {**folders, sys.base_prefix: sys.base_prefix}
 
 
-def _first_files(name: str) -> dict[str, str]:
-    python = Path(sys.base_prefix) / "bin/python{}.{}".format(
-        *(PYTHON if sys.base_prefix == "/usr" else sys.version_info[:2])
-    )
+def _first_files(name: str, known: str) -> dict[str, str]:
     return {
         "/etc/hostname": f"{name}\n",
-        "/etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}\n{ADDRESS} {SITE}\n",
-        "/usr/local/bin/patchtide": "\n".join(
-            (
-                "#!/bin/sh",
-                f"export PYTHONPATH={_SOURCES}:{_LIBRARIES} PYTHONDONTWRITEBYTECODE=1",
-                f'exec "{python}" -P -m patchtide.entry.cli "$@"',
-                "",
-            )
-        ),
+        "/etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}\n{known}",
+        "/usr/local/bin/patchtide": command_file("patchtide.entry.cli"),
     }
+
+
+def command_file(module: str, *folders: str) -> str:
+    """Return the text of a command that runs a module of the tree under test, or of `folders`."""
+    version = PYTHON if sys.base_prefix == "/usr" else sys.version_info[:2]
+    python = Path(sys.base_prefix) / "bin/python{}.{}".format(*version)
+    path = ":".join((*folders, _SOURCES, _LIBRARIES))
+    exports = f"export PYTHONPATH={path} PYTHONPYCACHEPREFIX=/var/cache/patchtide"
+    return f'#!/bin/sh\n{exports}\nexec "{python}" -P -m {module} "$@"\n'

@@ -31,7 +31,7 @@ PACKAGES = (
     *("python3", "ca-certificates"),  # what the agent runs on
     *("openssl", "curl", "sudo", "nginx-light"),  # something to update
 )
-AGED = ("sudo", "curl", "libcurl4", "libc6", "libc-bin")
+AGED = ("sudo", "curl", "libcurl4")
 """Of these the security suite may hold a version that the release has since moved past. The mirror
 has that one too, so a host can be set back to it."""
 
@@ -110,7 +110,9 @@ def fetch(root: Path, mirror: Path, found: Archives) -> None:
     apt = ("apt-get", f"--config-file={settings}", "-qq")
     run(*apt, "update")
     run(*apt, "dist-upgrade", "--assume-yes", "--download-only")
-    for name in _moved_past(settings):
+    aged = _moved_past(settings)
+    (root.parent / "aged").write_text("\n".join(aged))
+    for name in aged:
         run(*apt, "download", f"{name}/{RELEASE}-security", cwd=root / "var/cache/apt/archives")
     _keep_packages(root, mirror)
     _keep_lists(root, mirror)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def test_what_a_failed_build_left_is_never_lent_and_goes(tmp_path: Path, make: M
 def test_an_older_image_stays_while_it_is_lent(tmp_path: Path, make: Maker) -> None:
     with image(tmp_path, make=make) as lent:
         older = lent.root.parent.rename(tmp_path / "older")
+        lend(tmp_path, make)
+        os.utime(older / "lock", (0, 0))
         lend(tmp_path, make)
         assert older.exists()
 
