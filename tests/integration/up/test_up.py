@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.up.site import Up
-from tests.simulator.apt_repository import AptRepository, needs_apt
+from tests.simulator.apt_repository import AptRepository, needs_apt, tool
 from tests.simulator.debian_root import DebianRoot
 
 pytestmark = [needs_apt, pytest.mark.timeout(600)]
@@ -26,6 +26,23 @@ def everything(folder: Path) -> dict[str, tuple[int, int]]:
 def machines(home: Path) -> int:
     with sqlite3.connect(home / "patchtide.db") as database:
         return int(database.execute("SELECT count(*) FROM client").fetchone()[0])
+
+
+def version_here(package: str) -> set[str]:
+    """What dpkg itself says, of every architecture."""
+    return set(tool("dpkg-query", "-W", "-f", "${Version}\n", package).decode().split())
+
+
+@pytest.mark.skipif(not Path("/etc/debian_version").exists(), reason="needs a Debian machine")
+def test_of_this_machine_it_says_what_its_own_tools_say(tmp_path: Path) -> None:
+    told = Up(tmp_path / "home").run("--json").document
+
+    counts, packages = told["counts"], [p for u in told["required"] for p in u["packages"]]
+    assert counts["required"] == len(told["required"]) and counts["unknown"] == 0
+    assert sum(counts.values()) > 100
+    for package in packages:
+        assert package["installed"] in version_here(package["name"])
+        tool("dpkg", "--compare-versions", package["installed"], "lt", package["fixed"])
 
 
 def test_from_an_empty_folder_to_how_the_machine_stands(up: Up, system: DebianRoot) -> None:

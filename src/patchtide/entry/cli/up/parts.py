@@ -7,13 +7,12 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from uuid import UUID
 
-import msgspec
-
+from patchtide.adapters.agentstate.status import read_enrolment
 from patchtide.adapters.platforms.commands import ENVIRONMENT, Running, run
 from patchtide.adapters.trust.durable import write_durably
 from patchtide.entry.cli.up.errors import NotFinished, PartEnded, PortTaken
@@ -127,20 +126,19 @@ class Parts:
         finally:
             file.unlink(missing_ok=True)
 
-    def status(self) -> Mapping[str, Any]:
-        """Return what the agent knows of itself."""
-        said: dict[str, Any] = msgspec.json.decode(self._agent("status", "--json"))
-        return said
+    def enrolled(self) -> tuple[str, str] | None:
+        """Return the machine's id, and the address that it enrolled at; None: it has not."""
+        kept = read_enrolment(self.home.agent / "identity")
+        return None if kept is None else (str(UUID(bytes=kept.client)), kept.url)
 
-    def _agent(self, command: str, *options: str) -> bytes:
-        """Return what it printed; when it failed, raise with its own word."""
+    def _agent(self, command: str, *options: str) -> None:
+        """When it failed, raise with its own word."""
         words = _python(AGENT, command, *options, *self._agents_own())
         ended = run(words, timeout_s=WORK_S, environment=_small())
         if ended.status != 0:
             said = ended.errors.decode("utf-8", "replace").strip().splitlines()
             why = next((line for line in said if ":" in line), "it did not say why")
             raise NotFinished(f"the agent's {command} failed: {why}")
-        return ended.output
 
     def attend(self) -> None:
         """Wait for ever.

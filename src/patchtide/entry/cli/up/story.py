@@ -158,14 +158,16 @@ class Story:
 
     def _enrol(self) -> tuple[str, bool]:
         """Return the machine's id, and whether it is new here."""
-        enrolled = self.parts.status().get("enrolment")
-        if enrolled and enrolled["server"] == self.parts.where.url:
-            return str(enrolled["client"]), False
+        known = self.parts.enrolled()
+        if known and known[1] == self.parts.where.url:
+            return known[0], False
         with self.progress.step("Agent of this machine, report-only") as step:
             self.parts.enrol(self.api.ask("tokens.create", uses=1, hours=1)["token"])
-            client = str(self.parts.status()["enrolment"]["client"])
-            step.end(f"enrolled as {client}")
-        return client, True
+            known = self.parts.enrolled()
+            if known is None:
+                raise NotFinished("the agent has enrolled and does not know it; run this again")
+            step.end(f"enrolled as {known[0]}")
+        return known[0], True
 
     def _scan(self, title: str = "Scan of this machine") -> None:
         with self.progress.step(title):
