@@ -129,7 +129,7 @@ def test_killed_it_leaves_nothing_running_and_the_next_run_goes_on(up: Up) -> No
     assert machines(up.home) == 1
 
 
-@pytest.mark.parametrize("sight", ["patchtide.db", "administrator-token"])
+@pytest.mark.parametrize("sight", ["patchtide.db", "administrator-token", "agent/identity"])
 def test_killed_at_any_moment_of_its_first_run_the_next_one_finishes_it(up: Up, sight: str) -> None:
     process = up.start()
     end = time.monotonic() + 60

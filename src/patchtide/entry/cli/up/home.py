@@ -75,8 +75,9 @@ class Home:
 
     @property
     def is_fresh(self) -> bool:
+        """Nobody has used it yet. A token makes it finished, whether the mark is gone or not."""
         mark = self.path / _MARK
-        return mark.is_file() and mark.read_bytes() == _SAID
+        return mark.is_file() and mark.read_bytes() == _SAID and not self.token()
 
     def log(self, name: str) -> Path:
         return self.path / _LOGS / f"{name}.log"
@@ -129,7 +130,7 @@ class Home:
         self._make()
         self._judge_owner()
         self._take()
-        if self.is_fresh and not self.token():
+        if self.is_fresh:
             self._empty()  # a run that was killed left it so; nobody has ever used it
         names = {entry.name for entry in self.path.iterdir()} - _OURS
         if names and not names & {"patchtide.db", "keys"}:
