@@ -5,7 +5,6 @@ Installed for real, by dpkg, in an overlay of this machine that is thrown away.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,15 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.simulator.agent_command import a_leaf
+from tests.simulator.agent_package import INSTALLER, ROOT, build, call, fetch_libraries
 from tests.simulator.site_server import Site, running
 from tests.simulator.throwaway_root import ThrowawayRoot, can_be_made, throwaway_root
 
-ROOT = Path(__file__).parents[2]
 PARTS = ("src", "packaging", "requirements", "pyproject.toml", "README.md", "LICENSE")
 SYSTEM_PYTHON = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
 STATE = "/var/lib/patchtide/agent"
 UNIT = "/usr/lib/systemd/system/patchtide-agent.service"
-UNREACHABLE = re.compile(r"ConnectionError|Connection refused|timed out|resolve|Name or service")
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg"),
@@ -36,17 +34,6 @@ needs_root = pytest.mark.skipif(
 )
 
 
-def call(*command: str | Path, umask: int = 0o022) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, umask=umask
-    )
-    if done.returncode and UNREACHABLE.search(done.stderr):
-        pytest.skip("needs the package index, which cannot be reached")
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def copy_of_the_sources(folder: Path) -> Path:
     """Return them in another place, as somebody else's checkout has them."""
     folder.mkdir()
@@ -56,19 +43,10 @@ def copy_of_the_sources(folder: Path) -> Path:
     return folder
 
 
-def built(sources: Path, wheelhouse: Path, *, umask: int = 0o022) -> Path:
-    wheel = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", wheelhouse, sources]
-    call(*wheel, umask=umask)
-    script = sources / "packaging/build_deb.py"
-    options = ("--wheelhouse", wheelhouse, "--output", wheelhouse / "out")
-    return Path(call(sys.executable, script, *options, umask=umask).strip())
-
-
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheelhouse")
-    pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes")
-    call(*pip, "--only-binary", ":all:", "-r", ROOT / "requirements/agent.txt", "-d", folder)
+    fetch_libraries(folder)
     return folder
 
 
@@ -76,7 +54,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def package(libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheelhouse = tmp_path_factory.mktemp("one") / "wheelhouse"
     shutil.copytree(libraries, wheelhouse)
-    return built(ROOT, wheelhouse)
+    return build(ROOT, wheelhouse)
 
 
 def test_somewhere_else_by_somebody_else_the_same_bytes_are_built(
@@ -85,7 +63,7 @@ def test_somewhere_else_by_somebody_else_the_same_bytes_are_built(
     sources = copy_of_the_sources(tmp_path / "elsewhere")
     shutil.copytree(libraries, tmp_path / "house")
 
-    again = built(sources, tmp_path / "house", umask=0o077)
+    again = build(sources, tmp_path / "house", umask=0o077)
 
     assert again.name == package.name
     assert again.read_bytes() == package.read_bytes()
@@ -118,7 +96,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def machine(package: Path, tmp_path: Path) -> Iterator[ThrowawayRoot]:
     with throwaway_root(tmp_path / "machine") as root:
         root.put(package, f"/media/{package.name}")
-        root.put(ROOT / "packaging/install-agent", "/media/install-agent")
+        root.put(INSTALLER, "/media/install-agent")
         yield root
 
 
@@ -229,9 +207,7 @@ MISUSED = {
 
 @pytest.mark.parametrize("options", MISUSED.values(), ids=MISUSED)
 def test_misuse_is_told_before_anything_is_done(options: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [ROOT / "packaging/install-agent", *options], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([INSTALLER, *options], capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
     assert "see --help" in done.stderr
@@ -251,4 +227,4 @@ def test_the_unit_is_valid_and_leaves_the_agent_next_to_no_rights(tmp_path: Path
 
     assert "patchtide-agent" not in verified.stderr
     exposure = re.search(r"Overall exposure level for \S+: (\S+)", said)
-    assert exposure is not None and float(exposure[1]) <= 1.3, said
+    assert exposure is not None and float(exposure[1]) <= 1.1, said

@@ -18,7 +18,7 @@ from patchtide.adapters.agentstate.identity import open_identity
 from patchtide.adapters.transport.site_ca import find_ca
 from patchtide.agent.enrolment import EnrolmentFailed
 from patchtide.wire.sets import decode_set, unpack
-from tests.simulator.agent_command import MACHINE_ID, Agent, a_leaf
+from tests.simulator.agent_command import MACHINE_ID, Agent, a_leaf, environment
 from tests.simulator.debian_root import DebianRoot
 from tests.simulator.processes import children, wait_for
 from tests.simulator.site_server import CLIENT, SECRET, Site, jump, running
@@ -317,3 +317,24 @@ def test_help_has_examples(agent: Agent, command: str) -> None:
 
     assert done.returncode == 0
     assert "examples:" in done.stdout
+
+
+def test_what_lies_in_the_folder_it_is_started_in_is_not_run(
+    enrolled: Agent, site: Site, tmp_path: Path
+) -> None:
+    planted = tmp_path / "anywhere/patchtide/__init__.py"
+    planted.parent.mkdir(parents=True)
+    planted.write_text("raise SystemExit('planted')\n")
+    command = enrolled.working("once")
+
+    done = subprocess.run(
+        [command[0], "-P", *command[1:]],
+        cwd=planted.parents[1],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(site.check_ins) == 1

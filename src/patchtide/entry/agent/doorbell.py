@@ -47,7 +47,7 @@ class Doorbell:
         try:
             self._pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-m", "patchtide.entry.agent.listen"],
+                [sys.executable, "-P", "-m", "patchtide.entry.agent.listen"],
                 dict(os.environ),
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),

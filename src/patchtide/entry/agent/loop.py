@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from patchtide.entry.agent.doorbell import Doorbell, jitter
+from patchtide.entry.agent.ready import say_ready
 
 NEVER_LONGER_S = 900.0
 """A wait is cut into pieces, so that a clock that was set is noticed."""
@@ -89,6 +90,7 @@ class Loop:
         signal.signal(signal.SIGHUP, self._on_ring)
 
     def run(self) -> int:
+        say_ready()
         due = self._work(_STARTED)
         while not self._stop:
             now = time.time()
@@ -135,7 +137,8 @@ class Loop:
 
     def _run_child(self, module: str, *options: str) -> tuple[str, int]:
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        command = [sys.executable, "-m", module, *options]
+        # -P: root may start this in any folder, and a module that lies there must not be run.
+        command = [sys.executable, "-P", "-m", module, *options]
         try:
             self._child = os.posix_spawn(
                 sys.executable,
