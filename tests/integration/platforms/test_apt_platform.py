@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,12 @@ import pytest
 from patchtide.adapters.platforms.apt import AptPlatform, ReportOnly
 from patchtide.adapters.platforms.commands import CommandFailed, Finished
 from patchtide.adapters.platforms.linux import System
+from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.facts import InstalledPackage
-from patchtide.domain.catalog.rules import PackageFormat
+from patchtide.domain.applicability.scan import evaluate_shard
+from patchtide.domain.catalog.rules import Comparison, Not, PackageFormat, PackageInstalled
 from patchtide.wire.inventory import read_hardware
+from tests.simulator.agent_command import a_leaf
 from tests.simulator.apt_repository import tool
 from tests.simulator.debian_root import DebianRoot
 
@@ -53,6 +58,53 @@ def test_an_update_whose_script_failed_is_not_installed(root: DebianRoot, tmp_pa
         tool(*dpkg, "--install", a_package(tmp_path, "2", script="exit 7"))
 
     assert versions(root)["toy"] == "1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="dpkg installs for root only")
+def test_an_update_that_was_killed_half_way_is_not_installed(
+    root: DebianRoot, tmp_path: Path
+) -> None:
+    dpkg = ("dpkg", f"--root={root.folder}", "--force-script-chrootless", "--force-bad-path")
+    tool(*dpkg, "--install", a_package(tmp_path, "1"))
+    with pytest.raises(AssertionError):
+        tool(*dpkg, "--install", a_package(tmp_path, "2", script="kill -9 $PPID"))
+
+    left = list((root.folder / "var/lib/dpkg/updates").glob("[0-9]*"))
+    assert left and versions(root)["toy"] == "1"
+    tool(*dpkg, "--install", a_package(tmp_path, "3"))
+    assert versions(root)["toy"] == "3"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="dpkg installs for root only")
+def test_a_package_on_hold_counts_as_what_it_is(root: DebianRoot) -> None:
+    root.put_package("toy", "1")
+    subprocess.run(
+        ["dpkg", f"--admindir={root.folder / 'var/lib/dpkg'}", "--set-selections"],
+        input="toy hold\n",
+        text=True,
+        check=True,
+    )
+
+    assert "Status: hold ok installed" in (root.folder / "var/lib/dpkg/status").read_text()
+    assert versions(root)["toy"] == "1"
+
+
+def test_what_a_package_only_provides_is_no_package(root: DebianRoot) -> None:
+    root.put_package("exim4", "1", more="Provides: mail-transport-agent\n")
+
+    assert "mail-transport-agent" not in versions(root)
+
+
+def test_a_fix_that_the_machine_is_past_is_not_required(root: DebianRoot) -> None:
+    """The security suite may hold an older version than the release: that is no fix."""
+    root.put_package("sudo", "1.9.13p3-1+deb12u4")
+    here = PackageInstalled(PackageFormat.DEB, "sudo")
+    older = replace(here, comparison=Comparison.LESS, version="1.9.13p3-1+deb12u2")
+    leaf = replace(a_leaf(1, "sudo", "1"), applicable=here, installed=Not(older))
+
+    states = evaluate_shard([leaf], AptPlatform(root.folder).facts()).states
+
+    assert list(states.values()) == [LeafState.INSTALLED]
 
 
 def test_removed_packages_whose_settings_were_kept_are_not_there(root: DebianRoot) -> None:
@@ -118,7 +170,7 @@ def test_the_database_is_read_once_while_nothing_changes(root: DebianRoot) -> No
 
 def test_the_machine_beneath_is_told_in_a_fixed_form(root: DebianRoot) -> None:
     root.write("proc/sys/kernel/osrelease", "6.1.0-37-amd64\n")
-    root.write("proc/meminfo", "MemTotal:        2048 kB\nMemFree: 1 kB\n")
+    root.write("proc/meminfo", "MemTotal:        2051 kB\nMemFree: 1 kB\n")
     root.write("proc/cpuinfo", "processor\t: 0\nmodel name\t: x\n\nprocessor\t: 1\n")
     root.write("etc/systemd/system/multi-user.target.wants/ssh.service", "")
     body = AptPlatform(root.folder).inventory("hardware")

@@ -72,7 +72,8 @@ class System:
 
     def memory_bytes(self) -> int:
         found = re.search(r"^MemTotal:\s+(\d+) kB", self.text("proc/meminfo") or "", re.MULTILINE)
-        return int(found[1]) * 1024 if found else 0
+        # Whole MiB: what the kernel keeps for itself is a little more or less at each start.
+        return int(found[1]) // 1024 << 20 if found else 0
 
     def addresses(self) -> tuple[str, ...]:
         """Return the lasting addresses by which others may know the machine, in a fixed order."""

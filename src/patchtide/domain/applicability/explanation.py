@@ -28,6 +28,8 @@ from patchtide.domain.catalog.rules import (
 
 NOT_COLLECTED = "not collected"
 NOT_INSTALLED = "not installed"
+NEVER_WORKED = "never configured"
+"""Of a package that was unpacked, and whose scripts have not run through once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def _seen_package(rule: PackageInstalled, facts: Facts) -> str:
     if packages is None:
         return NOT_COLLECTED
     instances = packages.get(rule.name, ())
-    found = (f"{instance.version} ({instance.architecture})" for instance in instances)
+    found = (f"{i.version or NEVER_WORKED} ({i.architecture})" for i in instances)
     return ", ".join(found) or NOT_INSTALLED
 
 

@@ -152,3 +152,11 @@ def test_an_explanation_shows_what_each_part_saw_also_the_undecisive_ones() -> N
         ("not in the catalog", None),
         ("operator 'file' is not known here", None),
     ]
+
+
+def test_a_package_that_never_worked_is_said_to_be_one() -> None:
+    facts = Facts(packages={PackageFormat.DEB: by_name([("toy", "", "amd64")])})
+
+    found = explain(PackageInstalled(PackageFormat.DEB, "toy"), facts)
+
+    assert (found.seen, found.verdict) == ("never configured (amd64)", True)
