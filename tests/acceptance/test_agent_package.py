@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulator.agent_command import a_leaf
-from tests.simulator.agent_package import INSTALLER, ROOT, build, call, fetch_libraries
+from tests.simulator.agent_package import INSTALLER, ROOT, build, call
 from tests.simulator.site_server import Site, running
 from tests.simulator.throwaway_root import ThrowawayRoot, can_be_made, throwaway_root
 
@@ -41,20 +41,6 @@ def copy_of_the_sources(folder: Path) -> Path:
         place = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         place(ROOT / name, folder / name)
     return folder
-
-
-@pytest.fixture(scope="module")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheelhouse")
-    fetch_libraries(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def package(libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    wheelhouse = tmp_path_factory.mktemp("one") / "wheelhouse"
-    shutil.copytree(libraries, wheelhouse)
-    return build(ROOT, wheelhouse)
 
 
 def test_somewhere_else_by_somebody_else_the_same_bytes_are_built(

@@ -6,13 +6,14 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab.host import Host
 from tests.lab.laboratory import lab, needs_lab
-from tests.simulator.agent_package import INSTALLER, ROOT, build, fetch_libraries
+from tests.simulator.agent_package import INSTALLER
 
 pytestmark = [*needs_lab, pytest.mark.timeout(600)]
 
@@ -45,11 +46,8 @@ def until(condition: Any, within_s: float = 60.0) -> None:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(package: Path) -> Iterator[Host]:
     """A machine with the agent installed and enrolled, at a server of its own."""
-    folder = tmp_path_factory.mktemp("package")
-    fetch_libraries(folder)
-    package = build(ROOT, folder)
     with lab() as here:
         machine = here.host(
             "agent", binds={str(package.parent): "/media", str(INSTALLER.parent): "/mnt"}
