@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,14 @@ def test_the_environment_is_not_inherited(monkeypatch: pytest.MonkeyPatch) -> No
     ended = run(python("import os; print('LD_PRELOAD_CANARY' in os.environ)"), timeout_s=10)
 
     assert ended.output == b"False\n"
+
+
+def test_what_a_command_started_ends_with_it_when_its_time_is_over(tmp_path: Path) -> None:
+    mark = tmp_path / "still here"
+    script = f"(sleep 1.5; touch '{mark}') & exit 0"
+
+    with pytest.raises(CommandFailed):
+        run(["/bin/sh", "-c", script], timeout_s=0.5)
+    time.sleep(1.5)
+
+    assert not mark.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -144,6 +145,15 @@ def test_nothing_of_the_machine_is_changed(reader: Reader) -> None:
     assert sorted(reader.sources.root.rglob("*")) == before
 
 
+def running() -> list[str]:
+    """Return the command lines of all processes."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return lines
+
+
 def test_it_ends_in_a_moment_with_the_server(reader: Reader, archive: AptRepository) -> None:
     # A named pipe where a list should be keeps apt waiting for ever.
     release = archive.folder / "dists" / SECURITY / "InRelease"
@@ -155,6 +165,7 @@ def test_it_ends_in_a_moment_with_the_server(reader: Reader, archive: AptReposit
     with pytest.raises(Unavailable, match="before its time"):
         reader.process.fetch()
     assert time.monotonic() - start < 10
+    assert [line for line in running() if str(reader.spool) in line] == []
 
 
 def test_a_file_that_was_changed_under_way_is_refused_whole(reader: Reader) -> None:

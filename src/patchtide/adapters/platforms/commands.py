@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,7 @@ OUTPUT_LIMIT = 4 << 20
 _PIECE = 64 << 10
 _LOOK_S = 1.0
 """How often is asked whether a command is still wanted."""
+PATIENCE_S = 2.0
 ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
@@ -95,8 +97,13 @@ def run(
         deadline = time.monotonic() + timeout_s
         lines = _Lines(heard, is_wanted)
         return _collect(process, deadline, limit=output_limit, lines=lines)
+    except BaseException:
+        _kill(process)
+        raise
     finally:
-        _end(process)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 class Running:
@@ -132,12 +139,7 @@ class Running:
 
     def stop(self, *, patience_s: float) -> None:
         """Ask it to end, and kill it and its children when it does not."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            _end(self._process)
+        _kill(self._process, patience_s=patience_s)
 
 
 def _collect(
@@ -153,7 +155,7 @@ def _collect(
         while selector.get_map():
             left = max(0.0, deadline - time.monotonic())
             ready = selector.select(min(left, _LOOK_S))
-            if not ready and left <= _LOOK_S:
+            if left <= 0:
                 raise CommandFailed(f"{process.args!r} did not end in time")
             if not lines.is_wanted():
                 raise CommandFailed(f"{process.args!r} was ended before its time")
@@ -177,10 +179,15 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> int:
         raise CommandFailed(f"{process.args!r} did not end in time") from error
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes], *, patience_s: float = PATIENCE_S) -> None:
+    """End it and its children. It is asked first: a command of ours ends what it has begun.
+
+    Not done after an end of its own: what a package has started then is meant to stay.
+    """
     if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    for stream in (process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
+    process.wait()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from patchtide.server.ports.feed import FeedContent
 from patchtide.wire.spool import pack_spool
 
 T = TypeVar("T")
+ENDED = 143
 BATCH = 20
 """So many updates are described between two words on how far it is."""
 
@@ -35,6 +37,8 @@ BATCH = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     asked = _parser().parse_args(arguments)
+    # Ended from outside, it ends what it has started: apt has a session of its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
     try:
         _work(asked)
     except PatchtideError as error:
