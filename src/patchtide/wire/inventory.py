@@ -17,9 +17,9 @@ Count = Annotated[int, Meta(ge=0, lt=2**53)]
 class PackageRowV1(Struct, frozen=True, array_like=True, order=True):
     """One installed instance, as the machine's package tool names it."""
 
-    name: str
-    version: str
-    architecture: str
+    name: Text
+    version: Text
+    architecture: Text
 
 
 class HardwareV1(Struct, kw_only=True, frozen=True, omit_defaults=True):

@@ -86,8 +86,8 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
     if asked.values.get("standing") != RETIRED:
         rows = [row for row in rows if row.state != RETIRED]
     if kind := visit.query.get("format"):
-        return SHAPE.export(rows, asked, kind)
-    listed = SHAPE.page(rows, asked)
+        return await asyncio.to_thread(SHAPE.export, rows, asked, kind)
+    listed = await asyncio.to_thread(SHAPE.page, rows, asked)
     restarts = await asyncio.to_thread(desk.rows.awaiting_restart, listed.rows)
     return desk.page(
         visit, "machines.html", listed=listed, asked=asked, acts=ACTS, restarts=restarts
@@ -152,8 +152,8 @@ async def _updates(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
     rows = await asyncio.to_thread(desk.rows.on_machine, uuid)
     asked = UPDATES.asked(visit.path, {"state": "required", **visit.query})
     if kind := visit.query.get("format"):
-        return UPDATES.export(rows, asked, kind)
-    listed = UPDATES.page(rows, asked)
+        return await asyncio.to_thread(UPDATES.export, rows, asked, kind)
+    listed = await asyncio.to_thread(UPDATES.page, rows, asked)
     versions = await asyncio.to_thread(_versions, desk, uuid, listed.rows)
     return await _page(desk, visit, uuid, "updates", listed=listed, asked=asked, versions=versions)
 
@@ -175,8 +175,8 @@ async def _packages(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
     rows = read_package_list(body) if body else ()
     asked = PACKAGES.asked(visit.path, visit.query)
     if kind := visit.query.get("format"):
-        return PACKAGES.export(rows, asked, kind)
-    listed = PACKAGES.page(rows, asked)
+        return await asyncio.to_thread(PACKAGES.export, rows, asked, kind)
+    listed = await asyncio.to_thread(PACKAGES.page, rows, asked)
     return await _page(desk, visit, uuid, "packages", listed=listed, asked=asked)
 
 

@@ -13,6 +13,7 @@ from patchtide.adapters.console.fleet_rows import MachineThere, UpdateRow
 from patchtide.adapters.console.listing import Shape
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
+from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import NotFound
 
 
@@ -20,22 +21,26 @@ async def updates(desk: Desk, visit: Visit) -> Reply:
     rows = await asyncio.to_thread(desk.rows.updates)
     asked = SHAPE.asked(visit.path, visit.query)
     if kind := visit.query.get("format"):
-        return SHAPE.export(rows, asked, kind)
-    return desk.page(visit, "updates.html", listed=SHAPE.page(rows, asked), asked=asked)
+        return await asyncio.to_thread(SHAPE.export, rows, asked, kind)
+    listed = await asyncio.to_thread(SHAPE.page, rows, asked)
+    return desk.page(visit, "updates.html", listed=listed, asked=asked)
 
 
 async def update(desk: Desk, visit: Visit) -> Reply:
-    tab = visit.query.get("tab", "machines")
+    # Who may read the catalog alone is not told which machines there are.
+    sees_machines = desk.may_read(visit, Kind.MACHINES)
+    tab = visit.query.get("tab", "machines" if sees_machines else "about")
     uuid = update_id(visit)
     if tab in ("rules", "about"):
         return await _page(desk, visit, uuid, tab)
-    if tab != "machines":
+    if tab != "machines" or not sees_machines:
         raise NotFound
     rows = await asyncio.to_thread(desk.rows.on_update, uuid)
     asked = MACHINES.asked(visit.path, visit.query)
     if kind := visit.query.get("format"):
-        return MACHINES.export(rows, asked, kind)
-    return await _page(desk, visit, uuid, tab, listed=MACHINES.page(rows, asked), asked=asked)
+        return await asyncio.to_thread(MACHINES.export, rows, asked, kind)
+    listed = await asyncio.to_thread(MACHINES.page, rows, asked)
+    return await _page(desk, visit, uuid, tab, listed=listed, asked=asked)
 
 
 async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any) -> Reply:

@@ -57,6 +57,8 @@ class StateIndex:
             self.evaluated[shard][serial].discard(client)
             if not self.evaluated[shard][serial]:
                 del self.evaluated[shard][serial]
+            if not self.evaluated[shard]:
+                del self.evaluated[shard]
         for shard, serial in new.shards.items():
             self.evaluated[shard][serial].add(client)
 
@@ -144,5 +146,7 @@ def _move(held: defaultdict[int, BitMap], client: int, old: BitMap, new: BitMap)
         return
     for number in old - new:
         held[number].discard(client)
+        if not held[number]:  # numbers that nobody has must not fill the memory
+            del held[number]
     for number in new - old:
         held[number].add(client)
