@@ -47,7 +47,8 @@ def up_command(printer: Printer) -> Callable[..., int]:
         json: Annotated[bool, Parameter(help="Print it as JSON.", negative=())] = False,
     ) -> int:
         os.umask(0o077)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        # SIGINT too: a script that starts this in the background has it ignored otherwise.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
         where = Where(host=host, port=port, root=root)
         try:
