@@ -47,10 +47,10 @@ from patchtide.wire.shards import (
     DeltaFileV1,
     ShardIndexV1,
     make_base,
-    make_step,
     pack_document,
     read_base,
 )
+from tests.simulator.shard_steps import make_step
 
 DEB = PackageFormat.DEB
 LINEAGE = bytes(range(16))
