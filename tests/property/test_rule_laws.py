@@ -17,6 +17,7 @@ from patchtide.domain.catalog.rules import (
     Architecture,
     Comparison,
     InstalledLeaf,
+    ModuleStream,
     Never,
     Not,
     OperatingSystem,
@@ -49,6 +50,7 @@ simple: st.SearchStrategy[Rule] = st.one_of(
     packages,
     st.builds(OperatingSystem, names, st.lists(versions, max_size=2).map(tuple)),
     st.builds(Architecture, st.lists(arches, min_size=1, max_size=2).map(tuple)),
+    st.builds(ModuleStream, names, versions),
     st.builds(InstalledLeaf, numbers),
     st.sampled_from((Always(), Never())),
 )
@@ -69,6 +71,7 @@ full_facts = st.builds(
     os_id=names,
     os_version=versions,
     architecture=arches,
+    modules=st.dictionaries(names, versions),
     packages=st.fixed_dictionaries(dict.fromkeys(PackageFormat, installed)),
 )
 full_states = st.fixed_dictionaries(
@@ -77,13 +80,15 @@ full_states = st.fixed_dictionaries(
         for n in range(4)
     }
 )
-gaps = st.sets(st.sampled_from(["os_id", "os_version", "architecture", *PackageFormat, 0, 1, 2]))
+gaps = st.sets(
+    st.sampled_from(["os_id", "os_version", "architecture", "modules", *PackageFormat, 0, 1, 2])
+)
 
 
 def forgetful(facts: Facts, lost: set[object]) -> Facts:
     """Return the facts without those that were lost."""
     kept = {kind: found for kind, found in facts.packages.items() if kind not in lost}
-    fields = {"os_id", "os_version", "architecture"} & lost
+    fields = {"os_id", "os_version", "architecture", "modules"} & lost
     return replace(facts, packages=kept, **dict.fromkeys(fields))
 
 

@@ -8,6 +8,7 @@
 ["pkg", format, name, comparison, version, arch]
 ["os", id]  ["os", id, [version ids]]
 ["arch", [names]]
+["module", name, stream]                         the module follows this stream here
 ["leaf", number]                                 the leaf with this number is installed
 ["and", rule...]  ["or", rule...]  ["not", rule]
 ```
@@ -31,6 +32,7 @@ from patchtide.domain.catalog.rules import (
     Architecture,
     Comparison,
     InstalledLeaf,
+    ModuleStream,
     Never,
     Not,
     OperatingSystem,
@@ -68,6 +70,8 @@ def encode_rule(rule: Rule) -> Structured:
             return ["os", id, list(versions)] if versions else ["os", id]
         case Architecture(names):
             return ["arch", list(names)]
+        case ModuleStream(name, stream):
+            return ["module", name, stream]
         case InstalledLeaf(number):
             return ["leaf", number]
         case And(members):
@@ -199,6 +203,13 @@ def _read_architecture(form: Structured, reading: _Reading, where: str) -> Rule 
     return Architecture(reading.names(form[1], f"{where}[1]"))
 
 
+def _read_module(form: Structured, reading: _Reading, where: str) -> Rule | None:
+    if not reading.arity(form, where, least=2, most=2):
+        return None
+    name, stream = (reading.text(value, f"{where}[{at}]") for at, value in enumerate(form[1:], 1))
+    return ModuleStream(name, stream)
+
+
 def _read_leaf(form: Structured, reading: _Reading, where: str) -> Rule | None:
     if not reading.arity(form, where, least=1, most=1):
         return None
@@ -226,5 +237,6 @@ _OPERATORS: dict[str, Callable[[Structured, _Reading, str], Rule | None]] = {
     "pkg": _read_package,
     "os": _read_system,
     "arch": _read_architecture,
+    "module": _read_module,
     "leaf": _read_leaf,
 }

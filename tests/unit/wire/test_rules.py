@@ -89,6 +89,8 @@ MISTAKES: dict[str, tuple[Any, list[str]]] = {
     "text for a list": (["arch", "amd64"], ["rule[1]"]),
     "empty list": (["os", "debian", []], ["rule[2]"]),
     "a list in a list": (["os", "debian", ["12", ["13"]]], ["rule[2][1]"]),
+    "a module without a stream": (["module", "php"], ["rule"]),
+    "a stream that is a number": (["module", "php", 8], ["rule[2]"]),
     "negative number": (["leaf", -1], ["rule[1]"]),
     "number of 33 bits": (["leaf", 2**32], ["rule[1]"]),
     "yes for a number": (["leaf", True], ["rule[1]"]),
@@ -129,7 +131,9 @@ def test_an_operator_that_is_not_known_cannot_be_written() -> None:
         encode_rule(And((Always(), Unsupported("file"))))
 
 
-words = st.sampled_from(["and", "or", "not", "pkg", "deb", "os", "arch", "leaf", "<", "always"])
+words = st.sampled_from(
+    ["and", "or", "not", "pkg", "deb", "os", "arch", "module", "leaf", "<", "always"]
+)
 junk = st.recursive(
     words | st.none() | st.integers() | st.text(max_size=3) | st.binary(max_size=3),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner),

@@ -24,6 +24,7 @@ from patchtide.domain.catalog.rules import (
     Architecture,
     Comparison,
     InstalledLeaf,
+    ModuleStream,
     Never,
     Not,
     OperatingSystem,
@@ -135,6 +136,11 @@ def _architecture(rule: Architecture, ground: Ground) -> Verdict:
     return None if own is None else own in rule.names
 
 
+def _module(rule: ModuleStream, ground: Ground) -> Verdict:
+    streams = ground.facts.modules
+    return None if streams is None else streams.get(rule.name) == rule.stream
+
+
 def _and(rule: And, ground: Ground) -> Verdict:
     verdict: Verdict = True
     for member in rule.members:
@@ -170,6 +176,7 @@ _VERDICTS: Mapping[type, Callable[[Any, Ground], Verdict]] = {
     PackageInstalled: _package,
     OperatingSystem: _system,
     Architecture: _architecture,
+    ModuleStream: _module,
     InstalledLeaf: lambda rule, ground: leaf_verdict(ground.states.get(rule.number)),
     And: _and,
     Or: _or,

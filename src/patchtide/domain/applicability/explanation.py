@@ -16,6 +16,7 @@ from patchtide.domain.catalog.rules import (
     And,
     Architecture,
     InstalledLeaf,
+    ModuleStream,
     Never,
     Not,
     OperatingSystem,
@@ -28,6 +29,7 @@ from patchtide.domain.catalog.rules import (
 
 NOT_COLLECTED = "not collected"
 NOT_INSTALLED = "not installed"
+NO_STREAM = "follows no stream"
 NEVER_WORKED = "never configured"
 """Of a package that was unpacked, and whose scripts have not run through once."""
 
@@ -66,6 +68,8 @@ def _seen(rule: Rule, ground: Ground) -> str:
             return _seen_system(ground.facts)
         case Architecture():
             return ground.facts.architecture or NOT_COLLECTED
+        case ModuleStream(name, _):
+            return _seen_module(name, ground.facts)
         case InstalledLeaf(number):
             state = ground.states.get(number)
             return state.value if state else "not in the catalog"
@@ -84,6 +88,12 @@ def _seen_package(rule: PackageInstalled, facts: Facts) -> str:
     instances = packages.get(rule.name, ())
     found = (f"{i.version or NEVER_WORKED} ({i.architecture})" for i in instances)
     return ", ".join(found) or NOT_INSTALLED
+
+
+def _seen_module(name: str, facts: Facts) -> str:
+    if facts.modules is None:
+        return NOT_COLLECTED
+    return facts.modules.get(name, NO_STREAM)
 
 
 def _seen_system(facts: Facts) -> str:

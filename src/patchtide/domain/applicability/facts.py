@@ -25,11 +25,15 @@ Packages = Mapping[str, tuple[InstalledPackage, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A machine's facts. `packages` has an entry for each package database that was read."""
+    """A machine's facts. `packages` has an entry for each package database that was read.
+
+    `modules` says which stream each package module follows; where there are no modules, none does.
+    """
 
     os_id: str | None = None
     os_version: str | None = None
     architecture: str | None = None
+    modules: Mapping[str, str] | None = None
     packages: Mapping[PackageFormat, Packages] = field(default_factory=dict)
 
 

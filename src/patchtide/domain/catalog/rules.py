@@ -91,6 +91,16 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleStream:
+    """The machine follows this stream of a package module: its package tool takes no other."""
+
+    name: str
+    stream: str
+
+    depth: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, slots=True)
 class InstalledLeaf:
     """Another leaf's state on this machine is installed."""
 
@@ -147,6 +157,7 @@ Rule = (
     | PackageInstalled
     | OperatingSystem
     | Architecture
+    | ModuleStream
     | InstalledLeaf
     | Unsupported
     | And

@@ -12,6 +12,7 @@ from patchtide.domain.catalog.rules import (
     Architecture,
     Comparison,
     InstalledLeaf,
+    ModuleStream,
     Never,
     Not,
     OperatingSystem,
@@ -57,6 +58,8 @@ def _said(rule: Rule) -> str:
             return f"the system is {' '.join((id, _either(versions))).strip()}"
         case Architecture(names):
             return f"the architecture is {_either(names)}"
+        case ModuleStream(name, stream):
+            return f"module {name} follows stream {stream}"
         case InstalledLeaf(number):
             return f"update number {number} is installed"
         case Unsupported(operator):

@@ -15,6 +15,7 @@ from patchtide.domain.catalog.rules import (
     Architecture,
     Comparison,
     InstalledLeaf,
+    ModuleStream,
     Never,
     Not,
     OperatingSystem,
@@ -31,6 +32,7 @@ MACHINE = Facts(
     os_id="debian",
     os_version="12",
     architecture="amd64",
+    modules={"nodejs": "18"},
     packages={
         DEB: by_name(
             [
@@ -69,6 +71,9 @@ VERDICTS: list[tuple[Rule, Verdict]] = [
     (OperatingSystem("rhel", ("12",)), False),
     (Architecture(("arm64", "amd64")), True),
     (Architecture(("arm64",)), False),
+    (ModuleStream("nodejs", "18"), True),
+    (ModuleStream("nodejs", "20"), False),
+    (ModuleStream("php", "8.2"), False),
     (InstalledLeaf(NUMBER), None),
     (Unsupported("file"), None),
     (Always(), True),
@@ -93,6 +98,7 @@ def test_a_rule_has_its_verdict_and_its_explanation_the_same(rule: Rule, verdict
         package("openssl"),
         OperatingSystem("debian"),
         Architecture(("amd64",)),
+        ModuleStream("nodejs", "18"),
         InstalledLeaf(NUMBER),
     ],
     ids=str,
