@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from collections.abc import Iterator
 
@@ -48,7 +49,8 @@ def test_where_the_system_allows_no_more_less_is_accepted_and_said(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (RESERVE + 30, RESERVE + 30))
 
-    found = make_room(Room(connections=100, handshakes=100, events=100))
+    with caplog.at_level(logging.INFO):
+        found = make_room(Room(connections=100, handshakes=100, events=100))
 
     assert found == Room(connections=10, handshakes=10, events=10)
     assert "10 event lines" in caplog.text

@@ -48,7 +48,7 @@ def make_room(wanted: Room) -> Room:
         soft = allowed
     found = wanted if soft == resource.RLIM_INFINITY else wanted.within(soft)
     if found != wanted:
-        log.warning(
+        log.info(
             "the system allows %d open files: %d connections and %d event lines are accepted",
             soft, found.connections, found.events,
         )  # fmt: skip
