@@ -59,6 +59,9 @@ CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(
         "": "Update",
     }
 )
+RESTARTS: Mapping[str, str] = MappingProxyType(
+    {"never": "not needed", "may": "may be needed", "always": "needed"}
+)
 DECISIONS: Mapping[str, str] = MappingProxyType(
     {
         "agents.enrol": "Enrolled",
