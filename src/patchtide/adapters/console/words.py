@@ -81,6 +81,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "users.enable": "Enabled a person",
         "sessions.sign-in": "Signed in",
         "sessions.enter": "Signed in by a link",
+        "sessions.failed": "Failed to sign in",
         "sessions.sign-out": "Signed out",
         "sessions.welcome": "Chose a password",
         "site.bootstrap": "Claimed the site",
