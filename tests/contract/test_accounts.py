@@ -13,9 +13,9 @@ from patchtide.adapters.storage import Storage
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Anonymous, SessionHolder
 from patchtide.domain.access.rights import ROLES, Kind, Right, Verb
-from patchtide.domain.errors import InvalidDocument, PatchtideError, Unauthenticated
+from patchtide.domain.errors import InvalidDocument, PatchtideError, Unauthenticated, Unavailable
 from patchtide.server.account_operations import SESSIONS
-from patchtide.server.attempts import TooManyAttempts
+from patchtide.server.attempts import KEPT, TooManyAttempts
 from patchtide.server.first_administrator import sign_in_link
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.accounts import LinkUse
@@ -78,11 +78,19 @@ class Site:
         return code_of(issued)
 
     async def administrators_link(self) -> IssuedLink:
-        return await sign_in_link(self.storage, self.clock, self.context.bootstrap_code)
+        return await sign_in_link(self.storage, now=self.clock.now())
 
 
 def code_of(issued: IssuedLink) -> str:
     return issued.link.partition("#")[2]
+
+
+async def _unavailable(*_: object, **__: object) -> None:
+    raise Unavailable
+
+
+def id_of(token: str) -> str:
+    return token.split("_")[1]
 
 
 @pytest.fixture
@@ -202,6 +210,79 @@ async def test_whoever_is_disabled_is_out_at_once(site: Site) -> None:
     assert site.storage.session(hash_of(secret)) is None
 
 
+async def test_whoever_is_disabled_is_out_with_every_token_that_stands_for_him(site: Site) -> None:
+    user = await site.plane.person("jo", role="full-administrator", password=PASSWORD)
+    admin = await site.plane.token(role="full-administrator")
+    jo = await site.holder((await site.sign_in()).secret)
+    first = await site.plane.minted(jo)
+    second = await site.plane.minted(first)
+    await site.plane.ask("DELETE", f"/api/v1/api-tokens/{id_of(first)}", token=admin)
+    others = await site.plane.minted(admin)
+
+    await site.plane.ask("POST", f"/api/v1/users/{user}/disable", token=admin)
+
+    assert await site.plane.opens(first, second, others) == [False, False, True]
+
+
+async def test_a_reset_link_takes_back_the_tokens_that_the_lost_password_could_have_made(
+    site: Site,
+) -> None:
+    user = await site.plane.person("jo", role="full-administrator", password=PASSWORD)
+    admin = await site.plane.token(role="full-administrator")
+    minted = await site.plane.minted(await site.holder((await site.sign_in()).secret))
+
+    answer = await site.plane.ask("POST", f"/api/v1/users/{user}/link", token=admin)
+
+    assert answer.status == 201
+    assert await site.plane.opens(minted, admin) == [False, True]
+
+
+async def test_a_link_of_before_does_not_let_in_whoever_is_enabled_again(site: Site) -> None:
+    user = await site.plane.person("jo")
+    token = await site.plane.token(role="full-administrator")
+    code = await site.link(user)
+
+    for act in ("disable", "enable"):
+        await site.plane.ask("POST", f"/api/v1/users/{user}/{act}", token=token)
+
+    assert await refusal(site.welcome(code)) is LinkSpent
+
+
+async def test_a_token_that_ends_lets_nobody_in_for_longer(site: Site) -> None:
+    user = await site.plane.person("jo", password=PASSWORD)
+    gone = await site.plane.person("max", password=PASSWORD, is_disabled=True)
+    ending = await site.plane.minted(await site.plane.token(role="full-administrator"), days=1)
+    maria = {"name": "maria", "role": "auditor"}
+
+    asked = [
+        await site.plane.ask("POST", "/api/v1/users", token=ending, document=maria),
+        await site.plane.ask("POST", f"/api/v1/users/{user}/link", token=ending),
+        await site.plane.ask("POST", f"/api/v1/users/{gone}/enable", token=ending),
+    ]
+
+    assert [answer.status for answer in asked] == [403] * 3
+    assert "this token ends" in asked[0].json["detail"]
+    assert [u.name for u in site.storage.users()] == ["jo", "max"]
+    shut_out = await site.plane.ask("POST", f"/api/v1/users/{user}/disable", token=ending)
+    assert shut_out.status == 204
+
+
+async def test_whoever_has_less_takes_no_token_from_whoever_has_more(site: Site) -> None:
+    keeper = await site.plane.token(rights=frozenset({Right(Kind.ACCOUNTS, Verb.ADMINISTER)}))
+    more, alike = (
+        await site.plane.token(role="auditor"),
+        await site.plane.token(rights=frozenset({Right(Kind.ACCOUNTS, Verb.READ)})),
+    )
+
+    asked = [
+        await site.plane.ask("DELETE", f"/api/v1/api-tokens/{id_of(token)}", token=keeper)
+        for token in (more, alike)
+    ]
+
+    assert [answer.status for answer in asked] == [403, 204]
+    assert await site.plane.opens(more, alike) == [True, False]
+
+
 async def test_a_link_lets_its_person_choose_a_password_once(site: Site) -> None:
     user = await site.plane.person("jo", password="the old one of before")
     before = await site.sign_in(password="the old one of before")
@@ -282,6 +363,21 @@ async def test_whoever_holds_the_home_folder_gets_in_and_makes_the_first_adminis
     assert claim.status == 404
 
 
+async def test_that_link_is_for_nobody_who_is_disabled_or_has_less_than_every_right(
+    site: Site,
+) -> None:
+    await site.plane.person("out", role="full-administrator", password=PASSWORD, is_disabled=True)
+    await site.plane.person("less", role="update-administrator", password=PASSWORD)
+    site.clock.advance(days=1)
+    fresh = await site.administrators_link()
+    await site.plane.person("ann", role="full-administrator", password=PASSWORD)
+
+    later = await site.administrators_link()
+
+    assert (fresh.name, later.name) == ("admin", "ann")
+    assert (await site.enter(code_of(later))).name == "ann"
+
+
 async def test_that_link_lasts_ten_minutes_and_only_its_digest_is_kept(site: Site) -> None:
     issued = await site.administrators_link()
     kept = site.storage.link(hash_of(code_of(issued)))
@@ -333,6 +429,86 @@ async def test_guesses_from_everywhere_do_not_shut_out_where_the_person_was_befo
 
     assert await refusal(site.sign_in(peer="198.51.100.1")) is TooManyAttempts
     assert (await site.sign_in(peer="10.0.0.1")).name == "jo"
+
+
+async def test_whoever_has_a_whole_network_of_addresses_has_the_guesses_of_one(site: Site) -> None:
+    await site.plane.person("jo", password=PASSWORD)
+    for n in range(5):
+        await refusal(site.sign_in(password="guess after guess", peer=f"2001:db8::{n}"))
+
+    assert await refusal(site.sign_in(peer="2001:db8::ffff")) is TooManyAttempts
+    assert (await site.sign_in(peer="2001:db8:0:1::1")).name == "jo"
+
+
+async def test_whoever_guesses_from_many_addresses_does_not_make_a_name_forgotten(
+    site: Site,
+) -> None:
+    attempts, now = site.context.attempts, site.clock.now()
+    for n in range(20):
+        attempts.take(peer=f"192.0.2.{n}", name="jo", now=now)
+    for n in range(KEPT + 1):
+        attempts.take(peer=f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", now=now)
+
+    with pytest.raises(TooManyAttempts):
+        attempts.take(peer="198.51.100.1", name="jo", now=now)
+
+
+async def test_strangers_with_invented_links_never_reach_the_writer(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await site.plane.person("jo", password=PASSWORD)
+    to_choose = await site.link(user)
+    monkeypatch.setattr(site.storage, "decide", _unavailable)
+
+    for code in ("0" * 64, to_choose):
+        assert await refusal(site.enter(code)) is LinkSpent
+    assert await refusal(site.welcome("0" * 64)) is LinkSpent
+
+
+async def test_failed_sign_ins_are_one_audit_entry_for_many_guesses(site: Site) -> None:
+    await site.plane.person("jo", password=PASSWORD)
+    failed = site.context.failed_sign_ins
+    for _ in range(6):
+        await refusal(site.sign_in(password="guess after guess"))
+    await refusal(site.sign_in("my password, typed too early", peer="2001:db8::1"))
+    await failed.step()
+    assert site.storage.audit() == []
+
+    site.clock.advance(minutes=10)
+    await failed.step()
+    await failed.step()
+
+    [entry] = site.storage.audit()
+    assert (entry.actor, entry.operation) == ("anonymous", "sessions.failed")
+    assert {k: v for k, v in entry.detail.items() if k != "since"} == {
+        "failures": 7,
+        "addresses": 2,
+        "mostly_from": "192.0.2.1 (6), 2001:db8:: (1)",
+        "as_people": "jo (6)",
+    }
+
+
+async def test_failures_that_could_not_be_written_down_are_counted_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = site.context.failed_sign_ins
+    await refusal(site.sign_in("nobody"))
+    with monkeypatch.context() as broken:
+        broken.setattr(site.storage, "decide", _unavailable)
+        assert await refusal(failed.write()) is Unavailable
+    await refusal(site.sign_in("nobody"))
+
+    await failed.write()
+
+    assert [entry.detail["failures"] for entry in site.storage.audit()] == [2]
+
+
+async def test_a_weak_password_with_a_good_link_is_no_failed_sign_in(site: Site) -> None:
+    code = await site.link(await site.plane.person("jo"))
+    for _ in range(6):
+        assert await refusal(site.welcome(code, "jojojojojojo")) is InvalidDocument
+
+    assert (await site.welcome(code)).name == "jo"
 
 
 async def test_nobody_hands_on_rights_that_he_lacks(site: Site) -> None:

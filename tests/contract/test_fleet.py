@@ -141,11 +141,64 @@ async def test_after_two_weeks_of_silence_what_a_machine_said_counts_no_more(sit
 
 
 async def test_a_machine_of_another_platform_does_not_require_it(site: Site) -> None:
+    site.catalog.others = ("rhel-9",)
     [client] = await site.begin(1)
 
     await site.report(a_scan(client.number, 1, shard="rhel-9"))
 
     assert site.on("openssl") == Tally(not_required=1)
+    assert site.judgement(client) == Judgement(Compliance.COMPLIANT)
+
+
+async def test_a_machine_fills_no_memory_with_numbers_that_stand_for_nothing(site: Site) -> None:
+    [client] = await site.begin(1)
+    far = range(10_000, 20_000)
+
+    await site.report(a_scan(client.number, 1, required=[1, *far], unknown=range(3, 9_000)))
+
+    kept = site.fleet.ask(lambda view: view.members[client.number].states)
+    assert (set(kept.required), set(kept.unknown)) == ({1}, set())
+    assert site.fleet.ask(lambda view: view.leaves_held()) == 1
+    assert site.on("openssl") == Tally(required=1)
+
+
+async def test_what_is_published_after_a_machine_named_it_counts_as_far_as_it_was_evaluated(
+    site: Site,
+) -> None:
+    early, late = await site.begin(2)
+    await site.report(
+        a_scan(early.number, 1, serial=1, required=[3]),
+        a_scan(late.number, 1, serial=2, required=[3]),
+    )
+    assert site.judgement(late) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+
+    await site.catalog.publish([a_leaf(3, "bash")])
+
+    # The first had not seen it: what it called by that number was something else.
+    assert site.on("bash") == Tally(required=1, unknown=1)
+    assert site.judgement(late) == Judgement(Compliance.REQUIRED)
+    assert site.judgement(early) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+
+
+@pytest.mark.parametrize("serial", [2, 2**53 - 1])
+async def test_a_serial_that_is_not_published_makes_nobody_compliant(
+    site: Site, serial: int
+) -> None:
+    [client] = await site.begin(1)
+
+    await site.report(a_scan(client.number, 1, serial=serial, installed=[1, 2]))
+
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+    assert site.on("openssl") == Tally(unknown=1)
+
+
+async def test_a_shard_that_is_not_published_makes_nobody_compliant(site: Site) -> None:
+    [client] = await site.begin(1)
+
+    await site.report(a_scan(client.number, 1, shard="made-up"))
+
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.NOT_SCANNED)
+    assert site.on("openssl") == Tally(unknown=1)
 
 
 async def test_only_machines_that_are_let_in_are_counted(site: Site) -> None:

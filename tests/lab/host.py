@@ -7,7 +7,7 @@ import json
 import os
 import select
 import subprocess
-import time
+import tempfile
 from pathlib import Path
 
 from tests.lab.commands import PLAIN, ROOT, LabError, module
@@ -15,7 +15,10 @@ from tests.lab.keeper import RESTARTS
 from tests.lab.network import Line, Network
 from tests.lab.slow_line import Quality
 
-BOOT_LIMIT_S = 90.0
+SILENCE_LIMIT_S = 120
+"""How long a host that is waited for may print nothing. Only seconds count in which this process
+ran as well: where the whole machine stands still, no host is to blame."""
+WAIT_LIMIT_S = 480
 RUN_LIMIT_S = 300.0
 END_LIMIT_S = 20.0
 
@@ -31,10 +34,12 @@ class Host:
         self._leader = 0
         self._last = {"event": "", "status": 0}
         self._said = b""
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the host is
         self._keeper = subprocess.Popen(
             ["unshare", "--mount", "--net", *module("keeper", asked.decode())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._complaints,
             cwd=ROOT,
         )
 
@@ -45,7 +50,7 @@ class Host:
 
     def connect(self, network: Network, number: int) -> None:
         """Lay the line to the bridge, then switch it on."""
-        self._await("off", within_s=BOOT_LIMIT_S)
+        self._await("off")
         self.line = Line(network, number, keeper=self._keeper.pid)
         self.start()
 
@@ -97,12 +102,12 @@ class Host:
         """Press the power button: it goes down in good order."""
         self.await_boot(1)
         self._tell("stop")
-        self._await("off", within_s=BOOT_LIMIT_S)
+        self._await("off")
 
     def power_cut(self) -> None:
         """Take its power away: no process of it gets a word in."""
         self._tell("kill")
-        self._await("off", within_s=END_LIMIT_S)
+        self._await("off")
 
     def start(self) -> None:
         """Switch it on."""
@@ -110,9 +115,8 @@ class Host:
 
     def await_boot(self, boots: int) -> None:
         """Wait until it is up, and has been so as often as this."""
-        deadline = time.monotonic() + BOOT_LIMIT_S
         while not (self._leader and self.boots >= boots):
-            self._hear(deadline)
+            self._hear()
 
     def cut(self) -> None:
         """Pull its plug out of the network."""
@@ -128,11 +132,15 @@ class Host:
 
     def console(self) -> str:
         """What it printed to its console, in all boots."""
-        return Path(f"/proc/{self._keeper.pid}/root{self._console}").read_text(errors="replace")
+        return self._console_file.read_bytes().decode(errors="replace").replace("\r", "")
+
+    @property
+    def _console_file(self) -> Path:
+        return Path(f"/proc/{self._keeper.pid}/root{self._console}")
 
     def end(self) -> None:
         """Take it away, with everything that it wrote."""
-        with self._keeper, contextlib.suppress(BrokenPipeError):
+        with self._complaints, self._keeper, contextlib.suppress(BrokenPipeError):
             if self._keeper.stdin is not None:
                 self._keeper.stdin.close()
             try:
@@ -143,25 +151,20 @@ class Host:
     def _tell(self, word: str) -> None:
         if self._keeper.stdin is None:
             raise LabError(f"{self.name} has ended")
-        self._keeper.stdin.write(f"{word}\n".encode())
-        self._keeper.stdin.flush()
+        try:
+            self._keeper.stdin.write(f"{word}\n".encode())
+            self._keeper.stdin.flush()
+        except BrokenPipeError as error:
+            raise LabError(f"{self.name}: its keeper ended: {self._complaint()}") from error
 
-    def _await(self, event: str, *, within_s: float) -> None:
-        deadline = time.monotonic() + within_s
+    def _await(self, event: str) -> None:
         while self._last["event"] != event:
-            self._hear(deadline)
+            self._hear()
 
-    def _hear(self, deadline: float) -> None:
+    def _hear(self) -> None:
         """Take one piece of news from the keeper."""
-        if self._keeper.stdout is None:
-            raise LabError(f"{self.name} has ended")
-        source = self._keeper.stdout.fileno()
         while b"\n" not in self._said:
-            ready, _, _ = select.select([source], [], [], max(0.0, deadline - time.monotonic()))
-            piece = os.read(source, 4096) if ready else b""
-            if not piece:
-                raise LabError(f"{self.name} is not where it should be: {self._tail()}")
-            self._said += piece
+            self._said += self._next_piece()
         line, _, self._said = self._said.partition(b"\n")
         self._last = json.loads(line)
         if self._last["event"] == "ready":
@@ -171,8 +174,55 @@ class Host:
             if self._last["status"] not in (0, RESTARTS):
                 raise LabError(f"{self.name} ended with {self._last['status']}: {self._tail()}")
 
+    def _next_piece(self) -> bytes:
+        """Wait as long as something happens; return what the keeper says."""
+        if self._keeper.stdout is None:
+            raise LabError(f"{self.name} has ended")
+        source = self._keeper.stdout.fileno()
+        printed = silent_s = 0
+        for _ in range(WAIT_LIMIT_S):
+            if select.select([source], [], [], 1.0)[0]:
+                piece = os.read(source, 4096)
+                if not piece:
+                    raise LabError(f"{self.name}: its keeper ended: {self._complaint()}")
+                return piece
+            before, printed = printed, self._console_size()
+            silent_s = silent_s + 1 if printed == before else 0
+            if silent_s == SILENCE_LIMIT_S:
+                break
+        raise LabError(
+            f"{self.name} gets nowhere: last heard {self._last}, silent for {silent_s} s;"
+            f" its processes: {processes(self.keeper)}; keeper: {self._complaint()};"
+            f" console: {self._tail()}"
+        )
+
+    def _complaint(self) -> str:
+        """How the keeper ended, if it did, and what it said on its standard error."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._keeper.wait(0.5)
+        self._complaints.seek(0)
+        said = self._complaints.read().decode(errors="replace")[-2000:].strip()
+        status = self._keeper.returncode
+        return f"{'at work' if status is None else f'status {status}'}, {said or 'no word'}"
+
+    def _console_size(self) -> int:
+        with contextlib.suppress(OSError):  # it has not printed anything yet
+            return self._console_file.stat().st_size
+        return 0
+
     def _tail(self) -> str:
         try:
-            return self.console()[-2000:]
+            return self.console()[-3000:]
         except OSError as error:
             return f"its console cannot be read ({error})"
+
+
+def processes(pid: int) -> str:
+    """Name a process and all that come from it, each with what it is doing."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return f"{pid} gone"
+    return " ".join([f"{name}:{state}", *(processes(int(child)) for child in children)])

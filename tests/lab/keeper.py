@@ -9,6 +9,7 @@ ends, whoever asked for the host is gone: the host is ended too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -30,6 +31,7 @@ RESTARTS = 133
 POWER_OFF = signal.SIGTERM
 _NEWS = "\0patchtide-lab"
 """Where boots tell how far they are: a name in this network namespace, in no folder."""
+_NOTED = Path("/run/systemd/nspawn")
 
 
 class Asked(msgspec.Struct, kw_only=True, frozen=True):
@@ -78,7 +80,7 @@ class Keeper:
                 case "start" if self._process is None:
                     self._start()
                 case "stop" if self._container:
-                    os.kill(self._container, POWER_OFF)
+                    _signal(self._container, POWER_OFF)
                 case "kill":
                     self._kill()
                 case "end":
@@ -95,16 +97,17 @@ class Keeper:
                     *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
                     *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"),
                     *("--settings=no", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
-                    *("--console=pipe", "--notify-ready=yes"),
+                    *("--console=read-only", "--notify-ready=yes"),
                     "--network-namespace-path=/proc/self/ns/net",
                     f"--machine={self._asked.host}",
                     f"--directory={self._place / 'root'}",
                     *binds,
+                    "systemd.show_status=1",  # a boot that gets nowhere shows what it waits for
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
-                env={**os.environ, "NOTIFY_SOCKET": _NEWS.replace("\0", "@")},
+                env={**os.environ, "NOTIFY_SOCKET": _NEWS.replace("\0", "@"), "TERM": "dumb"},
                 preexec_fn=die_with_parent,
                 start_new_session=True,
             )
@@ -113,10 +116,12 @@ class Keeper:
 
     def _heard(self) -> None:
         lines = self._news.recv(4096).decode().splitlines()
-        if "READY=1" in lines and self._process is not None:
-            (self._container,) = _children(self._process.pid)
-            (leader,) = _children(self._container)
-            _say("ready", boot=self._boots, leader=leader)
+        if "READY=1" not in lines or self._process is None:
+            return
+        for container in _children(self._process.pid):
+            for leader in _children(container):  # none: it has ended, which is heard next
+                self._container = container
+                _say("ready", boot=self._boots, leader=leader)
 
     def _ended(self, descriptor: int) -> None:
         self._ready.unregister(descriptor)
@@ -135,7 +140,7 @@ class Keeper:
             self._power_is_cut = True
             # The first of its namespace is not gone before all others there are.
             for pid in _children(self._process.pid) or [self._process.pid]:
-                os.kill(pid, signal.SIGKILL)
+                _signal(pid, signal.SIGKILL)
 
     def _end(self) -> None:
         self._kill()
@@ -151,7 +156,16 @@ def _escaped(path: str) -> str:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:  # it has ended
+        return []
+    return [int(child) for child in listed.split()]
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        os.kill(pid, number)
 
 
 def _say(event: str, **more: int) -> None:
@@ -160,6 +174,9 @@ def _say(event: str, **more: int) -> None:
 
 def prepare(asked: Asked) -> None:
     """Lay the host's own, writable layer over the shared one, and put its first files there."""
+    # Two laboratories may have hosts of the same name; what systemd-nspawn notes of them is apart.
+    _NOTED.mkdir(parents=True, exist_ok=True)
+    run("mount", "-t", "tmpfs", "patchtide-lab", "-o", "size=1m,mode=755", str(_NOTED))
     size = f"size={asked.memory_mib}m,mode=755"
     run("mount", "-t", "tmpfs", "patchtide-lab", "-o", size, asked.place)
     place = Path(asked.place)
@@ -177,6 +194,7 @@ def prepare(asked: Asked) -> None:
 
 def main() -> None:
     """`python -m tests.lab.keeper JSON`: what is `Asked`."""
+    os.umask(0o022)  # whatever the test's is: the folders made here are the host's own
     asked = msgspec.json.decode(sys.argv[1], type=Asked)
     cgroups.enter(asked.group)
     prepare(asked)

@@ -10,6 +10,7 @@ Everything ends with the block, and with the process that entered it, however th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import sysconfig
@@ -31,6 +32,8 @@ from tests.lab.recipe import PYTHON
 
 needs_lab = [pytest.mark.root, pytest.mark.skipif(bool(missing()), reason=missing())]
 MEMORY_MIB = 2048
+WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
+_ENOUGH_WATCHES = 4096
 _SOURCES, _LIBRARIES = "/opt/patchtide/sources", "/opt/patchtide/libraries"
 
 
@@ -54,6 +57,7 @@ class Lab:
 
         It knows those that were there before it as `NAME.lab`.
         """
+        allow_watches()
         known = "".join(f"{h.line.address} {n}.lab\n" for n, h in self._hosts.items())
         asked = Asked(
             host=name,
@@ -83,6 +87,17 @@ def lab() -> Iterator[Lab]:
     cgroups.sweep()
     with image(home()) as lent, Network(lent.mirror) as network, ExitStack() as ending:
         yield Lab(lent, network, ending)
+
+
+def allow_watches() -> None:
+    """Let root's processes watch files from more places at once.
+
+    A host's systemd takes eight, and all that root runs on a machine share what Debian allows: 128.
+    Where they are used up, a boot waits for what it never hears of.
+    """
+    if int(WATCHES.read_text()) < _ENOUGH_WATCHES:
+        with contextlib.suppress(OSError):  # then a host that lacks them says so on its console
+            WATCHES.write_text(f"{_ENOUGH_WATCHES}\n")
 
 
 def _agent_folders() -> dict[str, str]:

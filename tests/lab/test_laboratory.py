@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import signal
 import subprocess
@@ -12,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab import cgroups
-from tests.lab.commands import ROOT, module
+from tests.lab.commands import ROOT, LabError, module
 from tests.lab.host import Host
-from tests.lab.laboratory import Lab, lab, needs_lab
+from tests.lab.laboratory import WATCHES, Lab, lab, needs_lab
 from tests.lab.slow_line import Quality
 
 pytestmark = [*needs_lab, pytest.mark.timeout(600)]
@@ -102,10 +104,66 @@ def test_a_line_is_slow_then_dead_then_good(hosts: tuple[Host, Host]) -> None:
     assert reaches(one, two, within_s=5)
 
 
+def test_hosts_of_the_same_name_in_two_laboratories_do_not_disturb_each_other(
+    hosts: tuple[Host, Host],
+) -> None:
+    one, _ = hosts
+    with lab() as elsewhere:
+        other = elsewhere.host("one")
+
+        assert other.run("systemctl", "is-system-running", "--wait") == "running\n"
+        assert other.machine_id != one.machine_id
+
+    one.restart()
+    assert one.run("systemctl", "is-system-running", "--wait") == "running\n"
+
+
+@pytest.fixture
+def watches_used_up() -> Iterator[None]:
+    """Others watch files from as many places as Debian allows to all processes of a user."""
+    before = WATCHES.read_text()
+    WATCHES.write_text("128\n")
+    taken = []
+    while (watch := ctypes.CDLL(None).inotify_init()) >= 0:
+        taken.append(watch)
+    yield
+    for watch in taken:
+        os.close(watch)
+    WATCHES.write_text(before)
+
+
+@pytest.mark.usefixtures("watches_used_up")
+def test_a_host_comes_up_where_all_watches_are_used_up(here: Lab) -> None:
+    host = here.host("three")
+
+    assert host.run("systemctl", "is-system-running", "--wait") == "running\n"
+
+
+def test_what_keeps_a_host_from_coming_is_said(
+    here: Lab, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = hosts
+    one.await_boot(1)
+    lost = here.host("lost")
+    os.kill(lost.keeper, signal.SIGKILL)
+    with pytest.raises(LabError, match="its keeper ended: status -9, no word"):
+        lost.await_boot(2)
+
+    monkeypatch.setattr("tests.lab.host.SILENCE_LIMIT_S", 2)
+    with pytest.raises(LabError, match=r"(?s)gets nowhere.* silent for 2 s.* systemd:S .*Reached"):
+        one.await_boot(one.boots + 1)
+
+
 @pytest.mark.parametrize("killed", ["the test", "the host's keeper with it"])
 def test_nothing_outlives_a_test_that_is_killed(killed: str) -> None:
     process = subprocess.Popen(
-        module("victim"), stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
+        module("victim"),
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+        umask=0o077,
+        preexec_fn=functools.partial(os.close, 0),
     )
     with process:
         assert process.stdout is not None

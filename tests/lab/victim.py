@@ -13,7 +13,7 @@ def main() -> None:
     with lab() as here:
         host = here.host("victim")
         host.worsen(Quality(delay_ms=1))
-        host.attempt("systemctl", "--no-block", "start", "nginx")
+        host.run("systemctl", "is-system-running", "--wait")
         print(*descendants(host.keeper), *descendants(here.network.holder), flush=True)
         time.sleep(600)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +12,17 @@ from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.domain.compliance import counting
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, StateIndex
-from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
+from patchtide.domain.compliance.published import Published
+from patchtide.domain.compliance.states import (
+    PlacedLeaf,
+    States,
+    Tally,
+    state_of,
+    state_of_leaf,
+)
 
 SHARDS = ("debian-11", "debian-12")
 NUMBERS = 12
@@ -61,6 +70,53 @@ def test_counting_a_machine_is_asking_for_each_update(
     asked = Counter(state_of(states, leaves) for leaves in catalog.values())
 
     assert Counting(catalog).tally(states) == tally(asked)
+
+
+@given(catalogs, st.lists(machines, max_size=8))
+def test_counting_with_little_kept_is_counting_anew(
+    catalog: dict[int, list[PlacedLeaf]], fleet: list[States]
+) -> None:
+    with mock.patch.object(counting, "FRAMES", 1):
+        kept = Counting(catalog)
+        for states in fleet:
+            assert kept.tally(states) == Counting(catalog).tally(states)
+            assert kept.frames == 1
+
+
+def test_what_is_kept_to_count_with_is_bounded_however_machines_differ() -> None:
+    leaves = [
+        PlacedLeaf(number=UpdateNumber(serial), shard="debian-12", entered=serial)
+        for serial in range(1, 1_000)
+    ]
+    kept = Counting(dict(enumerate([leaf] for leaf in leaves)))
+
+    for serial in range(1, 1_000):
+        assert kept.tally(States(shards={"debian-12": serial})).unknown == 999 - serial
+        kept.tally(States(shards={"debian-12": serial + 10**6, f"other-{serial}": serial}))
+
+    assert kept.frames <= counting.FRAMES
+
+
+@given(catalogs, machines, st.sampled_from([b"this", b"that"]))
+def test_only_what_is_published_is_kept_and_whatever_else_a_machine_named_is_not_believed(
+    catalog: dict[int, list[PlacedLeaf]], states: States, lineage: bytes
+) -> None:
+    serials = {"debian-12": 3}
+    here = {
+        update: [leaf for leaf in leaves if leaf.entered <= serials.get(leaf.shard, 0)]
+        for update, leaves in catalog.items()
+    }
+    published = Published.of(b"this", serials, here.values())
+
+    kept = published.borne_out(states, lineage=lineage)
+
+    assert kept.required | kept.installed | kept.unknown <= published.numbers
+    for leaf in (leaf for leaves in here.values() for leaf in leaves):
+        believed = states.shards.get(leaf.shard, 0) <= 3 and lineage == b"this"
+        if believed or leaf.shard not in states.shards:
+            assert state_of_leaf(kept, leaf) == state_of_leaf(states, leaf)
+        elif lineage == b"this":
+            assert state_of_leaf(kept, leaf) is LeafState.UNKNOWN
 
 
 @given(catalogs, st.lists(machines, max_size=5), st.sets(st.integers(0, 4)))

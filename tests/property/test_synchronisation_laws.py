@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patchtide.domain.catalog.details import Classification, Severity, UpdateDetails
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Always, And, Architecture
 from patchtide.domain.catalog.synchronisation import (
@@ -14,7 +16,9 @@ from patchtide.domain.catalog.synchronisation import (
     UNNUMBERED,
     ShardChanges,
     changes,
+    details_to_keep,
     identity,
+    learnt,
 )
 from patchtide.domain.catalog.updates import Origin, UpdateNumber, update_id
 
@@ -107,3 +111,65 @@ def test_a_synchronisation_for_new_ones_touches_nothing_that_is_there(
     made = changes(before.values(), second, only_new=True)
 
     assert not made.drops and all(leaf.number == UNNUMBERED for leaf in made.upserts)
+
+
+def details(text: str, cves: tuple[str, ...] | None, severity: Severity) -> UpdateDetails:
+    """As a feed tells of it: one that does not know the CVEs does not know how bad it is."""
+    known = cves is not None
+    return UpdateDetails(
+        update=update_id("apt", "toy"), vendor_id="toy", title=text, feed="toys", vendor="Toys",
+        product="Toy 1", classification=Classification.SECURITY, cves=cves,
+        severity=severity if known else Severity.NONE, description="known" if known else "",
+    )  # fmt: skip
+
+
+tellings = st.builds(
+    details,
+    st.sampled_from(["first", "second"]),
+    st.sampled_from([None, (), ("CVE-2026-1",)]),
+    st.sampled_from([Severity.LOW, Severity.CRITICAL]),
+)
+
+
+def told(held: UpdateDetails | None, offered: UpdateDetails) -> UpdateDetails:
+    """Return what is stored after a synchronisation."""
+    by_id = {} if held is None else {held.update: held}
+    [kept] = details_to_keep(by_id, [offered]) or [held]
+    assert kept is not None
+    return kept
+
+
+@given(st.lists(tellings, min_size=1))
+def test_the_newest_telling_holds_and_each_that_differs_is_a_revision(
+    offers: list[UpdateDetails],
+) -> None:
+    held: UpdateDetails | None = None
+    for offered in offers:
+        after = told(held, offered)
+        assert after.title == offered.title
+        assert offered.cves is None or after == replace(offered, revision=after.revision)
+        if held is not None:
+            has_changed = replace(after, revision=held.revision) != held
+            assert after.revision == held.revision + has_changed
+        held = after
+
+
+@given(tellings, tellings)
+def test_what_was_learnt_outlives_a_feed_that_does_not_know_it(
+    first: UpdateDetails, second: UpdateDetails
+) -> None:
+    held = learnt(replace(first, revision=3), replace(first, cves=("CVE-2026-9",)))
+
+    after = told(held, second)
+
+    assert after.cves == (("CVE-2026-9",) if second.cves is None else second.cves)
+    assert held.revision == 3
+
+
+@given(tellings)
+def test_an_update_that_is_named_again_has_not_expired_and_is_no_new_revision(
+    offered: UpdateDetails,
+) -> None:
+    held = replace(offered, revision=2, expired_at=datetime(2026, 3, 2, tzinfo=UTC))
+
+    assert told(held, offered) == replace(offered, revision=2)

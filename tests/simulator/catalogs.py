@@ -92,6 +92,8 @@ class Catalog:
     storage: Storage
     serial: int = 0
     held: set[int] = field(default_factory=set)
+    others: Sequence[str] = ()
+    """Shards of other platforms that are published too, with nothing in them."""
 
     def lineage(self) -> bytes:
         return LINEAGE
@@ -99,10 +101,11 @@ class Catalog:
     def shards(self) -> Sequence[PublishedShard]:
         if not self.serial:
             return []
-        made = PublishedShard(
-            name=SHARD, serial=self.serial, leaves=len(self.held), published_at=NOON.timestamp()
-        )
-        return [made]
+        at = NOON.timestamp()
+        return [
+            PublishedShard(name=SHARD, serial=self.serial, leaves=len(self.held), published_at=at),
+            *(PublishedShard(name=n, serial=1, leaves=0, published_at=at) for n in self.others),
+        ]
 
     async def publish(
         self,

@@ -22,6 +22,7 @@ from patchtide.domain.errors import (
     Refused,
     Unauthenticated,
 )
+from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.ports.storage import ApiToken, Transaction
@@ -136,13 +137,23 @@ async def create(call: Call, principal: Principal, asked: CreateApiToken) -> Iss
 
 
 async def revoke(call: Call, principal: Principal, asked: RevokeApiToken) -> None:
-    """Raises LastAdministrator when rights would be lost to everybody, for good."""
+    """Take a token away from whoever holds it.
+
+    Raises:
+        Refused: it may do what the asker may not; who has less does not disarm who has more.
+        LastAdministrator: rights would be lost to everybody, for good.
+    """
+    held = _signed_in(principal).rights
 
     def work(tx: Transaction) -> None:
-        check_somebody_stays(tx, leaving_token=asked.token, now=call.now)
-        if not tx.revoke_api_token(asked.token, now=call.now):
+        token = next((t for t in tx.lock_api_tokens() if t.id == asked.token), None)
+        if token is None:
             raise NotFound
-        tx.note(asked.token)
+        if lacking := beyond(known_rights(token.rights), held):
+            raise Refused(f"this token holds what you lack: {', '.join(map(str, lacking))}")
+        check_somebody_stays(tx, leaving_tokens={token.id}, now=call.now)
+        tx.revoke_api_token(token.id, now=call.now)
+        tx.note(token.id, name=token.name)
 
     await call.decide(principal, work)
     call.context.api_tokens.forget()

@@ -13,6 +13,7 @@ from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.descriptions import Descriptions
+from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.catalog_status import CatalogStatus
@@ -37,6 +38,7 @@ class Context:
     bootstrap_code: BootstrapCode
     passwords: PasswordDesk
     attempts: Attempts
+    failed_sign_ins: FailedSignIns
     synchronisations: SynchronisationDesk
     descriptions: Descriptions
     site_name: str

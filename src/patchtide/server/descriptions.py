@@ -14,7 +14,7 @@ from typing import Protocol
 from uuid import UUID
 
 from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
-from patchtide.domain.catalog.synchronisation import details_to_keep
+from patchtide.domain.catalog.synchronisation import details_to_keep, learnt
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
@@ -85,7 +85,9 @@ class Descriptions:
                 log.warning("updates are not described: %s", error)
                 self._waiting = {}  # until the next synchronisation
                 return
-            await self._put([u.details for u in described if u.details.cves is not None])
+            held = {update.details.update: update.details for update in batch}
+            told = [u.details for u in described if u.details.cves is not None]
+            await self._put([learnt(held[details.update], details) for details in told])
             for update in batch:
                 # A synchronisation may have begun the list anew meanwhile.
                 (self._waiting or {}).pop(update.details.update, None)

@@ -10,9 +10,7 @@ from datetime import datetime, timedelta
 from patchtide.domain.access.rights import ROLES
 from patchtide.server.authentication import known_rights
 from patchtide.server.bootstrap import DONE
-from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.ports.accounts import LinkUse, User
-from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import Decisions, Transaction
 from patchtide.server.users import IssuedLink, issue, new_user
 
@@ -22,13 +20,12 @@ LASTS = timedelta(minutes=10)
 NAME = "admin"
 
 
-async def sign_in_link(decisions: Decisions, clock: Clock, code: BootstrapCode) -> IssuedLink:
+async def sign_in_link(decisions: Decisions, *, now: datetime) -> IssuedLink:
     """Return a link that works once, within ten minutes, for a full administrator.
 
     Nobody is there yet: the first one is made, and the site claimed by it. Whoever has no
     password yet chooses one with the link; whoever has is simply signed in.
     """
-    now = clock.now()
 
     def work(tx: Transaction) -> IssuedLink:
         user = _administrator(tx) or _made(tx, now=now)
@@ -38,13 +35,14 @@ async def sign_in_link(decisions: Decisions, clock: Clock, code: BootstrapCode) 
         tx.note(user.id, name=user.name, until=link.expires_at.isoformat())
         return answer
 
-    issued = await decisions.decide(ACTOR, OPERATION, work, now=now)
-    code.spent()
-    return issued
+    return await decisions.decide(ACTOR, OPERATION, work, now=now)
 
 
 def _administrator(tx: Transaction) -> User | None:
-    """Return the full administrator who has been there longest, one with a password first."""
+    """Return the full administrator who has been there longest, one with a password first.
+
+    Of those who are disabled none counts, nor whoever has less than every right.
+    """
     everything = ROLES["full-administrator"]
     found = [user for user in tx.lock_users() if known_rights(user.rights) >= everything]
     return min(found, key=lambda user: (not user.password_hash, user.created_at), default=None)

@@ -28,6 +28,8 @@ from patchtide.wire.sets import decode_set
 
 T = TypeVar("T")
 PAGE = 1000
+ROWS = 200
+"""Rows that are read at once: one may have a quarter of a megabyte of sets."""
 PUBLISH, DESCRIBE = "catalog.publish", "catalog.describe"
 """Decisions that change what is published, and what people read of it."""
 
@@ -84,7 +86,7 @@ class Fleet:
             after = page[-1].number
         self._read_catalog()
         after = 0
-        while rows := self.store.states(after=after, limit=PAGE):
+        while rows := self.store.states(after=after, limit=ROWS):
             self._put_rows(rows)
             after = rows[-1].client
         self._reported = self._decided = position
@@ -102,6 +104,7 @@ class Fleet:
             self._view.put_clients(self.store.clients_of(sorted(uuids)))
         if PUBLISH in operations:
             self._read_catalog()
+            self._read_rows(self._view.cut)
         elif DESCRIBE in operations:
             self._read_details()
         self._decided = cursor
@@ -110,15 +113,20 @@ class Fleet:
         changed: set[int] = set()
         is_done = False
         while not is_done:
-            cursor, deltas = self.store.deltas(cursor, limit=PAGE)
-            changed.update(delta.client for delta in deltas)
-            is_done = len(deltas) < PAGE
+            cursor, reporters = self.store.reporters(cursor, limit=PAGE)
+            changed.update(reporters)
+            is_done = len(reporters) < PAGE
         if changed:
             # Some may have reported before the decision to let them in was seen.
             strangers = changed - self._view.members.keys()
             self._view.put_clients(self.store.clients_numbered(sorted(strangers)))
-            self._put_rows(self.store.states_of(sorted(changed)))
+            self._read_rows(changed)
         self._reported = cursor
+
+    def _read_rows(self, clients: Iterable[int]) -> None:
+        wanted = sorted(clients)
+        for start in range(0, len(wanted), ROWS):
+            self._put_rows(self.store.states_of(wanted[start : start + ROWS]))
 
     def _put_rows(self, rows: Iterable[StateRow]) -> None:
         for row in rows:
@@ -142,8 +150,11 @@ class Fleet:
                 uuid = UUID(bytes=stored.update)
                 found.setdefault(uuid, []).append(_placed(stored, shard))
                 documents[uuid] = stored.document
+        lineage = bytes(self._catalog.lineage())
+        if self._reported is not None and lineage != self._view.lineage:
+            raise CursorLost("other numbers: nothing that was read holds any more")
         self._view.put_catalog(
-            bytes(self._catalog.lineage()),
+            lineage,
             serials,
             {
                 uuid: _known(uuid, leaves, _title(documents[uuid]), details.get(uuid))

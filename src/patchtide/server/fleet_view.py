@@ -21,6 +21,7 @@ from patchtide.domain.compliance.judgement import (
     doubt_about,
     judge,
 )
+from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
 from patchtide.domain.errors import NotFound
 from patchtide.server.ports.storage import Client, ClientState, StateRow
@@ -76,11 +77,12 @@ class View:
     members: dict[int, Member] = field(default_factory=dict)
     numbers: dict[bytes, int] = field(default_factory=dict)
     updates: dict[UUID, KnownUpdate] = field(default_factory=dict)
-    serials: dict[str, int] = field(default_factory=dict)
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
+    cut: BitMap = field(default_factory=BitMap)
+    """Machines that named what was not published then: to be read again when something is."""
     _by_leaf: dict[int, UUID] = field(default_factory=dict)
-    _lineage: bytes = b""
+    _published: Published = field(default_factory=Published)
     _index: StateIndex = field(default_factory=StateIndex)
     _counting: Counting[UUID] = field(default_factory=lambda: Counting[UUID]({}))
     _by_member: dict[int, Tally] = field(default_factory=dict)
@@ -105,13 +107,16 @@ class View:
             self._changed()
 
     def put_row(self, row: StateRow, states: States) -> None:
+        """Put what a machine reported last, as far as it speaks of what is published."""
         known = self.members.get(row.client)
         if known is None:
             return
-        self._index.put(row.client, states, old=known.states)
+        kept = self._published.borne_out(states, lineage=row.lineage)
+        (self.cut.discard if kept == states else self.cut.add)(row.client)
+        self._index.put(row.client, kept, old=known.states)
         self.members[row.client] = replace(
             known,
-            states=states,
+            states=kept,
             lineage=row.lineage,
             scan=row.scan,
             scan_error=row.scan_error,
@@ -125,8 +130,8 @@ class View:
     def put_catalog(
         self, lineage: bytes, serials: Mapping[str, int], updates: Mapping[UUID, KnownUpdate]
     ) -> None:
-        self._lineage = lineage
-        self.serials = dict(serials)
+        """Put what is published now; the rows of those in `cut` are to be put once more."""
+        self._published = Published.of(lineage, serials, (u.leaves for u in updates.values()))
         self.updates = dict(updates)
         self._counting = Counting({key: update.leaves for key, update in updates.items()})
         self._by_leaf = {leaf.number: u.id for u in updates.values() for leaf in u.leaves}
@@ -143,6 +148,14 @@ class View:
         self._ground = None
 
     # What is asked
+
+    @property
+    def lineage(self) -> bytes:
+        return self._published.lineage
+
+    @property
+    def serials(self) -> Mapping[str, int]:
+        return self._published.serials
 
     def member(self, machine: UUID) -> Member:
         """Raises NotFound."""
@@ -170,7 +183,7 @@ class View:
             reported_at=member.reported_at,
             scan=member.scan,
             follows_a_shard=bool(member.states.shards),
-            is_of_this_catalog=member.lineage == self._lineage,
+            is_of_this_catalog=member.lineage == self.lineage,
         )
         return doubt_about(told, now=self.now)
 
@@ -200,6 +213,10 @@ class View:
         if known is None:
             known = self._by_update[update.id] = ground.tally(update.leaves)
         return known
+
+    def leaves_held(self) -> int:
+        """Return of how many leaves is kept who is in which state."""
+        return len(self._index)
 
     def count(self) -> None:
         """Make every count now, so that nobody has to wait for it who asks."""

@@ -1,7 +1,8 @@
-"""Somebody must stay who can hand on each right: asked before a token or a person leaves."""
+"""Somebody must stay who can hand on each right: asked before a token, a person or rights go."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from patchtide.domain.access.rights import Right, lost_without
@@ -20,19 +21,31 @@ class LastAdministrator(WrongState):
 
 
 def check_somebody_stays(
-    tx: Transaction, *, leaving_token: str = "", leaving_user: str = "", now: datetime
+    tx: Transaction,
+    *,
+    leaving_tokens: Collection[str] = (),
+    leaving_user: str = "",
+    user_keeps: frozenset[Right] = frozenset(),
+    now: datetime,
 ) -> None:
-    """Raises LastAdministrator when rights would be lost to everybody, for good."""
-    tokens = {token.id: token for token in tx.lock_api_tokens()}
+    """Ask before tokens are revoked, and before a person has no rights but `user_keeps`.
+
+    Raises:
+        LastAdministrator: rights would be lost to everybody, for good.
+    """
+    tokens = [token for token in tx.lock_api_tokens() if not _ends_by(token, now)]
     users = {user.id: user for user in tx.lock_users() if user.is_able}
-    token, user = tokens.pop(leaving_token, None), users.pop(leaving_user, None)
+    user = users.pop(leaving_user, None)
+    staying = [known_rights(other.rights) for other in users.values()]
     leaving: set[Right] = set()
-    if token is not None and not _ends_by(token, now):
-        leaving |= known_rights(token.rights)
+    for token in tokens:
+        if token.id in leaving_tokens:
+            leaving |= known_rights(token.rights)
+        elif not _ends_by(token, now + STAYS):
+            staying.append(known_rights(token.rights))
     if user is not None:
         leaving |= known_rights(user.rights)
-    staying = [known_rights(t.rights) for t in tokens.values() if not _ends_by(t, now + STAYS)]
-    staying += [known_rights(other.rights) for other in users.values()]
+        staying.append(user_keeps)
     if lost := lost_without(leaving, staying):
         raise LastAdministrator(
             f"nobody else could hand on {', '.join(map(str, lost))}; let somebody else in first"

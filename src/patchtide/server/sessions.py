@@ -8,9 +8,9 @@ each sign-in and nowhere kept; every request asks the database, so what ends has
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Annotated
 
@@ -19,7 +19,14 @@ from msgspec import Meta
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Principal, SessionHolder
 from patchtide.domain.access.rights import ROLES
-from patchtide.domain.errors import NotFound, Refused, StaleRevision, Unauthenticated
+from patchtide.domain.errors import (
+    InvalidDocument,
+    NotFound,
+    Refused,
+    StaleRevision,
+    Unauthenticated,
+)
+from patchtide.server.attempts import TooManyAttempts
 from patchtide.server.authentication import known_rights
 from patchtide.server.bootstrap import DONE
 from patchtide.server.context import Call, Context
@@ -27,8 +34,6 @@ from patchtide.server.ports.accounts import LinkUse, Session, User
 from patchtide.server.ports.storage import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.users import UserName, new_user
-
-log = logging.getLogger(__name__)
 
 IDLE = timedelta(minutes=15)
 LONGEST = timedelta(hours=12)
@@ -112,13 +117,17 @@ async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHo
 
 async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
     """Raises TooManyAttempts, or WrongPassword for every mistake alike."""
-    context, name = call.context, asked.name.strip().lower()
-    context.attempts.take(peer=asked.peer, name=name, now=call.now)
+    name = asked.name.strip().lower()
+    with _attempt(call, peer=asked.peer, name=name):
+        return await _by_password(call, name, asked)
+
+
+async def _by_password(call: Call, name: str, asked: SignIn) -> Begun:
+    context = call.context
     user = await call.read(lambda: context.lookups.user_named(name))
     expected = user.password_hash if user is not None and user.is_able else ""
     matches = await context.passwords.matches(expected, asked.password)
     if user is None or not matches:
-        log.info("sign-in failed", extra={"peer": asked.peer})
         raise WrongPassword
     renewed = await context.passwords.renewed(user.password_hash, asked.password)
 
@@ -131,9 +140,7 @@ async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
             tx.set_password(user.id, renewed)
         return current
 
-    begun = await _begin(call, _holder(user), work, replaces=asked.replaces)
-    context.attempts.succeeded(peer=asked.peer, name=name, now=call.now)
-    return begun
+    return await _begin(call, _holder(user), work, replaces=asked.replaces)
 
 
 async def welcome(call: Call, principal: Principal, asked: Welcome) -> Begun:
@@ -142,22 +149,24 @@ async def welcome(call: Call, principal: Principal, asked: Welcome) -> Begun:
     Raises:
         LinkSpent: neither; whoever has no valid code learns no more.
     """
-    context = call.context
-    context.attempts.take(peer=asked.peer, now=call.now)
-    taken = context.bootstrap_code.take(asked.code)
-    if taken is None:
-        begun = await _by_link(call, principal, asked)
-    else:
-        try:
-            begun = await _claimed(call, asked)
-        except (NotFound, StaleRevision) as error:  # claimed before, or at another node just now
-            context.bootstrap_code.spent()
-            raise LinkSpent from error
-        except BaseException:
-            context.bootstrap_code.give_back(taken)
-            raise
-        context.bootstrap_code.spent()
-    context.attempts.succeeded(peer=asked.peer, now=call.now)
+    with _attempt(call, peer=asked.peer):
+        taken = call.context.bootstrap_code.take(asked.code)
+        if taken is None:
+            return await _by_link(call, principal, asked)
+        return await _by_code(call, asked, taken)
+
+
+async def _by_code(call: Call, asked: Welcome, taken: bytes) -> Begun:
+    code = call.context.bootstrap_code
+    try:
+        begun = await _claimed(call, asked)
+    except (NotFound, StaleRevision) as error:  # claimed before, or at another node just now
+        code.spent()
+        raise LinkSpent from error
+    except BaseException:
+        code.give_back(taken)
+        raise
+    code.spent()
     return begun
 
 
@@ -167,14 +176,13 @@ async def enter(call: Call, principal: Principal, asked: Enter) -> Begun:
     Raises:
         LinkSpent: there is no such link, or no longer.
     """
-    call.context.attempts.take(peer=asked.peer, now=call.now)
 
     def work(tx: Transaction) -> User:
         return _taken(tx, asked.code, use=LinkUse.SIGN_IN, call=call)
 
-    begun = await _begin(call, principal, work, replaces=asked.replaces)
-    call.context.attempts.succeeded(peer=asked.peer, now=call.now)
-    return begun
+    with _attempt(call, peer=asked.peer):
+        await _owner(call, asked.code, use=LinkUse.SIGN_IN)
+        return await _begin(call, principal, work, replaces=asked.replaces)
 
 
 async def sign_out(call: Call, principal: Principal, asked: SignOut) -> None:
@@ -206,10 +214,8 @@ async def _claimed(call: Call, asked: Welcome) -> Begun:
 
 async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
     # What is no link at all must not cost a slow hash; and within the decision all would wait.
-    found = await call.read(lambda: call.context.lookups.link(hash_of(asked.code)))
-    if found is None or found[0].use is not LinkUse.CHOOSE_PASSWORD:
-        raise LinkSpent
-    password_hash = await call.context.passwords.hashed(asked.password, name=found[1].name)
+    owner = await _owner(call, asked.code, use=LinkUse.CHOOSE_PASSWORD)
+    password_hash = await call.context.passwords.hashed(asked.password, name=owner.name)
 
     def work(tx: Transaction) -> User:
         user = _taken(tx, asked.code, use=LinkUse.CHOOSE_PASSWORD, call=call)
@@ -219,6 +225,37 @@ async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
         return user
 
     return await _begin(call, principal, work, replaces=asked.replaces)
+
+
+@contextmanager
+def _attempt(call: Call, *, peer: str, name: str = "") -> Iterator[None]:
+    """Let somebody try what he must not try too often; who he is, the block finds out."""
+    context = call.context
+    try:
+        context.attempts.take(peer=peer, name=name, now=call.now)
+        yield
+    except (WrongPassword, LinkSpent, TooManyAttempts):
+        context.failed_sign_ins.add(peer=peer, name=name)
+        raise
+    except InvalidDocument:  # he had the link, and only chose a weak password
+        context.attempts.succeeded(peer=peer, now=call.now)
+        raise
+    context.attempts.succeeded(peer=peer, name=name, now=call.now)
+
+
+async def _owner(call: Call, code: str, *, use: LinkUse) -> User:
+    """Return whose link that is. A stranger's guess is refused here, and never reaches the writer.
+
+    Raises:
+        LinkSpent: there is no such link, or no longer.
+    """
+    found = await call.read(lambda: call.context.lookups.link(hash_of(code)))
+    if found is None:
+        raise LinkSpent
+    link, user = found
+    if link.use is not use or call.now >= link.expires_at or user.disabled_at is not None:
+        raise LinkSpent
+    return user
 
 
 def _taken(tx: Transaction, code: str, *, use: LinkUse, call: Call) -> User:

@@ -12,8 +12,11 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.details import Classification, UpdateDetails
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Rule
+from patchtide.domain.catalog.updates import Restart
+from patchtide.domain.catalog.updates import UpdateId as CatalogId
 from patchtide.domain.catalog.words import lines
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, Member, View
@@ -50,7 +53,10 @@ class RuleLine(Output, kw_only=True, frozen=True):
 class ShownFile(Output, kw_only=True, frozen=True):
     name: str
     version: str
+    sha256: str
     size_bytes: int
+    sources: tuple[str, ...]
+    """Where its vendor offers it."""
 
 
 class ShownLeaf(Output, kw_only=True, frozen=True):
@@ -60,6 +66,7 @@ class ShownLeaf(Output, kw_only=True, frozen=True):
     revision: int
     origin: str
     restart: str
+    exclusive: bool
     files: tuple[ShownFile, ...]
     prerequisite: tuple[RuleLine, ...]
     """When it is looked at on a machine at all."""
@@ -73,6 +80,24 @@ class ShownUpdate(Update, kw_only=True, frozen=True):
     description: str
     vendor: str
     feed: str
+    revision: int
+    """Rises whenever its vendor describes it otherwise."""
+    revised: datetime | None
+    advisories: tuple[str, ...]
+    products: tuple[str, ...]
+    languages: tuple[str, ...]
+    """None: it is for all."""
+    architectures: tuple[str, ...]
+    """None: it is for all."""
+    restart: str
+    """Whether installing needs a restart: the most that any of its leaves says."""
+    max_run_s: int
+    """How long an installation may take."""
+    exclusive: bool
+    """It has to be installed alone."""
+    can_uninstall: bool
+    licence: str
+    """The terms that have to be accepted for the site; empty: there are none."""
     leaves: tuple[ShownLeaf, ...]
 
 
@@ -110,6 +135,9 @@ class _Standing:
     state: LeafState
 
 
+Places = Mapping[bytes, tuple[str, ...]]
+"""A file's digest -> where its vendor offers it."""
+_RESTARTS = tuple(restart.value for restart in Restart)
 _ORDER = (LeafState.REQUIRED, LeafState.UNKNOWN, LeafState.INSTALLED, LeafState.NOT_REQUIRED)
 _COLUMNS: Mapping[str, Key[_Standing]] = {
     "name": lambda s: _by_name(s),
@@ -137,34 +165,77 @@ async def machines(call: Call, principal: Principal, asked: ListStanding) -> Sta
 def _shown(call: Call, update: UUID) -> ShownUpdate:
     fleet = call.context.fleet
     found = fleet.ask(lambda view: counted(view, view.update(update)))
-    listed, details = shown(found), found.update.details
+    listed, details = shown(found), found.update.details or _untold(found.update)
+    places = _places(details)
+    leaves = tuple(_leaves(found.update, fleet.store.leaves_of(update), places))
     return ShownUpdate(
         **{name: getattr(listed, name) for name in Update.__struct_fields__},
-        description=details.description if details else "",
-        vendor=details.vendor if details else "",
-        feed=details.feed if details else "",
-        leaves=tuple(_leaves(found.update, fleet.store.leaves_of(update))),
+        description=details.description,
+        vendor=details.vendor,
+        feed=details.feed,
+        revision=details.revision,
+        revised=details.revised,
+        advisories=details.advisories,
+        products=tuple(filter(None, details.products)),
+        languages=details.languages,
+        architectures=details.architectures,
+        restart=max((leaf.restart for leaf in leaves), key=_RESTARTS.index, default=_RESTARTS[0]),
+        max_run_s=round(details.run_time.total_seconds()),
+        exclusive=any(leaf.exclusive for leaf in leaves),
+        can_uninstall=details.can_uninstall,
+        licence=details.licence,
+        leaves=leaves,
     )
 
 
-def _leaves(update: KnownUpdate, stored: Iterable[StoredLeaf]) -> Iterable[ShownLeaf]:
+def _untold(update: KnownUpdate) -> UpdateDetails:
+    """Return what is shown of an update that no feed tells anything of."""
+    return UpdateDetails(
+        update=CatalogId(update.id),
+        vendor_id="",
+        title=update.title,
+        feed="",
+        vendor="",
+        product="",
+        classification=Classification.GENERAL,
+    )
+
+
+def _places(details: UpdateDetails) -> Places:
+    found: dict[bytes, tuple[str, ...]] = {}
+    for source in details.sources:
+        found[source.sha256] = (*found.get(source.sha256, ()), source.address)
+    return found
+
+
+def _leaves(
+    update: KnownUpdate, stored: Iterable[StoredLeaf], places: Places
+) -> Iterable[ShownLeaf]:
     """Yield the leaves in the revision that is published."""
     by_place = {(leaf.number, leaf.entered_serial): leaf for leaf in stored}
     for placed in update.leaves:
         kept = by_place.get((placed.number, placed.entered))
         if kept is not None:
             [leaf], _ = read_leaves([entry(kept.number, kept.revision, kept.document)])
-            yield _leaf(leaf, placed.shard)
+            yield _leaf(leaf, placed.shard, places)
 
 
-def _leaf(leaf: Leaf, shard: str) -> ShownLeaf:
+def _leaf(leaf: Leaf, shard: str, places: Places) -> ShownLeaf:
     return ShownLeaf(
         shard=shard,
         revision=leaf.revision,
         origin=leaf.origin.text,
         restart=leaf.restart.value,
+        exclusive=leaf.exclusive,
         files=tuple(
-            ShownFile(name=f.name, version=f.version, size_bytes=f.size_bytes) for f in leaf.files
+            ShownFile(
+                name=f.name,
+                version=f.version,
+                sha256=f.sha256.hex(),
+                size_bytes=f.size_bytes,
+                sources=places.get(f.sha256, ()),
+            )
+            for f in leaf.files
         ),
         prerequisite=_worded(leaf.prerequisite),
         applicable=_worded(leaf.applicable),

@@ -1,6 +1,10 @@
 """People's accounts: made, listed, disabled, and given a link to choose a password.
 
 An administrator never learns a password. Whoever is to sign in gets a link that works once.
+
+A person and her rights stay until somebody takes them away. So a token that ends makes none: it is
+refused. An account with an end of its own would need a second clock at each sign-in, each link and
+each change of a role, and somebody surprised on the day it strikes.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from patchtide.domain.access.credentials import hash_of
-from patchtide.domain.access.principals import Principal, SignedIn
+from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder
 from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of
 from patchtide.domain.errors import (
     InvalidDocument,
@@ -26,6 +30,7 @@ from patchtide.domain.errors import (
 from patchtide.server.api_tokens import RoleName
 from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
+from patchtide.server.handed_on import take_back, tokens_of
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.ports.accounts import LinkUse, SignInLink, User
 from patchtide.server.ports.storage import Transaction
@@ -99,7 +104,8 @@ def new_user(
 
 
 async def create(call: Call, principal: Principal, asked: CreateUser) -> IssuedLink:
-    creator = _signed_in(principal)
+    """Raises Refused: the asker lacks some of these rights, or asks with a token that ends."""
+    creator = _lasting(principal)
     rights = rights_of(asked.rights) | (ROLES[asked.role] if asked.role else frozenset())
     if not rights:
         raise InvalidDocument([Problem("role", "name a role, or at least one right")])
@@ -125,41 +131,66 @@ async def list_all(call: Call, principal: Principal, asked: Nothing) -> UserList
 async def renew_link(call: Call, principal: Principal, asked: OneUser) -> IssuedLink:
     """Give a new link; the password stays good until the link is used.
 
+    Whoever asks for one has lost hold of the account, or fears it: the API tokens that were made
+    with it are revoked.
+
     Raises:
-        Refused: the user has rights that the asker lacks, and would lend them by it.
+        Refused: the user has rights that the asker lacks, and would lend them by it; or the asker
+            asks with a token that ends.
+        LastAdministrator: without these tokens rights would be lost to everybody.
     """
-    creator = _signed_in(principal)
+    creator = _lasting(principal)
 
     def work(tx: Transaction) -> IssuedLink:
         user = _user(tx, asked.user)
         if user.disabled_at is not None:
             raise WrongState("the user is disabled")
         _check_reach(creator, user)
+        tokens = tokens_of(tx, user)
+        check_somebody_stays(tx, leaving_tokens={t.id for t in tokens}, now=call.now)
+        revoked = take_back(tx, tokens, now=call.now)
         link, answer = issue(user, now=call.now)
         tx.put_link(link)
-        tx.note(user.id, name=user.name, until=link.expires_at.isoformat())
+        until = link.expires_at.isoformat()
+        tx.note(user.id, name=user.name, until=until, tokens=revoked)
         return answer
 
-    return await call.decide(principal, work)
+    answer = await call.decide(principal, work)
+    call.context.api_tokens.forget()
+    return answer
 
 
 async def disable(call: Call, principal: Principal, asked: OneUser) -> None:
-    """Raises LastAdministrator when rights would be lost to everybody."""
+    """Shut a person out: her sessions, links and the API tokens that she made end with it.
+
+    Raises:
+        LastAdministrator: rights would be lost to everybody.
+    """
     creator = _signed_in(principal)
 
     def work(tx: Transaction) -> None:
         user = _user(tx, asked.user)
         _check_reach(creator, user)
-        check_somebody_stays(tx, leaving_user=user.id, now=call.now)
+        tokens = tokens_of(tx, user)
+        check_somebody_stays(
+            tx, leaving_tokens={t.id for t in tokens}, leaving_user=user.id, now=call.now
+        )
         if not tx.disable_user(user.id, at=call.now):
             raise WrongState("the user is disabled already")
-        tx.note(user.id, name=user.name, sessions=tx.end_sessions(user.id))
+        tx.drop_links(user.id)
+        tx.note(
+            user.id,
+            name=user.name,
+            sessions=tx.end_sessions(user.id),
+            tokens=take_back(tx, tokens, now=call.now),
+        )
 
     await call.decide(principal, work)
+    call.context.api_tokens.forget()
 
 
 async def enable(call: Call, principal: Principal, asked: OneUser) -> None:
-    creator = _signed_in(principal)
+    creator = _lasting(principal)
 
     def work(tx: Transaction) -> None:
         user = _user(tx, asked.user)
@@ -201,6 +232,21 @@ def _signed_in(principal: Principal) -> SignedIn:
     if not isinstance(principal, SignedIn):
         raise Unauthenticated
     return principal
+
+
+def _lasting(principal: Principal) -> SignedIn:
+    """Return who asks, if nothing that stays would outlive what he is known by.
+
+    Raises:
+        Refused: he asks with a token that ends.
+    """
+    holder = _signed_in(principal)
+    if isinstance(holder, TokenHolder) and holder.expires_at is not None:
+        raise Refused(
+            "this token ends, and what it let in would stay: ask as a person, or with one without"
+            " an end"
+        )
+    return holder
 
 
 def _shown(user: User) -> ShownUser:

@@ -7,7 +7,7 @@ what cannot be read refuses the whole file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -16,24 +16,34 @@ from msgspec import Meta, Struct
 from patchtide.domain.catalog.details import (
     Classification,
     FeedUpdate,
+    FileSource,
     FixedPackage,
     Severity,
     UpdateDetails,
 )
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.wire.leaves import decode_leaf, encode_leaf, entry
-from patchtide.wire.messages import Text, Uuid, decode, encode
+from patchtide.wire.messages import Digest, Text, Uuid, decode, encode
 
 MAX_UPDATES = 100_000
 _MAX_NOTE = 4_000
 LongText = Annotated[str, Meta(max_length=64 << 10)]
 Cves = Annotated[tuple[Text, ...], Meta(max_length=10_000)]
+Names = Annotated[tuple[Text, ...], Meta(max_length=1_000)]
+Updates = Annotated[tuple[Uuid, ...], Meta(max_length=10_000)]
+Address = Annotated[str, Meta(max_length=2_000)]
+RunTime = Annotated[int, Meta(ge=1, le=7 * 86_400)]
 
 
 class FixedV1(Struct, frozen=True, array_like=True):
     name: Text
     version: Text
     architecture: Text
+
+
+class SourceV1(Struct, frozen=True, array_like=True):
+    sha256: Digest
+    address: Address
 
 
 class DetailsV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -49,6 +59,18 @@ class DetailsV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     cves: Cves | None = None
     packages: Annotated[tuple[FixedV1, ...], Meta(max_length=20_000)] = ()
     released: datetime | None = None
+    revised: datetime | None = None
+    advisories: Names = ()
+    also_for: Names = ()
+    languages: Names = ()
+    architectures: Names = ()
+    supersedes: Updates = ()
+    members: Updates = ()
+    max_run_s: RunTime | None = None
+    can_uninstall: bool = False
+    licence: LongText = ""
+    sources: Annotated[tuple[SourceV1, ...], Meta(max_length=20_000)] = ()
+    expired_at: datetime | None = None
 
 
 class FeedUpdateV1(Struct, frozen=True, array_like=True):
@@ -118,6 +140,18 @@ def _packed(update: FeedUpdate) -> FeedUpdateV1:
             cves=details.cves,
             packages=tuple(FixedV1(p.name, p.version, p.architecture) for p in details.packages),
             released=details.released,
+            revised=details.revised,
+            advisories=details.advisories,
+            also_for=details.also_for,
+            languages=details.languages,
+            architectures=details.architectures,
+            supersedes=tuple(update.bytes for update in details.supersedes),
+            members=tuple(update.bytes for update in details.members),
+            max_run_s=_seconds(details.max_run_time),
+            can_uninstall=details.can_uninstall,
+            licence=details.licence,
+            sources=tuple(SourceV1(s.sha256, s.address) for s in details.sources),
+            expired_at=details.expired_at,
         ),
         tuple(encode_leaf(leaf).body for leaf in update.leaves),
     )
@@ -138,9 +172,29 @@ def _unpacked(packed: FeedUpdateV1) -> FeedUpdate:
         cves=said.cves,
         packages=tuple(FixedPackage(p.name, p.version, p.architecture) for p in said.packages),
         released=said.released,
+        revised=said.revised,
+        advisories=said.advisories,
+        also_for=said.also_for,
+        languages=said.languages,
+        architectures=said.architectures,
+        supersedes=_ids(said.supersedes),
+        members=_ids(said.members),
+        max_run_time=None if said.max_run_s is None else timedelta(seconds=said.max_run_s),
+        can_uninstall=said.can_uninstall,
+        licence=said.licence,
+        sources=tuple(FileSource(s.sha256, s.address) for s in said.sources),
+        expired_at=said.expired_at,
     )
     leaves = tuple(decode_leaf(entry(0, 1, document)) for document in packed.leaves)
     return FeedUpdate(details=details, leaves=leaves)
+
+
+def _seconds(length: timedelta | None) -> int | None:
+    return None if length is None else round(length.total_seconds())
+
+
+def _ids(said: Iterable[bytes]) -> tuple[UpdateId, ...]:
+    return tuple(UpdateId(UUID(bytes=one)) for one in said)
 
 
 _CLASSIFICATIONS = {member.value: member for member in Classification}

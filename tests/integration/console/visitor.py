@@ -12,6 +12,7 @@ from uuid import UUID
 from patchtide.domain.access.rights import ROLES
 from patchtide.server.users import new_user
 from tests.integration.http.plane import AdministratorsPlane, Answer
+from tests.simulator.catalogs import Catalog
 from tests.simulator.clock import FakeClock
 
 HOST = "site.example:8540"
@@ -85,10 +86,14 @@ class ConsoleSite:
 
     storage: Any
     clock: FakeClock = field(default_factory=FakeClock)
+    catalog: Catalog = field(init=False)
     plane: AdministratorsPlane = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plane = AdministratorsPlane(storage=self.storage, clock=self.clock)
+        self.catalog = Catalog(self.storage)
+        self.plane = AdministratorsPlane(
+            storage=self.storage, clock=self.clock, catalog=self.catalog
+        )
 
     def visitor(self) -> Visitor:
         return Visitor(self.plane)

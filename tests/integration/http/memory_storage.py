@@ -258,6 +258,9 @@ class MemoryTransaction:
     def lock_api_tokens(self) -> Sequence[ApiToken]:
         return [token for token in self.storage.api.values() if token.revoked_at is None]
 
+    def api_token_makers(self) -> Mapping[str, str]:
+        return {token.id: token.created_by for token in self.storage.api.values()}
+
     def add_user(self, user: User) -> None:
         self.storage.people[user.id] = user
 
@@ -277,8 +280,11 @@ class MemoryTransaction:
         self.storage.people[user_id] = replace(user, disabled_at=at)
         return True
 
-    def end_sessions(self, user_id: str) -> int:
+    def end_sessions(self, user_id: str, *, but: bytes = b"") -> int:
         return 0
+
+    def drop_links(self, user_id: str) -> None:
+        self.storage.links.pop(user_id, None)
 
     def put_link(self, link: SignInLink) -> None:
         self.storage.links[link.user] = link

@@ -16,13 +16,16 @@ from patchtide.adapters.http.limits import Rate, Rates
 from patchtide.adapters.http.problems import status_of
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
+from patchtide.domain.access.principals import SignedIn
 from patchtide.domain.access.rights import ROLES, Right
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.server.api_tokens import CreateApiToken
 from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.context import Context
 from patchtide.server.descriptions import Descriptions
+from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.passwords import PasswordDesk
@@ -32,7 +35,7 @@ from patchtide.server.ports.feed import FeedContent
 from patchtide.server.ports.storage import ApiToken, ClientState, NewClient
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
-from patchtide.server.table import Plane
+from patchtide.server.table import Plane, perform
 from tests.integration.http.memory_storage import MemoryStorage
 from tests.simulator.clock import START, FakeClock
 
@@ -93,6 +96,12 @@ def a_desk(storage: Any, clock: FakeClock, descriptions: Descriptions) -> Synchr
     )
 
 
+def token_text(text: str) -> ApiTokenText:
+    found = ApiTokenText.read(text)
+    assert found is not None
+    return found
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -136,6 +145,7 @@ class AdministratorsPlane:
             bootstrap_code=BootstrapCode(self.code),
             passwords=PasswordDesk(QUICK),
             attempts=Attempts(),
+            failed_sign_ins=FailedSignIns(self.storage, self.clock),
             synchronisations=a_desk(self.storage, self.clock, descriptions),
             descriptions=descriptions,
             site_name="hq",
@@ -172,6 +182,20 @@ class AdministratorsPlane:
             "test", "test", lambda tx: tx.add_api_token(token), now=self.clock.now()
         )
         return str(text)
+
+    async def minted(self, by: str | SignedIn, *, days: int = 90) -> str:
+        """Return an API token that somebody made, as a person or with a token of his own."""
+        if isinstance(by, str):
+            by = await self.context.api_tokens.holder(token_text(by))
+        asked = CreateApiToken(name="minted", role="full-administrator", days=days)
+        operation = OPERATIONS["api-tokens.create"]
+        made = await perform(self.context, operation, principal=by, asked=asked)
+        return str(made.token)
+
+    async def opens(self, *tokens: str) -> list[bool]:
+        """Return which of these tokens the site takes."""
+        asked = [await self.ask("GET", "/api/v1/whoami", token=token) for token in tokens]
+        return [answer.status == 200 for answer in asked]
 
     async def person(
         self, name: str, *, role: str = "auditor", is_disabled: bool = False, password: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from patchtide.adapters.storage import Storage
-from patchtide.domain.catalog.details import Severity
+from patchtide.domain.catalog.details import FileSource, Severity
 from patchtide.server.ports.storage import Client, IncomingReport, Presence
 from patchtide.wire.inventory import HardwareV1, hardware, package_list
 from patchtide.wire.messages import EventV1, HealthV1, encode
@@ -30,6 +30,7 @@ class Site:
     plane: AdministratorsPlane
     token: str
     clients: list[Client]
+    catalog: Catalog
 
     @property
     def storage(self) -> Storage:
@@ -65,7 +66,7 @@ async def site(storage: Storage) -> Site:
         ],
     )
     token = await plane.token(role="auditor")
-    site = Site(plane, token, await enrolled(storage, 3))
+    site = Site(plane, token, await enrolled(storage, 3), catalog)
     first, second, _ = site.clients
     await site.report(
         a_scan(first.number, 1, required=[1], installed=[2]),
@@ -163,7 +164,30 @@ async def test_one_update_has_its_text_and_its_rules_in_words(site: Site) -> Non
         (1, "not this"),
         (2, "openssl is installed, older than 2.0-1"),
     ]
-    assert leaf["files"] == [{"name": "openssl", "version": "2.0-1", "size_bytes": 1000}]
+    [file] = leaf["files"]
+    assert (file["name"], file["version"], file["size_bytes"]) == ("openssl", "2.0-1", 1000)
+
+
+async def test_one_update_says_how_it_is_installed_and_where_its_files_come_from(
+    site: Site,
+) -> None:
+    told = replace(
+        some_details("openssl"),
+        advisories=("DSA-1-1",),
+        also_for=("Debian 13",),
+        architectures=("amd64",),
+        max_run_time=timedelta(minutes=5),
+        licence="Be good.",
+        sources=(FileSource(bytes(32), "https://example.org/openssl.deb"),),
+    )
+    await site.catalog.publish([], details=[told])
+
+    shown, untold = [await site.get(f"/updates/{an_update_id(n)}") for n in ("openssl", "bash")]
+
+    assert shown["advisories"] == ["DSA-1-1"] and shown["products"] == ["Debian 12", "Debian 13"]
+    assert (shown["max_run_s"], shown["licence"], shown["restart"]) == (300, "Be good.", "never")
+    assert shown["leaves"][0]["files"][0]["sources"] == ["https://example.org/openssl.deb"]
+    assert (untold["max_run_s"], untold["revision"], untold["architectures"]) == (1800, 1, [])
 
 
 async def test_an_update_shows_its_machines_by_state(site: Site) -> None:

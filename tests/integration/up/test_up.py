@@ -120,6 +120,25 @@ def test_it_stays_up_until_it_is_told_to_end(up: Up, archive: AptRepository) -> 
         assert not up.answers()
 
 
+def test_each_time_a_link_signs_an_administrator_in_who_is_not_disabled(up: Up) -> None:
+    def way_in() -> str:
+        with up.going_on():
+            [line] = [line for line in up.said if line.startswith("Sign in")]
+            [who] = [line for line in up.said if "within ten minutes" in line]
+        return f"{line.partition('#')[0].rpartition('/')[2]} {who.split()[-1]}"
+
+    def has(what: str) -> None:
+        with sqlite3.connect(up.home / "patchtide.db") as database:
+            database.execute(f"UPDATE user_account SET {what}")
+
+    first = way_in()
+    has("password_hash = 'chosen'")
+    second = way_in()
+    has("disabled_at = 1")
+
+    assert (first, second, way_in()) == ("welcome admin", "enter admin", "welcome admin2")
+
+
 def test_killed_it_leaves_nothing_running_and_the_next_run_goes_on(up: Up) -> None:
     with up.going_on() as process:
         process.kill()

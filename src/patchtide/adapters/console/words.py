@@ -59,6 +59,9 @@ CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(
         "": "Update",
     }
 )
+RESTARTS: Mapping[str, str] = MappingProxyType(
+    {"never": "not needed", "may": "may be needed", "always": "needed"}
+)
 DECISIONS: Mapping[str, str] = MappingProxyType(
     {
         "agents.enrol": "Enrolled",
@@ -78,6 +81,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "users.enable": "Enabled a person",
         "sessions.sign-in": "Signed in",
         "sessions.enter": "Signed in by a link",
+        "sessions.failed": "Failed to sign in",
         "sessions.sign-out": "Signed out",
         "sessions.welcome": "Chose a password",
         "site.bootstrap": "Claimed the site",

@@ -157,6 +157,7 @@ def _update(
         product=f"{release.origin} {platform.version}",
         classification=classification,
         packages=_fixed(everything),
+        architectures=tuple(sorted(by_architecture)),
     )
     leaves = tuple(
         _leaf(details, architecture, packages, platform=platform)

@@ -6,10 +6,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from patchtide.adapters.http.problems import TooLarge, TooOften
+from patchtide.domain.access import callers
 from patchtide.domain.errors import InvalidDocument, Problem
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -77,18 +77,8 @@ class Buckets:
 
 
 def caller_key(client: tuple[str, int] | None) -> str:
-    """Return whom a rate is counted for: the address, of IPv6 its network."""
-    if client is None:
-        return ""
-    try:
-        address = ip_address(client[0])
-    except ValueError:
-        return client[0]
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(IPv6Address(int(address) >> 64 << 64))
-    return str(address)
+    """Return for whom a rate of this connection is counted."""
+    return "" if client is None else callers.caller_key(client[0])
 
 
 async def body_of(receive: Receive, *, limit: int = BODY_LIMIT) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from patchtide.adapters.storage.rows import instant
-from patchtide.adapters.storage.tables import sign_in_link, user_account, user_session
+from patchtide.adapters.storage.tables import api_token, sign_in_link, user_account, user_session
 from patchtide.domain.errors import WrongState
 from patchtide.server.ports.accounts import LinkUse, Session, SignInLink, User
 
@@ -94,12 +94,14 @@ class AccountWrites:
         ended = delete(user_session).where(user_session.c.secret_hash == secret_hash)
         return self._connection.execute(ended).rowcount == 1
 
-    def end_sessions(self, user_id: str) -> int:
-        ended = delete(user_session).where(user_session.c.user_id == user_id)
+    def end_sessions(self, user_id: str, *, but: bytes = b"") -> int:
+        ended = delete(user_session).where(
+            user_session.c.user_id == user_id, user_session.c.secret_hash != but
+        )
         return self._connection.execute(ended).rowcount
 
     def put_link(self, link: SignInLink) -> None:
-        self._connection.execute(delete(sign_in_link).where(sign_in_link.c.user_id == link.user))
+        self.drop_links(link.user)
         self._connection.execute(
             insert(sign_in_link).values(
                 secret_hash=link.secret_hash,
@@ -108,6 +110,13 @@ class AccountWrites:
                 expires_at=link.expires_at.timestamp(),
             )
         )
+
+    def api_token_makers(self) -> Mapping[str, str]:
+        found = select(api_token.c.id, api_token.c.created_by)
+        return {row.id: row.created_by for row in self._connection.execute(found)}
+
+    def drop_links(self, user_id: str) -> None:
+        self._connection.execute(delete(sign_in_link).where(sign_in_link.c.user_id == user_id))
 
     def take_link(self, secret_hash: bytes, *, use: LinkUse, now: datetime) -> str | None:
         # Checking and taking are one statement: of two who bring it at once, one gets it.

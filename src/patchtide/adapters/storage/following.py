@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
 
 from patchtide.adapters.storage import ticket
 from patchtide.adapters.storage.rows import instant
@@ -40,6 +40,19 @@ def deltas(
     ]
 
 
+def reporters(
+    connection: Connection, cursor: Cursor, *, limit: int
+) -> tuple[Cursor, Sequence[int]]:
+    """Return which clients reported after the cursor, without what they said.
+
+    Raises:
+        CursorLost: see `_page`.
+    """
+    chosen = (state_delta.c.change, state_delta.c.client)
+    end, page = _page(connection, state_delta, cursor, limit, *chosen)
+    return end, [row.client for row in page]
+
+
 def decisions(
     connection: Connection, cursor: Cursor, *, limit: int
 ) -> tuple[Cursor, Sequence[DecisionEvent]]:
@@ -63,9 +76,9 @@ def decisions(
 
 
 def _page(
-    connection: Connection, log: Table, cursor: Cursor, limit: int
+    connection: Connection, log: Table, cursor: Cursor, limit: int, *chosen: ColumnElement[Any]
 ) -> tuple[Cursor, Sequence[Any]]:
-    """Return the next entries and the cursor behind them.
+    """Return the next entries, or what is chosen of them, and the cursor behind them.
 
     Raises:
         CursorLost: the cursor is of another epoch, or what follows it was trimmed.
@@ -74,7 +87,12 @@ def _page(
     # Beyond the newest number in the same epoch: the database was put back and nobody said so.
     if cursor.epoch != now.epoch or not _trimmed(connection, log) <= cursor.n <= now.n:
         raise CursorLost
-    found = select(log).where(log.c.change > cursor.n).order_by(log.c.change).limit(limit)
+    found = (
+        select(*(chosen or log.c))
+        .where(log.c.change > cursor.n)
+        .order_by(log.c.change)
+        .limit(limit)
+    )
     page = connection.execute(found).all()
     # Numbers are gapless and in the order of commits: a short page means that all is read.
     return Cursor(epoch=now.epoch, n=page[-1].change if len(page) == limit else now.n), page

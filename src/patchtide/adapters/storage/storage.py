@@ -210,6 +210,9 @@ class Storage:
     def deltas(self, cursor: Cursor, *, limit: int = 1000) -> tuple[Cursor, Sequence[StateDelta]]:
         return self._read(lambda c: following.deltas(c, cursor, limit=limit))
 
+    def reporters(self, cursor: Cursor, *, limit: int = 1000) -> tuple[Cursor, Sequence[int]]:
+        return self._read(lambda c: following.reporters(c, cursor, limit=limit))
+
     def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]:
         return self._read(lambda c: reading.audit_entries(c, after=after, limit=limit))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import UpdateId
@@ -45,11 +47,41 @@ class FixedPackage:
     architecture: str
 
 
+class UpdateState(StrEnum):
+    """Whether an update is offered at all."""
+
+    PUBLISHED = "published"
+    EXPIRED = "expired"
+    """Its vendor names it no more, or took it back: shown for a while, offered nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Where a vendor offers a file; which file it is, its digest says."""
+
+    sha256: bytes
+    address: str
+
+
+RUN_TIMES: Mapping[Classification, timedelta] = MappingProxyType(
+    {
+        Classification.DEFINITION: timedelta(minutes=10),
+        Classification.SERVICE_PACK: timedelta(minutes=120),
+        Classification.FEATURE_PACK: timedelta(minutes=120),
+        Classification.ROLLUP: timedelta(minutes=60),
+        Classification.APPLICATION: timedelta(minutes=60),
+    }
+)
+"""How long an installation may take if nobody says otherwise; all other kinds: `RUN_TIME`."""
+RUN_TIME = timedelta(minutes=30)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateDetails:
     """An update as its vendor describes it.
 
-    `cves` is None while they are not known: an update that names none has an empty tuple.
+    `cves` is None while they are not known: an update that names none has an empty tuple. What a
+    feed does not know it leaves out; `revision` is counted by the server and not by feeds.
     """
 
     update: UpdateId
@@ -65,6 +97,44 @@ class UpdateDetails:
     packages: tuple[FixedPackage, ...] = ()
     released: datetime | None = None
     """None: the vendor does not say."""
+    revised: datetime | None = None
+    """When the vendor changed it last; None: it says nothing of that."""
+    revision: int = 1
+    """Rises whenever its vendor describes it otherwise."""
+    advisories: tuple[str, ...] = ()
+    """What its vendor and others call it: an advisory, a KB article."""
+    also_for: tuple[str, ...] = ()
+    """Products that it is for besides `product`."""
+    languages: tuple[str, ...] = ()
+    """As BCP 47 writes them; none: it is for all."""
+    architectures: tuple[str, ...] = ()
+    """As their platform names them; none: it is for all."""
+    supersedes: tuple[UpdateId, ...] = ()
+    """Those that it takes the place of, by its vendor's own word."""
+    members: tuple[UpdateId, ...] = ()
+    """It is a bundle of these: installed together, and counted as one."""
+    max_run_time: timedelta | None = None
+    """After which an installation counts as failed; None: `run_time` says by its kind."""
+    can_uninstall: bool = False
+    licence: str = ""
+    """The terms that somebody has to accept for the site before it can be deployed."""
+    sources: tuple[FileSource, ...] = ()
+    """Where its leaves' files come from; one that is named twice can be had at two places."""
+    expired_at: datetime | None = None
+    """Since when its vendor stands by it no more; None: it does."""
+
+    @property
+    def state(self) -> UpdateState:
+        return UpdateState.PUBLISHED if self.expired_at is None else UpdateState.EXPIRED
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        return (self.product, *self.also_for)
+
+    @property
+    def run_time(self) -> timedelta:
+        """Return how long an installation may take."""
+        return self.max_run_time or RUN_TIMES.get(self.classification, RUN_TIME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

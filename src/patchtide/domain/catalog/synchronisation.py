@@ -78,22 +78,33 @@ def details_to_keep(
 ) -> list[UpdateDetails]:
     """Return what is to be stored: what the feed tells otherwise than before.
 
-    What a feed tells of one version never changes, so what was learnt of it since stays with it.
+    That is a new revision; one that had expired and is named again is what it was. What was
+    learnt of an update whose feed does not tell its CVEs stays with it.
     """
-    merged = (_with_what_was_learnt(held.get(details.update), details) for details in offered)
+    merged = (_as_revised(held.get(details.update), details) for details in offered)
     return [details for details in merged if details != held.get(details.update)]
 
 
-def _with_what_was_learnt(held: UpdateDetails | None, offered: UpdateDetails) -> UpdateDetails:
-    if held is None or held.cves is None or held.vendor_id != offered.vendor_id:
-        return offered
+def learnt(held: UpdateDetails, described: UpdateDetails) -> UpdateDetails:
+    """Return the update with what was found out about it: no new revision, for it is the same."""
     return replace(
-        offered,
-        description=held.description,
-        severity=held.severity,
-        cves=held.cves,
-        released=held.released,
+        held,
+        description=described.description,
+        severity=described.severity,
+        cves=described.cves,
+        released=described.released,
     )
+
+
+def _as_revised(held: UpdateDetails | None, offered: UpdateDetails) -> UpdateDetails:
+    if held is None:
+        return offered
+    is_same_text = held.vendor_id == offered.vendor_id and offered.cves is None
+    told = learnt(offered, held) if is_same_text and held.cves is not None else offered
+    same = replace(told, revision=held.revision)
+    if same == replace(held, expired_at=same.expired_at):
+        return same
+    return replace(told, revision=held.revision + 1)
 
 
 def _revised(held: Leaf | None, offered: Leaf) -> Leaf | None:

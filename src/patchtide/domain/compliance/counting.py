@@ -6,8 +6,9 @@ few operations on whole sets; only an update with several leaves in it is looked
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Set
+from bisect import bisect_right
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -16,6 +17,10 @@ from pyroaring import BitMap
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally
 
 K = TypeVar("K")
+H = TypeVar("H", bound=Hashable)
+T = TypeVar("T")
+FRAMES = 256
+"""As many are kept as were used last: machines say what they evaluated, and may say anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,14 @@ class Counting(Generic[K]):
         self._of_leaf: dict[int, K] = {
             leaf.number: key for key, some in updates.items() for leaf in some
         }
-        self._frames: dict[tuple[tuple[str, int], ...], _Frame] = {}
+        self._shards = _shards(leaf for some in updates.values() for leaf in some)
+        self._frames: OrderedDict[tuple[tuple[str, int], ...], _Frame] = OrderedDict()
+        self._alone: OrderedDict[tuple[str, ...], BitMap] = OrderedDict()
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames are kept."""
+        return len(self._frames)
 
     def tally(self, states: States) -> Tally:
         """Return the same as `states.state_of` asked for every update."""
@@ -61,21 +73,55 @@ class Counting(Generic[K]):
         return several, len(several) + leaves.intersection_cardinality(frame.alone)
 
     def _frame(self, shards: Mapping[str, int]) -> _Frame:
-        key = tuple(sorted(shards.items()))
-        known = self._frames.get(key)
-        if known is None:
-            known = self._frames[key] = self._framed(shards)
-        return known
+        # Two serials between which no leaf has entered make no difference.
+        places = tuple(
+            sorted((s, self._shards[s].place(n)) for s, n in shards.items() if s in self._shards)
+        )
+        return _kept(self._frames, places, lambda: self._framed(places))
 
-    def _framed(self, shards: Mapping[str, int]) -> _Frame:
-        followed = [x for some in self._updates.values() for x in some if x.shard in shards]
-        times = Counter(self._of_leaf[leaf.number] for leaf in followed)
+    def _framed(self, places: tuple[tuple[str, int], ...]) -> _Frame:
+        followed = tuple(shard for shard, _ in places)
+        numbers = [(self._shards[shard].numbers, place) for shard, place in places]
         return _Frame(
-            current=_numbers(x for x in followed if x.entered <= shards[x.shard]),
-            behind=_numbers(x for x in followed if x.entered > shards[x.shard]),
-            alone=_numbers(x for x in followed if times[self._of_leaf[x.number]] == 1),
+            current=BitMap().union(*(BitMap(some[:place]) for some, place in numbers)),
+            behind=BitMap().union(*(BitMap(some[place:]) for some, place in numbers)),
+            alone=_kept(self._alone, followed, lambda: self._alone_in(followed)),
         )
 
+    def _alone_in(self, shards: Collection[str]) -> BitMap:
+        followed = [number for shard in shards for number in self._shards[shard].numbers]
+        times = Counter(self._of_leaf[number] for number in followed)
+        return BitMap(number for number in followed if times[self._of_leaf[number]] == 1)
 
-def _numbers(leaves: Iterable[PlacedLeaf]) -> BitMap:
-    return BitMap(leaf.number for leaf in leaves)
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """Its leaves in the order in which they entered."""
+
+    entered: list[int]
+    numbers: list[int]
+
+    def place(self, serial: int) -> int:
+        """Return how many of its leaves had entered at that serial."""
+        return bisect_right(self.entered, serial)
+
+
+def _shards(leaves: Iterable[PlacedLeaf]) -> Mapping[str, _Shard]:
+    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for leaf in leaves:
+        found[leaf.shard].append((leaf.entered, leaf.number))
+    return {
+        shard: _Shard(*map(list, zip(*sorted(pairs), strict=True)))
+        for shard, pairs in found.items()
+    }
+
+
+def _kept(kept: OrderedDict[H, T], key: H, make: Callable[[], T]) -> T:
+    """Return what is kept under the key, made now if it is not; of many, those used last."""
+    found = kept.get(key)
+    if found is None:
+        found = kept[key] = make()
+    kept.move_to_end(key)
+    if len(kept) > FRAMES:
+        kept.popitem(last=False)
+    return found

@@ -48,6 +48,10 @@ class StateIndex:
             lambda: defaultdict(BitMap)
         )
 
+    def __len__(self) -> int:
+        """Return how many leaves somebody named."""
+        return len(self.required.keys() | self.installed.keys() | self.unknown.keys())
+
     def put(self, client: int, new: States, *, old: States) -> None:
         """Replace what is known of a client."""
         _move(self.required, client, old.required, new.required)

@@ -19,6 +19,8 @@ FOLLOW_S = 1.0
 EPOCH_S = 10.0
 UPKEEP_S = 60.0
 """How often is asked whether it is time for upkeep; a server that restarts often does it too."""
+FAILURES_S = 60.0
+"""How often is asked whether failed sign-ins are to be written down."""
 SYNCHRONISE_S = 60.0
 """How often is asked whether a synchronisation is due."""
 SIGN_S = 60.0
@@ -67,6 +69,7 @@ async def background(server: Server) -> AsyncIterator[None]:
         asyncio.create_task(_every(FOLLOW_S, server.trust.step)),
         asyncio.create_task(_every(FOLLOW_S, keep_up)),
         asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
+        asyncio.create_task(_every(FAILURES_S, server.context.failed_sign_ins.step)),
         asyncio.create_task(_every(SYNCHRONISE_S, server.context.synchronisations.step)),
         asyncio.create_task(_every(FOLLOW_S, server.context.descriptions.step)),
         asyncio.create_task(_every(SIGN_S, sign)),
@@ -81,6 +84,7 @@ async def background(server: Server) -> AsyncIterator[None]:
         await server.context.synchronisations.close()
         server.agents.verifier.close()
         await presence()
+        await server.context.failed_sign_ins.write()
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

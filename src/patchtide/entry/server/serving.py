@@ -42,6 +42,7 @@ from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.catalog_following import CatalogFollower
 from patchtide.server.context import Context
+from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.passwords import PasswordDesk
@@ -198,6 +199,7 @@ async def _assembled(
         bootstrap_code=code,
         passwords=PasswordDesk(Argon2Passwords()),
         attempts=Attempts(),
+        failed_sign_ins=FailedSignIns(storage, clock),
         synchronisations=desk,
         descriptions=descriptions,
         site_name=settings.site,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -87,11 +87,19 @@ class AccountWriting(Protocol):
 
     def end_session(self, secret_hash: bytes) -> bool: ...
 
-    def end_sessions(self, user_id: str) -> int: ...
+    def end_sessions(self, user_id: str, *, but: bytes = b"") -> int:
+        """End all sessions of that person but the one with this hash; return how many."""
+        ...
 
     def put_link(self, link: SignInLink) -> None:
         """Keep the link; any other one of that person is useless from now on."""
         ...
+
+    def api_token_makers(self) -> Mapping[str, str]:
+        """Return by whom each API token was made, the revoked ones too."""
+        ...
+
+    def drop_links(self, user_id: str) -> None: ...
 
     def take_link(self, secret_hash: bytes, *, use: LinkUse, now: datetime) -> str | None:
         """Use the link up and return whose it is; None: unknown, expired or for another use."""

@@ -14,7 +14,6 @@ from patchtide.server.ports.storage import (
     Client,
     Cursor,
     DecisionEvent,
-    StateDelta,
     StateRow,
     StoredLeaf,
 )
@@ -53,9 +52,13 @@ class FleetReading(Protocol):
 
     def states_of(self, clients: Sequence[int]) -> Sequence[StateRow]: ...
 
-    def deltas(
-        self, cursor: Cursor, *, limit: int = 1000
-    ) -> tuple[Cursor, Sequence[StateDelta]]: ...
+    def reporters(self, cursor: Cursor, *, limit: int = 1000) -> tuple[Cursor, Sequence[int]]:
+        """Return which clients reported after the cursor, and where to go on.
+
+        Raises:
+            CursorLost: what followed the cursor is not kept any more.
+        """
+        ...
 
     def decided(
         self, cursor: Cursor, *, limit: int = 1000

@@ -16,6 +16,7 @@ from rich.text import Text
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.cli.printing import Printer, tame
 from patchtide.entry.cli.up.api import Api
+from patchtide.entry.cli.up.door import door
 from patchtide.entry.cli.up.errors import NotFinished
 from patchtide.entry.cli.up.home import Home
 from patchtide.entry.cli.up.parts import Parts, Where
@@ -95,7 +96,7 @@ class _Up:
             self._show(story.tell())
             if self._is_brief:
                 return DONE
-            self._open_door(*story.door(), home=home)
+            self._open_door(home)
         finally:
             api.hang_up()
         try:
@@ -106,14 +107,16 @@ class _Up:
             self._say("Ending ...")
         return DONE
 
-    def _open_door(self, name: str, link: str, *, home: Home) -> None:
+    def _open_door(self, home: Home) -> None:
         """Say where the console is. A link is a secret: it goes to whoever looks, and no file."""
         self._say(f"Console   {self._where.console}/")
-        if link:
-            self._say(f"Sign in   {self._where.console}{link}")
-            self._say("          once, and choose a password there")
+        try:
+            issued = door(home)
+        except PatchtideError as error:  # whoever has a password needs none, and the site is up
+            self._say(f"Sign in   with your password; no link could be made: {error}")
         else:
-            self._say(f"Sign in   as {name}, with your password")
+            self._say(f"Sign in   {self._where.console}{issued.link}")
+            self._say(f"          once, within ten minutes, as {issued.name}")
         self._say(f"Authority {home.authority}; a browser that does not know it warns")
 
     def _say(self, text: str) -> None:

@@ -70,6 +70,10 @@ class Home:
         return self.path / "bootstrap-code"
 
     @property
+    def database(self) -> Path:
+        return self.path / "patchtide.db"
+
+    @property
     def agent(self) -> Path:
         return self.path / "agent"
 

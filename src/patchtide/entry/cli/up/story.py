@@ -18,7 +18,6 @@ FRESH = timedelta(hours=1)
 LOOK_S = 0.2
 CVES_S = 60.0
 PAGE = 500
-ADMINISTRATOR, EVERYTHING = "admin", "full-administrator"
 
 _STEPS = {
     "starting": "starting",
@@ -76,20 +75,6 @@ class Story:
             required=required,
             as_of=as_of,
         )
-
-    def door(self) -> tuple[str, str]:
-        """Return the administrator's name and a link that lets him in once.
-
-        Whoever has chosen a password needs none: then it is empty.
-        """
-        users = [u for u in self.api.ask("users.list")["items"] if u["role"] == EVERYTHING]
-        if not users:
-            made = self.api.ask("users.create", name=ADMINISTRATOR, role=EVERYTHING)
-            return str(made["name"]), str(made["link"])
-        user = max(users, key=lambda u: (u["has_password"], not u["disabled_at"]))
-        if user["has_password"]:
-            return str(user["name"]), ""
-        return str(user["name"]), str(self.api.ask("users.link", user=user["id"])["link"])
 
     def _serve(self) -> None:
         first = "" if self.home.token() else ": keys, database, first administrator"
