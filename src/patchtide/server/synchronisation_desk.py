@@ -95,7 +95,7 @@ class SynchronisationDesk:
         """
         synchronisation = self.synchronisation
         if synchronisation is None:
-            raise WrongState("this server has no feed; start it with --feed apt")
+            raise WrongState("this server has no feed; start it with --feed")
         if self._is_running():
             raise WrongState("a synchronisation is running already")
         started = self.clock.now()

@@ -141,6 +141,6 @@ async def test_without_a_feed_nothing_is_synchronised(here: Node) -> None:
     site.desk.synchronisation = None
     await site.desk.step()
 
-    with pytest.raises(WrongState, match="--feed apt"):
+    with pytest.raises(WrongState, match="--feed"):
         await site.begin()
     assert site.told() == []

@@ -14,10 +14,11 @@ import pytest
 
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
 from patchtide.domain.errors import InvalidDocument, Unavailable
-from patchtide.entry.server.feed_process import FeedProcess
+from patchtide.entry.server.feed_process import FeedProcess, feed_of
 from patchtide.wire.spool import unpack_spool
 from tests.simulator.apt_repository import AptRepository, SigningKey, needs_apt
 from tests.simulator.debian_sources import DebianSources
+from tests.simulator.rpm_repository import Rpm, RpmRepository, RpmSystem, Told, needs_rpm
 
 pytestmark = needs_apt
 SECURITY = "bookworm-security"
@@ -184,3 +185,21 @@ def test_what_it_leaves_is_for_the_server_alone(reader: Reader) -> None:
         path.name: path.stat().st_mode & 0o777 for path in (reader.spool, *reader.spool.iterdir())
     }
     assert modes == {"spool": 0o700, "apt": 0o700, "content": 0o600}
+
+
+@needs_rpm
+def test_rpm_repositories_are_read_by_the_same_process(tmp_path: Path, key: SigningKey) -> None:
+    repository = RpmRepository(folder=tmp_path / "repository", key=key)
+    toy = Rpm("toy", "1.1-1.el9")
+    repository.add(toy)
+    repository.advisories = [Told(id="TOY-1", packages=(toy,))]
+    repository.publish()
+    system = RpmSystem(root=tmp_path / "root")
+    system.source("base", repository.uri, key)
+    feed = feed_of(f"rpm:{system.root}", tmp_path / "spool", heard=lambda *_: None)
+    assert feed is not None
+
+    feed.fetch()
+
+    (update,) = feed.read(now=NOW).shards["toylinux-9"]
+    assert (update.details.title, update.details.cves) == ("TOY-1 a fix", ("CVE-2026-12345",))

@@ -14,7 +14,6 @@ from patchtide.adapters.feeds.apt_documents import ChangelogShelf, Documents, do
 from patchtide.adapters.feeds.apt_lists import AptLists, IndexFile, sources_in, trusted_in
 from patchtide.adapters.feeds.apt_packages import read_packages
 from patchtide.adapters.feeds.apt_release import SuiteKind, read_release
-from patchtide.adapters.feeds.apt_signature import Run, is_signed, signed_text
 from patchtide.adapters.feeds.apt_sources import Source, read_sources, source_key
 from patchtide.adapters.feeds.apt_updates import (
     OFFERS,
@@ -31,6 +30,7 @@ from patchtide.adapters.feeds.apt_vendors import (
     keyring_of,
 )
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedExpired, FeedNotSigned, NoFeed
+from patchtide.adapters.feeds.signature import Run, is_signed, signed_text
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.server.ports.feed import FeedContent
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from patchtide.adapters.feeds.apt_release import IndexHash, Release
-from patchtide.adapters.feeds.apt_signature import Ended, Run
 from patchtide.adapters.feeds.errors import (
     FeedDamaged,
     FeedNotSigned,
     FeedUnreachable,
 )
+from patchtide.adapters.feeds.signature import Ended, Run
 from patchtide.domain.errors import PatchtideError
 
 APT_GET = "/usr/bin/apt-get"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from patchtide.adapters.feeds.apt import AptFeed
 from patchtide.adapters.feeds.apt_lists import AptLists
-from patchtide.adapters.feeds.apt_signature import Run, is_signed
 from patchtide.adapters.feeds.errors import FeedUnreachable
+from patchtide.adapters.feeds.signature import Run, is_signed
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.server.ports.feed import FeedContent
 

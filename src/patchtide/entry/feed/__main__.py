@@ -11,7 +11,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -22,6 +22,7 @@ import msgspec
 
 from patchtide.adapters.feeds.apt_machine import MachineFeed
 from patchtide.adapters.feeds.errors import SpoolNotWritten
+from patchtide.adapters.feeds.rpm import RpmFeed
 from patchtide.adapters.platforms.commands import run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
@@ -29,6 +30,7 @@ from patchtide.server.ports.feed import FeedContent
 from patchtide.wire.spool import pack_spool
 
 T = TypeVar("T")
+KINDS: Mapping[str, type[MachineFeed] | type[RpmFeed]] = {"apt": MachineFeed, "rpm": RpmFeed}
 ENDED = 143
 BATCH = 20
 """So many updates are described between two words on how far it is."""
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _work(asked: argparse.Namespace) -> None:
     asked.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-    feed = MachineFeed(asked.spool / "apt", run=run, root=asked.root)
+    feed = KINDS[asked.kind](asked.spool / asked.kind, run=run, root=asked.root)
     now = datetime.now(UTC)
     if asked.command == "fetch":
         _say(step="fetching")
@@ -72,7 +74,7 @@ def _work(asked: argparse.Namespace) -> None:
     draft.replace(asked.out)
 
 
-def _described(feed: MachineFeed, content: FeedContent, wanted: set[str]) -> FeedContent:
+def _described(feed: MachineFeed | RpmFeed, content: FeedContent, wanted: set[str]) -> FeedContent:
     """Return the wanted updates alone, each with what can be learnt of it."""
     total, done = len(wanted), 0
     shards: dict[str, tuple[FeedUpdate, ...]] = {}
@@ -105,6 +107,7 @@ def _say(**words: str | int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="patchtide.entry.feed", description=__doc__)
     parser.add_argument("command", choices=("fetch", "describe"))
+    parser.add_argument("--kind", choices=tuple(KINDS), default="apt", help="whose archives")
     parser.add_argument("--spool", type=Path, required=True, help="folder of the feed's own")
     parser.add_argument("--out", type=Path, required=True, help="file to hand over")
     parser.add_argument("--root", type=Path, default=Path("/"), help="system whose sources it is")

@@ -57,9 +57,12 @@ class _Said(msgspec.Struct):
 class FeedProcess:
     """Starts the process when it is asked something; between two questions there is none."""
 
-    def __init__(self, folder: Path, *, root: Path = Path("/"), heard: Heard) -> None:
+    def __init__(
+        self, folder: Path, *, kind: str = "apt", root: Path = Path("/"), heard: Heard
+    ) -> None:
         self._folder = folder.absolute()
         self._root = root.absolute()
+        self._kind = kind
         self._heard = heard
         self._last = _Said()
         self._stopped = False
@@ -105,7 +108,17 @@ class FeedProcess:
 
     def _run(self, command: str, *options: str, out: Path) -> None:
         self._last = _Said()
-        given = ("--spool", self._folder, "--root", self._root, "--out", out, *options)
+        given = (
+            "--kind",
+            self._kind,
+            "--spool",
+            self._folder,
+            "--root",
+            self._root,
+            "--out",
+            out,
+            *options,
+        )
         try:
             ended = run(
                 [sys.executable, "-P", "-m", MODULE, command, *map(str, given)],
@@ -140,14 +153,15 @@ def feed_of(text: str, folder: Path, *, heard: Heard) -> FeedProcess | None:
     """Return the feed that the setting names; None: there is none."""
     if not text:
         return None
-    return FeedProcess(folder, root=Path(text.partition(":")[2] or "/"), heard=heard)
+    kind, _, root = text.partition(":")
+    return FeedProcess(folder, kind=kind, root=Path(root or "/"), heard=heard)
 
 
 def checked_feed(text: str) -> str:
     """Raises ValueError: it names no kind of feed."""
     kind, _, root = text.partition(":")
-    if kind not in ("", "apt") or (root and not Path(root).is_dir()):
-        raise ValueError("apt, apt:FOLDER of a Debian system, or nothing")
+    if kind not in ("", "apt", "rpm") or (root and not Path(root).is_dir()):
+        raise ValueError("apt or rpm, apt:FOLDER or rpm:FOLDER of such a system, or nothing")
     return text
 
 

@@ -66,7 +66,7 @@ SETTINGS = (
         "feed",
         "",
         checked_feed,
-        "Where updates come from: apt, this machine's own sources; none if empty",
+        "Where updates come from: apt or rpm, this machine's sources, or apt:FOLDER, rpm:FOLDER",
     ),
     Setting("poll_s", "3600", _positive, "Seconds between two check-ins of a machine"),
     Setting("events", "20000", _positive, "Machines that may hold an event connection to a node"),

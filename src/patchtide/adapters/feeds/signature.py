@@ -1,4 +1,4 @@
-"""Verifies a vendor's signature over a Release file with the platform's own tool.
+"""Verifies a vendor's signature over an index with the platform's own tool.
 
 Only what the tool says was signed is ever read (S24): whatever stands before, behind or between
 is not in what it hands back.
@@ -80,15 +80,41 @@ def signed_text(
         keyrings = _keyrings(named, folder) if named else _keyrings(map(str, trusted), folder)
         if not keyrings:
             raise FeedNotSigned(f"{file.name}: no key is at hand to verify it with")
-        rings = [word for ring in keyrings for word in ("--keyring", str(ring))]
-        command = [GPGV, "--quiet", "--weak-digest", "SHA1", "--status-fd", "2", *rings]
         words, apart = _message(file, folder)
-        ended = run([*command, *words], timeout_s=_TIMEOUT_S, output_limit=MAX_RELEASE_BYTES)
+        ended = run(
+            [*_gpgv(keyrings), *words], timeout_s=_TIMEOUT_S, output_limit=MAX_RELEASE_BYTES
+        )
     keys = _judge(ended.errors.decode("utf-8", "replace"), fingerprints, name=file.name)
     text = ended.output if apart is None else apart
     if ended.truncated or len(text) > MAX_RELEASE_BYTES:
         raise FeedDamaged(f"{file.name} is larger than any Release file")
     return Signed(text.decode("utf-8", "replace"), keys)
+
+
+def require_signed(
+    document: bytes, signature: bytes, signed_by: Sequence[str], *, name: str, run: Run
+) -> None:
+    """Verify a signature that lies beside its document. `signed_by` are keyrings, or their text.
+
+    Raises:
+        FeedNotSigned: none of the keys has signed it.
+        FeedDamaged: it was signed, and changed since.
+    """
+    with TemporaryDirectory(prefix="patchtide-keys-") as path:
+        folder = Path(path)
+        keyrings = _keyrings(signed_by, folder)
+        if not keyrings:
+            raise FeedNotSigned(f"{name}: no key is at hand to verify it with")
+        (folder / "signature").write_bytes(signature)
+        (folder / "document").write_bytes(document)
+        words = ["--", str(folder / "signature"), str(folder / "document")]
+        ended = run([*_gpgv(keyrings), *words], timeout_s=_TIMEOUT_S)
+    _judge(ended.errors.decode("utf-8", "replace"), set(), name=name)
+
+
+def _gpgv(keyrings: Iterable[Path]) -> list[str]:
+    rings = [word for ring in keyrings for word in ("--keyring", str(ring))]
+    return [GPGV, "--quiet", "--weak-digest", "SHA1", "--status-fd", "2", *rings]
 
 
 def _message(file: Path, folder: Path) -> tuple[list[str], bytes | None]:

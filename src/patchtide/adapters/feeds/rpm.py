@@ -1,0 +1,169 @@
+"""The RPM feed: repositories with advisories, verified, as updates. Installs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from patchtide.adapters.feeds.errors import FeedExpired
+from patchtide.adapters.feeds.rpm_advisories import Advisory, read_advisories
+from patchtide.adapters.feeds.rpm_index import DataFile, RepositoryIndex, read_index
+from patchtide.adapters.feeds.rpm_packages import OfferedPackage, read_packages
+from patchtide.adapters.feeds.rpm_sources import Source, System, read_sources, read_system
+from patchtide.adapters.feeds.rpm_store import RepositoryStore
+from patchtide.adapters.feeds.rpm_updates import Repository, updates_of
+from patchtide.adapters.feeds.signature import Run, require_signed
+from patchtide.adapters.feeds.unpacking import unpacked
+from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.server.ports.feed import FeedContent
+
+_CLOCKS_DIFFER = timedelta(hours=1)
+_OLD = timedelta(days=60)
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A repository whose index was verified."""
+
+    source: Source
+    store: RepositoryStore
+    index: RepositoryIndex
+    document: bytes
+
+
+class RpmFeed:
+    """What the repositories of the system under `root` offer. `folder` is the feed's own."""
+
+    def __init__(self, folder: Path, *, run: Run, root: Path = Path("/")) -> None:
+        self._folder = folder
+        self._run = run
+        self._root = root
+
+    def fetch(self, *, now: datetime) -> None:
+        """Bring the repositories' documents here.
+
+        Raises:
+            FeedUnreachable, FeedNotSigned, FeedDamaged, NoFeed
+        """
+        del now
+        stores = [self._store(source) for source in self._sources()]
+        for store in stores:
+            store.fetch(self._verified)
+        kept = {store.folder for store in stores}
+        for other in self._folder.iterdir():
+            if other.is_dir() and other not in kept:
+                RepositoryStore.remove(other)
+
+    def stamp(self, *, now: datetime) -> bytes:
+        """Return what stands for all that `read` would say: equal stamps, equal content.
+
+        Raises:
+            FeedNotSigned, FeedDamaged, FeedExpired, NoFeed
+        """
+        digest = hashlib.sha256(b"patchtide-rpm-feed-1\0" + repr(self._system()).encode())
+        for read in self._indices(now=now):
+            digest.update(f"{read.source.where}\0{_note(read, now=now)}\0".encode())
+            digest.update(hashlib.sha256(read.document).digest())
+        return digest.digest()
+
+    def read(self, *, now: datetime) -> FeedContent:
+        """Return all advisories of the repositories that concern what these offer.
+
+        Raises:
+            FeedNotSigned, FeedDamaged, FeedExpired: of any repository; then none counts.
+            NoFeed: there is no repository.
+        """
+        system, reads = self._system(), list(self._indices(now=now))
+        told = [(read, list(_advisories(read))) for read in reads]
+        names = {p.name for _, some in told for advisory in some for p in advisory.packages}
+        made = updates_of(
+            (
+                Repository(
+                    architecture=read.source.architecture,
+                    advisories=advisories,
+                    packages=_packages(read, names),
+                )
+                for read, advisories in told
+            ),
+            system,
+        )
+        notes = [note for read in reads if (note := _note(read, now=now))]
+        if made.left_out:
+            shown = ", ".join(made.left_out[:_SHOWN])
+            notes.append(f"{len(made.left_out)} advisories are too large to be told: {shown}")
+        return FeedContent(
+            shards={system.shard: made.updates},
+            as_of={read.source.where: read.index.made_at for read in reads},
+            stamp=self.stamp(now=now),
+            note="; ".join(notes),
+        )
+
+    def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        """Return them as they are: advisories say all that there is to say."""
+        return updates
+
+    def _system(self) -> System:
+        return read_system(self._root)
+
+    def _sources(self) -> Sequence[Source]:
+        return read_sources(self._root, self._system())
+
+    def _store(self, source: Source) -> RepositoryStore:
+        return RepositoryStore(self._folder, source)
+
+    def _verified(self, source: Source, document: bytes, signature: bytes) -> RepositoryIndex:
+        name = f"repomd.xml of {source.where}"
+        if source.signed_index:
+            keys = [_key(path) for path in source.keys]
+            require_signed(document, signature, keys, name=name, run=self._run)
+        return read_index(document, name=name)
+
+    def _indices(self, *, now: datetime) -> Iterator[_Read]:
+        for source in self._sources():
+            store = self._store(source)
+            document, signature = store.index()
+            index = self._verified(source, document, signature)
+            if index.made_at > now + _CLOCKS_DIFFER:
+                raise FeedExpired(f"{source.where} is of the future; look at the clock")
+            yield _Read(source=source, store=store, index=index, document=document)
+
+
+def _key(path: Path) -> str:
+    """Return a key as the verifier takes it: its file, or its text where that is armoured."""
+    try:
+        text = path.read_text("ascii", "replace")
+    except OSError:
+        return str(path)
+    start = text.find("-----BEGIN PGP PUBLIC KEY BLOCK-----")
+    return text[start:] if start >= 0 else str(path)
+
+
+def _advisories(read: _Read) -> Iterator[Advisory]:
+    file = read.index.files.get("updateinfo")
+    if file is not None:
+        yield from read_advisories(_pieces(read, file), name=_named(read, file))
+
+
+def _packages(read: _Read, names: set[str]) -> Sequence[OfferedPackage]:
+    file = read.index.files["primary"]
+    return read_packages(_pieces(read, file), names, name=_named(read, file))
+
+
+def _named(read: _Read, file: DataFile) -> str:
+    return f"{file.kind} of {read.source.where}"
+
+
+def _pieces(read: _Read, file: DataFile) -> Iterator[bytes]:
+    with read.store.opened(file) as stream:
+        yield from unpacked(stream, file.href, most=file.open_size_bytes)
+
+
+def _note(read: _Read, *, now: datetime) -> str:
+    age = now - read.index.made_at
+    if age > _OLD:
+        return f"{read.source.where} was made {age.days // 30 * 30} days ago; nothing newer came"
+    return ""

@@ -1,0 +1,274 @@
+"""Fetches what a repository offers, from where its owner said and nowhere else (S27).
+
+Whoever writes the sources may name any host, also one inside; whoever answers may not: what a
+redirect leads to is a public address, or one of those that were named. The address that was
+looked at is the one that is spoken to, so a name that changes its mind changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
+
+Resolve = Callable[[str, int], Iterable[str]]
+Address = IPv4Address | IPv6Address
+Origin = tuple[str, str, int]
+_PORTS = {"https": 443, "http": 80}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_REDIRECTS = 5
+PIECE = 256 << 10
+CONNECT_S, STALL_S, TOTAL_S = 15.0, 30.0, 900.0
+
+
+def looked_up(host: str, port: int) -> Iterator[str]:
+    for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        yield str(place[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What is shown to the named hosts, and to no others."""
+
+    user: str = ""
+    password: str = ""
+    ca: Path | None = None
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """By what a server knows whether there is anything newer."""
+
+    etag: str = ""
+    modified: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        said = {"If-None-Match": self.etag, "If-Modified-Since": self.modified}
+        return {name: value for name, value in said.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is None when there is nothing newer."""
+
+    body: bytes | None
+    validators: Validators = Validators()
+
+
+class Web:
+    """`named` are the addresses that the sources name."""
+
+    def __init__(
+        self,
+        named: Iterable[str],
+        account: Account | None = None,
+        *,
+        resolve: Resolve = looked_up,
+        total_s: float = TOTAL_S,
+        stall_s: float = STALL_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._named = {_origin(address) for address in named}
+        self._account = account or Account()
+        self._resolve = resolve
+        self._total_s = total_s
+        self._stall_s = stall_s
+        self._monotonic = monotonic
+
+    def get(self, address: str, *, most: int, known: Validators | None = None) -> Answer:
+        """Return a document of at most `most` bytes, or word that it is the known one.
+
+        Raises:
+            FeedUnreachable: it cannot be had, or not from there.
+            FeedDamaged: it is larger.
+        """
+        with self._opened(address, (known or Validators()).headers) as reply:
+            if reply.status == 304 and known is not None:
+                return Answer(None, known)
+            _require(reply, 200, address)
+            body = bytearray()
+            for piece in self._pieces(reply, address):
+                body += piece
+                if len(body) > most:
+                    raise FeedDamaged(f"{shown(address)} has no end: more than {most} bytes came")
+            said = Validators(reply.headers.get("ETag", ""), reply.headers.get("Last-Modified", ""))
+            return Answer(bytes(body), said)
+
+    def continue_file(self, address: str, path: Path, *, size: int) -> None:
+        """Append to the file what it lacks of `size` bytes; a break leaves what has come.
+
+        Raises:
+            FeedUnreachable: it cannot be had, or not from there.
+            FeedDamaged: there is more of it, or less.
+        """
+        with path.open("ab") as file:
+            have = file.tell()
+            headers = {"Range": f"bytes={have}-"} if have else {}
+            with self._opened(address, headers) as reply:
+                if have and not _goes_on(reply, have):
+                    os.ftruncate(file.fileno(), 0)
+                    have = 0
+                    if reply.status == 416:
+                        raise FeedUnreachable(f"{shown(address)} is not what it was; from anew")
+                _require(reply, 206 if have else 200, address)
+                for piece in self._pieces(reply, address):
+                    have += len(piece)
+                    if have > size:
+                        raise FeedDamaged(f"{shown(address)} is more than the {size} bytes it is")
+                    file.write(piece)
+            if have < size:
+                raise FeedUnreachable(f"{shown(address)} ended after {have} of {size} bytes")
+
+    def _pieces(self, reply: urllib3.BaseHTTPResponse, address: str) -> Iterator[bytes]:
+        ends = self._monotonic() + self._total_s
+        try:
+            for piece in reply.stream(PIECE, decode_content=False):
+                yield piece
+                if self._monotonic() > ends:
+                    raise FeedUnreachable(f"{shown(address)} takes longer than {self._total_s} s")
+        except (HTTPError, OSError) as error:
+            raise FeedUnreachable(f"{shown(address)}: {_why(error)}") from error
+
+    @contextmanager
+    def _opened(
+        self, address: str, headers: Mapping[str, str]
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        first = urlsplit(address).scheme
+        for _ in range(MAX_REDIRECTS + 1):
+            pool, reply = self._ask(address, headers)
+            try:
+                if reply.status not in _REDIRECTS:
+                    yield reply
+                    return
+                address = urljoin(address, reply.headers.get("Location", ""))
+            finally:
+                reply.close()
+                pool.close()
+            if first == "https" and urlsplit(address).scheme != "https":
+                raise FeedUnreachable(f"it leads to {shown(address)}, which is not https any more")
+        raise FeedUnreachable(f"{shown(address)}: more than {MAX_REDIRECTS} redirects")
+
+    def _ask(
+        self, address: str, headers: Mapping[str, str]
+    ) -> tuple[urllib3.HTTPConnectionPool, urllib3.BaseHTTPResponse]:
+        scheme, host, port = origin = _origin(address)
+        parts = urlsplit(address)
+        is_named = origin in self._named
+        place = self._place(host, port, is_named=is_named, address=address)
+        pool = self._pool(scheme, host, place, port, is_named=is_named)
+        sent = {"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity", **headers}
+        if is_named and self._account.user and scheme == "https":
+            account = f"{self._account.user}:{self._account.password}"
+            sent |= urllib3.make_headers(basic_auth=account)
+        target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (
+            f"?{parts.query}" if parts.query else ""
+        )
+        try:
+            reply = pool.urlopen(
+                "GET", target, headers=sent, redirect=False, retries=False, preload_content=False
+            )
+        except (HTTPError, OSError) as error:
+            pool.close()
+            raise FeedUnreachable(f"{shown(address)}: {_why(error)}") from error
+        return pool, reply
+
+    def _pool(
+        self, scheme: str, host: str, place: str, port: int, *, is_named: bool
+    ) -> urllib3.HTTPConnectionPool:
+        timeout = urllib3.Timeout(connect=CONNECT_S, read=self._stall_s)
+        if scheme == "http":
+            return urllib3.HTTPConnectionPool(place, port, timeout=timeout, retries=False)
+        shown_to = self._account if is_named else Account(ca=self._account.ca)
+        return urllib3.HTTPSConnectionPool(
+            place,
+            port,
+            timeout=timeout,
+            retries=False,
+            cert_reqs="CERT_REQUIRED",
+            server_hostname=host,
+            assert_hostname=host,
+            ca_certs=str(shown_to.ca) if shown_to.ca else None,
+            cert_file=str(shown_to.certificate) if shown_to.certificate else None,
+            key_file=str(shown_to.certificate_key) if shown_to.certificate_key else None,
+        )
+
+    def _place(self, host: str, port: int, *, is_named: bool, address: str) -> str:
+        """Return the address to speak to; all that the name stands for must be fit for it."""
+        try:
+            found = [
+                plain(ip_address(text.partition("%")[0])) for text in self._resolve(host, port)
+            ]
+        except (OSError, ValueError) as error:
+            raise FeedUnreachable(f"{shown(address)}: {_why(error)}") from error
+        if not found:
+            raise FeedUnreachable(f"{shown(address)}: the name has no address")
+        for place in found:
+            if not may_be_asked(place, host, is_named=is_named):
+                raise FeedUnreachable(f"{shown(address)} leads to {place}, where no feed is asked")
+        return str(found[0])
+
+
+def plain(place: Address) -> Address:
+    """Return the address that an IPv6 one only wraps."""
+    return getattr(place, "ipv4_mapped", None) or getattr(place, "sixtofour", None) or place
+
+
+def may_be_asked(place: Address, host: str, *, is_named: bool) -> bool:
+    """Say whether an address may be spoken to.
+
+    This very machine only if it was named as that: another name for it is a trick.
+    """
+    if place.is_link_local or place.is_multicast or place.is_unspecified or place.is_reserved:
+        return False
+    if place.is_loopback:
+        return is_named and host in ("localhost", str(place))
+    return is_named or place.is_global
+
+
+def shown(address: str) -> str:
+    """Return the address as people may see it: without an account, a query or a fragment."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _origin(address: str) -> Origin:
+    parts = urlsplit(address)
+    try:
+        usual = _PORTS[parts.scheme]
+        port = parts.port or usual
+    except (KeyError, ValueError) as error:
+        raise FeedUnreachable(f"{shown(address)} is no https or http address") from error
+    if not parts.hostname:
+        raise FeedUnreachable(f"{shown(address)} names no host")
+    return parts.scheme, parts.hostname, port
+
+
+def _goes_on(reply: urllib3.BaseHTTPResponse, have: int) -> bool:
+    return reply.status == 206 and reply.headers.get("Content-Range", "").startswith(
+        f"bytes {have}-"
+    )
+
+
+def _require(reply: urllib3.BaseHTTPResponse, status: int, address: str) -> None:
+    if reply.status != status:
+        raise FeedUnreachable(f"{shown(address)} answered {reply.status}")
+
+
+def _why(error: Exception) -> str:
+    """Return a cause without the addresses that libraries put into theirs."""
+    reason = getattr(error, "reason", None)
+    return getattr(error, "strerror", None) or str(reason or type(error).__name__)

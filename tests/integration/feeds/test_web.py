@@ -1,0 +1,196 @@
+"""Fetching from a server that does what it wants, and from addresses that nobody should ask."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
+from patchtide.adapters.feeds.web import Account, Validators, Web
+from patchtide.domain.errors import PatchtideError
+
+Answering = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Server:
+    """Answers each path with a function of the test's."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, Answering] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        here = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                here.asked.append((self.path, dict(self.headers)))
+                here.paths[self.path](self)
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def says(body: bytes, status: int = 200, **headers: str) -> Answering:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(bytes(1 << 16))
+    except OSError:
+        return
+
+
+def test_what_is_known_already_is_not_sent_again(server: Server) -> None:
+    server.paths["/a"] = says(b"text", ETag='"1"', Last_Modified="Mon, 02 Mar 2026 12:00:00 GMT")
+    web = Web([server.address])
+
+    first = web.get(f"{server.address}/a", most=10)
+    server.paths["/a"] = says(b"", 304)
+    again = web.get(f"{server.address}/a", most=10, known=first.validators)
+
+    assert (first.body, again.body, again.validators) == (b"text", None, first.validators)
+    sent = server.asked[-1][1]
+    assert sent["If-None-Match"] == '"1"' and sent["If-Modified-Since"].startswith("Mon,")
+
+
+def test_a_file_goes_on_where_it_broke_off(server: Server, tmp_path: Path) -> None:
+    web, path = Web([server.address]), tmp_path / "part"
+    server.paths["/a"] = says(b"begun, ")
+    with pytest.raises(FeedUnreachable, match="ended after 7 of 17"):
+        web.continue_file(f"{server.address}/a", path, size=17)
+
+    server.paths["/a"] = says(b"and ended.", 206, Content_Range="bytes 7-16/17")
+    web.continue_file(f"{server.address}/a", path, size=17)
+
+    assert path.read_bytes() == b"begun, and ended."
+    assert server.asked[-1][1]["Range"] == "bytes=7-"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [says(b"the whole of it.."), says(b"the whole of it..", Content_Range="bytes 0-16/17")],
+    ids=["no ranges", "a range that nobody asked for"],
+)
+def test_a_server_that_knows_no_ranges_is_taken_from_the_start(
+    server: Server, tmp_path: Path, answer: Answering
+) -> None:
+    path = tmp_path / "part"
+    path.write_bytes(b"something")
+    server.paths["/a"] = answer
+
+    Web([server.address]).continue_file(f"{server.address}/a", path, size=17)
+
+    assert path.read_bytes() == b"the whole of it.."
+
+
+def test_a_body_without_an_end_is_left_at_its_limit(server: Server, tmp_path: Path) -> None:
+    server.paths["/a"] = endless
+    web = Web([server.address])
+
+    with pytest.raises(FeedDamaged):
+        web.get(f"{server.address}/a", most=1 << 20)
+    with pytest.raises(FeedDamaged):
+        web.continue_file(f"{server.address}/a", tmp_path / "part", size=1 << 20)
+    assert (tmp_path / "part").stat().st_size <= 1 << 20
+
+
+def test_a_body_that_takes_too_long_is_left(server: Server) -> None:
+    server.paths["/a"] = endless
+    ticks = iter(range(0, 10_000_000, 100))
+    web = Web([server.address], total_s=1000, monotonic=lambda: float(next(ticks)))
+
+    with pytest.raises(FeedUnreachable, match="takes longer"):
+        web.get(f"{server.address}/a", most=1 << 40)
+
+
+REDIRECTS: dict[str, tuple[str, str]] = {
+    "this machine": ("http://127.0.0.1:1/", "leads to 127.0.0.1"),
+    "this machine by name": ("http://localhost:1/", "leads to"),
+    "this machine in six": ("http://[::1]:1/", "leads to ::1"),
+    "this machine wrapped": ("http://[::ffff:127.0.0.1]:1/", "leads to 127.0.0.1"),
+    "this machine as a number": ("http://2130706433:1/", "leads to 127.0.0.1"),
+    "nowhere": ("http://0:1/", "leads to 0.0.0.0"),
+    "the cloud's own": ("http://169.254.169.254/latest", "leads to 169.254.169.254"),
+    "a private one": ("http://10.0.0.1/", "leads to 10.0.0.1"),
+    "a file": ("file:///etc/passwd", "no https or http"),
+    "another protocol": ("gopher://127.0.0.1:70/", "no https or http"),
+}
+
+
+@pytest.mark.parametrize(("target", "said"), REDIRECTS.values(), ids=REDIRECTS)
+def test_a_redirect_leads_nowhere_inside(server: Server, target: str, said: str) -> None:
+    server.paths["/a"] = says(b"", 302, Location=target)
+
+    with pytest.raises(FeedUnreachable, match=said):
+        Web([server.address]).get(f"{server.address}/a", most=10)
+
+
+def test_a_redirect_within_the_named_server_is_followed_and_a_circle_ends(server: Server) -> None:
+    server.paths |= {"/a": says(b"", 301, Location="/b"), "/b": says(b"here")}
+    server.paths["/c"] = says(b"", 301, Location="/c")
+    web = Web([server.address])
+
+    assert web.get(f"{server.address}/a", most=10).body == b"here"
+    with pytest.raises(FeedUnreachable, match="redirects"):
+        web.get(f"{server.address}/c", most=10)
+
+
+NAMES: dict[str, tuple[str, list[str], str]] = {
+    "a name for this machine": ("http://toys.invalid", ["127.0.0.1"], "127.0.0.1"),
+    "a name with a second face": ("http://toys.invalid", ["10.0.0.1", "::1"], "::1"),
+    "a name for the cloud's own": ("http://toys.invalid", ["169.254.169.254"], "169.254"),
+    "a name for nothing": ("http://toys.invalid", [], "no address"),
+}
+
+
+@pytest.mark.parametrize(("address", "places", "said"), NAMES.values(), ids=NAMES)
+def test_a_named_host_is_no_way_to_this_machine(address: str, places: list[str], said: str) -> None:
+    with pytest.raises(FeedUnreachable, match=said):
+        Web([address], resolve=lambda *_: places).get(address, most=10)
+
+
+def test_a_name_that_changes_its_mind_is_asked_once_for_each_request(server: Server) -> None:
+    port = server.server.server_address[1]
+    answers = iter([["127.0.0.1"], ["169.254.169.254"]])
+    web = Web([f"http://localhost:{port}"], resolve=lambda *_: next(answers))
+    server.paths["/a"] = says(b"here")
+
+    assert web.get(f"http://localhost:{port}/a", most=10).body == b"here"
+    assert next(answers) == ["169.254.169.254"]
+
+
+def test_no_error_tells_an_account(server: Server) -> None:
+    server.paths["/a?token=secret"] = says(b"", 500)
+    address = server.address.replace("http://", "http://me:secret@")
+    web = Web([address], Account(user="me", password="secret"))
+
+    with pytest.raises(PatchtideError) as refused:
+        web.get(f"{address}/a?token=secret", most=10, known=Validators())
+    assert "secret" not in str(refused.value)
+    assert "Authorization" not in server.asked[-1][1]  # for the line is open

@@ -1,0 +1,229 @@
+"""Signed RPM repositories with advisories and modules, made with the platform's own tools."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+import pytest
+
+from tests.simulator.apt_repository import SigningKey, tool
+
+TOOLS = ("rpmbuild", "createrepo_c", "modifyrepo_c", "gpg", "gpgv")
+needs_rpm = pytest.mark.skipif(
+    not all(shutil.which(name) for name in TOOLS), reason="needs rpm's tools, createrepo_c and gpg"
+)
+DATE = "2026-03-02 12:00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Rpm:
+    """A package in one version. `evr` is `[epoch:]version-release`."""
+
+    name: str
+    evr: str
+    architecture: str = "x86_64"
+    provides: tuple[str, ...] = ()
+    module: str = ""
+    """The module that it says it belongs to: `name:stream:version:context`."""
+
+    @property
+    def epoch(self) -> str:
+        return self.evr.partition(":")[0] if ":" in self.evr else "0"
+
+    @property
+    def version(self) -> str:
+        return self.evr.rpartition(":")[2].rpartition("-")[0]
+
+    @property
+    def release(self) -> str:
+        return self.evr.rpartition("-")[2]
+
+    @property
+    def nevra(self) -> str:
+        return f"{self.name}-{self.epoch}:{self.version}-{self.release}.{self.architecture}"
+
+    @property
+    def source(self) -> str:
+        return f"{self.name}-{self.version}-{self.release}.src.rpm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An advisory. `packages` are told without a module, `modular` with theirs."""
+
+    id: str
+    packages: tuple[Rpm, ...] = ()
+    modular: tuple[tuple[str, str, tuple[Rpm, ...]], ...] = ()
+    """(module, stream, packages)"""
+    kind: str = "security"
+    severity: str = "Important"
+    title: str = "a fix"
+    description: str = "What was wrong."
+    cves: tuple[str, ...] = ("CVE-2026-12345",)
+    updated: str = DATE
+    restart: bool = False
+
+
+def advisory(told: Told) -> str:
+    references = "".join(
+        f'<reference href="https://example.invalid/{cve}" id="{cve}" type="cve" title="{cve}"/>'
+        for cve in told.cves
+    )
+    collections = _collection("", told.packages, told.restart) if told.packages else ""
+    for name, stream, packages in told.modular:
+        module = (
+            f'<module name="{name}" stream="{stream}" version="1" context="c0ffee" arch="x86_64"/>'
+        )
+        collections += _collection(module, packages, told.restart)
+    return (
+        f'<update from="vendor@invalid" status="final" type={quoteattr(told.kind)} version="1">'
+        f"<id>{told.id}</id><title>{escape(told.title)}</title><issued date={quoteattr(DATE)}/>"
+        f"<updated date={quoteattr(told.updated)}/><rights>none</rights><release>9</release>"
+        f"<severity>{told.severity}</severity><summary>sum</summary>"
+        f"<description>{escape(told.description)}</description><references>{references}</references>"
+        f"<pkglist>{collections}</pkglist></update>"
+    )
+
+
+def _collection(module: str, packages: Sequence[Rpm], restart: bool) -> str:
+    rows = "".join(
+        f'<package name="{p.name}" version="{p.version}" release="{p.release}" epoch="{p.epoch}"'
+        f' arch="{p.architecture}" src="{p.source}">'
+        f"<filename>{p.name}-{p.version}-{p.release}.{p.architecture}.rpm</filename>"
+        f"{'<reboot_suggested>True</reboot_suggested>' if restart else ''}</package>"
+        for p in packages
+    )
+    return f'<collection short="c"><name>c</name>{module}{rows}</collection>'
+
+
+def updateinfo(advisories: Iterable[Told]) -> str:
+    body = "\n".join(map(advisory, advisories))
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<updates>\n{body}\n</updates>\n'
+
+
+def module_documents(streams: Iterable[tuple[str, str, Sequence[Rpm]]]) -> str:
+    """Return modules.yaml: each stream of a module with its packages."""
+    return "".join(
+        f"---\ndocument: modulemd\nversion: 2\ndata:\n  name: {name}\n  stream: '{stream}'\n"
+        "  version: 1\n  context: c0ffee\n  arch: x86_64\n  summary: a module\n"
+        "  description: a module\n  license:\n    module: [MIT]\n  artifacts:\n    rpms:\n"
+        + "".join(f"    - {package.nevra}\n" for package in packages)
+        + "...\n"
+        for name, stream, packages in streams
+    )
+
+
+@dataclass(kw_only=True)
+class RpmRepository:
+    """One repository under a folder. Fill it, then `publish`."""
+
+    folder: Path
+    key: SigningKey
+    advisories: list[Told] = field(default_factory=list)
+    modules: list[tuple[str, str, Sequence[Rpm]]] = field(default_factory=list)
+    _made: int = field(default=0, init=False)
+
+    @property
+    def repodata(self) -> Path:
+        return self.folder / "repodata"
+
+    @property
+    def uri(self) -> str:
+        return f"file://{self.folder}"
+
+    def add(self, *packages: Rpm) -> None:
+        """Build packages, all that share a release with one run of rpmbuild."""
+        groups: dict[tuple[str, str], list[Rpm]] = {}
+        for package in packages:
+            groups.setdefault((package.evr, package.architecture), []).append(package)
+        for group in groups.values():
+            self._build(group)
+
+    def publish(self, *options: str, compressed: str = "gz") -> None:
+        """Write and sign the repository's documents."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.repodata, ignore_errors=True)
+        words = ("--quiet", "--no-database", f"--general-compress-type={compressed}", *options)
+        tool("createrepo_c", *words, self.folder)
+        if self.advisories:
+            self._attach("updateinfo", "updateinfo.xml", updateinfo(self.advisories), compressed)
+        if self.modules:
+            self._attach("modules", "modules.yaml", module_documents(self.modules), compressed)
+        self.sign()
+
+    def sign(self, key: SigningKey | None = None) -> None:
+        document = self.repodata / "repomd.xml"
+        signature = (key or self.key).sign_apart(document.read_bytes())
+        document.with_name("repomd.xml.asc").write_bytes(signature)
+
+    def data(self, kind: str) -> Path:
+        """Return one of its documents."""
+        (found,) = self.repodata.glob(f"*-{kind}.*")
+        return found
+
+    def _attach(self, kind: str, name: str, text: str, compressed: str) -> None:
+        document = self.folder / name
+        document.write_text(text)
+        tool(
+            "modifyrepo_c", f"--mdtype={kind}", "--compress", f"--compress-type={compressed}",
+            document, self.repodata,
+        )  # fmt: skip
+        document.unlink()
+
+    def _build(self, group: Sequence[Rpm]) -> None:
+        """One source package with a subpackage for each, which cost next to nothing."""
+        self._made += 1
+        first = group[0]
+        top = self.folder.with_name(f"{self.folder.name}-build-{self._made}")
+        top.mkdir(parents=True)
+        lines = [
+            f"Name: made{self._made}", f"Version: {first.version}", f"Release: {first.release}",
+            f"Epoch: {first.epoch}", "Summary: toys", "License: MIT", "%description", "toys",
+        ]  # fmt: skip
+        for package in group:
+            lines += [f"%package -n {package.name}", "Summary: a toy"]
+            lines += [f"Provides: {each}" for each in package.provides]
+            lines += [f"ModularityLabel: {package.module}"] if package.module else []
+            lines += [f"%description -n {package.name}", "a toy", f"%files -n {package.name}"]
+        spec = top / "made.spec"
+        spec.write_text("\n".join(lines) + "\n")
+        tool(
+            "rpmbuild", "-bb", "--quiet", f"--target={first.architecture}", f"-D_topdir {top}",
+            "-D_build_id_links none", f"-D_rpmdir {top / 'out'}", "-D_binary_payload w0.ufdio",
+            spec,
+        )  # fmt: skip
+        packages = self.folder / "Packages"
+        packages.mkdir(parents=True, exist_ok=True)
+        for made in (top / "out").rglob("*.rpm"):
+            made.rename(packages / made.name)
+        shutil.rmtree(top)
+
+
+@dataclass(kw_only=True)
+class RpmSystem:
+    """A folder like an Enterprise Linux system's root as far as dnf looks for repositories."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        for name in ("etc/yum.repos.d", "etc/dnf/vars", "etc/pki/rpm-gpg"):
+            (self.root / name).mkdir(parents=True)
+        lines = ('NAME="Toy Linux"', 'ID="toylinux"', 'VERSION_ID="9.4"', 'ID_LIKE="rhel fedora"')
+        (self.root / "etc/os-release").write_text("\n".join(lines) + "\n")
+        (self.root / "etc/dnf/vars/basearch").write_text("x86_64\n")
+
+    def source(
+        self, name: str, address: str, key: SigningKey | None = None, **options: str
+    ) -> None:
+        said = {"baseurl": address, "enabled": "1", "gpgcheck": "1"}
+        if key is not None:
+            path = self.root / "etc/pki/rpm-gpg/RPM-GPG-KEY-toys"
+            path.write_text(key.armoured())
+            said |= {"repo_gpgcheck": "1", "gpgkey": "file:///etc/pki/rpm-gpg/RPM-GPG-KEY-toys"}
+        said |= options
+        text = f"[{name}]\nname={name}\n" + "".join(f"{k}={v}\n" for k, v in said.items())
+        (self.root / f"etc/yum.repos.d/{name}.repo").write_text(text)
