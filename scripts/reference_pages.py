@@ -117,7 +117,7 @@ def _section(operation: Operation) -> Iterator[str]:
     yield f"### `{operation.name}`\n"
     yield f"{operation.sentence}\n"
     yield f"- Request: `{operation.method} {operation.path.replace(':path', '')}`"
-    yield f"- Needs: {operation.policy}"
+    yield f"- Needs: {' and '.join(map(str, operation.needs))}"
     yield f"- Audited: {'yes' if operation.audited else 'no'}"
     if operation.plane.is_interface:
         yield f"- Command: `patchtide {example_of(operation)}`"

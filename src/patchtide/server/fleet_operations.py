@@ -74,6 +74,7 @@ FLEET = (
         input=machine_updates.ListMachineUpdates,
         output=machine_updates.MachineUpdateList,
         handler=machine_updates.list_some,
+        also=(Right(Kind.CATALOG, Verb.READ),),
         columns=("title", "state", "severity", "cves", "packages", "released", "id"),
         example=f"machines updates {_MACHINE} --state required",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -108,12 +108,18 @@ def _history(call: Call, principal: Principal, asked: ListHistory) -> History:
     fleet = call.context.fleet
     member = fleet.ask(lambda view: view.member(asked.machine))
     told = list(_told(fleet.store.recent_events(member.number, limit=asked.limit)))
-    updates = fleet.ask(lambda view: {e.update: view.of_leaf(e.update) for e in told})
-    entries = [_step(member, event, updates[event.update]) for event in told]
-    if not isinstance(principal, Anonymous) and may_read(principal.rights, Kind.AUDIT):
+    updates: Mapping[int, KnownUpdate | None] = {}
+    if _may_read(principal, Kind.CATALOG):
+        updates = fleet.ask(lambda view: {e.update: view.of_leaf(e.update) for e in told})
+    entries = [_step(member, event, updates.get(event.update)) for event in told]
+    if _may_read(principal, Kind.AUDIT):
         entries += map(_decision, fleet.store.audit_of(member.id.hex, limit=asked.limit))
     entries.sort(key=lambda entry: entry.at, reverse=True)
     return History(items=tuple(entries[: asked.limit]))
+
+
+def _may_read(principal: Principal, kind: Kind) -> bool:
+    return not isinstance(principal, Anonymous) and may_read(principal.rights, kind)
 
 
 def _told(reports: Iterable[ReportedEvents]) -> Iterator[EventV1]:

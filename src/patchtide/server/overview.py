@@ -79,7 +79,7 @@ def _overview(call: Call, principal: Principal) -> Overview:
     counts = fleet.ask(_counts)
     active = counts.admitted[ClientState.ACTIVE]
     reporting = min(active, fleet.store.heard_since((call.now - silent_after).timestamp()))
-    may_read_audit = not isinstance(principal, Anonymous) and may_read(principal.rights, Kind.AUDIT)
+    held = frozenset() if isinstance(principal, Anonymous) else principal.rights
     return Overview(
         machines=AdmissionCounts(
             waiting=counts.admitted[ClientState.WAITING],
@@ -93,10 +93,10 @@ def _overview(call: Call, principal: Principal) -> Overview:
         silent_after_s=int(silent_after.total_seconds()),
         updates=counts.updates,
         update_counts=counts.update_counts,
-        worst=counts.worst,
+        worst=counts.worst if may_read(held, Kind.CATALOG) else (),
         shards=counts.shards,
         events=tuple(map(_event, fleet.store.newest_audit(limit=NEWEST)))
-        if may_read_audit
+        if may_read(held, Kind.AUDIT)
         else None,
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from patchtide.domain.access.principals import Policy, Principal, check
+from patchtide.domain.access.rights import Right
 from patchtide.server.context import Call, Context
 
 API = "/api/v1"
@@ -69,6 +70,8 @@ class Operation:
     status: int = 200
     audited: bool = False
     """It decides something: then it leaves exactly one audit entry, under its name."""
+    also: tuple[Right, ...] = ()
+    """Rights that are needed too, because the answer tells of other kinds of objects."""
     columns: tuple[str, ...] = ()
     """Which fields of a list a table on a terminal shows, in order; none: all of them."""
     example: str = ""
@@ -84,6 +87,10 @@ class Operation:
             raise ValueError(f"{self.name}: the input lacks {sorted(unknown)}")
         if self.handler is not None and self.audited is (self.method in SAFE_METHODS):
             raise ValueError(f"{self.name}: what changes something is audited, a question is not")
+
+    @property
+    def needs(self) -> tuple[Policy, ...]:
+        return (self.policy, *self.also)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -139,7 +146,8 @@ async def perform(
     Raises:
         Unauthenticated, Refused, NotFound: the policy says no (domain.access.principals).
     """
-    check(principal, operation.policy)
+    for policy in operation.needs:
+        check(principal, policy)
     if operation.handler is None:
         raise LookupError(f"{operation.name} is no use case")
     call = Call(context=context, operation=operation.name, audited=operation.audited)

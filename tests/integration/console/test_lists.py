@@ -127,6 +127,22 @@ async def test_a_token_with_wrong_bounds_is_not_made_and_the_form_keeps_its_word
     assert list(site.storage.enrolment_tokens()) == []
 
 
+async def test_of_tokens_that_are_revoked_together_one_that_is_gone_stops_no_other(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    for group in ("a", "b"):
+        await visitor.post("/tokens", {"uses": 1, "hours": 1, "group": group})
+    first, second = (token.id for token in site.storage.enrolment_tokens())
+    gone = "0" * 12
+
+    answer = await visitor.post("/tokens/revoke", {"token": [first, gone, second]})
+
+    assert list(site.storage.enrolment_tokens()) == []
+    assert answer.status == 200 and b"2 tokens revoked, 1 not" in answer.body
+    assert gone.encode() in answer.body
+
+
 async def test_a_person_gets_a_link_and_is_shut_out_again(site: ConsoleSite) -> None:
     admin = await site.signed_in()
     made = await admin.post("/people", {"name": "ben", "role": "auditor"})

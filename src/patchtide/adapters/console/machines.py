@@ -4,39 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.fleet_rows import RETIRED, UpdateThere, standing
 from patchtide.adapters.console.listing import Shape
-from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit, local_path
+from patchtide.domain.access.rights import Kind
 from patchtide.domain.applicability.evaluation import LeafState
-from patchtide.domain.errors import InvalidDocument, NotFound, PatchtideError, Problem
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.server.machine_list import Machine
 from patchtide.server.machine_updates import UpdatedPackage, installed_of, packages_of
 from patchtide.wire.inventory import PackageRowV1, read_package_list
 
-MOST = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
-    """Something that is done to machines, and from which states."""
-
-    operation: str
-    label: str
-    done: str
-    asks_first: str = ""
-    """What is asked before it is done, because it hurts; empty: it is done at once."""
-    origins: frozenset[str] = frozenset()
-    right: str = ""
-
-
+MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
 ACTS: Mapping[str, Act] = MappingProxyType(
     {
         "approve": Act(
@@ -95,48 +81,30 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
-    """Do one thing to all machines that were chosen; what hurts is asked about first."""
-    chosen = _chosen(visit.form.get("machine", ()))
     doing = ACTS.get(visit.said("act"))
     if doing is None:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a machine")])
-    back = local_path(visit.said("back"), otherwise="/machines")
+    uuids = _uuids(ids_of(visit, MACHINES.field))
     known = {row.id: row for row in await asyncio.to_thread(desk.rows.machines)}
-    rows = [known[uuid] for uuid in chosen if uuid in known]
-    if doing.asks_first and visit.said("sure") != "yes":
-        return desk.page(
-            visit, "sure.html", act=visit.said("act"), doing=doing, rows=rows, back=back
-        )
-    failed: list[tuple[Machine, PatchtideError]] = []
-    for row in rows:
-        try:
-            await desk.ask(visit, doing.operation, machine=row.id)
-        except PatchtideError as error:
-            failed.append((row, error))
-    done = len(rows) - len(failed)
-    if failed or not rows:
-        return desk.page(
-            visit, "outcome.html", doing=doing, done=done, failed=failed, back=back,
-            status=200 if done else 409,
-        )  # fmt: skip
-    mark = "&" if "?" in back else "?"
-    return see_other(f"{back}{mark}done={visit.said('act')}-{done}")
+    chosen = [Chosen(id=str(uuid), name=known[uuid].name) for uuid in uuids if uuid in known]
+    back = local_path(visit.said("back"), otherwise="/machines")
+    return await carry_out(desk, visit, MACHINES, visit.said("act"), doing, chosen, back=back)
 
 
-def _chosen(texts: Sequence[str]) -> Sequence[UUID]:
+def _uuids(texts: Sequence[str]) -> Sequence[UUID]:
     try:
-        chosen = [UUID(text) for text in texts]
+        return [UUID(text) for text in texts]
     except ValueError as error:
         raise InvalidDocument([Problem("machine", "is no machine's id")]) from error
-    if len(chosen) > MOST:
-        raise InvalidDocument([Problem("machine", f"are more than {MOST} at once")])
-    return chosen
 
 
 async def machine(desk: Desk, visit: Visit) -> Reply:
     uuid = machine_id(visit)
-    serve = _TABS.get(visit.query.get("tab", "updates"))
-    if serve is None:
+    # What an update is, the catalog says: who may not read it is not told which ones are needed.
+    sees_updates = desk.may_read(visit, Kind.CATALOG)
+    tab = visit.query.get("tab", "updates" if sees_updates else "facts")
+    serve = _TABS.get(tab)
+    if serve is None or (tab == "updates" and not sees_updates):
         raise NotFound
     return await serve(desk, visit, uuid)
 
@@ -186,7 +154,7 @@ async def _facts(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
 
 async def _history(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
     history = await desk.ask(visit, "machines.history", machine=uuid, limit=100)
-    names = await asyncio.to_thread(names_of, desk)
+    names = await names_of(desk, visit)
     return await _page(desk, visit, uuid, "history", history=history.items, names=names)
 
 

@@ -27,7 +27,7 @@ async def overview(desk: Desk, visit: Visit) -> Reply:
     behind = await asyncio.to_thread(_most_behind, desk)
     entries: Sequence[Entry] = ()
     if desk.may_read(visit, Kind.AUDIT):
-        entries = await newest(desk, limit=NEWEST)
+        entries = await newest(desk, visit, limit=NEWEST)
     return desk.page(visit, "overview.html", found=found, behind=behind, entries=entries)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
-from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.enrolment_tokens import IssuedToken, ShownToken
 
+TOKENS = Rows(field="token", form="/tokens/revoke", noun="token", plural="tokens")
+REVOKE = Act(operation="tokens.revoke", label="Revoke", done="revoked", right="tokens.delete")
 _FIELDS = ("uses", "hours", "group", "approve")
 
 
@@ -33,10 +36,8 @@ async def create(desk: Desk, visit: Visit) -> Reply:
 
 
 async def revoke(desk: Desk, visit: Visit) -> Reply:
-    chosen = visit.form.get("token", ())
-    for token in chosen:
-        await desk.ask(visit, "tokens.revoke", token=token)
-    return see_other(f"/tokens?done=revoke-{len(chosen)}")
+    chosen = [Chosen(id=token, name=token) for token in ids_of(visit, TOKENS.field)]
+    return await carry_out(desk, visit, TOKENS, "revoke", REVOKE, chosen, back="/tokens")
 
 
 async def _shown(
@@ -57,7 +58,7 @@ async def _shown(
         "issued": issued,
         "error": error,
         "command": "" if issued is None else _line(visit, issued),
-        "names": names_of(desk),
+        "names": await names_of(desk, visit),
         "typed": {name: visit.said(name) if error else "" for name in _FIELDS},
     }
     return desk.page(visit, "tokens.html", status=status, **values)

@@ -14,6 +14,7 @@ from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
+from patchtide.domain.access.rights import Kind
 from patchtide.server.ports.storage import AuditEntry
 
 WINDOW = 1_000
@@ -38,7 +39,7 @@ class Entry:
 
 
 async def page(desk: Desk, visit: Visit) -> Reply:
-    entries = await newest(desk, limit=WINDOW)
+    entries = await newest(desk, visit, limit=WINDOW)
     asked = SHAPE.asked(visit.path, visit.query)
     if kind := visit.query.get("format"):
         return SHAPE.export(entries, asked, kind)
@@ -46,16 +47,23 @@ async def page(desk: Desk, visit: Visit) -> Reply:
     return desk.page(visit, "audit.html", listed=listed, asked=asked, window=WINDOW)
 
 
-async def newest(desk: Desk, *, limit: int) -> Sequence[Entry]:
+async def newest(desk: Desk, visit: Visit, *, limit: int) -> Sequence[Entry]:
     store = desk.context.fleet.store
-    found, names = await asyncio.to_thread(
-        lambda: (store.newest_audit(limit=limit), names_of(desk))
-    )
-    return entries_of(found, names)
+    found = await asyncio.to_thread(lambda: store.newest_audit(limit=limit))
+    return entries_of(found, await names_of(desk, visit))
 
 
-def names_of(desk: Desk) -> Mapping[str, str]:
-    """Return what those are called who decide, by how the audit names them."""
+async def names_of(desk: Desk, visit: Visit) -> Mapping[str, str]:
+    """Return what those are called who decide, by how the audit names them.
+
+    To whoever may not read accounts they have no names: he sees their ids.
+    """
+    if not desk.may_read(visit, Kind.ACCOUNTS):
+        return {}
+    return await asyncio.to_thread(_names, desk)
+
+
+def _names(desk: Desk) -> Mapping[str, str]:
     lookups = desk.context.lookups
     return {
         **{f"user:{user.id}": user.name for user in lookups.users()},

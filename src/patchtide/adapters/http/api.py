@@ -40,7 +40,8 @@ class UseCase:
             scope["headers"], caller=caller_key(scope.get("client")), policy=operation.policy
         )
         # `perform` checks again; here it keeps a stranger's input from being read at all.
-        check(principal, operation.policy)
+        for policy in operation.needs:
+            check(principal, policy)
         body = await body_of(receive)
         check_media_type(scope["headers"], body)
         asked = read_input(

@@ -72,7 +72,7 @@ def _operation(operation: Operation, schemas: _Schemas) -> Schema:
         "security": [] if operation.policy in _OPEN else [{"token": []}],
     }
     if isinstance(operation.policy, Right):
-        described["description"] = f"Needs the right `{operation.policy}`."
+        described["description"] = f"Needs the {_rights(operation)}."
     parameters = [_parameter(f, schemas, where="path") for f in in_path]
     if operation.method in SAFE_METHODS:
         parameters += [_parameter(f, schemas, where="query") for f in others]
@@ -81,6 +81,11 @@ def _operation(operation: Operation, schemas: _Schemas) -> Schema:
     if parameters:
         described["parameters"] = parameters
     return described
+
+
+def _rights(operation: Operation) -> str:
+    words = " and ".join(f"`{needed}`" for needed in operation.needs)
+    return f"rights {words}" if operation.also else f"right {words}"
 
 
 def _responses(operation: Operation, schemas: _Schemas) -> Schema:

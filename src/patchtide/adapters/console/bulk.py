@@ -1,0 +1,88 @@
+"""One thing done to all that were chosen: asked about first when it hurts, and told one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from patchtide.adapters.console.console import Desk
+from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.visits import Visit
+from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+
+MOST = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Something that is done to the rows of a list, and from which states."""
+
+    operation: str
+    label: str
+    done: str
+    asks_first: str = ""
+    """What is asked before it is done, because it hurts; empty: it is done at once."""
+    origins: frozenset[str] = frozenset()
+    right: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What a list is of: as what its operations are asked, where its form goes, and its words."""
+
+    field: str
+    form: str
+    noun: str
+    plural: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    id: str
+    name: str
+
+
+def ids_of(visit: Visit, field: str) -> Sequence[str]:
+    """Return what was chosen, each once.
+
+    Raises:
+        InvalidDocument: that is more than a list shows.
+    """
+    chosen = tuple(dict.fromkeys(visit.form.get(field, ())))
+    if len(chosen) > MOST:
+        raise InvalidDocument([Problem(field, f"are more than {MOST} at once")])
+    return chosen
+
+
+async def carry_out(
+    desk: Desk,
+    visit: Visit,
+    kind: Rows,
+    name: str,
+    act: Act,
+    chosen: Sequence[Chosen],
+    *,
+    back: str,
+    **more: str,
+) -> Reply:
+    """Do it to each, whatever comes of the others. `more`: what else the operation is asked."""
+    if act.asks_first and chosen and visit.said("sure") != "yes":
+        return desk.page(
+            visit, "sure.html", kind=kind, name=name, act=act, chosen=chosen, back=back, more=more
+        )
+    failed: list[tuple[Chosen, PatchtideError]] = []
+    for one in chosen:
+        try:
+            asked: dict[str, Any] = {kind.field: one.id, **more}
+            await desk.ask(visit, act.operation, **asked)
+        except PatchtideError as error:
+            failed.append((one, error))
+    done = len(chosen) - len(failed)
+    if failed or not chosen:
+        return desk.page(
+            visit, "outcome.html", kind=kind, act=act, done=done, failed=failed, back=back,
+            status=200 if done else 409,
+        )  # fmt: skip
+    mark = "&" if "?" in back else "?"
+    return see_other(f"{back}{mark}done={name}-{done}")

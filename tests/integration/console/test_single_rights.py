@@ -1,0 +1,172 @@
+"""S17: with one right alone, on every page and every reading: nothing that it does not guard."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from patchtide.adapters.console.visits import SESSION
+from patchtide.domain.access.credentials import hash_of
+from patchtide.domain.access.principals import may_read
+from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.ports.accounts import Session
+from patchtide.server.ports.storage import EnrolmentToken
+from patchtide.server.table import SAFE_METHODS, Operation, Plane
+from patchtide.server.users import new_user
+from patchtide.wire.messages import EventV1
+from tests.integration.console.visitor import ConsoleSite, Visitor
+from tests.integration.http.plane import Answer
+from tests.simulator.catalogs import a_leaf, a_scan, an_update_id, some_details
+
+pytestmark = pytest.mark.anyio
+RIGHTS = [Right(kind, verb) for kind in Kind for verb in Verb]
+MARKS = {
+    Kind.MACHINES: "mark-of-machines",
+    Kind.TOKENS: "mark-of-tokens",
+    Kind.ACCOUNTS: "mark-of-accounts",
+    Kind.AUDIT: "mark-of-audit",
+    Kind.CATALOG: "mark-of-catalog",
+}
+"""Something of each kind that shows wherever that kind does. Of the site nothing is read."""
+SHOWN = {
+    Kind.MACHINES: "/machines",
+    Kind.TOKENS: "/tokens",
+    Kind.ACCOUNTS: "/people",
+    Kind.AUDIT: "/audit",
+    Kind.CATALOG: "/updates",
+}
+
+
+@dataclass(frozen=True)
+class Furnished:
+    site: ConsoleSite
+    machine: UUID
+    update: UUID
+
+    def pages(self) -> Iterator[str]:
+        machine, update = f"/machines/{self.machine}", f"/updates/{self.update}"
+        for path in ("/", "/live", *SHOWN.values(), machine, update):
+            yield from (path, f"{path}?format=csv", f"{path}?format=json")
+        for tab in ("updates", "packages", "facts", "history"):
+            yield from (f"{machine}?tab={tab}", f"{machine}?tab={tab}&format=csv")
+        for tab in ("machines", "about", "rules"):
+            yield from (f"{update}?tab={tab}", f"{update}?tab={tab}&format=csv")
+        yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
+
+    def path(self, operation: Operation) -> str:
+        return operation.path.format(machine=self.machine, update=self.update)
+
+    async def visitor(self, *rights: Right) -> Visitor:
+        """A browser in which somebody with just these rights has signed in."""
+        now, secret = self.site.clock.now(), secrets.token_hex(32)
+        name = f"holder-{secret[:8]}"
+        user = new_user(name, rights=rights, password_hash="none", now=now, by="test")
+        session = Session(secret_hash=hash_of(secret), user=user.id, began_at=now, seen_at=now)
+
+        def work(tx: object) -> None:
+            tx.add_user(user)  # type: ignore[attr-defined]
+            tx.add_session(session)  # type: ignore[attr-defined]
+
+        await self.site.storage.decide("test", "test", work, now=now)
+        return Visitor(self.site.plane, cookies={SESSION: secret})
+
+
+@pytest.fixture
+async def furnished(site: ConsoleSite) -> Furnished:
+    storage, now = site.storage, site.clock.now()
+    machine = await site.plane.machine(MARKS[Kind.MACHINES])
+    [client] = storage.clients()
+    leaf = replace(a_leaf(1, "toy"), title=MARKS[Kind.CATALOG])
+    told = replace(some_details("toy"), title=MARKS[Kind.CATALOG])
+    await site.catalog.publish([leaf], details=[told])
+    happened = [EventV1(at=int(now.timestamp()), code="installed", update=1)]
+    report = a_scan(client.number, 1, required=[1], events=msgspec.msgpack.encode(happened))
+    await storage.accept([report], now=now.timestamp())
+    someone = await site.person(MARKS[Kind.ACCOUNTS], "auditor")
+    token = EnrolmentToken(
+        id="0" * 12, secret_hash=bytes(32), site="hq", group=MARKS[Kind.TOKENS], uses_left=1,
+        approve=False, created_at=now, expires_at=now + timedelta(hours=1),
+        created_by=f"user:{someone}",
+    )  # fmt: skip
+
+    def decided(tx: object) -> None:
+        tx.add_enrolment_token(token)  # type: ignore[attr-defined]
+        for subject in (MARKS[Kind.AUDIT], machine.hex):
+            tx.note(subject, why=MARKS[Kind.AUDIT])  # type: ignore[attr-defined]
+
+    await storage.decide(f"user:{someone}", "machines.quarantine", decided, now=now)
+    return Furnished(site, machine, an_update_id("toy"))
+
+
+def leaks(answer: Answer, *held: Right) -> list[str]:
+    """Name the kinds that the answer tells of and nobody with these rights may read."""
+    text = answer.body.decode()
+    return [kind for kind, mark in MARKS.items() if mark in text and not may_read(held, kind)]
+
+
+async def leaking(
+    paths: list[str], right: Right, get: Callable[[str], Awaitable[Answer]]
+) -> dict[tuple[str, str], list[str]]:
+    found = {(str(right), path): leaks(await get(path), right) for path in paths}
+    return {where: what for where, what in found.items() if what}
+
+
+async def test_no_page_shows_what_the_visitor_may_not_read(furnished: Furnished) -> None:
+    found: dict[tuple[str, str], list[str]] = {}
+    for right in RIGHTS:
+        visitor = await furnished.visitor(right)
+        found |= await leaking(list(furnished.pages()), right, visitor.get)
+
+    assert found == {}
+
+
+async def test_each_page_shows_to_whoever_may_read_it(furnished: Furnished) -> None:
+    shown = {}
+    for kind, path in SHOWN.items():
+        visitor = await furnished.visitor(Right(kind, Verb.READ))
+        shown[kind] = MARKS[kind] in (await visitor.get(path)).body.decode()
+
+    assert shown == dict.fromkeys(SHOWN, True)
+
+
+async def test_no_reading_tells_what_the_asker_may_not_read(furnished: Furnished) -> None:
+    readings = [o for o in OPERATIONS if o.plane.is_interface and o.method in SAFE_METHODS]
+    found: dict[tuple[str, str], list[str]] = {}
+    for right in RIGHTS:
+        token = await furnished.site.plane.token(rights=frozenset({right}))
+        for operation in readings:
+            path = furnished.path(operation)
+            answer = await furnished.site.plane.ask("GET", path, token=token)
+            if what := leaks(answer, right):
+                found[str(right), path] = what
+
+    assert found == {}
+
+
+async def test_with_everything_but_one_kind_nothing_of_that_kind_is_seen(
+    furnished: Furnished,
+) -> None:
+    found: dict[str, list[str]] = {}
+    for kind in MARKS:
+        held = [Right(other, Verb.READ) for other in Kind if other is not kind]
+        visitor = await furnished.visitor(*held)
+        for path in furnished.pages():
+            if what := leaks(await visitor.get(path), *held):
+                found[f"{path} without {kind}"] = what
+
+    assert found == {}
+
+
+def test_every_page_is_among_those_that_are_asked() -> None:
+    pages = {o.path for o in OPERATIONS if o.plane is Plane.CONSOLE and o.method in SAFE_METHODS}
+
+    assert pages - {"/sign-in", "/welcome", "/enter", "/static/{file}"} == {
+        "/", "/live", *SHOWN.values(), "/machines/{machine}", "/updates/{update}",
+    }  # fmt: skip
