@@ -15,6 +15,7 @@ from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.storage import Client, ClientState, IncomingReport, Presence
+from patchtide.wire.messages import HealthV1, encode
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
 from tests.simulator.clock import FakeClock
 from tests.simulator.reports import NOON, enrolled
@@ -88,7 +89,7 @@ async def test_an_update_that_a_machine_has_not_evaluated_yet_is_unknown_there(
 
     assert site.on("openssl") == Tally(installed=1)
     assert site.on("curl") == site.on("bash") == Tally(unknown=1)
-    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.OLD_CATALOG)
 
 
 async def test_what_left_the_catalog_is_required_no_more(site: Site) -> None:
@@ -170,14 +171,14 @@ async def test_what_is_published_after_a_machine_named_it_counts_as_far_as_it_wa
         a_scan(early.number, 1, serial=1, required=[3]),
         a_scan(late.number, 1, serial=2, required=[3]),
     )
-    assert site.judgement(late) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+    assert site.judgement(late) == Judgement(Compliance.UNKNOWN, Doubt.OTHER_CATALOG)
 
     await site.catalog.publish([a_leaf(3, "bash")])
 
     # The first had not seen it: what it called by that number was something else.
     assert site.on("bash") == Tally(required=1, unknown=1)
     assert site.judgement(late) == Judgement(Compliance.REQUIRED)
-    assert site.judgement(early) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+    assert site.judgement(early) == Judgement(Compliance.UNKNOWN, Doubt.OLD_CATALOG)
 
 
 @pytest.mark.parametrize("serial", [2, 2**53 - 1])
@@ -188,7 +189,7 @@ async def test_a_serial_that_is_not_published_makes_nobody_compliant(
 
     await site.report(a_scan(client.number, 1, serial=serial, installed=[1, 2]))
 
-    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.OTHER_CATALOG)
     assert site.on("openssl") == Tally(unknown=1)
 
 
@@ -264,6 +265,64 @@ async def test_what_people_read_of_an_update_is_replaced_as_a_whole(site: Site) 
     assert site.fleet.ask(read) == [("CVE-2026-1",), None]
     assert site.on("openssl") == Tally(required=1)
     assert site.storage.update_details([an_update_id("openssl")]) == [told]
+
+
+async def say_restart(site: Site, client: Client, *, pending: bool) -> None:
+    health = encode(HealthV1(restart_pending=pending))
+    at = site.clock.now().timestamp()
+    seen = Presence(client=client.number, counter=client.number, seen_at=at, health=health)
+    await site.storage.flush_presence([seen])
+
+
+async def test_what_is_installed_but_waits_for_a_restart_is_not_compliant(site: Site) -> None:
+    waiting, done, behind = await site.begin(3)
+    await site.report(
+        a_scan(waiting.number, 1, installed=[1]),
+        a_scan(done.number, 1, installed=[1]),
+        a_scan(behind.number, 1, installed=[1], required=[2]),
+    )
+    for client, pending in ((waiting, True), (done, False), (behind, True)):
+        await say_restart(site, client, pending=pending)
+
+    def with_openssl(view: View) -> int:
+        return view.restarting_with(view.update(an_update_id("openssl")))
+
+    assert site.judgement(waiting) == Judgement(Compliance.RESTART)
+    assert site.judgement(done) == Judgement(Compliance.COMPLIANT)
+    assert site.judgement(behind) == Judgement(Compliance.REQUIRED)
+    assert (site.on("openssl").installed, site.fleet.ask(with_openssl)) == (3, 2)
+
+    site.clock.advance(seconds=30)
+    await say_restart(site, waiting, pending=False)
+
+    assert site.judgement(waiting) == Judgement(Compliance.COMPLIANT)
+    assert site.fleet.ask(with_openssl) == 1
+
+
+async def test_silence_is_no_word_about_a_restart(site: Site) -> None:
+    [client] = await site.begin(1)
+    await say_restart(site, client, pending=True)
+
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.NEVER_REPORTED)
+
+    await site.report(a_scan(client.number, 1, installed=[1], unknown=[2]))
+    assert site.judgement(client) == Judgement(Compliance.RESTART)
+
+    site.clock.advance(days=14)
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.STALE)
+
+
+async def test_what_a_machine_could_not_judge_by_a_newer_catalog_is_told_apart(
+    site: Site,
+) -> None:
+    [client] = await site.begin(1)
+    await site.catalog.publish([a_leaf(3, "bash")])
+
+    await site.report(a_scan(client.number, 1, serial=1, installed=[1]))
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.OLD_CATALOG)
+
+    await site.report(a_scan(client.number, 2, serial=2, installed=[1], unknown=[3]))
+    assert site.judgement(client) == Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
 
 
 async def test_machines_heard_of_late_are_counted(site: Site) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from patchtide.domain.errors import CursorLost
 from patchtide.server.fleet_view import KnownUpdate, View
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.fleet import FleetStore
+from patchtide.server.ports.fleet import FleetStore, Heard
 from patchtide.server.ports.storage import Cursor, DecisionEvent, StateRow, StoredLeaf
 from patchtide.wire.sets import decode_set
 
@@ -30,6 +31,9 @@ T = TypeVar("T")
 PAGE = 1000
 ROWS = 200
 """Rows that are read at once: one may have a quarter of a megabyte of sets."""
+HEARD_EVERY = timedelta(seconds=5)
+HEARD_LATE = timedelta(minutes=2)
+"""What is heard is stored some seconds later, and by clocks that differ a little."""
 PUBLISH, DESCRIBE = "catalog.publish", "catalog.describe"
 """Decisions that change what is published, and what people read of it."""
 
@@ -45,6 +49,7 @@ class Fleet:
         self._view = View(now=clock.now())
         self._reported: Cursor | None = None
         self._decided: Cursor | None = None
+        self._listened: datetime | None = None
 
     def ask(self, question: Callable[[View], T]) -> T:
         """Ask the fleet as it is now."""
@@ -74,9 +79,19 @@ class Fleet:
             self._follow_reports(self._reported)
         except CursorLost:
             self._read_all()
+        self._listen()
+
+    def _listen(self) -> None:
+        """Read what machines said of their health since; that is in neither log."""
+        now = self._clock.now()
+        if self._listened is None or now - self._listened >= HEARD_EVERY:
+            since = 0.0 if self._listened is None else (self._listened - HEARD_LATE).timestamp()
+            heard = self.store.heard_after(since)
+            self._view.put_heard({number: _is_restarting(h) for number, h in heard.items()})
+            self._listened = now
 
     def _read_all(self) -> None:
-        self._reported = self._decided = None
+        self._reported = self._decided = self._listened = None
         # The position first: what comes while the rows are read is read once more.
         position = self.store.epoch()
         view = self._view = View(now=self._clock.now(), version=self._view.version + 1)
@@ -202,6 +217,19 @@ def _states_of(row: StateRow) -> States:
         unknown=BitMap(decode_set(row.unknown)),
         shards=msgspec.msgpack.decode(row.shards, type=dict[str, int]) if row.shards else {},
     )
+
+
+class _Health(msgspec.Struct):
+    """The little of a machine's health that counts; the rest is not even decoded."""
+
+    restart_pending: bool = False
+
+
+_healths = msgspec.msgpack.Decoder(_Health)
+
+
+def _is_restarting(heard: Heard) -> bool:
+    return bool(heard.health) and _healths.decode(heard.health).restart_pending
 
 
 def _machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:

@@ -15,6 +15,7 @@ from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, Held, StateIndex
 from patchtide.domain.compliance.judgement import (
     STALE_AFTER,
+    Compliance,
     Doubt,
     Judgement,
     Told,
@@ -35,7 +36,7 @@ class Member:
 
     client: Client
     states: States = _NO_STATES
-    lineage: bytes = b""
+    is_of_this_catalog: bool = True
     scan: str = "none"
     scan_error: str = ""
     scanned_at: datetime | None = None
@@ -79,6 +80,8 @@ class View:
     updates: dict[UUID, KnownUpdate] = field(default_factory=dict)
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
+    restarting: BitMap = field(default_factory=BitMap)
+    """Machines where what is installed takes effect only after a restart."""
     cut: BitMap = field(default_factory=BitMap)
     """Machines that named what was not published then: to be read again when something is."""
     _by_leaf: dict[int, UUID] = field(default_factory=dict)
@@ -87,7 +90,9 @@ class View:
     _counting: Counting[UUID] = field(default_factory=lambda: Counting[UUID]({}))
     _by_member: dict[int, Tally] = field(default_factory=dict)
     _by_update: dict[UUID, Tally] = field(default_factory=dict)
+    _by_restarting: dict[UUID, int] = field(default_factory=dict)
     _ground: Ground | None = None
+    _restarting_ground: Ground | None = None
     _ground_until: datetime | None = None
 
     # What is put in
@@ -117,7 +122,7 @@ class View:
         self.members[row.client] = replace(
             known,
             states=kept,
-            lineage=row.lineage,
+            is_of_this_catalog=self._is_of_this_catalog(row, states),
             scan=row.scan,
             scan_error=row.scan_error,
             scanned_at=_instant(row.scanned_at),
@@ -126,6 +131,18 @@ class View:
         )
         self._by_member.pop(row.client, None)
         self._changed()
+
+    def _is_of_this_catalog(self, row: StateRow, states: States) -> bool:
+        return row.lineage == self.lineage and not self._published.is_ahead(states)
+
+    def put_heard(self, restarting: Mapping[int, bool]) -> None:
+        """Put which machines said that they wait for a restart, and which that they do not."""
+        known = BitMap(self.restarting)
+        self.restarting |= BitMap(number for number, waits in restarting.items() if waits)
+        self.restarting -= BitMap(number for number, waits in restarting.items() if not waits)
+        if self.restarting != known:
+            self.version += 1
+            self._restarting_ground = None
 
     def put_catalog(
         self, lineage: bytes, serials: Mapping[str, int], updates: Mapping[UUID, KnownUpdate]
@@ -179,13 +196,7 @@ class View:
     def doubt(self, member: Member) -> Doubt:
         if member.client.state is not ClientState.ACTIVE:
             return Doubt.NOT_ACTIVE
-        told = Told(
-            reported_at=member.reported_at,
-            scan=member.scan,
-            follows_a_shard=bool(member.states.shards),
-            is_of_this_catalog=member.lineage == self.lineage,
-        )
-        return doubt_about(told, now=self.now)
+        return doubt_about(_told(member), now=self.now)
 
     def tally_on(self, member: Member) -> Tally:
         """Return how many updates are in which state on the machine."""
@@ -198,7 +209,29 @@ class View:
 
     def judgement(self, member: Member) -> Judgement:
         doubt = self.doubt(member)
-        return judge(doubt, Tally() if doubt is not Doubt.NONE else self.tally_on(member))
+        if doubt is not Doubt.NONE:
+            return Judgement(Compliance.UNKNOWN, doubt)
+        tally = self.tally_on(member)
+        told = replace(
+            _told(member),
+            restart_pending=member.number in self.restarting,
+            has_old_catalog=bool(tally.unknown) and self._counting.is_behind(member.states),
+        )
+        return judge(told, tally)
+
+    def restarting_with(self, update: KnownUpdate) -> int:
+        """Return how many of the active machines that have the update wait for a restart."""
+        if not self.restarting:
+            return 0
+        ground = self._current_ground()
+        if self._restarting_ground is None:
+            self._restarting_ground = ground.among(self.restarting)
+            self._by_restarting.clear()
+        known = self._by_restarting.get(update.id)
+        if known is None:
+            known = self._restarting_ground.tally(update.leaves).installed
+            self._by_restarting[update.id] = known
+        return known
 
     def states_on(self, member: Member) -> Callable[[KnownUpdate], LeafState]:
         """Return what says how the machine stands on an update."""
@@ -234,6 +267,7 @@ class View:
         if self._ground is None or (until is not None and self.now >= until):
             self._ground = self._made_ground()
             self._by_update.clear()
+            self._restarting_ground = None
         return self._ground
 
     def _made_ground(self) -> Ground:
@@ -247,6 +281,15 @@ class View:
         # Nothing changes by itself but that a machine was silent for too long.
         self._ground_until = None if earliest is None else earliest + STALE_AFTER
         return Ground(self._index, members=self.active, believed=believed)
+
+
+def _told(member: Member) -> Told:
+    return Told(
+        reported_at=member.reported_at,
+        scan=member.scan,
+        follows_a_shard=bool(member.states.shards),
+        is_of_this_catalog=member.is_of_this_catalog,
+    )
 
 
 def _instant(epoch_s: float) -> datetime | None:

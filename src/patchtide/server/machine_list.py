@@ -22,7 +22,7 @@ from patchtide.server.table import Input, Output
 from patchtide.wire.messages import HealthV1, decode
 
 StateName = Literal["", "waiting", "active", "quarantined", "decommissioned"]
-ComplianceName = Literal["", "compliant", "required", "unknown"]
+ComplianceName = Literal["", "compliant", "required", "restart", "unknown"]
 MachineSort = Literal[
     "name", "-name", "required", "-required", "unknown", "-unknown", "reported", "-reported",
     "platform", "-platform", "enrolled", "-enrolled",
@@ -47,7 +47,7 @@ class Machine(Output, kw_only=True, frozen=True):
     name: str
     state: str
     compliance: str
-    """compliant, required (some update is), or unknown."""
+    """compliant, required (some update is), restart (installed, but waiting for it), or unknown."""
     doubt: str
     """Why it is unknown; empty otherwise."""
     required: int
@@ -68,6 +68,8 @@ class Machine(Output, kw_only=True, frozen=True):
 class ComplianceCounts(Output, kw_only=True, frozen=True):
     compliant: int
     required: int
+    restart: int
+    """Nothing is required, but what is installed waits for a restart: not compliant."""
     unknown: int
 
 
@@ -88,6 +90,7 @@ class Judged:
     member: Member
     judgement: Judgement
     tally: Tally
+    restart_pending: bool
 
 
 COLUMNS: Mapping[str, Key[Judged]] = {
@@ -142,7 +145,12 @@ def _fits(member: Member, asked: ListMachines) -> bool:
 
 
 def judged(view: View, member: Member) -> Judged:
-    return Judged(member, view.judgement(member), view.tally_on(member))
+    return Judged(
+        member,
+        view.judgement(member),
+        view.tally_on(member),
+        restart_pending=member.number in view.restarting,
+    )
 
 
 def counted(judged: list[Judged]) -> ComplianceCounts:
@@ -150,6 +158,7 @@ def counted(judged: list[Judged]) -> ComplianceCounts:
     return ComplianceCounts(
         compliant=counts[Compliance.COMPLIANT],
         required=counts[Compliance.REQUIRED],
+        restart=counts[Compliance.RESTART],
         unknown=counts[Compliance.UNKNOWN],
     )
 
@@ -167,7 +176,7 @@ def shown(judged: Judged, heard: Heard | None) -> Machine:
         unknown=tally.unknown,
         reported_at=judged.member.reported_at,
         seen_at=seen_at(heard),
-        restart_pending=health.restart_pending,
+        restart_pending=judged.restart_pending,
         site=client.site,
         group=client.group,
         platform=client.platform,

@@ -107,6 +107,8 @@ class StandingMachine(Output, kw_only=True, frozen=True):
     state: str
     doubt: str
     """Why it is unknown, when nothing of the machine can be believed."""
+    restart_pending: bool
+    """What is installed there takes effect only after a restart."""
     group: str
     platform: str
     reported_at: datetime | None
@@ -293,6 +295,7 @@ def _machine(view: View, standing: _Standing) -> StandingMachine:
         name=client.name,
         state=standing.state.value,
         doubt=view.doubt(standing.member).value,
+        restart_pending=standing.member.number in view.restarting,
         group=client.group,
         platform=client.platform,
         reported_at=standing.member.reported_at,

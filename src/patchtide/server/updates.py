@@ -58,6 +58,8 @@ class Update(Output, kw_only=True, frozen=True):
     not_required: int
     unknown: int
     """How many active machines stand how."""
+    restart_pending: int
+    """How many of those that have it wait for a restart."""
     cves: tuple[str, ...] | None
     """Null while they are not known; an update that names none has an empty list."""
     released: datetime | None
@@ -88,6 +90,7 @@ class Counted:
 
     update: KnownUpdate
     tally: Tally
+    restart_pending: int = 0
 
 
 COLUMNS: Mapping[str, Key[Counted]] = {
@@ -171,7 +174,7 @@ def known_cursor(view: View, after: UUID) -> KnownUpdate:
 
 
 def counted(view: View, update: KnownUpdate) -> Counted:
-    return Counted(update, view.tally_of(update))
+    return Counted(update, view.tally_of(update), view.restarting_with(update))
 
 
 def shown(counted: Counted) -> Update:
@@ -186,6 +189,7 @@ def shown(counted: Counted) -> Update:
         installed=tally.installed,
         not_required=tally.not_required,
         unknown=tally.unknown,
+        restart_pending=counted.restart_pending,
         cves=details.cves if details else None,
         released=details.released if details else None,
         product=details.product if details else "",

@@ -185,6 +185,9 @@ class MemoryStorage:
     def heard(self, clients: Sequence[int]) -> Mapping[int, Heard]:
         return {}
 
+    def heard_after(self, since: float) -> Mapping[int, Heard]:
+        return {}
+
     def heard_since(self, since: float) -> int:
         return 0
 

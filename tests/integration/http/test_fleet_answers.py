@@ -86,7 +86,7 @@ async def test_machines_are_listed_with_how_they_stand(site: Site) -> None:
     assert listed["items"][2]["doubt"] == "never-reported"
     assert (listed["total"], listed["counts"]) == (
         3,
-        {"compliant": 0, "required": 2, "unknown": 1},
+        {"compliant": 0, "required": 2, "restart": 0, "unknown": 1},
     )
 
 
@@ -300,7 +300,7 @@ async def test_the_overview_counts_what_the_lists_list(site: Site) -> None:
     found = await site.get("/overview")
 
     assert found["machines"] == {"waiting": 0, "active": 3, "quarantined": 0}
-    assert found["compliance"] == {"compliant": 0, "required": 2, "unknown": 1}
+    assert found["compliance"] == {"compliant": 0, "required": 2, "restart": 0, "unknown": 1}
     assert found["doubts"] == {"never-reported": 1}
     assert (found["reporting"], found["silent"]) == (1, 2)
     assert [u["title"] for u in found["worst"]] == ["openssl 2.0-1"]

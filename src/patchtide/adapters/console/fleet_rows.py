@@ -91,16 +91,6 @@ class FleetRows:
     def machines(self) -> Sequence[Machine]:
         return self._fleet.ask(self._machines_of)
 
-    def awaiting_restart(self, rows: Sequence[Machine]) -> frozenset[UUID]:
-        """Return which of these machines said of late that a restart is pending."""
-        ids = self._fleet.ask(lambda view: {view.numbers[row.id.bytes]: row.id for row in rows})
-        heard = self._fleet.store.heard(list(ids))
-        return frozenset(
-            ids[number]
-            for number, last in heard.items()
-            if machine_list.health_of(last).restart_pending
-        )
-
     def updates(self) -> Sequence[UpdateRow]:
         return self._fleet.ask(self._updates_of)
 

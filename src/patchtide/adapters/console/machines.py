@@ -74,10 +74,7 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
     if kind := visit.query.get("format"):
         return await asyncio.to_thread(SHAPE.export, rows, asked, kind)
     listed = await asyncio.to_thread(SHAPE.page, rows, asked)
-    restarts = await asyncio.to_thread(desk.rows.awaiting_restart, listed.rows)
-    return desk.page(
-        visit, "machines.html", listed=listed, asked=asked, acts=ACTS, restarts=restarts
-    )
+    return desk.page(visit, "machines.html", listed=listed, asked=asked, acts=ACTS)
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
@@ -190,6 +187,7 @@ SHAPE: Shape[Machine] = Shape(
         "standing": standing,
         "platform": lambda m: m.platform,
         "group": lambda m: m.group,
+        "restart": lambda m: "yes" if m.restart_pending else "no",
         "doubt": lambda m: m.doubt if m.state == "active" else "",
     },
     cells={
@@ -201,6 +199,7 @@ SHAPE: Shape[Machine] = Shape(
         "required": lambda m: m.required,
         "installed": lambda m: m.installed,
         "unknown": lambda m: m.unknown,
+        "restart_pending": lambda m: m.restart_pending,
         "platform": lambda m: m.platform,
         "group": lambda m: m.group,
         "site": lambda m: m.site,

@@ -91,6 +91,7 @@ SHAPE: Shape[UpdateRow] = Shape(
         "installed": lambda u: u.shown.installed,
         "not_required": lambda u: u.shown.not_required,
         "unknown": lambda u: u.shown.unknown,
+        "restart_pending": lambda u: u.shown.restart_pending,
     },
 )
 MACHINES: Shape[MachineThere] = Shape(
@@ -108,6 +109,7 @@ MACHINES: Shape[MachineThere] = Shape(
         "state": lambda s: s.state,
         "platform": lambda s: s.machine.platform,
         "group": lambda s: s.machine.group,
+        "restart": lambda s: "yes" if s.machine.restart_pending else "no",
     },
     cells={
         "id": lambda s: str(s.machine.id),
@@ -115,6 +117,7 @@ MACHINES: Shape[MachineThere] = Shape(
         "state": lambda s: s.state,
         "platform": lambda s: s.machine.platform,
         "group": lambda s: s.machine.group,
+        "restart_pending": lambda s: s.machine.restart_pending,
         "reported_at": lambda s: s.machine.reported_at,
     },
 )

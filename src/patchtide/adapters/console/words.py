@@ -8,6 +8,7 @@ from types import MappingProxyType
 STANDINGS: Mapping[str, str] = MappingProxyType(
     {
         "required": "Needs updates",
+        "restart": "Needs a restart",
         "compliant": "Up to date",
         "unknown": "Unknown",
         "waiting": "Waiting",
@@ -31,10 +32,12 @@ DOUBTS: Mapping[str, str] = MappingProxyType(
         "stale": "has been silent for two weeks or more",
         "scan-failed": "could not look for updates",
         "not-scanned": "has not looked for updates yet",
-        "other-catalog": "still speaks of an older catalog",
+        "other-catalog": "speaks of another catalog",
+        "old-catalog": "looked with a catalog that is too old for some updates",
         "some-unknown": "could not judge some updates",
     }
 )
+RESTART_PENDING: Mapping[str, str] = MappingProxyType({"yes": "Waits for one", "no": "Needs none"})
 SEVERITIES: Mapping[str, str] = MappingProxyType(
     {
         "critical": "Critical",

@@ -58,6 +58,14 @@ def heard(connection: Connection, clients: Sequence[int]) -> Mapping[int, Heard]
     }
 
 
+def heard_after(connection: Connection, since: float) -> Mapping[int, Heard]:
+    columns = client_presence.c
+    found = select(columns.client, columns.seen_at, columns.health).where(columns.seen_at > since)
+    return {
+        row.client: Heard(at=row.seen_at, health=row.health) for row in connection.execute(found)
+    }
+
+
 def heard_since(connection: Connection, since: float) -> int:
     found = (
         select(func.count())

@@ -291,6 +291,9 @@ class Storage:
     def heard(self, clients: Sequence[int]) -> Mapping[int, Heard]:
         return self._read(lambda c: fleet.heard(c, clients))
 
+    def heard_after(self, since: float) -> Mapping[int, Heard]:
+        return self._read(lambda c: fleet.heard_after(c, since))
+
     def heard_since(self, since: float) -> int:
         return self._read(lambda c: fleet.heard_since(c, since))
 

@@ -65,6 +65,10 @@ class Counting(Generic[K]):
             not_required=len(self._updates) - count - unknowns - installs,
         )
 
+    def is_behind(self, states: States) -> bool:
+        """Say whether some leaf has entered since the serials that were evaluated."""
+        return bool(self._frame(states.shards).behind)
+
     def _named(
         self, leaves: BitMap, frame: _Frame, *, besides: Set[K] = frozenset()
     ) -> tuple[Set[K], int]:

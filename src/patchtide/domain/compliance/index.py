@@ -77,6 +77,11 @@ class Ground:
         self._evaluated: dict[tuple[str, int], BitMap] = {}
         self._followers: dict[str, BitMap] = {}
 
+    def among(self, members: BitMap) -> Ground:
+        """Return the same for those of its machines that are among these."""
+        some = self._members & members
+        return Ground(self._index, members=some, believed=self._asked)
+
     def held(self, leaves: Collection[PlacedLeaf]) -> Held:
         """Return where the members stand on an update with these leaves.
 

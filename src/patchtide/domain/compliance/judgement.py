@@ -15,6 +15,8 @@ class Compliance(StrEnum):
     COMPLIANT = "compliant"
     REQUIRED = "required"
     """Some update is required."""
+    RESTART = "restart"
+    """Nothing is required, but what is installed takes effect only after a restart."""
     UNKNOWN = "unknown"
 
 
@@ -30,8 +32,10 @@ class Doubt(StrEnum):
     NOT_SCANNED = "not-scanned"
     OTHER_CATALOG = "other-catalog"
     """The states speak of a catalog with another numbering."""
+    OLD_CATALOG = "old-catalog"
+    """Nothing is known to be required, but the catalog it looked with is too old for some."""
     SOME_UNKNOWN = "some-unknown"
-    """Nothing is known to be required, but some updates could not be judged."""
+    """Nothing is known to be required, but some updates could not be judged there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,15 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a machine's last report says besides its sets."""
+    """What a machine says besides its sets: in its last report, and of its health since."""
 
     reported_at: datetime | None = None
     scan: str = "none"
     follows_a_shard: bool = False
     is_of_this_catalog: bool = True
+    has_old_catalog: bool = False
+    """Some update that is published has entered since the serial that it evaluated."""
+    restart_pending: bool = False
 
 
 def doubt_about(told: Told, *, now: datetime) -> Doubt:
@@ -66,12 +73,22 @@ def doubt_about(told: Told, *, now: datetime) -> Doubt:
     return Doubt.NONE if told.is_of_this_catalog else Doubt.OTHER_CATALOG
 
 
-def judge(doubt: Doubt, tally: Tally) -> Judgement:
-    """Return how the machine stands, from how many updates are in which state."""
-    if doubt is not Doubt.NONE:
-        return Judgement(Compliance.UNKNOWN, doubt)
+def judge(told: Told, tally: Tally) -> Judgement:
+    """Return how a machine that is believed stands, by how many updates are in which state.
+
+    | required | restart pending | unknown | stands                                  |
+    | -------- | --------------- | ------- | --------------------------------------- |
+    | some     | any             | any     | required                                |
+    | none     | yes             | any     | restart                                 |
+    | none     | no              | some    | unknown: its catalog is old, or as such |
+    | none     | no              | none    | compliant                               |
+    """
     if tally.required:
         return Judgement(Compliance.REQUIRED)
+    # Sure of it, while of what is unknown nobody is: and neither is compliant.
+    if told.restart_pending:
+        return Judgement(Compliance.RESTART)
     if tally.unknown:
-        return Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+        is_old = told.has_old_catalog
+        return Judgement(Compliance.UNKNOWN, Doubt.OLD_CATALOG if is_old else Doubt.SOME_UNKNOWN)
     return Judgement(Compliance.COMPLIANT)

@@ -30,6 +30,11 @@ class Published:
         numbers = BitMap(leaf.number for leaves in updates for leaf in leaves)
         return cls(lineage=lineage, serials=dict(serials), numbers=numbers)
 
+    def is_ahead(self, states: States) -> bool:
+        """Say whether the machine names a serial that is still to come here."""
+        known = self.serials
+        return any(name in known and n > known[name] for name, n in states.shards.items())
+
     def borne_out(self, states: States, *, lineage: bytes) -> States:
         """Return what of these states speaks of what is published.
 
