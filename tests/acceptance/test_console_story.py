@@ -82,7 +82,7 @@ def test_from_the_overview_to_the_machines_that_need_an_update(window: Reader) -
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
 
     page.get_by_role("link", name="Rules", exact=True).click()
-    expect(page.get_by_text("the system is debian 12")).to_be_visible()
+    expect(page.get_by_text("os debian 12")).to_be_visible()
 
 
 def test_a_list_is_searched_filtered_and_sorted_and_its_address_says_how(window: Reader) -> None:

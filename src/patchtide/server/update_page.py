@@ -14,10 +14,10 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import Classification, UpdateDetails
 from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rule_text import lines
 from patchtide.domain.catalog.rules import Rule
 from patchtide.domain.catalog.updates import Restart
 from patchtide.domain.catalog.updates import UpdateId as CatalogId
-from patchtide.domain.catalog.words import lines
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, Member, View
 from patchtide.server.listing import Key, Limit, Search, matches, paged

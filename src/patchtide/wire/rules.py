@@ -10,10 +10,14 @@
 ["arch", [names]]
 ["module", name, stream]                         the module follows this stream here
 ["leaf", number]                                 the leaf with this number is installed
+["fact", name, [keys]]                           a fact that is yes or no
+["fact", name, [keys], comparison, value]        = != < <= > >=, in the order of the fact's kind
+["fact", name, [keys], "between", low, high]
+["fact", name, [keys], "matches", pattern]       `*` is any run of characters
 ["and", rule...]  ["or", rule...]  ["not", rule]
 ```
 
-An operator, a package format or a comparison that the reader does not know becomes an
+An operator, a package format, a fact, or a comparison that the reader does not know becomes an
 `Unsupported` node, whose verdict is unknown: an old agent with a new rule never guesses. Every
 other departure is a mistake and refuses the rule. So a new meaning always needs a new operator.
 """
@@ -24,14 +28,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from patchtide.domain.catalog.rule_facts import FACTS
+from patchtide.domain.catalog.rule_values import BETWEEN, MATCHES
 from patchtide.domain.catalog.rules import (
     MAX_DEPTH,
+    MAX_NAMES,
     MAX_NODES,
+    MAX_TEXT,
     Always,
     And,
     Architecture,
+    Between,
+    Compared,
     Comparison,
+    FactIs,
     InstalledLeaf,
+    Matches,
     ModuleStream,
     Never,
     Not,
@@ -40,6 +52,7 @@ from patchtide.domain.catalog.rules import (
     PackageFormat,
     PackageInstalled,
     Rule,
+    Test,
     Unsupported,
 )
 from patchtide.domain.catalog.updates import UpdateNumber
@@ -47,8 +60,6 @@ from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.wire.sets import MAX_NUMBER
 
 Structured = list[Any]
-MAX_TEXT = 256
-MAX_NAMES = 64
 _FORMATS = {member.value: member for member in PackageFormat}
 _COMPARISONS = {member.value: member for member in Comparison}
 
@@ -74,6 +85,8 @@ def encode_rule(rule: Rule) -> Structured:
             return ["module", name, stream]
         case InstalledLeaf(number):
             return ["leaf", number]
+        case FactIs():
+            return _encode_fact(rule)
         case And(members):
             return ["and", *map(encode_rule, members)]
         case Or(members):
@@ -93,6 +106,21 @@ def _encode_package(rule: PackageInstalled) -> Structured:
     if rule.architecture is not None:
         form.append(rule.architecture)
     return form
+
+
+def _encode_fact(rule: FactIs) -> Structured:
+    form: Structured = ["fact", rule.fact, list(rule.keys)]
+    match rule.test:
+        case None:
+            return form
+        case Compared(comparison, value):
+            return [*form, comparison.value, value]
+        case Between(low, high):
+            return [*form, BETWEEN, low, high]
+        case Matches(pattern):
+            return [*form, MATCHES, pattern]
+        case _:
+            assert_never(rule.test)
 
 
 def decode_rule(form: object, *, where: str = "rule") -> Rule:
@@ -220,6 +248,40 @@ def _read_leaf(form: Structured, reading: _Reading, where: str) -> Rule | None:
     return InstalledLeaf(UpdateNumber(number))
 
 
+def _read_fact(form: Structured, reading: _Reading, where: str) -> Rule | None:
+    if not reading.arity(form, where, least=2, most=5):
+        return None
+    name = reading.text(form[1], f"{where}[1]")
+    if name and name not in FACTS:
+        return Unsupported(f"fact {name}")
+    keys = reading.names(form[2], f"{where}[2]") if form[2] != [] else ()
+    words = [reading.text(value, f"{where}[{at}]") for at, value in enumerate(form[3:], 3)]
+    if not all((name, *keys, *words)):
+        return None
+    if words and words[0] not in FACTS[name].tests:
+        return Unsupported(f"{name} {words[0]}")
+    try:
+        return FactIs(name, keys, _test(words))
+    except ValueError as error:
+        reading.refuse(where, str(error))
+        return None
+
+
+def _test(words: Sequence[str]) -> Test | None:
+    """Raises ValueError."""
+    match words:
+        case []:
+            return None
+        case [operator, low, high] if operator == BETWEEN:
+            return Between(low, high)
+        case [operator, pattern] if operator == MATCHES:
+            return Matches(pattern)
+        case [operator, value] if operator in _COMPARISONS:
+            return Compared(_COMPARISONS[operator], value)
+        case _:
+            raise ValueError(f"{words[0]!r} is asked otherwise")
+
+
 def _read_constant(form: Structured, reading: _Reading, where: str) -> Rule | None:
     if not reading.arity(form, where, least=0, most=0):
         return None
@@ -239,4 +301,5 @@ _OPERATORS: dict[str, Callable[[Structured, _Reading, str], Rule | None]] = {
     "arch": _read_architecture,
     "module": _read_module,
     "leaf": _read_leaf,
+    "fact": _read_fact,
 }

@@ -88,7 +88,7 @@ def test_each_condition_is_in_words_with_what_it_saw(knowing: Agent) -> None:
     assert "from custom, serial 1, signed by publisher" in rows
     assert "is what it concerns here? yes" in rows
     assert "is it installed? no" in rows
-    assert "yes openssl is installed, older than 3.0.2 saw: 3.0.1 (amd64)" in rows
+    assert "yes deb openssl < 3.0.2 saw: 3.0.1 (amd64)" in rows
     assert "no 20 more packages (--all names them) saw: not installed" in rows
     assert "openssl-7" not in text and "openssl-7" in knowing.explain("1", "--all").stdout
 

@@ -157,12 +157,12 @@ async def test_one_update_has_its_text_and_its_rules_in_words(site: Site) -> Non
 
     [leaf] = shown["leaves"]
     assert (shown["description"], shown["severity"]) == ("openssl: what it is", "critical")
-    assert leaf["prerequisite"] == [{"depth": 0, "text": "the system is debian 12"}]
+    assert leaf["prerequisite"] == [{"depth": 0, "text": "os debian 12"}]
     assert [(line["depth"], line["text"]) for line in leaf["installed"]] == [
-        (0, "all of these"),
-        (1, "openssl is installed"),
-        (1, "not this"),
-        (2, "openssl is installed, older than 2.0-1"),
+        (0, "all of"),
+        (1, "deb openssl installed"),
+        (1, "not"),
+        (2, "deb openssl < 2.0-1"),
     ]
     [file] = leaf["files"]
     assert (file["name"], file["version"], file["size_bytes"]) == ("openssl", "2.0-1", 1000)

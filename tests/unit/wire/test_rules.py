@@ -12,14 +12,20 @@ from hypothesis import strategies as st
 
 from patchtide.domain.applicability.evaluation import evaluate
 from patchtide.domain.applicability.facts import Facts
+from patchtide.domain.catalog.rule_facts import FACTS
+from patchtide.domain.catalog.rule_parser import parse_rule
 from patchtide.domain.catalog.rules import (
     MAX_DEPTH,
     MAX_NODES,
     Always,
     And,
     Architecture,
+    Between,
+    Compared,
     Comparison,
+    FactIs,
     InstalledLeaf,
+    Matches,
     Never,
     Not,
     OperatingSystem,
@@ -49,6 +55,24 @@ EVERY_OPERATOR = And(
     )
 )
 
+EVERY_FACT = And(
+    (
+        PackageInstalled(PackageFormat.MSI, "Toy", Comparison.LESS, "2.1.0"),
+        FactIs("os.version", ("ubuntu",), Compared(Comparison.AT_LEAST, "22.04")),
+        FactIs("deb.version", ("libc6", "amd64"), Between("2.36", "2.37")),
+        FactIs("language", (), Matches("de*")),
+        FactIs("registry.number", ("HKLM\\Toy", "Edition"), Compared(Comparison.MORE, "-1")),
+        *(parse_rule(declared.example) for declared in FACTS.values()),
+    )
+)
+
+
+def test_the_golden_rule_of_facts_reads_and_writes_as_ever() -> None:
+    golden = bytes.fromhex((GOLDEN / "rule2.hex").read_text())
+
+    assert decode_rule(msgspec.msgpack.decode(golden)) == EVERY_FACT
+    assert msgspec.msgpack.encode(encode_rule(EVERY_FACT)) == golden
+
 
 def test_the_golden_rule_reads_and_writes_as_ever() -> None:
     golden = bytes.fromhex((GOLDEN / "rule1.hex").read_text())
@@ -63,6 +87,10 @@ def test_the_golden_rule_reads_and_writes_as_ever() -> None:
         ["file", "/etc/x", ["anything", 1]],
         ["pkg", "apk", "openssl", "<", "1"],
         ["pkg", "deb", "openssl", "matches", "1.*"],
+        ["fact", "file.owner", ["/etc/x"], "=", "root"],
+        ["fact", "language", [], "sounds-like", "de"],
+        ["fact", "file.sha256", ["/etc/x"], "matches", "00*"],
+        ["fact", "file.exists", ["/etc/x"], "=", "yes"],
     ],
     ids=str,
 )
@@ -94,6 +122,15 @@ MISTAKES: dict[str, tuple[Any, list[str]]] = {
     "negative number": (["leaf", -1], ["rule[1]"]),
     "number of 33 bits": (["leaf", 2**32], ["rule[1]"]),
     "yes for a number": (["leaf", True], ["rule[1]"]),
+    "fact without keys": (["fact", "kernel"], ["rule"]),
+    "keys that are no list": (["fact", "kernel", "x", "=", "1"], ["rule[2]"]),
+    "a key too few": (["fact", "file.size", [], "=", "1"], ["rule"]),
+    "a key too many": (["fact", "kernel", ["x"], "=", "1"], ["rule"]),
+    "a number that is none": (["fact", "file.size", ["/x"], "=", "many"], ["rule"]),
+    "a number spelled otherwise": (["fact", "file.size", ["/x"], "=", "007"], ["rule"]),
+    "a question without its test": (["fact", "file.size", ["/x"]], ["rule"]),
+    "half a span": (["fact", "file.size", ["/x"], "between", "1"], ["rule"]),
+    "a span turned round": (["fact", "file.size", ["/x"], "between", "2", "1"], ["rule"]),
     "all at once": (
         ["and", ["leaf"], ["or", ["pkg", "deb", 7, "<", None], 3], ["not"]],
         ["rule[1]", "rule[2][1][2]", "rule[2][1][4]", "rule[2][2]", "rule[3]"],

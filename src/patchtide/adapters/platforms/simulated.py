@@ -30,7 +30,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     os_id: str
     os_version: str
     architecture: str = "amd64"
-    format: Literal["deb", "rpm"] = "deb"
+    format: Literal["deb", "rpm", "msi"] = "deb"
     shards: tuple[str, ...] = ("custom",)
     packages: dict[str, str] = {}
     """Name -> installed version."""

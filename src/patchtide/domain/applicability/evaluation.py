@@ -17,13 +17,19 @@ from enum import StrEnum
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, assert_never
 
-from patchtide.domain.applicability.facts import Facts, InstalledPackage
+from patchtide.domain.applicability.facts import Answer, Asked, Facts, InstalledPackage
+from patchtide.domain.catalog.rule_facts import FACTS
+from patchtide.domain.catalog.rule_values import KINDS, fits_pattern
 from patchtide.domain.catalog.rules import (
     Always,
     And,
     Architecture,
+    Between,
+    Compared,
     Comparison,
+    FactIs,
     InstalledLeaf,
+    Matches,
     ModuleStream,
     Never,
     Not,
@@ -32,11 +38,13 @@ from patchtide.domain.catalog.rules import (
     PackageFormat,
     PackageInstalled,
     Rule,
+    Test,
     Unsupported,
 )
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.catalog.versions_rpm import rpm_key
+from patchtide.domain.catalog.versions_windows import product_key
 
 Verdict = bool | None
 """None is unknown."""
@@ -57,8 +65,9 @@ _ANY_ARCHITECTURE = frozenset({"all", "noarch"})
 _KEYS: Mapping[PackageFormat, Callable[[str], bytes]] = {
     PackageFormat.DEB: deb_key,
     PackageFormat.RPM: rpm_key,
+    PackageFormat.MSI: product_key,
 }
-_COMPARE: Mapping[Comparison, Callable[[bytes, bytes], bool]] = {
+_COMPARE: Mapping[Comparison, Callable[[Any, Any], bool]] = {
     Comparison.LESS: lt,
     Comparison.AT_MOST: le,
     Comparison.EQUAL: eq,
@@ -141,6 +150,61 @@ def _module(rule: ModuleStream, ground: Ground) -> Verdict:
     return None if streams is None else streams.get(rule.name) == rule.stream
 
 
+def answer(rule: FactIs, facts: Facts) -> Answer | None:
+    """Return what the fact says here; None: it was not collected."""
+    match FACTS[rule.fact].subject, rule.keys:
+        case ("deb" | "rpm" | "msi") as kind, keys:
+            return _versions(facts, PackageFormat(kind), keys)
+        case "os", (id,):
+            own = facts.os_version
+            if facts.os_id is not None and facts.os_id != id:
+                return ()
+            return None if facts.os_id is None or own is None else (own,)
+        case "language", _:
+            return None if facts.language is None else (facts.language,)
+        case "kernel", _:
+            return None if facts.kernel is None else (facts.kernel,)
+        case _:
+            return facts.answers.get(Asked(rule.fact, rule.keys))
+
+
+def _versions(facts: Facts, kind: PackageFormat, keys: tuple[str, ...]) -> Answer | None:
+    packages = facts.packages.get(kind)
+    if packages is None:
+        return None
+    name, *rest = keys
+    wanted = PackageInstalled(kind, name, architecture=rest[0] if rest else None)
+    return tuple(found.version for found in packages.get(name, ()) if fits(wanted, found))
+
+
+def _fact(rule: FactIs, ground: Ground) -> Verdict:
+    """One of several values that passes is enough; one that cannot be read leaves it open."""
+    said = answer(rule, ground.facts)
+    if said is None:
+        return None
+    test = rule.test
+    if test is None:
+        return bool(said)
+    key = KINDS[FACTS[rule.fact].kind].key
+    verdicts = [_passes(test, value, key) for value in said]
+    return True if True in verdicts else (None if None in verdicts else False)
+
+
+def _passes(test: Test, value: str, key: Callable[[str], Any]) -> Verdict:
+    if isinstance(test, Matches):
+        return fits_pattern(test.pattern, value)
+    own = key(value)
+    if own is None:
+        return None
+    match test:
+        case Compared(comparison, wanted):
+            return _COMPARE[comparison](own, key(wanted))
+        case Between(low, high):
+            return bool(key(low) <= own <= key(high))
+        case _:
+            assert_never(test)
+
+
 def _and(rule: And, ground: Ground) -> Verdict:
     verdict: Verdict = True
     for member in rule.members:
@@ -177,6 +241,7 @@ _VERDICTS: Mapping[type, Callable[[Any, Ground], Verdict]] = {
     OperatingSystem: _system,
     Architecture: _architecture,
     ModuleStream: _module,
+    FactIs: _fact,
     InstalledLeaf: lambda rule, ground: leaf_verdict(ground.states.get(rule.number)),
     And: _and,
     Or: _or,

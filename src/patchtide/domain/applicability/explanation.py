@@ -9,18 +9,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from patchtide.domain.applicability.evaluation import Ground, States, Verdict, verdict_on
+from patchtide.domain.applicability.evaluation import (
+    Ground,
+    States,
+    Verdict,
+    answer,
+    verdict_on,
+)
 from patchtide.domain.applicability.facts import Facts
+from patchtide.domain.catalog.rule_facts import FACTS
+from patchtide.domain.catalog.rule_values import KINDS
 from patchtide.domain.catalog.rules import (
     Always,
     And,
     Architecture,
+    FactIs,
     InstalledLeaf,
     ModuleStream,
     Never,
     Not,
     OperatingSystem,
     Or,
+    PackageFormat,
     PackageInstalled,
     Rule,
     Unsupported,
@@ -30,6 +40,8 @@ from patchtide.domain.catalog.rules import (
 NOT_COLLECTED = "not collected"
 NOT_INSTALLED = "not installed"
 NO_STREAM = "follows no stream"
+NOT_THERE = "not there"
+_PACKAGES = frozenset(f"{kind.value}.version" for kind in PackageFormat)
 NEVER_WORKED = "never configured"
 """Of a package that was unpacked, and whose scripts have not run through once."""
 
@@ -70,6 +82,8 @@ def _seen(rule: Rule, ground: Ground) -> str:
             return ground.facts.architecture or NOT_COLLECTED
         case ModuleStream(name, _):
             return _seen_module(name, ground.facts)
+        case FactIs():
+            return _seen_fact(rule, ground.facts)
         case InstalledLeaf(number):
             state = ground.states.get(number)
             return state.value if state else "not in the catalog"
@@ -94,6 +108,21 @@ def _seen_module(name: str, facts: Facts) -> str:
     if facts.modules is None:
         return NOT_COLLECTED
     return facts.modules.get(name, NO_STREAM)
+
+
+def _seen_fact(rule: FactIs, facts: Facts) -> str:
+    said, declared = answer(rule, facts), FACTS[rule.fact]
+    if declared.subject == "os":
+        return _seen_system(facts)
+    if said is None:
+        return NOT_COLLECTED
+    if declared.is_flag:
+        return "yes" if said else "no"
+    key = KINDS[declared.kind].key
+    shown = (
+        text if key(text) is not None else f"{text} (no {declared.kind.value})" for text in said
+    )
+    return ", ".join(shown) or (NOT_INSTALLED if rule.fact in _PACKAGES else NOT_THERE)
 
 
 def _seen_system(facts: Facts) -> str:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from patchtide.domain.catalog.rules import PackageFormat
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rule_facts import FACTS
+from patchtide.domain.catalog.rules import ASKS_FACTS, FactIs, PackageFormat, Rule, nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,18 @@ class InstalledPackage:
     architecture: str
 
 
+class Asked(NamedTuple):
+    """A fact that is gathered only because a rule asks for it: its name, and of what."""
+
+    fact: str
+    keys: tuple[str, ...]
+
+
+Answer = tuple[str, ...]
+"""What a fact says: one text, or nothing where it is not there. Yes is `("yes",)`, no is `()`."""
+YES: Answer = ("yes",)
+NO: Answer = ()
+
 Packages = Mapping[str, tuple[InstalledPackage, ...]]
 
 
@@ -28,13 +43,32 @@ class Facts:
     """A machine's facts. `packages` has an entry for each package database that was read.
 
     `modules` says which stream each package module follows; where there are no modules, none does.
+    `answers` holds what was asked for and could be found out, if only that it is not there.
     """
 
     os_id: str | None = None
     os_version: str | None = None
     architecture: str | None = None
     modules: Mapping[str, str] | None = None
+    language: str | None = None
+    kernel: str | None = None
     packages: Mapping[PackageFormat, Packages] = field(default_factory=dict)
+    answers: Mapping[Asked, Answer] = field(default_factory=dict)
+
+
+def facts_asked(leaves: Iterable[Leaf]) -> frozenset[Asked]:
+    """Return what must be gathered for these leaves, beyond what every machine tells."""
+    return frozenset().union(*(asked_by(rule) for leaf in leaves for rule in leaf.rules))
+
+
+def asked_by(rule: Rule) -> frozenset[Asked]:
+    if not rule.traits & ASKS_FACTS:
+        return frozenset()
+    return frozenset(
+        Asked(node.fact, node.keys)
+        for node in nodes(rule)
+        if isinstance(node, FactIs) and FACTS[node.fact].is_asked
+    )
 
 
 def by_name(rows: Iterable[tuple[str, str, str]]) -> Packages:

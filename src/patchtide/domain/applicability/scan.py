@@ -21,7 +21,7 @@ from enum import StrEnum
 from patchtide.domain.applicability.evaluation import Ground, LeafState, States, verdict_on
 from patchtide.domain.applicability.facts import Facts
 from patchtide.domain.catalog.leaves import Leaf
-from patchtide.domain.catalog.rules import Unsupported, nodes
+from patchtide.domain.catalog.rules import HAS_UNSUPPORTED
 from patchtide.domain.catalog.updates import Evaluator, UpdateNumber
 
 
@@ -113,7 +113,7 @@ def _state(leaf: Leaf, ground: Ground) -> LeafState:
 def _why(leaf: Leaf, ground: Ground) -> WhyUnknown:
     if leaf.evaluator is not Evaluator.RULES:
         return WhyUnknown.EVALUATOR
-    if any(isinstance(node, Unsupported) for rule in leaf.rules for node in nodes(rule)):
+    if any(rule.traits & HAS_UNSUPPORTED for rule in leaf.rules):
         return WhyUnknown.OPERATOR
     unsettled = (None, LeafState.UNKNOWN)
     if any(ground.states.get(number) in unsettled for number in leaf.depends_on()):

@@ -8,13 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
+from patchtide.domain.catalog.rule_facts import FACTS
+from patchtide.domain.catalog.rule_values import BETWEEN, KINDS, MATCHES
 from patchtide.domain.catalog.updates import UpdateNumber
 
 MAX_DEPTH = 32
 MAX_NODES = 2_000
 """Of one rule; a large advisory names some hundred packages."""
+MAX_TEXT = 256
+"""Of a name, a version or any other word in a rule."""
+MAX_NAMES = 64
+"""Of one list, as in `arch in (...)`."""
+
+NAMES_LEAVES, ASKS_FACTS, HAS_UNSUPPORTED = 1, 2, 4
+"""Traits: what is anywhere in a rule, so that a scan need not walk through those without it."""
 
 
 class PackageFormat(StrEnum):
@@ -22,6 +31,8 @@ class PackageFormat(StrEnum):
 
     DEB = "deb"
     RPM = "rpm"
+    MSI = "msi"
+    """Products of Windows Installer, by their code or the name that they show."""
 
 
 class Comparison(StrEnum):
@@ -40,6 +51,7 @@ class Always:
     """True everywhere."""
 
     depth: ClassVar[int] = 1
+    traits: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,7 @@ class Never:
     """True nowhere."""
 
     depth: ClassVar[int] = 1
+    traits: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,7 @@ class PackageInstalled:
     architecture: str | None = None
 
     depth: ClassVar[int] = 1
+    traits: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         if (self.comparison is None) != (not self.version):
@@ -79,6 +93,7 @@ class OperatingSystem:
     versions: tuple[str, ...] = ()
 
     depth: ClassVar[int] = 1
+    traits: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,7 @@ class Architecture:
     names: tuple[str, ...]
 
     depth: ClassVar[int] = 1
+    traits: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +114,7 @@ class ModuleStream:
     stream: str
 
     depth: ClassVar[int] = 1
+    traits: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +124,92 @@ class InstalledLeaf:
     number: UpdateNumber
 
     depth: ClassVar[int] = 1
+    traits: ClassVar[int] = NAMES_LEAVES
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The fact's value stands so to this one, in the order of the fact's kind."""
+
+    comparison: Comparison
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The fact's value is neither below the one nor above the other."""
+
+    low: str
+    high: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The whole of the fact's value fits the pattern, in which `*` stands for anything."""
+
+    pattern: str
+
+
+Test = Compared | Between | Matches
+
+
+@dataclass(frozen=True, slots=True)
+class FactIs:
+    """A fact passes a test; one that is yes or no has none, and is to be yes.
+
+    `fact` is a name of the table of facts and `keys` what it is asked for by. What is written in
+    the test is spelled as its kind has it.
+    """
+
+    fact: str
+    keys: tuple[str, ...] = ()
+    test: Test | None = None
+
+    depth: ClassVar[int] = 1
+    traits: ClassVar[int] = ASKS_FACTS
+
+    def __post_init__(self) -> None:
+        declared = FACTS.get(self.fact)
+        if declared is None:
+            raise ValueError(f"there is no fact {self.fact}")
+        least = len(declared.keys)
+        if not least <= len(self.keys) <= least + len(declared.may_follow):
+            raise ValueError(f"{self.fact} is asked for by {least} words, not {len(self.keys)}")
+        if (self.test is None) != declared.is_flag:
+            raise ValueError(f"{self.fact} is {'' if declared.is_flag else 'not '}yes or no")
+        if self.test is not None:
+            _check_test(self.fact, self.test)
+
+
+def word_of(test: Test) -> str:
+    """Return the operator's word."""
+    match test:
+        case Compared(comparison):
+            return comparison.value
+        case Between():
+            return BETWEEN
+        case Matches():
+            return MATCHES
+        case _:
+            assert_never(test)
+
+
+def _check_test(fact: str, test: Test) -> None:
+    declared = FACTS[fact]
+    if word_of(test) not in declared.tests:
+        raise ValueError(f"{fact} has no {word_of(test)}")
+    kind = KINDS[declared.kind]
+    match test:
+        case Compared(value=value):
+            said: tuple[str, ...] = (value,)
+        case Between(low, high):
+            said = (low, high)
+        case Matches():
+            return
+    if any(kind.spelled(value) != value for value in said):
+        raise ValueError(f"{' '.join(said)} is spelled otherwise")
+    if len(said) > 1 and kind.key(said[0]) > kind.key(said[1]):
+        raise ValueError(f"nothing is between {said[0]} and {said[1]}: the lower one goes first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +219,7 @@ class Unsupported:
     operator: str
 
     depth: ClassVar[int] = 1
+    traits: ClassVar[int] = HAS_UNSUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +228,10 @@ class And:
 
     members: tuple[Rule, ...]
     depth: int = field(init=False, repr=False, compare=False)
+    traits: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _depth_over(self.members))
+        _settle(self, self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +240,10 @@ class Or:
 
     members: tuple[Rule, ...]
     depth: int = field(init=False, repr=False, compare=False)
+    traits: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _depth_over(self.members))
+        _settle(self, self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +252,10 @@ class Not:
 
     member: Rule
     depth: int = field(init=False, repr=False, compare=False)
+    traits: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _depth_over((self.member,)))
+        _settle(self, (self.member,))
 
 
 Rule = (
@@ -159,6 +266,7 @@ Rule = (
     | Architecture
     | ModuleStream
     | InstalledLeaf
+    | FactIs
     | Unsupported
     | And
     | Or
@@ -166,13 +274,22 @@ Rule = (
 )
 
 
-def _depth_over(members: tuple[Rule, ...]) -> int:
+def _settle(combination: And | Or | Not, members: tuple[Rule, ...]) -> None:
+    """Work out what holds of the whole, once and for all.
+
+    Raises:
+        ValueError: there are no members, or they lie too deep.
+    """
     if not members:
         raise ValueError("a combination has at least one member")
-    depth = 1 + max(member.depth for member in members)
-    if depth > MAX_DEPTH:
+    depth = traits = 0
+    for member in members:
+        depth = max(depth, member.depth)
+        traits |= member.traits
+    if depth >= MAX_DEPTH:
         raise ValueError(f"a rule is at most {MAX_DEPTH} deep")
-    return depth
+    object.__setattr__(combination, "depth", depth + 1)
+    object.__setattr__(combination, "traits", traits)
 
 
 def parts(rule: Rule) -> tuple[Rule, ...]:
@@ -198,6 +315,6 @@ def nodes(rule: Rule) -> Iterator[Rule]:
 
 def leaves_named(rule: Rule) -> frozenset[UpdateNumber]:
     """Return the numbers of the other leaves that the rule speaks of."""
-    if rule.depth == 1:
-        return frozenset((rule.number,)) if isinstance(rule, InstalledLeaf) else frozenset()
+    if not rule.traits & NAMES_LEAVES:
+        return frozenset()
     return frozenset(node.number for node in nodes(rule) if isinstance(node, InstalledLeaf))

@@ -42,6 +42,16 @@ def _part(text: str) -> bytes:
     return key + _END
 
 
+@lru_cache(maxsize=1 << 12)
+def plain_key(version: str) -> bytes:
+    """Return the sort key of a version of no kind: its numbers as numbers, its words as words.
+
+    RPM's order without epoch and release: for kernels' releases, systems' versions, and whatever
+    says of itself only that it is a version.
+    """
+    return _part(version)
+
+
 @lru_cache(maxsize=1 << 16)
 def rpm_key(version: str) -> bytes:
     """Return the sort key of an RPM version: `[epoch:]version[-release]`."""

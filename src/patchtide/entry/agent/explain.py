@@ -16,8 +16,8 @@ from patchtide.agent.ports.journal import States
 from patchtide.domain.applicability.evaluation import LeafState, Verdict
 from patchtide.domain.applicability.explanation import NOT_INSTALLED, Explanation
 from patchtide.domain.applicability.scan import Scan, WhyUnknown
+from patchtide.domain.catalog.rule_text import lines, part_text
 from patchtide.domain.catalog.rules import PackageInstalled
-from patchtide.domain.catalog.words import lines
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.machine import machine_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
@@ -168,7 +168,7 @@ def _as_text(said: Explained, told: str | None, *, everything: bool) -> Iterator
 
 def _rows(part: Explanation, depth: int, *, everything: bool) -> Iterator[tuple[str, str, str]]:
     """Yield verdict, words and what was seen; packages that are not there are counted."""
-    text = next(lines(part.rule)).text
+    text = part_text(part.rule)
     yield f"  {_WORDS[part.verdict]}", f"{'  ' * (depth - 1)}{text}", _saw(part)
     absent = [below for below in part.parts if _is_absent(below)]
     folded = len(absent) > FEW and not everything

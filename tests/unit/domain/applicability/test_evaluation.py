@@ -8,7 +8,8 @@ import pytest
 
 from patchtide.domain.applicability.evaluation import _VERDICTS, LeafState, Verdict, evaluate
 from patchtide.domain.applicability.explanation import NOT_COLLECTED, explain
-from patchtide.domain.applicability.facts import Facts, by_name
+from patchtide.domain.applicability.facts import NO, YES, Asked, Facts, by_name
+from patchtide.domain.catalog.rule_parser import parse_rule
 from patchtide.domain.catalog.rules import (
     Always,
     And,
@@ -33,6 +34,18 @@ MACHINE = Facts(
     os_version="12",
     architecture="amd64",
     modules={"nodejs": "18"},
+    language="de-CH",
+    kernel="6.1.0-18-amd64",
+    answers={
+        Asked("file.exists", ("/etc/nologin",)): NO,
+        Asked("file.exists", ("/bin/toy",)): YES,
+        Asked("file.size", ("/bin/toy",)): ("1024",),
+        Asked("file.size", ("/bin/gone",)): NO,
+        Asked("file.modified", ("/bin/toy",)): ("2026-03-31T18:30:00Z",),
+        Asked("query.number", ("rack",)): ("B7",),
+        Asked("query.text", ("rack",)): ("B7",),
+        Asked("registry.semver", ("HKLM\\Toy", "Version")): ("2.0.0-rc.1",),
+    },
     packages={
         DEB: by_name(
             [
@@ -90,6 +103,62 @@ VERDICTS: list[tuple[Rule, Verdict]] = [
 def test_a_rule_has_its_verdict_and_its_explanation_the_same(rule: Rule, verdict: Verdict) -> None:
     assert evaluate(rule, MACHINE) is verdict
     assert explain(rule, MACHINE).verdict is verdict
+
+
+TEXTS: dict[str, Verdict] = {
+    "os debian >= 11 and os debian < 12.1": True,
+    "os debian != 12": False,
+    "os rhel != 8": False,
+    'os debian matches "1*"': True,
+    "language = de-CH": True,
+    "language = de": False,
+    'language matches "de*"': True,
+    "kernel < 6.1.0-20-amd64": True,
+    "kernel between 6.1.0-9 and 6.1.0-18": False,
+    "deb libc6 between 2.36-7 and 2.36-8": True,
+    "deb libc6:amd64 between 2.36-7 and 2.36-8": False,
+    'deb openssl matches "3.0.*"': True,
+    'deb nginx matches "*"': False,
+    'rpm bash matches "*"': None,
+    'file "/etc/nologin" exists': False,
+    'file "/bin/toy" exists': True,
+    'file "/etc/passwd" exists': None,
+    'file "/bin/toy" size between 1000 and 1024': True,
+    'file "/bin/toy" size > 1024': False,
+    'file "/bin/gone" size != 1': False,
+    'file "/bin/toy" modified >= 2026-03-31': True,
+    'file "/bin/toy" modified < 2026-03-31T18:30:00Z': False,
+    "query rack number > 5": None,
+    "query rack text != B8": True,
+    r'registry "HKLM\Toy" "Version" semver < 2.0.0': True,
+    r'registry "HKLM\Toy" "Version" semver >= 2.0.0-rc.1': True,
+    "service ssh running": None,
+}
+
+
+@pytest.mark.parametrize(("text", "verdict"), TEXTS.items(), ids=TEXTS)
+def test_a_written_rule_has_its_verdict(text: str, verdict: Verdict) -> None:
+    rule = parse_rule(text)
+
+    assert evaluate(rule, MACHINE) is verdict
+    assert explain(rule, MACHINE).verdict is verdict
+
+
+SEEN = {
+    'file "/etc/nologin" exists': "no",
+    'file "/bin/toy" exists': "yes",
+    'file "/bin/gone" size > 1': "not there",
+    'file "/etc/passwd" size > 1': NOT_COLLECTED,
+    "query rack number > 5": "B7 (no number)",
+    "os rhel >= 9": "debian 12",
+    'deb libc6 matches "9*"': "2.36-9, 2.36-8",
+    'deb nginx matches "9*"': "not installed",
+}
+
+
+@pytest.mark.parametrize(("text", "seen"), SEEN.items(), ids=SEEN)
+def test_an_explanation_shows_the_fact_that_was_asked_for(text: str, seen: str) -> None:
+    assert explain(parse_rule(text), MACHINE).seen == seen
 
 
 @pytest.mark.parametrize(
