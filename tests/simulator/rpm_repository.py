@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -135,6 +136,18 @@ class RpmRepository:
     def uri(self) -> str:
         return f"file://{self.folder}"
 
+    def path(self, package: Rpm) -> Path:
+        name = f"{package.name}-{package.version}-{package.release}.{package.architecture}.rpm"
+        return next(self.folder.parent.glob(f"*/Packages/{name}"))
+
+    def withdraw(self, *packages: Rpm) -> None:
+        """Take them out again; they stay beside the repository, to be installed."""
+        aside = self.folder.with_name(f"{self.folder.name}-aside") / "Packages"
+        aside.mkdir(parents=True, exist_ok=True)
+        for package in packages:
+            path = self.path(package)
+            path.rename(aside / path.name)
+
     def add(self, *packages: Rpm) -> None:
         """Build packages, all that share a release with one run of rpmbuild."""
         groups: dict[tuple[str, str], list[Rpm]] = {}
@@ -227,3 +240,34 @@ class RpmSystem:
         said |= options
         text = f"[{name}]\nname={name}\n" + "".join(f"{k}={v}\n" for k, v in said.items())
         (self.root / f"etc/yum.repos.d/{name}.repo").write_text(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpmMachine:
+    """What is installed on a machine, and the streams that it follows."""
+
+    packages: tuple[Rpm, ...]
+    modules: tuple[tuple[str, str], ...] = ()
+
+
+def required_by_dnf(
+    folder: Path, repository: RpmRepository, machines: Sequence[RpmMachine]
+) -> list[list[str]]:
+    """Return the advisories that dnf itself finds a machine to lack, for each machine."""
+    asked = {
+        "folder": str(folder),
+        "repository": str(repository.folder),
+        "machines": [
+            {
+                "packages": [str(repository.path(package)) for package in machine.packages],
+                "modules": dict(machine.modules),
+            }
+            for machine in machines
+        ],
+    }
+    folder.mkdir()
+    judge = Path(__file__).with_name("dnf_judge.py")
+    answer: list[list[str]] = json.loads(
+        tool("/usr/bin/python3", "-I", judge, stdin=json.dumps(asked).encode())
+    )
+    return answer

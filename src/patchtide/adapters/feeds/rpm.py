@@ -17,6 +17,7 @@ from patchtide.adapters.feeds.rpm_store import RepositoryStore
 from patchtide.adapters.feeds.rpm_updates import Repository, updates_of
 from patchtide.adapters.feeds.signature import Run, require_signed
 from patchtide.adapters.feeds.unpacking import unpacked
+from patchtide.adapters.feeds.web import shown
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.server.ports.feed import FeedContent
 
@@ -86,6 +87,7 @@ class RpmFeed:
                     architecture=read.source.architecture,
                     advisories=advisories,
                     packages=_packages(read, names),
+                    address=_address(read.source),
                 )
                 for read, advisories in told
             ),
@@ -160,6 +162,11 @@ def _named(read: _Read, file: DataFile) -> str:
 def _pieces(read: _Read, file: DataFile) -> Iterator[bytes]:
     with read.store.opened(file) as stream:
         yield from unpacked(stream, file.href, most=file.open_size_bytes)
+
+
+def _address(source: Source) -> str:
+    first = source.addresses[0]
+    return "" if first.startswith("file:") else shown(first)
 
 
 def _note(read: _Read, *, now: datetime) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from patchtide.adapters.feeds.errors import FeedDamaged
 from patchtide.adapters.feeds.rpm_advisories import version_of
+from patchtide.adapters.feeds.rpm_index import is_path
 from patchtide.adapters.feeds.xml_stream import read_xml
 
 _SIDE_BY_SIDE = ("installonlypkg(", "multiversion(")
@@ -28,6 +29,8 @@ class OfferedPackage:
     version: str
     sha256: bytes
     size_bytes: int
+    path: str = ""
+    """Of its file, under the repository's address; empty: it lies elsewhere."""
     side_by_side: bool = False
 
 
@@ -69,6 +72,9 @@ class _Reader:
             )
         elif tag == "size":
             self._said["size"] = attributes.get("package", "")
+        elif tag == "location":
+            href = attributes.get("href", "")
+            self._said["path"] = href if is_path(href) and "xml:base" not in attributes else ""
         elif tag == "rpm:provides":
             self._provides = True
         elif (
@@ -107,6 +113,7 @@ class _Reader:
                 version=said["version"],
                 sha256=digest,
                 size_bytes=size,
+                path=said.get("path", ""),
                 side_by_side="side_by_side" in said or said["name"] in KERNELS,
             )
         except (KeyError, ValueError) as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from patchtide.adapters.feeds.rpm_advisories import AdvisedPackage, Advisory, Module
 from patchtide.adapters.feeds.rpm_packages import OfferedPackage
@@ -20,6 +20,7 @@ from patchtide.adapters.feeds.rpm_sources import System
 from patchtide.domain.catalog.details import (
     Classification,
     FeedUpdate,
+    FileSource,
     FixedPackage,
     Severity,
     UpdateDetails,
@@ -83,6 +84,8 @@ class Repository:
     architecture: str
     advisories: Sequence[Advisory]
     packages: Sequence[OfferedPackage]
+    address: str = ""
+    """Where machines may find its packages; empty: nowhere but here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,23 +97,28 @@ class Made:
 
 Offers = Mapping[tuple[str, str], Sequence[OfferedPackage]]
 """(name, architecture) -> the package in all its versions."""
+Places = Mapping[bytes, Sequence[str]]
+"""SHA-256 -> the addresses of the file."""
 
 
 def updates_of(repositories: Iterable[Repository], system: System) -> Made:
     """Return the updates in a stable order, and what could not become one."""
     told: dict[str, dict[str, list[Advisory]]] = defaultdict(lambda: defaultdict(list))
     offers: dict[str, dict[tuple[str, str], list[OfferedPackage]]] = {}
+    places: dict[bytes, list[str]] = defaultdict(list)
     for repository in repositories:
         index = offers.setdefault(repository.architecture, defaultdict(list))
         for package in repository.packages:
             index[package.name, package.architecture].append(package)
+            if repository.address and package.path:
+                places[package.sha256].append(f"{repository.address}/{package.path}")
         for advisory in repository.advisories:
             told[advisory.id][repository.architecture].append(advisory)
     updates: list[FeedUpdate] = []
     left_out: list[str] = []
     for identity in sorted(told):
         try:
-            updates.extend(_update(told[identity], offers, system))
+            updates.extend(_update(told[identity], offers, places, system))
         except _TooLarge:
             left_out.append(identity)
     return Made(updates=tuple(updates), left_out=tuple(left_out))
@@ -121,7 +129,10 @@ class _TooLarge(Exception):
 
 
 def _update(
-    told: Mapping[str, Sequence[Advisory]], offers: Mapping[str, Offers], system: System
+    told: Mapping[str, Sequence[Advisory]],
+    offers: Mapping[str, Offers],
+    places: Places,
+    system: System,
 ) -> Iterator[FeedUpdate]:
     """Yield it, or nothing when no repository offers any of its packages."""
     here = {
@@ -133,12 +144,14 @@ def _update(
         return
     # It may be told in several repositories; the one that was revised last knows best.
     advisory = max((a for some in told.values() for a in some), key=_revised_at)
-    details = _details(advisory, {p for found in here.values() for p in found}, system)
+    details = _details(advisory, here, system)
     leaves = tuple(
         _leaf(details, architecture, found, offers[architecture], system)
         for architecture, found in here.items()
     )
-    yield FeedUpdate(details=details, leaves=leaves)
+    files = sorted({file.sha256 for leaf in leaves for file in leaf.files})
+    sources = tuple(FileSource(x, place) for x in files for place in places.get(x, ()))
+    yield FeedUpdate(details=replace(details, sources=sources), leaves=leaves)
 
 
 def _revised_at(advisory: Advisory) -> tuple[str, str]:
@@ -172,9 +185,10 @@ def _newest(package: AdvisedPackage, offers: Offers) -> bool:
 
 
 def _details(
-    advisory: Advisory, packages: Iterable[AdvisedPackage], system: System
+    advisory: Advisory, here: Mapping[str, Sequence[AdvisedPackage]], system: System
 ) -> UpdateDetails:
     vendor_id = f"{system.shard}/{advisory.id}"
+    packages = (package for found in here.values() for package in found)
     fixed = {FixedPackage(p.name, p.version, p.architecture) for p in packages}
     return UpdateDetails(
         update=update_id(KIND, vendor_id),
@@ -189,6 +203,9 @@ def _details(
         cves=advisory.cves,
         packages=tuple(sorted(fixed, key=lambda p: (p.name, p.architecture, p.version))),
         released=advisory.issued,
+        revised=advisory.updated,
+        advisories=(advisory.id,),
+        architectures=tuple(here),
     )
 
 
