@@ -21,6 +21,7 @@ from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.domain.errors import CursorLost
 from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.listing import in_order
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore, Heard
@@ -206,7 +207,7 @@ def _known(
         title=title,
         leaves=tuple(leaves),
         details=told,
-        order=(_RANKS[told.severity if told else Severity.NONE], title.casefold(), uuid.int),
+        order=(_RANKS[told.severity if told else Severity.NONE], in_order(title), uuid.hex),
     )
 
 

@@ -60,7 +60,7 @@ class KnownUpdate:
     title: str
     leaves: tuple[PlacedLeaf, ...]
     details: UpdateDetails | None = None
-    order: tuple[int, str, int]
+    order: tuple[int, str, str]
     """Its place among others, the most severe first; made once, compared often."""
 
     @property

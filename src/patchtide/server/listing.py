@@ -1,16 +1,19 @@
-"""Lists as people page through them: searched, sorted, cut; the cursor is the last thing shown.
+"""Lists as people page through them: searched, sorted, cut; the cursor is a place in the order.
 
-A column sorts in the direction in which people look at it first; a minus turns it round. The
-cursor is found again by its place in the order, so it leads on even when it no longer fits.
+A column sorts in the direction in which people look at it first; a minus turns it round. A cursor
+holds the key of the last row that was shown, so the next page goes on behind that place even when
+the row is gone or stands elsewhere now: whatever has not changed meanwhile is met exactly once.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
+import msgspec
 from msgspec import Meta
 
 from patchtide.domain.errors import InvalidDocument, Problem
@@ -18,45 +21,80 @@ from patchtide.domain.errors import InvalidDocument, Problem
 T = TypeVar("T")
 Key = Callable[[T], tuple[Any, ...]]
 
+KEY_TEXT = 200
+"""As much of a text takes part in the order, so that a cursor fits into an address."""
 Search = Annotated[str, Meta(max_length=128)]
 Limit = Annotated[int, Meta(ge=1, le=500, description="How many at most.")]
+After = Annotated[
+    str, Meta(max_length=8192, description="Go on from there (`next` of the page before).")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    key: Key[T]
+    """No two rows have the same: it ends with what the row is known by for ever."""
+    kind: Any
+    """The type of what `key` returns, to tell a cursor of ours from anything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     items: Sequence[T]
-    has_more: bool
+    next: str | None
+    """The cursor of the page behind; None: this is the last one."""
 
 
 def paged(
-    found: Sequence[T], *, columns: Mapping[str, Key[T]], sort: str, after: T | None, limit: int
+    found: Sequence[T], *, columns: Mapping[str, Column[T]], sort: str, after: str, limit: int
 ) -> Page[T]:
     """Return the part of the list that follows `after`, in the order that `sort` names.
 
     Raises:
-        InvalidDocument: there is no such column.
+        InvalidDocument: there is no such column, or `after` is no cursor of this order.
     """
-    key = columns.get(sort.removeprefix("-"))
-    if key is None:
+    column = columns.get(sort.removeprefix("-"))
+    if column is None:
         known = ", ".join(sorted(columns))
         raise InvalidDocument([Problem("sort", f"is one of {known}, with or without a minus")])
-    ordered = sorted(found, key=key)
+    place = _place(after, sort, column) if after else None
+    ordered = sorted(found, key=column.key)
+    if place is not None and sort.startswith("-"):
+        ordered = ordered[: bisect_left(ordered, place, key=column.key)]
+    elif place is not None:
+        ordered = ordered[bisect_right(ordered, place, key=column.key) :]
     if sort.startswith("-"):
         ordered.reverse()
-    start = 0 if after is None else _place(ordered, key, after, reverse=sort.startswith("-"))
-    return Page(ordered[start : start + limit], has_more=len(ordered) > start + limit)
+    items = ordered[:limit]
+    return Page(items, _cursor(sort, column.key(items[-1])) if len(ordered) > limit else None)
 
 
-def _place(ordered: Sequence[T], key: Key[T], after: T, *, reverse: bool) -> int:
-    if not reverse:
-        return bisect_right(ordered, key(after), key=key)
-    # bisect wants rising keys: what comes after, counted from the other end.
-    rising = list(reversed(ordered))
-    at_least = bisect_right(rising, key(after), key=key)
-    same = at_least - 1 if at_least and key(rising[at_least - 1]) == key(after) else at_least
-    return len(ordered) - same
+def _cursor(sort: str, key: tuple[Any, ...]) -> str:
+    return urlsafe_b64encode(msgspec.json.encode((sort, key))).decode().rstrip("=")
+
+
+def _place(cursor: str, sort: str, column: Column[Any]) -> tuple[Any, ...]:
+    try:
+        text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        known, key = msgspec.json.decode(text, type=tuple[str, list[Any]])
+        place: tuple[Any, ...] = msgspec.convert(key, column.kind)
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise _no_cursor() from error
+    if known != sort:
+        raise _no_cursor()
+    return place
+
+
+def _no_cursor() -> InvalidDocument:
+    what = "is no cursor of this list in this order; begin with the first page"
+    return InvalidDocument([Problem("after", what)])
 
 
 def matches(search: str, *texts: str) -> bool:
     wanted = search.casefold()
     return any(wanted in text.casefold() for text in texts)
+
+
+def in_order(text: str) -> str:
+    """Return what of a text takes part in the order."""
+    return text.casefold()[:KEY_TEXT]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import Meta
@@ -16,7 +16,17 @@ from patchtide.domain.compliance.judgement import Compliance, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import Member, View
-from patchtide.server.listing import Key, Limit, Search, matches, paged
+from patchtide.server.listing import (
+    KEY_TEXT,
+    After,
+    Column,
+    Limit,
+    Page,
+    Search,
+    in_order,
+    matches,
+    paged,
+)
 from patchtide.server.ports.fleet import Heard
 from patchtide.server.table import Input, Output
 from patchtide.wire.messages import HealthV1, decode
@@ -36,9 +46,7 @@ class ListMachines(Input, kw_only=True, frozen=True):
     ] = ""
     search: Annotated[Search, Meta(description="Part of the name, group, platform or id.")] = ""
     sort: Annotated[MachineSort, Meta(description="The order; a minus turns it round.")] = "name"
-    after: Annotated[
-        UUID | None, Meta(description="Go on after this machine (`next` of the page before).")
-    ] = None
+    after: After = ""
     limit: Limit = 100
 
 
@@ -79,7 +87,7 @@ class MachineList(Output, kw_only=True, frozen=True):
     """How many machines there are that fit, on all pages."""
     counts: ComplianceCounts
     """How those stand that fit all but the `compliance` asked for."""
-    next: UUID | None
+    next: str | None
     """Where to go on; null at the end."""
 
 
@@ -93,21 +101,31 @@ class Judged:
     restart_pending: bool
 
 
-COLUMNS: Mapping[str, Key[Judged]] = {
-    "name": lambda j: (j.member.client.name.casefold(), j.member.number),
-    "required": lambda j: (-j.tally.required, *_by_name(j)),
-    "unknown": lambda j: (-j.tally.unknown, *_by_name(j)),
-    "reported": lambda j: (-_seconds(j.member.reported_at), *_by_name(j)),
-    "platform": lambda j: (j.member.client.platform, *_by_name(j)),
-    "enrolled": lambda j: (-_seconds(j.member.client.enrolled_at), *_by_name(j)),
+Named = tuple[str, str]
+
+
+def named(member: Member) -> Named:
+    """Return a machine's place in the order of names, which no other has."""
+    return in_order(member.client.name), member.client.uuid.hex()
+
+
+COLUMNS: Mapping[str, Column[Judged]] = {
+    "name": Column(lambda j: named(j.member), Named),
+    "required": Column(lambda j: (-j.tally.required, named(j.member)), tuple[int, Named]),
+    "unknown": Column(lambda j: (-j.tally.unknown, named(j.member)), tuple[int, Named]),
+    "reported": Column(
+        lambda j: (-seconds(j.member.reported_at), named(j.member)), tuple[float, Named]
+    ),
+    "platform": Column(
+        lambda j: (j.member.client.platform[:KEY_TEXT], named(j.member)), tuple[str, Named]
+    ),
+    "enrolled": Column(
+        lambda j: (-seconds(j.member.client.enrolled_at), named(j.member)), tuple[float, Named]
+    ),
 }
 
 
-def _by_name(judged: Judged) -> tuple[Any, ...]:
-    return COLUMNS["name"](judged)
-
-
-def _seconds(at: datetime | None) -> float:
+def seconds(at: datetime | None) -> float:
     return at.timestamp() if at else 0.0
 
 
@@ -116,22 +134,17 @@ async def list_some(call: Call, principal: Principal, asked: ListMachines) -> Ma
 
 
 def _listed(call: Call, asked: ListMachines) -> MachineList:
-    judged, total, counts, has_more = call.context.fleet.ask(lambda view: _found(view, asked))
-    heard = call.context.fleet.store.heard([j.member.number for j in judged])
-    items = tuple(shown(j, heard.get(j.member.number)) for j in judged)
-    return MachineList(
-        items=items, total=total, counts=counts, next=items[-1].id if has_more else None
-    )
+    page, total, counts = call.context.fleet.ask(lambda view: _found(view, asked))
+    heard = call.context.fleet.store.heard([j.member.number for j in page.items])
+    items = tuple(shown(j, heard.get(j.member.number)) for j in page.items)
+    return MachineList(items=items, total=total, counts=counts, next=page.next)
 
 
-def _found(
-    view: View, asked: ListMachines
-) -> tuple[tuple[Judged, ...], int, ComplianceCounts, bool]:
+def _found(view: View, asked: ListMachines) -> tuple[Page[Judged], int, ComplianceCounts]:
     fitting = [judged(view, m) for m in view.members.values() if _fits(m, asked)]
     wanted = [j for j in fitting if asked.compliance in ("", j.judgement.compliance)]
-    after = None if asked.after is None else judged(view, view.member(asked.after))
-    page = paged(wanted, columns=COLUMNS, sort=asked.sort, after=after, limit=asked.limit)
-    return tuple(page.items), len(wanted), counted(fitting), page.has_more
+    page = paged(wanted, columns=COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
+    return page, len(wanted), counted(fitting)
 
 
 def _fits(member: Member, asked: ListMachines) -> bool:

@@ -18,15 +18,15 @@ from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, View
-from patchtide.server.listing import Key, Limit, Search, paged
+from patchtide.server.listing import After, Column, Limit, Page, Search, paged
 from patchtide.server.machines import MachineId
 from patchtide.server.table import Input, Output
 from patchtide.server.update_page import LeafStateName, StateCounts
 from patchtide.server.updates import (
     COLUMNS,
     Counted,
+    Place,
     classification_of,
-    known_cursor,
     mentions,
 )
 from patchtide.wire.inventory import PackageRowV1, read_package_list
@@ -43,9 +43,7 @@ class ListMachineUpdates(Input, kw_only=True, frozen=True):
     sort: Annotated[MachineUpdateSort, Meta(description="The order; a minus turns it round.")] = (
         "state"
     )
-    after: Annotated[
-        UUID | None, Meta(description="Go on after this update (`next` of the page before).")
-    ] = None
+    after: After = ""
     limit: Limit = 100
 
 
@@ -78,7 +76,7 @@ class MachineUpdateList(Output, kw_only=True, frozen=True):
     """Among those that fit all but the `state` asked for."""
     doubt: str
     """Why all of them are unknown; empty: what the machine said is believed."""
-    next: UUID | None
+    next: str | None
     """Where to go on; null at the end."""
 
 
@@ -91,11 +89,10 @@ class _Placed:
 @dataclass(frozen=True, slots=True)
 class _Answer:
     number: int
-    items: Sequence[_Placed]
+    page: Page[_Placed]
     total: int
     counts: Counter[LeafState]
     doubt: str
-    has_more: bool
 
 
 Installed = Mapping[str, Sequence[PackageRowV1]]
@@ -108,13 +105,14 @@ _ORDER = {
 }
 
 
-def _column(name: str) -> Key[_Placed]:
-    return lambda placed: COLUMNS[name](Counted(placed.update, Tally()))
+def _column(name: str) -> Column[_Placed]:
+    column = COLUMNS[name]
+    return Column(lambda placed: column.key(Counted(placed.update, Tally())), column.kind)
 
 
-_COLUMNS: Mapping[str, Key[_Placed]] = {
+_COLUMNS: Mapping[str, Column[_Placed]] = {
     **{name: _column(name) for name in ("title", "severity", "released")},
-    "state": lambda placed: (_ORDER[placed.state], placed.update.order),
+    "state": Column(lambda placed: (_ORDER[placed.state], placed.update.order), tuple[int, Place]),
 }
 
 
@@ -128,7 +126,7 @@ def _listed(call: Call, asked: ListMachineUpdates) -> MachineUpdateList:
     fleet = call.context.fleet
     found = fleet.ask(lambda view: _found(view, asked))
     installed = installed_of(fleet.store.inventory(found.number, "packages"))
-    items = tuple(_shown(placed, installed) for placed in found.items)
+    items = tuple(_shown(placed, installed) for placed in found.page.items)
     return MachineUpdateList(
         items=items,
         total=found.total,
@@ -139,7 +137,7 @@ def _listed(call: Call, asked: ListMachineUpdates) -> MachineUpdateList:
             unknown=found.counts[LeafState.UNKNOWN],
         ),
         doubt=found.doubt,
-        next=items[-1].id if found.has_more else None,
+        next=found.page.next,
     )
 
 
@@ -152,18 +150,13 @@ def _found(view: View, asked: ListMachineUpdates) -> _Answer:
         if mentions(update, asked.search)
     ]
     wanted = [placed for placed in fitting if asked.state in ("", placed.state)]
-    after = None
-    if asked.after is not None:
-        update = known_cursor(view, asked.after)
-        after = _Placed(update, state_on(update))
-    page = paged(wanted, columns=_COLUMNS, sort=asked.sort, after=after, limit=asked.limit)
+    page = paged(wanted, columns=_COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
     return _Answer(
         member.number,
-        page.items,
+        page,
         len(wanted),
         Counter(placed.state for placed in fitting),
         view.doubt(member).value,
-        page.has_more,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import Meta
@@ -20,7 +20,8 @@ from patchtide.domain.catalog.updates import Restart
 from patchtide.domain.catalog.updates import UpdateId as CatalogId
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, Member, View
-from patchtide.server.listing import Key, Limit, Search, matches, paged
+from patchtide.server.listing import After, Column, Limit, Search, matches, paged
+from patchtide.server.machine_list import Named, named, seconds
 from patchtide.server.ports.storage import StoredLeaf
 from patchtide.server.table import Input, Output
 from patchtide.server.updates import Update, UpdateId, counted, shown
@@ -39,9 +40,7 @@ class ListStanding(Input, kw_only=True, frozen=True):
     state: Annotated[LeafStateName, Meta(description="Only machines in this state.")] = ""
     search: Annotated[Search, Meta(description="Part of the name, group or id.")] = ""
     sort: Annotated[StandingSort, Meta(description="The order; a minus turns it round.")] = "state"
-    after: Annotated[
-        UUID | None, Meta(description="Go on after this machine (`next` of the page before).")
-    ] = None
+    after: After = ""
     limit: Limit = 100
 
 
@@ -127,7 +126,7 @@ class StandingList(Output, kw_only=True, frozen=True):
     """How many machines there are that fit, on all pages."""
     counts: StateCounts
     """Among all active machines."""
-    next: UUID | None
+    next: str | None
     """Where to go on; null at the end."""
 
 
@@ -141,19 +140,13 @@ Places = Mapping[bytes, tuple[str, ...]]
 """A file's digest -> where its vendor offers it."""
 _RESTARTS = tuple(restart.value for restart in Restart)
 _ORDER = (LeafState.REQUIRED, LeafState.UNKNOWN, LeafState.INSTALLED, LeafState.NOT_REQUIRED)
-_COLUMNS: Mapping[str, Key[_Standing]] = {
-    "name": lambda s: _by_name(s),
-    "state": lambda s: (_ORDER.index(s.state), *_by_name(s)),
-    "reported": lambda s: (-_reported(s.member), *_by_name(s)),
+_COLUMNS: Mapping[str, Column[_Standing]] = {
+    "name": Column(lambda s: named(s.member), Named),
+    "state": Column(lambda s: (_ORDER.index(s.state), named(s.member)), tuple[int, Named]),
+    "reported": Column(
+        lambda s: (-seconds(s.member.reported_at), named(s.member)), tuple[float, Named]
+    ),
 }
-
-
-def _by_name(standing: _Standing) -> tuple[Any, ...]:
-    return (standing.member.client.name.casefold(), standing.member.number)
-
-
-def _reported(member: Member) -> float:
-    return member.reported_at.timestamp() if member.reported_at else 0.0
 
 
 async def show(call: Call, principal: Principal, asked: OneUpdate) -> ShownUpdate:
@@ -264,11 +257,7 @@ def _standing(view: View, asked: ListStanding) -> StandingList:
         for number in numbers
     ]
     fitting = [s for s in standing if _fits(s.member, asked.search)]
-    after = None
-    if asked.after is not None:
-        member = view.member(asked.after)
-        after = _Standing(member, view.states_on(member)(update))
-    page = paged(fitting, columns=_COLUMNS, sort=asked.sort, after=after, limit=asked.limit)
+    page = paged(fitting, columns=_COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
     tally = held.tally
     items = tuple(_machine(view, standing) for standing in page.items)
     return StandingList(
@@ -280,7 +269,7 @@ def _standing(view: View, asked: ListStanding) -> StandingList:
             not_required=tally.not_required,
             unknown=tally.unknown,
         ),
-        next=items[-1].id if page.has_more else None,
+        next=page.next,
     )
 
 

@@ -13,10 +13,9 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.compliance.states import Tally
-from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, View
-from patchtide.server.listing import Key, Limit, Page, Search, matches, paged
+from patchtide.server.listing import After, Column, Limit, Search, matches, paged
 from patchtide.server.table import Input, Output
 
 UpdateId = Annotated[UUID, Meta(description="The update's id.")]
@@ -42,9 +41,7 @@ class ListUpdates(Input, kw_only=True, frozen=True):
     ] = ""
     search: Annotated[Search, Meta(description="Part of the title, vendor's id or a CVE.")] = ""
     sort: Annotated[UpdateSort, Meta(description="The order; a minus turns it round.")] = "required"
-    after: Annotated[
-        UUID | None, Meta(description="Go on after this update (`next` of the page before).")
-    ] = None
+    after: After = ""
     limit: Limit = 100
 
 
@@ -80,7 +77,7 @@ class UpdateList(Output, kw_only=True, frozen=True):
     """How many updates there are that fit, on all pages."""
     counts: UpdateCounts
     """Among those that fit all but the `state` asked for."""
-    next: UUID | None
+    next: str | None
     """Where to go on; null at the end."""
 
 
@@ -93,12 +90,13 @@ class Counted:
     restart_pending: int = 0
 
 
-COLUMNS: Mapping[str, Key[Counted]] = {
-    "title": lambda c: c.update.order[1:],
-    "required": lambda c: (-c.tally.required, c.update.order),
-    "unknown": lambda c: (-c.tally.unknown, c.update.order),
-    "severity": lambda c: c.update.order,
-    "released": lambda c: (-_released(c), c.update.order),
+Place = tuple[int, str, str]
+COLUMNS: Mapping[str, Column[Counted]] = {
+    "title": Column(lambda c: c.update.order[1:], tuple[str, str]),
+    "required": Column(lambda c: (-c.tally.required, c.update.order), tuple[int, Place]),
+    "unknown": Column(lambda c: (-c.tally.unknown, c.update.order), tuple[int, Place]),
+    "severity": Column(lambda c: c.update.order, Place),
+    "released": Column(lambda c: (-_released(c), c.update.order), tuple[float, Place]),
 }
 
 
@@ -130,7 +128,7 @@ def _listed(view: View, asked: ListUpdates) -> UpdateList:
         wanted,
         columns=COLUMNS,
         sort=asked.sort,
-        after=_after(view, asked.after),
+        after=asked.after,
         limit=asked.limit,
     )
     return UpdateList(
@@ -140,12 +138,8 @@ def _listed(view: View, asked: ListUpdates) -> UpdateList:
             required=sum(c.tally.required > 0 for c in fitting),
             unknown=sum(c.tally.unknown > 0 for c in fitting),
         ),
-        next=next_of(page),
+        next=page.next,
     )
-
-
-def next_of(page: Page[Counted]) -> UUID | None:
-    return page.items[-1].update.id if page.has_more else None
 
 
 def _fits(update: KnownUpdate, asked: ListUpdates) -> bool:
@@ -154,23 +148,6 @@ def _fits(update: KnownUpdate, asked: ListUpdates) -> bool:
         and asked.classification in ("", classification_of(update))
         and mentions(update, asked.search)
     )
-
-
-def _after(view: View, after: UUID | None) -> Counted | None:
-    return None if after is None else counted(view, known_cursor(view, after))
-
-
-def known_cursor(view: View, after: UUID) -> KnownUpdate:
-    """Return the update that a page ended with.
-
-    Raises:
-        InvalidDocument: it is published no more, so that nothing says where to go on.
-    """
-    try:
-        return view.update(after)
-    except NotFound as error:
-        what = "is no longer published; begin with the first page"
-        raise InvalidDocument([Problem("after", what)]) from error
 
 
 def counted(view: View, update: KnownUpdate) -> Counted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -114,14 +115,46 @@ async def test_pages_follow_each_other_without_gap_or_repetition(site: Site, sor
     assert found == [m["name"] for m in whole["items"]]
 
 
-async def test_a_cursor_that_is_gone_says_so(site: Site) -> None:
-    gone = UUID(int=1)
+LISTS = {
+    "machines": "/machines?",
+    "updates": "/updates?",
+    "updates of a machine": "/machines/{machine}/updates?",
+    "machines of an update": "/updates/{update}/machines?",
+}
 
-    machines = await site.plane.ask("GET", f"/api/v1/machines?after={gone}", token=site.token)
-    updates = await site.plane.ask("GET", f"/api/v1/updates?after={gone}", token=site.token)
 
-    assert (machines.status, updates.status) == (404, 400)
-    assert updates.json["problems"][0]["where"] == "after"
+def of_title_and_name(rows: list[dict[str, Any]]) -> list[str]:
+    return [row.get("name", row.get("title")) for row in rows]
+
+
+@pytest.mark.parametrize("path", LISTS.values(), ids=LISTS)
+async def test_what_is_no_cursor_of_a_list_is_refused_in_one_sentence(
+    site: Site, path: str
+) -> None:
+    path = path.format(machine=site.id(0), update=an_update_id("openssl"))
+    first = await site.get(f"{path}limit=1")
+    other_order = f"sort=-severity&after={first['next']}"
+    if "updates" not in path.rpartition("/")[2]:
+        other_order = f"sort=-reported&after={first['next']}"
+    forged = urlsafe_b64encode(b'["state",[[]]]').decode()
+
+    for said in (f"after={UUID(int=1)}", "after=%2500", f"after={forged}", other_order):
+        answer = await site.plane.ask("GET", f"/api/v1{path}{said}", token=site.token)
+
+        assert answer.status == 400, (said, answer.body)
+        assert [p["where"] for p in answer.json["problems"]] == ["after"]
+
+
+async def test_a_page_follows_the_last_one_when_its_last_row_stands_elsewhere_by_now(
+    site: Site,
+) -> None:
+    first = await site.get("/machines?sort=required&limit=1")
+    assert of_title_and_name(first["items"]) == ["web-0"]
+
+    await site.report(a_scan(site.clients[0].number, 2, installed=[1]))
+    second = await site.get(f"/machines?sort=required&after={first['next']}")
+
+    assert of_title_and_name(second["items"]) == ["web-1", "web-0", "web-2"]
 
 
 async def test_updates_are_listed_by_how_many_need_them(site: Site) -> None:
