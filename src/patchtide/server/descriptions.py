@@ -21,6 +21,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.feed import UpdateFeed
 from patchtide.server.ports.storage import Decisions, Transaction
+from patchtide.server.synchronisation import Fence
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,17 @@ class Descriptions:
         self._waiting: dict[UUID, UpdateDetails] | None = None
         """Nothing was learnt of these since the last synchronisation; None: not looked yet."""
 
-    async def keep(self, updates: Iterable[UpdateDetails]) -> None:
-        """Keep what the feed tells; of the same version, what was learnt before stays."""
+    async def keep(
+        self, updates: Iterable[UpdateDetails], *, fence: Fence = lambda tx: None
+    ) -> None:
+        """Keep what the feed tells; of the same version, what was learnt before stays.
+
+        Raises:
+            StaleRevision: the fence says so.
+        """
         offered = list(updates)
         held = {x.update: x for x in await asyncio.to_thread(self._reading.update_details)}
-        await self._put(details_to_keep(held, offered))
+        await self._put(details_to_keep(held, offered), fence)
         self._waiting, self._not_before = None, self._clock.now()
 
     def waiting(self) -> tuple[int, int]:
@@ -99,11 +106,10 @@ class Descriptions:
 
         return [FeedUpdate(details=x, leaves=()) for x in self._fleet.ask(question)]
 
-    async def _put(self, details: Sequence[UpdateDetails]) -> None:
+    async def _put(self, details: Sequence[UpdateDetails], fence: Fence = lambda tx: None) -> None:
         for start in range(0, len(details), SLICE):
-            await self._decisions.decide(
-                SYSTEM, OPERATION, _putting(details[start : start + SLICE]), now=self._clock.now()
-            )
+            part = _putting(details[start : start + SLICE], fence)
+            await self._decisions.decide(SYSTEM, OPERATION, part, now=self._clock.now())
 
 
 def _needs(view: View, update: UUID) -> int:
@@ -111,8 +117,9 @@ def _needs(view: View, update: UUID) -> int:
     return view.tally_of(known).required if known else 0
 
 
-def _putting(details: Sequence[UpdateDetails]) -> Callable[[Transaction], None]:
+def _putting(details: Sequence[UpdateDetails], fence: Fence) -> Callable[[Transaction], None]:
     def work(tx: Transaction) -> None:
+        fence(tx)
         tx.put_update_details(details)
         tx.note("updates", count=len(details), first=details[0].vendor_id)
 

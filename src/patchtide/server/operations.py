@@ -14,9 +14,9 @@ from patchtide.server import (
     bootstrap,
     restoration,
     site_status,
-    synchronisations,
 )
 from patchtide.server.account_operations import ACCOUNTS, SESSIONS
+from patchtide.server.catalog_operations import CATALOG
 from patchtide.server.console_pages import PAGES
 from patchtide.server.fleet_operations import FLEET
 from patchtide.server.table import API, Operation, Plane, Table
@@ -141,7 +141,7 @@ _SITE = (
     ),
 )
 
-_AUDIT_AND_CATALOG = (
+_AUDIT = (
     Operation(
         name="audit.list",
         plane=Plane.ADMINISTRATORS,
@@ -165,42 +165,8 @@ _AUDIT_AND_CATALOG = (
         output=audit_trail.AuditVerdict,
         handler=audit_trail.verify,
     ),
-    Operation(
-        name="catalog.status",
-        plane=Plane.ADMINISTRATORS,
-        method="GET",
-        path=API + "/catalog",
-        policy=Right(Kind.CATALOG, Verb.READ),
-        sentence="Show the published shards and their serials.",
-        output=site_status.ShownCatalog,
-        handler=site_status.catalog,
-    ),
-    Operation(
-        name="catalog.synchronise",
-        plane=Plane.ADMINISTRATORS,
-        method="POST",
-        path=API + "/catalog/synchronisations",
-        policy=Right(Kind.CATALOG, Verb.MODIFY),
-        sentence="Begin to bring the catalog to where its feed is.",
-        input=synchronisations.Synchronise,
-        output=synchronisations.ShownSynchronisation,
-        handler=synchronisations.synchronise,
-        status=202,
-        audited=True,
-    ),
-    Operation(
-        name="catalog.synchronisations",
-        plane=Plane.ADMINISTRATORS,
-        method="GET",
-        path=API + "/catalog/synchronisations",
-        policy=Right(Kind.CATALOG, Verb.READ),
-        sentence="List the last synchronisations, the newest first, and how far a running one is.",
-        output=synchronisations.SynchronisationList,
-        handler=synchronisations.list_some,
-        example="catalog synchronisations --json",
-    ),
 )
 
 OPERATIONS = Table(
-    (*_AGENTS_PLANE, *_SITE, *FLEET, *ACCOUNTS, *_AUDIT_AND_CATALOG, *SESSIONS, *PAGES)
+    (*_AGENTS_PLANE, *_SITE, *FLEET, *ACCOUNTS, *_AUDIT, *CATALOG, *SESSIONS, *PAGES)
 )

@@ -8,8 +8,8 @@ signed as it is, would make every newer fix leave.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -17,12 +17,14 @@ import msgspec
 
 from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
 from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.selection import chosen
 from patchtide.domain.catalog.synchronisation import ShardChanges, changes
 from patchtide.domain.errors import Refused, WrongState
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.feed import FeedContent, UpdateFeed
 from patchtide.server.ports.storage import CatalogReading, Decisions, Transaction
 from patchtide.server.publication import RECORD, read_record
+from patchtide.server.synchronisation_plan import SELECTION, read_choices, selection_of
 from patchtide.wire.leaves import entry, read_leaves
 
 DATES = "catalog.feed-dates"
@@ -47,8 +49,12 @@ class Publisher(Protocol):
     ) -> object: ...
 
 
+Fence = Callable[[Transaction], object]
+"""Raises StaleRevision in a transaction of whoever must not write any more."""
+
+
 class DetailsKeeper(Protocol):
-    async def keep(self, updates: Iterable[UpdateDetails]) -> None: ...
+    async def keep(self, updates: Iterable[UpdateDetails], *, fence: Fence) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +62,11 @@ class Synchronised:
     """What the feed tells, and what of it was news."""
 
     content: FeedContent
+    """Only what the site has chosen."""
     changed: Mapping[str, ShardChanges]
     """Shards that were published anew."""
+    left_out: int = 0
+    """How many updates it tells of that were not chosen."""
 
 
 class Synchronisation:
@@ -84,7 +93,9 @@ class Synchronisation:
         self._heard = heard
         self._running = asyncio.Lock()
 
-    async def run(self, actor: str, *, full: bool = True) -> Synchronised:
+    async def run(
+        self, actor: str, *, full: bool = True, fence: Fence = lambda tx: None
+    ) -> Synchronised:
         """Fetch and publish. Not `full`: only what is new; nothing is revised or dropped.
 
         A feed that is not whole brings only what is new too: what it does not name may be in what
@@ -101,15 +112,15 @@ class Synchronisation:
         async with self._running:
             await asyncio.to_thread(self._feed.fetch)
             self._heard("comparing")
-            content = await asyncio.to_thread(self._feed.read, now=self._clock.now())
+            told = await asyncio.to_thread(self._feed.read, now=self._clock.now())
+            content = await asyncio.to_thread(self._chosen, told)
             # Read before it is asked how new the content is: if another node has newer content,
             # that one publishes after this one, or this one does not publish.
             serials = await asyncio.to_thread(self._serials, content)
-            await self._remember(actor, content)
+            await self._remember(actor, content, fence)
             full = full and content.is_whole
             # First what people read: nobody should see an update that nothing is told of.
-            told = (update.details for shard in content.shards.values() for update in shard)
-            await self._details.keep(told)
+            await self._details.keep(_details_of(content), fence=fence)
             changed: dict[str, ShardChanges] = {}
             for shard, serial in serials.items():
                 offered = content.shards[shard]
@@ -124,13 +135,22 @@ class Synchronisation:
                         expected_serial=serial,
                     )
                     changed[shard] = made
-            return Synchronised(content=content, changed=changed)
+            left_out = sum(map(len, told.shards.values())) - sum(map(len, content.shards.values()))
+            return Synchronised(content=content, changed=changed, left_out=left_out)
 
-    async def _remember(self, actor: str, content: FeedContent) -> None:
+    def _chosen(self, told: FeedContent) -> FeedContent:
+        selection = selection_of(read_choices(self._reading.setting(SELECTION)))
+        if not selection:
+            return told
+        shards = {name: chosen(updates, selection) for name, updates in told.shards.items()}
+        return replace(told, shards=shards)
+
+    async def _remember(self, actor: str, content: FeedContent, fence: Fence) -> None:
         now = self._clock.now()
         told = {suite: at.timestamp() for suite, at in content.as_of.items()}
 
         def work(tx: Transaction) -> None:
+            fence(tx)
             known = _dates(tx.lock_setting(DATES))
             _require_no_older(told, known)
             tx.put_setting(DATES, msgspec.msgpack.encode(known | told))
@@ -153,6 +173,10 @@ class Synchronisation:
         held, _ = read_leaves(entry(x.number, x.revision, x.document) for x in stored)
         offered = [leaf for update in updates for leaf in update.leaves]
         return changes(held, offered, only_new=not full)
+
+
+def _details_of(content: FeedContent) -> Iterator[UpdateDetails]:
+    return (update.details for shard in content.shards.values() for update in shard)
 
 
 def _dates(data: bytes | None) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Synchronisations as they are asked for or fall due: one at a time, each written down.
 
-The history lies in the database, so that every node tells the same. How far a running one is, only
-the node knows that runs it.
+When the next one is due follows from the database and the clock alone, so every node says the
+same; which of them begins it, the database decides.
 """
 
 from __future__ import annotations
@@ -11,53 +11,29 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Literal
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
 from patchtide.domain.catalog.synchronisation import UNNUMBERED
-from patchtide.domain.errors import PatchtideError, WrongState
+from patchtide.domain.errors import PatchtideError, StaleRevision, WrongState
+from patchtide.domain.schedules.synchronising import Due, due, upcoming
+from patchtide.server import synchronisation_runs as runs
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.storage import Decisions, Lookups, Transaction
 from patchtide.server.synchronisation import Synchronisation, Synchronised
+from patchtide.server.synchronisation_plan import SCHEDULE, read_schedule, schedule_of
+from patchtide.server.synchronisation_runs import LAST, Last, Run, read_last, read_runs
 
 log = logging.getLogger(__name__)
 
-HISTORY = "catalog.synchronisations"
 START, END = "catalog.synchronise", "catalog.synchronised"
+RENEW = "catalog.synchronising"
 SYSTEM = "system"
-KEPT = 50
-EVERY = timedelta(hours=1)
-AFTER_A_FAILURE = timedelta(minutes=10)
-LONGEST = timedelta(hours=1)
-"""What another node has been at for longer ended with that node."""
 _MAX_TEXT = 1000
 
-RunState = Literal["running", "done", "failed", "interrupted"]
 Decide = Callable[[Callable[[Transaction], "Run"]], Awaitable["Run"]]
-
-
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One synchronisation. Times are epoch seconds."""
-
-    number: int
-    node: str
-    by: str
-    full: bool
-    started_at: float
-    ended_at: float = 0.0
-    state: RunState = "running"
-    code: str = ""
-    error: str = ""
-    note: str = ""
-    as_of: float = 0.0
-    """When a vendor last signed anything of what was read."""
-    updates: int = 0
-    """How many the feed told of; and how many leaves of theirs were news."""
-    new: int = 0
-    revised: int = 0
-    gone: int = 0
 
 
 @dataclass(slots=True)
@@ -72,6 +48,12 @@ class Progress:
         self.step, self.done, self.of = step, done, of
 
 
+class SynchronisationReading(Lookups, Protocol):
+    def synchronisations(self, *, before: int | None = None, limit: int = 50) -> Sequence[bytes]:
+        """Return the documents of those with a lower number, the newest first."""
+        ...
+
+
 @dataclass(kw_only=True)
 class SynchronisationDesk:
     """Call `step` every minute or so. Without a feed nothing is ever synchronised here."""
@@ -81,7 +63,7 @@ class SynchronisationDesk:
     """Ends the feed's work, at shutdown."""
     progress: Progress
     decisions: Decisions
-    lookups: Lookups
+    lookups: SynchronisationReading
     clock: Clock
     node: str
     """Another one for every place that runs a server; the same after a restart."""
@@ -98,24 +80,16 @@ class SynchronisationDesk:
             raise WrongState("this server has no feed; start it with --feed")
         if self._is_running():
             raise WrongState("a synchronisation is running already")
-        started = self.clock.now()
-
-        def work(tx: Transaction) -> Run:
-            runs = self._as_they_are(_read(tx.lock_setting(HISTORY)), started)
-            if runs and runs[-1].state == "running":
-                raise WrongState("another node is synchronising")
-            run = Run(
-                number=runs[-1].number + 1 if runs else 1,
+        run = await decide(
+            partial(
+                runs.begin,
                 node=self.node,
                 by=by,
                 full=full,
-                started_at=started.timestamp(),
+                now=self.clock.now(),
+                is_mine_lost=True,
             )
-            tx.put_setting(HISTORY, msgspec.msgpack.encode([*runs, run][-KEPT:]))
-            tx.note(str(run.number), full=full)
-            return run
-
-        run = await decide(work)
+        )
         self.progress.note("starting")
         self._task = asyncio.create_task(self._go(synchronisation, run))
         return run
@@ -124,19 +98,36 @@ class SynchronisationDesk:
         """Start what is due."""
         if self.synchronisation is None or self._is_running():
             return
-        now = self.clock.now()
-        if _is_due(await asyncio.to_thread(self.runs), now):
+        found = await asyncio.to_thread(self.next, is_due=True)
+        if found is not None:
             # Another node may have been quicker.
             with suppress(WrongState):
-                await self.begin(self._as_system, by=SYSTEM, full=True)
+                await self.begin(self._as_system, by=SYSTEM, full=found.full)
 
-    def runs(self) -> Sequence[Run]:
-        """Return the last ones, in order."""
-        return self._as_they_are(_read(self.lookups.setting(HISTORY)), self.clock.now())
+    def next(self, *, is_due: bool = False) -> Due | None:
+        """Return what begins next by itself, and when; `is_due`: only if that is now."""
+        now, last = self.clock.now(), self.last()
+        schedule = schedule_of(read_schedule(self.lookups.setting(SCHEDULE)))
+        decide = due if is_due else upcoming
+        return decide(schedule, last.history() if last else (), now)
 
-    def is_here(self, run: Run) -> bool:
-        """Say whether it is the one whose progress is known."""
-        return run.state == "running" and run.node == self.node
+    def last(self) -> Last | None:
+        """Return the last one and, wherever it runs, how far it is."""
+        last = read_last(self.lookups.setting(LAST))
+        if last is None or last.run.state != "running":
+            return last
+        if last.run.node == self.node and self._is_running():
+            at = self.progress
+            return msgspec.structs.replace(last, step=at.step, done=at.done, of=at.of)
+        if last.run.node == self.node or last.is_lost(self.clock.now()):
+            return msgspec.structs.replace(last, run=runs.interrupted(last.run))
+        return last
+
+    def runs(self, *, before: int | None = None, limit: int = 50) -> Sequence[Run]:
+        """Return some, the newest first."""
+        last = self.last()
+        found = read_runs(self.lookups.synchronisations(before=before, limit=limit))
+        return [last.run if last and run.number == last.run.number else run for run in found]
 
     async def close(self) -> None:
         """End the running one; it is written down as failed."""
@@ -151,57 +142,38 @@ class SynchronisationDesk:
         return await self.decisions.decide(SYSTEM, START, work, now=self.clock.now())
 
     async def _go(self, synchronisation: Synchronisation, run: Run) -> None:
+        renewing = asyncio.create_task(self._renew(run))
         try:
-            ended = _done(run, await synchronisation.run(run.by, full=run.full))
+            made = await synchronisation.run(
+                run.by, full=run.full, fence=lambda tx: runs.require_latest(tx, run)
+            )
+            ended = _done(run, made)
         except PatchtideError as error:
             ended = _failed(run, error)
         except Exception:  # whatever it was, the history must not tell of a run for ever
             log.exception("a synchronisation failed")
             ended = _failed(run, PatchtideError())
+        finally:
+            renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
         await self._write_down(ended)
+
+    async def _renew(self, run: Run) -> None:
+        """Say every few seconds that it goes on; others see by that how far it is, too."""
+        while True:
+            await asyncio.sleep(runs.RENEWED_EVERY.total_seconds())
+            at, now = self.progress, self.clock.now()
+            work = partial(runs.renew, run=run, now=now, step=at.step, done=at.done, of=at.of)
+            try:
+                await self.decisions.decide(SYSTEM, RENEW, work, now=now)
+            except StaleRevision:
+                log.warning("another node synchronises, since this one was not heard")
+                return
 
     async def _write_down(self, run: Run) -> None:
         now = self.clock.now()
         ended = msgspec.structs.replace(run, ended_at=now.timestamp())
-
-        def work(tx: Transaction) -> None:
-            runs = _read(tx.lock_setting(HISTORY))
-            known = [ended if one.number == ended.number else one for one in runs]
-            tx.put_setting(HISTORY, msgspec.msgpack.encode(known))
-            tx.note(str(ended.number), state=ended.state, code=ended.code, updates=ended.updates)
-
-        await self.decisions.decide(SYSTEM, END, work, now=now)
-
-    def _as_they_are(self, runs: Sequence[Run], now: datetime) -> list[Run]:
-        """Return them, those that ended with their server told so."""
-        return [self._interrupted(run) if self._is_lost(run, now) else run for run in runs]
-
-    def _is_lost(self, run: Run, now: datetime) -> bool:
-        if run.state != "running":
-            return False
-        if run.node == self.node:
-            return not self._is_running()
-        return not 0 <= now.timestamp() - run.started_at < LONGEST.total_seconds()
-
-    def _interrupted(self, run: Run) -> Run:
-        return msgspec.structs.replace(
-            run, state="interrupted", error="the server ended before this did"
-        )
-
-
-def _read(data: bytes | None) -> list[Run]:
-    return msgspec.msgpack.decode(data, type=list[Run]) if data else []
-
-
-def _is_due(runs: Sequence[Run], now: datetime) -> bool:
-    if not runs:
-        return True
-    last = runs[-1]
-    if last.state == "running":
-        return False
-    pause = EVERY if last.state == "done" else AFTER_A_FAILURE
-    # A clock that was set back must not put it off until it has caught up.
-    return not 0 <= now.timestamp() - last.started_at < pause.total_seconds()
+        await self.decisions.decide(SYSTEM, END, partial(runs.end, ended=ended), now=now)
 
 
 def _done(run: Run, made: Synchronised) -> Run:
@@ -216,6 +188,7 @@ def _done(run: Run, made: Synchronised) -> Run:
         new=new,
         revised=len(upserts) - new,
         gone=sum(len(changes.drops) for changes in made.changed.values()),
+        left_out=made.left_out,
     )
 
 

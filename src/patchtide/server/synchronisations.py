@@ -9,32 +9,45 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.server.context import Call
-from patchtide.server.synchronisation_desk import Run, RunState, SynchronisationDesk
-from patchtide.server.table import Input, Nothing, Output
+from patchtide.server.listing import Limit
+from patchtide.server.synchronisation_desk import SynchronisationDesk
+from patchtide.server.synchronisation_runs import Last, Run, RunState
+from patchtide.server.table import Input, Output
 
 
 class Synchronise(Input, kw_only=True, frozen=True):
-    only_new: Annotated[
-        bool, Meta(description="Only what is new comes; nothing is revised and nothing leaves.")
+    full: Annotated[
+        bool,
+        Meta(description="Revise what has changed, too, and let go what is named no more."),
     ] = False
+
+
+class ListSynchronisations(Input, kw_only=True, frozen=True):
+    before: Annotated[
+        int, Meta(ge=0, description="Only earlier ones than this (`next` of the page before).")
+    ] = 0
+    limit: Limit = 50
 
 
 class ShownSynchronisation(Output, kw_only=True, frozen=True):
     number: int
     state: RunState
     step: str
-    """What a running one is at; empty where that is not known."""
+    """What a running one is at."""
     done: int
     of: int
     started_at: datetime
     ended_at: datetime | None
     by: str
-    only_new: bool
+    full: bool
+    """Not only what is new: what has changed and what is named no more, too."""
     updates: int
     """How many the feed told of; the next three are variants of them that were published."""
     new: int
     revised: int
     gone: int
+    left_out: int
+    """How many it told of that this site has not chosen."""
     as_of: datetime | None
     """When a vendor last signed anything of what was read."""
     code: str
@@ -44,40 +57,52 @@ class ShownSynchronisation(Output, kw_only=True, frozen=True):
 
 class SynchronisationList(Output, kw_only=True, frozen=True):
     items: tuple[ShownSynchronisation, ...]
+    next: int | None
+    """Where to go on; null at the end."""
 
 
 async def synchronise(call: Call, principal: Principal, asked: Synchronise) -> ShownSynchronisation:
     """Raises WrongState: there is no feed, or one is running already."""
     desk = call.context.synchronisations
     run = await desk.begin(
-        lambda work: call.decide(principal, work), by=principal.actor, full=not asked.only_new
+        lambda work: call.decide(principal, work), by=principal.actor, full=asked.full
     )
-    return _shown(run, desk)
+    return shown(run, None)
 
 
-async def list_some(call: Call, principal: Principal, asked: Nothing) -> SynchronisationList:
+async def list_some(
+    call: Call, principal: Principal, asked: ListSynchronisations
+) -> SynchronisationList:
     """The newest first."""
-    desk = call.context.synchronisations
-    runs = await call.read(desk.runs)
-    return SynchronisationList(items=tuple(_shown(run, desk) for run in reversed(runs)))
+    return await call.read(lambda: _listed(call.context.synchronisations, asked))
 
 
-def _shown(run: Run, desk: SynchronisationDesk) -> ShownSynchronisation:
-    progress = desk.progress if desk.is_here(run) else None
+def _listed(desk: SynchronisationDesk, asked: ListSynchronisations) -> SynchronisationList:
+    last = desk.last()
+    found = desk.runs(before=asked.before or None, limit=asked.limit + 1)
+    items = tuple(shown(run, last) for run in found[: asked.limit])
+    return SynchronisationList(
+        items=items, next=items[-1].number if len(found) > asked.limit else None
+    )
+
+
+def shown(run: Run, last: Last | None) -> ShownSynchronisation:
+    at = last if last is not None and last.run.number == run.number else None
     return ShownSynchronisation(
         number=run.number,
         state=run.state,
-        step=progress.step if progress else "",
-        done=progress.done if progress else 0,
-        of=progress.of if progress else 0,
+        step=at.step if at else "",
+        done=at.done if at else 0,
+        of=at.of if at else 0,
         started_at=datetime.fromtimestamp(run.started_at, UTC),
         ended_at=_moment(run.ended_at),
         by=run.by,
-        only_new=not run.full,
+        full=run.full,
         updates=run.updates,
         new=run.new,
         revised=run.revised,
         gone=run.gone,
+        left_out=run.left_out,
         as_of=_moment(run.as_of),
         code=run.code,
         error=run.error,

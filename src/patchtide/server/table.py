@@ -74,6 +74,8 @@ class Operation:
     """Rights that are needed too, because the answer tells of other kinds of objects."""
     columns: tuple[str, ...] = ()
     """Which fields of a list a table on a terminal shows, in order; none: all of them."""
+    watch: str = ""
+    """The list whose item of the same number tells how far this one is; empty: it is done."""
     example: str = ""
     """How it is called on the command line, after `patchtide`; empty: only its name."""
 

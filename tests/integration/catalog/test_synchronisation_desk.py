@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from patchtide.adapters.feeds.errors import FeedUnreachable
+from patchtide.domain.catalog.details import Classification
 from patchtide.domain.errors import WrongState
+from patchtide.server import synchronisation_runs
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
+from patchtide.server.synchronisation_plan import SCHEDULE, SELECTION, SaidChoice, SaidSchedule
 from tests.integration.catalog.node import Node, node
 from tests.integration.catalog.test_synchronisation import FakeFeed, updates
 from tests.simulator.clock import FakeClock
@@ -51,13 +57,13 @@ class Site:
             node=name,
         )
 
-    async def begin(self) -> None:
+    async def begin(self, *, full: bool = True) -> None:
         def decide(work: Any) -> Any:
             return self._here.storage.decide(
                 "maria", "catalog.synchronise", work, now=self.clock.now()
             )
 
-        await self.desk.begin(decide, by="maria", full=True)
+        await self.desk.begin(decide, by="maria", full=full)
 
     async def pass_time(self, **span: float) -> None:
         self.clock.advance(**span)
@@ -65,7 +71,7 @@ class Site:
         await self.desk.close()
 
     def told(self) -> list[tuple[str, str]]:
-        return [(run.by, run.state) for run in self.desk.runs()]
+        return [(run.by, run.state) for run in reversed(self.desk.runs())]
 
 
 async def test_what_came_of_it_is_written_down(here: Node) -> None:
@@ -79,21 +85,68 @@ async def test_what_came_of_it_is_written_down(here: Node) -> None:
     assert run.as_of == site.feed.signed_at.timestamp()
 
 
-async def test_it_is_due_every_hour_and_sooner_after_a_failure(here: Node) -> None:
+async def test_it_is_due_every_hour_and_an_hour_after_a_failure_until_one_is_done(
+    here: Node,
+) -> None:
     site = Site(here)
     await site.pass_time()
     await site.pass_time(minutes=59)
     first = site.told()
     site.feed.broken = FeedUnreachable("no way there")
     await site.pass_time(minutes=1)
-    await site.pass_time(minutes=9)
-    site.feed.broken = None
+    await site.pass_time(minutes=59)
     await site.pass_time(minutes=1)
+    site.feed.broken = None
+    await site.pass_time(hours=1)
 
     assert first == [("system", "done")]
-    assert site.told() == [("system", "done"), ("system", "failed"), ("system", "done")]
+    assert [state for _, state in site.told()] == ["done", "failed", "failed", "done"]
     failed = site.desk.runs()[1]
     assert (failed.code, failed.error) == ("feed-unreachable", "no way there")
+
+
+async def test_one_on_demand_brings_what_is_new_and_puts_no_full_one_off(here: Node) -> None:
+    site = Site(here)
+    await site.pass_time()
+    site.clock.advance(minutes=50)
+    site.feed.updates = updates(curl="3", git="1")
+    await site.begin(full=False)
+    await site.desk.close()
+    on_demand = site.desk.runs()[0]
+    await site.pass_time(minutes=10)
+    scheduled = site.desk.runs()[0]
+
+    assert (on_demand.full, on_demand.new, on_demand.gone) == (False, 1, 0)
+    assert (scheduled.by, scheduled.full, scheduled.new, scheduled.gone) == ("system", True, 0, 1)
+
+
+async def test_a_schedule_says_when_and_one_without_a_time_never(here: Node) -> None:
+    site = Site(here)
+    await here.storage.decide(
+        "maria", "test",
+        lambda tx: tx.put_setting(SCHEDULE, msgspec.msgpack.encode(SaidSchedule())),
+        now=site.clock.now(),
+    )  # fmt: skip
+
+    await site.pass_time(days=400)
+
+    assert site.told() == [] and site.desk.next() is None
+
+
+async def test_of_a_feed_only_what_was_chosen_comes_and_the_rest_leaves(here: Node) -> None:
+    site = Site(here)
+    await site.pass_time()
+    choices = {"": SaidChoice(classifications=(Classification.GENERAL,))}
+    await here.storage.decide(
+        "maria", "test",
+        lambda tx: tx.put_setting(SELECTION, msgspec.msgpack.encode(choices)),
+        now=site.clock.now(),
+    )  # fmt: skip
+
+    await site.pass_time(hours=1)
+
+    run = site.desk.runs()[0]
+    assert (run.updates, run.left_out, run.gone) == (0, 2, 2)
 
 
 async def test_a_second_one_is_refused_here_and_at_another_node(here: Node) -> None:
@@ -118,22 +171,59 @@ async def test_one_whose_server_died_was_interrupted_and_is_no_obstacle(here: No
 
     assert reborn.told() == [("maria", "interrupted")]
     assert elsewhere.told() == [("maria", "running")]
-    elsewhere.clock.advance(hours=2)
+    elsewhere.clock.advance(minutes=2)
     assert elsewhere.told() == [("maria", "interrupted")]
     await reborn.pass_time(minutes=10)
-    assert reborn.told()[-1] == ("system", "done")
+    assert reborn.told() == [("maria", "interrupted"), ("system", "done")]
     await dying.desk.close()
 
 
-async def test_how_far_it_is_is_told_while_it_runs(here: Node) -> None:
-    site = Site(here)
+async def test_one_that_was_given_up_for_lost_changes_nothing_any_more(here: Node) -> None:
+    slow, elsewhere = Site(here), Site(here, "elsewhere")
+    slow.feed.held = True
+    slow.feed.updates = updates(openssl="1")
+    await slow.begin()
+    await elsewhere.pass_time(minutes=10)
+    await slow.desk.close()
+
+    late, done = reversed(slow.desk.runs())
+    assert (late.state, late.code, done.state) == ("failed", "stale-revision", "done")
+    titles = {details.title for details in here.storage.update_details()}
+    assert titles == {"openssl 2", "curl 3"}
+
+
+async def test_how_far_it_is_is_told_while_it_runs_here_and_elsewhere(
+    here: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchronisation_runs, "RENEWED_EVERY", timedelta(milliseconds=20))
+    site, other = Site(here), Site(here, "elsewhere")
     site.feed.held = True
     await site.begin()
-    (run,) = site.desk.runs()
+    site.desk.progress.note("describing", 3, 7)
+    seen = site.desk.last()
+    for _ in range(200):
+        await asyncio.sleep(0.02)
+        far = other.desk.last()
+        if far is not None and far.of:
+            break
 
-    assert site.desk.is_here(run) and site.desk.progress.step == "starting"
+    assert seen is not None and (seen.step, seen.done, seen.of) == ("describing", 3, 7)
+    assert far is not None and (far.step, far.done, far.of) == ("describing", 3, 7)
     await site.desk.close()
-    assert site.desk.progress.step == "publishing"
+
+
+async def test_the_history_is_paged_and_kept_for_thirteen_months(here: Node) -> None:
+    site = Site(here)
+    for _ in range(3):
+        await site.pass_time(hours=1)
+    last = site.clock.now().timestamp()
+
+    assert [run.number for run in site.desk.runs(limit=2)] == [3, 2]
+    assert [run.number for run in site.desk.runs(before=2)] == [1]
+    await here.storage.trim(now=last + 395 * 86_400)
+    assert len(site.desk.runs()) == 3
+    await here.storage.trim(now=last + 396 * 86_400 - 1)
+    assert [run.number for run in site.desk.runs()] == [3]
 
 
 async def test_without_a_feed_nothing_is_synchronised(here: Node) -> None:

@@ -52,6 +52,7 @@ class MemoryStorage:
     people: dict[str, User] = field(default_factory=dict)
     links: dict[str, SignInLink] = field(default_factory=dict)
     settings: dict[str, bytes] = field(default_factory=dict)
+    history: dict[int, bytes] = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
     epochs: int = 0
     breaks: Exception | None = None
@@ -118,6 +119,10 @@ class MemoryStorage:
 
     def setting(self, name: str) -> bytes | None:
         return self.settings.get(name)
+
+    def synchronisations(self, *, before: int | None = None, limit: int = 50) -> Sequence[bytes]:
+        found = sorted((n for n in self.history if before is None or n < before), reverse=True)
+        return [self.history[number] for number in found[:limit]]
 
     def epoch(self) -> Cursor:
         if self.breaks is not None:
@@ -214,6 +219,9 @@ class MemoryStorage:
 class MemoryTransaction:
     storage: MemoryStorage
     notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def put_synchronisation(self, number: int, *, at: float, document: bytes) -> None:
+        self.storage.history[number] = document
 
     def add_enrolment_token(self, token: EnrolmentToken) -> None:
         self.storage.tokens[token.id] = token

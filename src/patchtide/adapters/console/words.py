@@ -91,6 +91,9 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "site.mark-restored": "Marked the database as put back",
         "catalog.publish": "Published updates",
         "catalog.synchronise": "Asked for a synchronisation",
+        "catalog.synchronised": "Ended a synchronisation",
+        "catalog.reschedule": "Set when to synchronise",
+        "catalog.select": "Chose which updates to take",
         "catalog.begin": "Began the catalog",
     }
 )

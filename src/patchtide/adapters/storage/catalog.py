@@ -25,7 +25,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from patchtide.adapters.storage import blocks, rows
-from patchtide.adapters.storage.tables import catalog_leaf, catalog_number, number_block
+from patchtide.adapters.storage.tables import (
+    catalog_leaf,
+    catalog_number,
+    number_block,
+    synchronisation,
+)
 from patchtide.server.ports.storage import NumberHolder, StoredLeaf
 
 PART = 500
@@ -174,6 +179,22 @@ def hold_numbers(
             for row in connection.execute(found)
         ]
     return [x for x in held if (x.role, x.update) != (role, wanted[x.number])]
+
+
+def put_synchronisation(connection: Connection, number: int, *, at: float, document: bytes) -> None:
+    named = synchronisation.c.number == number
+    values = {"at": at, "document": document}
+    if connection.execute(update(synchronisation).where(named).values(values)).rowcount == 0:
+        connection.execute(insert(synchronisation).values(number=number, **values))
+
+
+def synchronisations(connection: Connection, *, before: int | None, limit: int) -> Sequence[bytes]:
+    found = (
+        select(synchronisation.c.document).order_by(synchronisation.c.number.desc()).limit(limit)
+    )
+    if before is not None:
+        found = found.where(synchronisation.c.number < before)
+    return list(connection.execute(found).scalars())
 
 
 def _insert_new(connection: Connection) -> sqlite.Insert | postgresql.Insert:

@@ -291,6 +291,9 @@ class SqlTransaction(accounts.AccountWrites):
     def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
         fleet.put_update_details(self._connection, details)
 
+    def put_synchronisation(self, number: int, *, at: float, document: bytes) -> None:
+        catalog.put_synchronisation(self._connection, number, at=at, document=document)
+
     def take_back_leaves(self, shard: str, serial: int, *, limit: int) -> int:
         return catalog.take_back(self._connection, shard, serial, limit=limit)
 

@@ -277,6 +277,9 @@ class Storage:
     def shards(self) -> Sequence[str]:
         return self._read(catalog.shards)
 
+    def synchronisations(self, *, before: int | None = None, limit: int = 50) -> Sequence[bytes]:
+        return self._read(lambda c: catalog.synchronisations(c, before=before, limit=limit))
+
     # FleetStore
 
     def clients_of(self, uuids: Sequence[bytes]) -> Sequence[Client]:

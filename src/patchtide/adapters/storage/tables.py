@@ -233,6 +233,15 @@ catalog_update = Table(
     _required("document", LargeBinary),
 )
 
+# The history of synchronisations, one row each; `document` tells what came of it.
+synchronisation = Table(
+    "synchronisation",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=False),
+    _required("at", Float),
+    _required("document", LargeBinary),
+)
+
 decision_log = Table(
     "decision_log",
     metadata,

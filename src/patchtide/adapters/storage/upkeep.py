@@ -1,6 +1,6 @@
 """What is trimmed, in slices that let reports pass: deltas after a day, decisions after a month
-past every follower, all but a client's newest events, inventory nobody has, and a month after
-their end the tokens that nobody enrols with any more.
+past every follower, all but a client's newest events, inventory nobody has, a month after
+their end the tokens that nobody enrols with any more, and synchronisations after 13 months.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from patchtide.adapters.storage.tables import (
     log_cursor,
     setting,
     state_delta,
+    synchronisation,
 )
 
 SLICE = 200
@@ -28,6 +29,8 @@ DECISIONS_S = 30 * 86_400.0
 BLOBS_S = 3600.0
 SESSIONS_S = 86_400.0
 TOKENS_S = 30 * 86_400.0
+SYNCHRONISATIONS_S = 396 * 86_400.0
+"""Thirteen months, whichever they are."""
 EVENTS_KEPT = 200
 TRIMMED = {"state_delta": "deltas.trimmed", "decision_log": "decisions.trimmed"}
 ARCHIVED = "audit.archived"
@@ -43,12 +46,21 @@ def slices(now: float) -> tuple[Slice, ...]:
         _BlobWalk(before=now - BLOBS_S).step,
         lambda c: accounts.trim(c, sessions_before=now - SESSIONS_S, links_before=now),
         lambda c: _trim_tokens(c, before=now - TOKENS_S),
+        lambda c: _trim_synchronisations(c, before=now - SYNCHRONISATIONS_S),
     )
 
 
 def _trim_tokens(connection: Connection, *, before: float) -> bool:
     connection.execute(delete(enrolment_token).where(enrolment_token.c.expires_at < before))
     return False
+
+
+def _trim_synchronisations(connection: Connection, *, before: float) -> bool:
+    old = select(synchronisation.c.number).where(synchronisation.c.at < before).limit(SLICE)
+    numbers = list(connection.execute(old).scalars())
+    if numbers:
+        connection.execute(delete(synchronisation).where(synchronisation.c.number.in_(numbers)))
+    return len(numbers) == SLICE
 
 
 def _trim_log(connection: Connection, log: Table, *, before: float, up_to: int | None) -> bool:

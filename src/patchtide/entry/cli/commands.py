@@ -17,6 +17,7 @@ from patchtide import __version__
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.cli import PROCESSES
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
+from patchtide.entry.cli.following import followed
 from patchtide.entry.cli.printing import Printer
 from patchtide.entry.cli.trust import trust_app
 from patchtide.entry.cli.up.command import EXAMPLE as UP_EXAMPLE
@@ -132,8 +133,10 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
 
     def command(*positional: Any, **named: Any) -> int:
         asked = signature.bind(*positional, **named).arguments
-        raw = asked.pop("json", False)
+        raw, waits = asked.pop("json", False), asked.pop("wait", False)
         answer = ask(operation, {k: v for k, v in asked.items() if v not in (None, defaults[k])})
+        if waits and answer.is_done:
+            answer = followed(answer, lambda: ask(OPERATIONS[operation.watch], {}), printer)
         # What has no declared form has no table either.
         as_json = raw or (is_formless and answer.is_done)
         printer.show(
@@ -141,7 +144,8 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
         )
         return exit_code(answer)
 
-    signature = inspect.Signature([*map(_parameter, _required_first(given)), _JSON])
+    flags = [_WAIT, _JSON] if operation.watch else [_JSON]
+    signature = inspect.Signature([*map(_parameter, _required_first(given)), *flags])
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     command.__name__ = operation.name
@@ -195,14 +199,17 @@ def _plain(kind: Any) -> tuple[Any, str]:
     return kind, ""
 
 
-_JSON = inspect.Parameter(
-    "json",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=False,
-    annotation=Annotated[
-        bool, Parameter(help="Print what the server answers.", negative=(), show_default=False)
-    ],
-)
+def _flag(name: str, text: str) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, Parameter(help=text, negative=(), show_default=False)],
+    )
+
+
+_JSON = _flag("json", "Print what the server answers.")
+_WAIT = _flag("wait", "Wait for its end, and say how far it is meanwhile.")
 
 
 def _completion(app: App, printer: Printer) -> Callable[..., int]:

@@ -199,6 +199,10 @@ class Transaction(AccountWriting, Protocol):
         """Keep what people read of these updates, in place of what was there before."""
         ...
 
+    def put_synchronisation(self, number: int, *, at: float, document: bytes) -> None:
+        """Keep what is told of a synchronisation, in place of what was told before."""
+        ...
+
     def take_back_leaves(self, shard: str, serial: int, *, limit: int) -> int:
         """Undo a part of what was put in for that serial or a later one; 0: nothing is left."""
         ...

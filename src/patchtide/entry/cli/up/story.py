@@ -118,7 +118,7 @@ class Story:
 
     def _begin(self) -> None:
         try:
-            self.api.ask("catalog.synchronise")
+            self.api.ask("catalog.synchronise", full=True)
         except ServerRefused as error:
             if error.said_code != WRONG_STATE:  # the server has begun one by itself
                 raise

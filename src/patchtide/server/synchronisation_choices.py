@@ -1,0 +1,187 @@
+"""When a site synchronises, and what it takes of its feeds: asked and changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.catalog.details import Classification, Severity
+from patchtide.domain.catalog.selection import ANY_FEED
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import View
+from patchtide.server.ports.storage import Transaction
+from patchtide.server.synchronisation_plan import (
+    SCHEDULE,
+    SELECTION,
+    CycleName,
+    Day,
+    SaidChoice,
+    SaidSchedule,
+    read_choices,
+    read_schedule,
+    schedule_of,
+)
+from patchtide.server.table import Input, Nothing, Output
+
+ChosenClassification = Literal[
+    "critical", "security", "definition", "service-pack", "rollup", "feature-pack", "tool",
+    "driver", "general-update", "application",
+]  # fmt: skip
+ChosenSeverity = Literal["critical", "important", "moderate", "low", "none"]
+FeedName = Annotated[str, Meta(max_length=64)]
+Name = Annotated[str, Meta(max_length=256)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=500)]
+
+
+class Reschedule(Input, kw_only=True, frozen=True):
+    every_h: Annotated[
+        int, Meta(ge=0, le=24 * 31, description="So many hours after it began the last time.")
+    ] = 0
+    days: Annotated[tuple[Day, ...], Meta(max_length=7, description="On these days.")] = ()
+    cycle: Annotated[CycleName, Meta(description="By a vendor's calendar.")] = ""
+    days_after: Annotated[
+        int, Meta(ge=-28, le=28, description="Days after the cycle's own; before it, if negative.")
+    ] = 0
+    for_days: Annotated[
+        int, Meta(ge=1, le=28, description="On so many days in a row from there.")
+    ] = 1
+    at: Annotated[str, Meta(max_length=5, description="Time of day, with days or a cycle.")] = (
+        "04:00"
+    )
+    zone: Annotated[str, Meta(max_length=64, description="Time zone of that.")] = "UTC"
+
+
+class ShownSchedule(Output, kw_only=True, frozen=True):
+    every_h: int
+    days: tuple[str, ...]
+    cycle: str
+    days_after: int
+    for_days: int
+    at: str
+    zone: str
+    next_at: datetime | None
+    """When the next one begins by itself; null while one runs, or if none does."""
+    next_full: bool
+    next_why: str
+    """`schedule`, `retry` after a failure, or `first`."""
+
+
+class Select(Input, kw_only=True, frozen=True):
+    feed: Annotated[
+        FeedName, Meta(description="Whose updates; without it those of every other feed.")
+    ] = ANY_FEED
+    products: Annotated[Names, Meta(description="Only for these; without any, for all.")] = ()
+    classifications: Annotated[
+        tuple[ChosenClassification, ...],
+        Meta(max_length=10, description="Only of these kinds; without any, of all."),
+    ] = ()
+    severities: Annotated[
+        tuple[ChosenSeverity, ...],
+        Meta(max_length=5, description="Only as severe as this, or not rated; without any, all."),
+    ] = ()
+    languages: Annotated[
+        Names, Meta(description="Only in these, or in none; without any, in all.")
+    ] = ()
+
+
+class ShownChoice(Output, kw_only=True, frozen=True):
+    feed: str
+    """Empty: every feed that has no choice of its own."""
+    products: tuple[str, ...]
+    classifications: tuple[str, ...]
+    severities: tuple[str, ...]
+    languages: tuple[str, ...]
+
+
+class SelectionList(Output, kw_only=True, frozen=True):
+    items: tuple[ShownChoice, ...]
+    """Without any, everything is taken."""
+    feeds: tuple[str, ...]
+    products: tuple[str, ...]
+    """What feeds and products the catalog knows of."""
+
+
+async def show_schedule(call: Call, principal: Principal, asked: Nothing) -> ShownSchedule:
+    return await call.read(lambda: _shown_schedule(call))
+
+
+async def reschedule(call: Call, principal: Principal, asked: Reschedule) -> ShownSchedule:
+    """Raises InvalidDocument: the words do not make a schedule."""
+    said = SaidSchedule(**{name: getattr(asked, name) for name in SaidSchedule.__struct_fields__})
+    schedule_of(said)
+
+    def work(tx: Transaction) -> None:
+        tx.lock_setting(SCHEDULE)
+        tx.put_setting(SCHEDULE, msgspec.msgpack.encode(said))
+        tx.note("schedule", every_h=said.every_h, days=" ".join(said.days), cycle=said.cycle)
+
+    await call.decide(principal, work)
+    return await call.read(lambda: _shown_schedule(call))
+
+
+def _shown_schedule(call: Call) -> ShownSchedule:
+    desk = call.context.synchronisations
+    said = read_schedule(call.context.lookups.setting(SCHEDULE))
+    following = desk.next() if desk.synchronisation is not None else None
+    return ShownSchedule(
+        **{name: getattr(said, name) for name in SaidSchedule.__struct_fields__},
+        next_at=following.at if following else None,
+        next_full=following.full if following else False,
+        next_why=following.why.value if following else "",
+    )
+
+
+async def show_selection(call: Call, principal: Principal, asked: Nothing) -> SelectionList:
+    return await call.read(lambda: _selection(call))
+
+
+async def select(call: Call, principal: Principal, asked: Select) -> SelectionList:
+    said = SaidChoice(
+        products=asked.products,
+        classifications=tuple(map(Classification, asked.classifications)),
+        severities=tuple(map(Severity, asked.severities)),
+        languages=asked.languages,
+    )
+
+    def work(tx: Transaction) -> None:
+        choices = dict(read_choices(tx.lock_setting(SELECTION)))
+        choices[asked.feed] = said
+        kept = {feed: choice for feed, choice in choices.items() if _means_something(feed, choice)}
+        tx.put_setting(SELECTION, msgspec.msgpack.encode(kept))
+        tx.note(asked.feed or "every other feed", **_in_words(said))
+
+    await call.decide(principal, work)
+    return await call.read(lambda: _selection(call))
+
+
+def _means_something(feed: str, choice: SaidChoice) -> bool:
+    """A feed of its own that takes everything is one to which the others' choice does not apply."""
+    return feed != ANY_FEED or choice != SaidChoice()
+
+
+def _in_words(choice: SaidChoice) -> dict[str, str]:
+    told = msgspec.structs.asdict(choice)
+    return {name: ", ".join(values)[:500] for name, values in told.items() if values}
+
+
+def _selection(call: Call) -> SelectionList:
+    choices = read_choices(call.context.lookups.setting(SELECTION))
+    feeds, products = call.context.fleet.ask(_known)
+    return SelectionList(
+        items=tuple(
+            ShownChoice(feed=feed, **msgspec.structs.asdict(choice))
+            for feed, choice in sorted(choices.items())
+        ),
+        feeds=feeds,
+        products=products,
+    )
+
+
+def _known(view: View) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    told = [update.details for update in view.updates.values() if update.details]
+    products = {product for details in told for product in details.products}
+    return tuple(sorted({x.feed for x in told})), tuple(sorted(products))
