@@ -1,9 +1,10 @@
-"""Write what is derived from the operation table: the reference page and the commands' help.
+"""Write what is derived: the reference of operations, that of rules, and the commands' help.
 
     python scripts/reference_pages.py          writes them
     python scripts/reference_pages.py --check  says which of them are out of date (exit code 1)
 
-A test compares them byte for byte, so a change of the table carries its pages with it.
+They come from the operation table and the table of facts. A test compares them byte for byte, so
+a change of a table carries its pages with it.
 """
 
 from __future__ import annotations
@@ -20,14 +21,23 @@ from msgspec.structs import FieldInfo, fields
 from rich.console import Console
 
 from patchtide.domain.access.rights import ROLES, Kind, Verb
+from patchtide.domain.catalog.rule_facts import FACTS, Declared
+from patchtide.domain.catalog.rule_guide import COMBINATIONS, CONDITIONS, TESTS, Said
+from patchtide.domain.catalog.rule_parser import MAX_LENGTH
+from patchtide.domain.catalog.rule_values import BETWEEN, KINDS, MATCHES
+from patchtide.domain.catalog.rules import MAX_DEPTH, MAX_NAMES, MAX_NODES, MAX_TEXT, Comparison
 from patchtide.entry.cli.client import Answer
 from patchtide.entry.cli.commands import example_of, run
+from patchtide.entry.cli.rules import COMMANDS as RULES
 from patchtide.entry.cli.trust import COMMANDS as TRUST
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import Operation, Plane
 
 ROOT = Path(__file__).parents[1]
 PAGE = Path("docs/reference/operations.md")
+RULES_PAGE = Path("docs/reference/rules.md")
+RULES_TEXT = ROOT / "scripts/rules_page.md"
+"""What is the same in every version; names in braces stand for what the tables say."""
 HELP = Path("tests/golden/cli_help")
 WIDTH = 100
 _HEADINGS = {
@@ -63,7 +73,8 @@ site's CA); `--json` prints the answer as it came. Its exit codes:
 
 def documents() -> dict[Path, str]:
     """Return every derived document: path below the root -> text."""
-    return {PAGE: page(), **{HELP / f"{name}.txt": text for name, text in helps()}}
+    helped = {HELP / f"{name}.txt": text for name, text in helps()}
+    return {PAGE: page(), RULES_PAGE: rules_page(), **helped}
 
 
 def page() -> str:
@@ -75,6 +86,7 @@ def helps() -> Iterator[tuple[str, str]]:
     groups = sorted({o.group for o in commands if o.group})
     names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
     names += ["up", "trust", *(f"trust {name}" for name in TRUST)]
+    names += ["rules", *(f"rules {name}" for name in RULES)]
     for name in names:
         yield name.replace(" ", "_") or "patchtide", _help_of(name)
 
@@ -151,6 +163,62 @@ def _said(field: FieldInfo) -> str:
 
 def _answers(kind: type[msgspec.Struct]) -> str:
     return _listed(f.encode_name for f in fields(kind))
+
+
+def rules_page() -> str:
+    limits = {
+        "MAX_LENGTH": f"{MAX_LENGTH:,}",
+        "MAX_NODES": f"{MAX_NODES:,}",
+        "MAX_DEPTH": str(MAX_DEPTH),
+        "MAX_NAMES": str(MAX_NAMES),
+        "MAX_TEXT": str(MAX_TEXT),
+    }
+    text = RULES_TEXT.read_text()
+    for name, number in limits.items():
+        text = text.replace(f"{{{name}}}", number)
+    parts = {
+        "COMBINATIONS": _guide("said", COMBINATIONS),
+        "CONDITIONS": _guide("condition", CONDITIONS),
+        "TESTS": _guide("test", TESTS),
+        "FACTS": _facts(),
+        "KINDS": _kinds(),
+    }
+    for name, lines in parts.items():
+        text = text.replace(f"{{{name}}}", "\n".join(lines))
+    return text
+
+
+def _guide(title: str, entries: tuple[Said, ...]) -> Iterator[str]:
+    yield f"| {title} | holds when | for example |"
+    yield "| --- | --- | --- |"
+    for entry in entries:
+        examples = "<br>".join(f"`{example}`" for example in entry.examples)
+        yield f"| {entry.form} | {entry.says} | {examples} |"
+
+
+def _facts() -> Iterator[str]:
+    yield "| fact | kind | what it says | where it comes from | for example |"
+    yield "| --- | --- | --- | --- | --- |"
+    for fact in FACTS.values():
+        if fact.is_spoken:
+            yield (
+                f"| {_form(fact)} | {fact.kind.value} | {fact.says} | {fact.collected}"
+                f" | `{fact.example}` |"
+            )
+
+
+def _form(fact: Declared) -> str:
+    words = [f"`{fact.subject}`", *(key.upper() for key in fact.keys)]
+    return " ".join([*words, f"`{fact.attribute}`"] if fact.attribute else words)
+
+
+def _kinds() -> Iterator[str]:
+    yield "| kind | what is written | tests |"
+    yield "| --- | --- | --- |"
+    order = [*Comparison, BETWEEN, MATCHES]
+    for name, kind in KINDS.items():
+        tests = ", ".join(f"`{test}`" for test in order if test in kind.tests)
+        yield f"| {name.value} | {kind.says} | {tests or 'none: it is said alone'} |"
 
 
 def main(arguments: list[str]) -> int:

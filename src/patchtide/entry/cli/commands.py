@@ -19,6 +19,7 @@ from patchtide.entry.cli import PROCESSES
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.following import followed
 from patchtide.entry.cli.printing import Printer
+from patchtide.entry.cli.rules import rules_app
 from patchtide.entry.cli.trust import trust_app
 from patchtide.entry.cli.up.command import EXAMPLE as UP_EXAMPLE
 from patchtide.entry.cli.up.command import HELP as UP
@@ -105,6 +106,7 @@ def build(ask: Ask, printer: Printer) -> App:
         up_command(printer), name="up", help=UP, help_epilogue=f"Example: patchtide {UP_EXAMPLE}"
     )
     app.command(trust_app(printer))
+    app.command(rules_app(printer))
     app.command(_completion(app, printer), name="completion", help_epilogue="")
     return app
 

@@ -51,6 +51,9 @@ class Printer:
         if text:
             self.out.print(Text(tame(text, keep="\n\t")), soft_wrap=True)
 
+    def complain(self, text: str) -> None:
+        self.err.print(Text(tame(text, keep="\n")), soft_wrap=True)
+
     def _answer(self, document: Mapping[str, Any], columns: Sequence[str]) -> None:
         items = document.get("items")
         if isinstance(items, Sequence) and not isinstance(items, str):
