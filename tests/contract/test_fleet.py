@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -350,3 +352,23 @@ async def test_a_report_that_only_names_a_newer_serial_makes_its_updates_known(
 
     assert site.on("bash") == Tally(not_required=1)
     assert site.on("openssl") == Tally(installed=1)
+
+
+async def test_questions_that_wait_for_each_other_keep_nothing_else_waiting(site: Site) -> None:
+    await site.begin(1)
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold(view: View) -> None:
+        held.set()
+        go_on.wait(10)
+
+    holding = asyncio.create_task(site.fleet.run(lambda: site.fleet.ask(hold)))
+    waiting = [asyncio.create_task(site.fleet.run(site.fleet.version)) for _ in range(200)]
+    try:
+        assert await asyncio.to_thread(held.wait, 10)
+        epoch = await asyncio.wait_for(asyncio.to_thread(site.storage.epoch), 5)
+    finally:
+        go_on.set()
+    await asyncio.gather(holding, *waiting)
+
+    assert epoch.n > 0

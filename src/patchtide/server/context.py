@@ -73,3 +73,7 @@ class Call:
     async def read(self, question: Callable[[], T]) -> T:
         """Ask the database in a thread: the loop goes on serving machines meanwhile."""
         return await asyncio.to_thread(question)
+
+    async def read_fleet(self, question: Callable[[], T]) -> T:
+        """Ask the fleet, in one of its own threads."""
+        return await self.context.fleet.run(question)

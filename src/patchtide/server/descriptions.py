@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.feed import UpdateFeed
 from patchtide.server.ports.storage import Decisions, Transaction
 from patchtide.server.synchronisation import Fence
+from patchtide.server.threads import Threads
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Descriptions:
         self._reading = reading
         self._fleet = fleet
         self._clock = clock
+        self._threads = Threads("describe", count=1)
         self._not_before = clock.now() + AFTER_A_START
         self._waiting: dict[UUID, UpdateDetails] | None = None
         """Nothing was learnt of these since the last synchronisation; None: not looked yet."""
@@ -85,9 +88,9 @@ class Descriptions:
             known = await asyncio.to_thread(self._reading.update_details)
             self._waiting = {x.update: x for x in known if x.cves is None}
         while self._waiting:
-            batch = await asyncio.to_thread(self._next, self._waiting)
+            batch = await self._fleet.run(partial(self._next, self._waiting))
             try:
-                described = await asyncio.to_thread(feed.describe, batch)
+                described = await self._threads.run(partial(feed.describe, batch))
             except PatchtideError as error:
                 log.warning("updates are not described: %s", error)
                 self._waiting = {}  # until the next synchronisation

@@ -26,9 +26,12 @@ from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore, Heard
 from patchtide.server.ports.storage import Cursor, DecisionEvent, StateRow, StoredLeaf
+from patchtide.server.threads import Threads
 from patchtide.wire.sets import decode_set
 
 T = TypeVar("T")
+THREADS = 3
+"""One asks the view; the others may read what single pages need besides."""
 PAGE = 1000
 ROWS = 200
 """Rows that are read at once: one may have a quarter of a megabyte of sets."""
@@ -47,10 +50,18 @@ class Fleet:
         self._catalog = catalog
         self._clock = clock
         self._lock = threading.Lock()
+        self._threads = Threads("fleet", count=THREADS)
         self._view = View(now=clock.now())
         self._reported: Cursor | None = None
         self._decided: Cursor | None = None
         self._listened: datetime | None = None
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do what asks this fleet in a thread of its own.
+
+        Questions wait for each other: in the threads that everybody has, they would fill them.
+        """
+        return await self._threads.run(work)
 
     def ask(self, question: Callable[[View], T]) -> T:
         """Ask the fleet as it is now."""

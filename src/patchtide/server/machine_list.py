@@ -130,7 +130,7 @@ def seconds(at: datetime | None) -> float:
 
 
 async def list_some(call: Call, principal: Principal, asked: ListMachines) -> MachineList:
-    return await call.read(lambda: _listed(call, asked))
+    return await call.read_fleet(lambda: _listed(call, asked))
 
 
 def _listed(call: Call, asked: ListMachines) -> MachineList:

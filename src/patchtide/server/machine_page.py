@@ -71,11 +71,11 @@ class History(Output, kw_only=True, frozen=True):
 
 
 async def show(call: Call, principal: Principal, asked: OneMachine) -> ShownMachine:
-    return await call.read(lambda: _shown(call, asked.machine))
+    return await call.read_fleet(lambda: _shown(call, asked.machine))
 
 
 async def history(call: Call, principal: Principal, asked: ListHistory) -> History:
-    return await call.read(lambda: _history(call, principal, asked))
+    return await call.read_fleet(lambda: _history(call, principal, asked))
 
 
 def _shown(call: Call, machine: UUID) -> ShownMachine:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nsmallest
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -34,6 +35,10 @@ from patchtide.wire.inventory import PackageRowV1, read_package_list
 MachineUpdateSort = Literal[
     "title", "-title", "severity", "-severity", "released", "-released", "state", "-state"
 ]
+
+
+PACKAGES = 200
+"""So many are named of one update; a machine may say that it has any number of instances."""
 
 
 class ListMachineUpdates(Input, kw_only=True, frozen=True):
@@ -65,7 +70,8 @@ class MachineUpdate(Output, kw_only=True, frozen=True):
     """Null while they are not known; an update that names none has an empty list."""
     released: datetime | None
     packages: tuple[UpdatedPackage, ...]
-    """Those of its packages that are installed there, in a version that is too old if required."""
+    """Those of its packages that are installed there, in a version that is too old if required;
+    of very many the first. The machine's inventory has all."""
 
 
 class MachineUpdateList(Output, kw_only=True, frozen=True):
@@ -119,7 +125,7 @@ _COLUMNS: Mapping[str, Column[_Placed]] = {
 async def list_some(
     call: Call, principal: Principal, asked: ListMachineUpdates
 ) -> MachineUpdateList:
-    return await call.read(lambda: _listed(call, asked))
+    return await call.read_fleet(lambda: _listed(call, asked))
 
 
 def _listed(call: Call, asked: ListMachineUpdates) -> MachineUpdateList:
@@ -191,4 +197,5 @@ def packages_of(
         if fixed.architecture in (row.architecture, "all")
         and (state is not LeafState.REQUIRED or deb_key(row.version) < deb_key(fixed.version))
     }
-    return tuple(UpdatedPackage(name=n, installed=i, fixed=f) for n, i, f in sorted(found))
+    first = nsmallest(PACKAGES, found)
+    return tuple(UpdatedPackage(name=n, installed=i, fixed=f) for n, i, f in first)

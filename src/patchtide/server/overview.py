@@ -71,7 +71,7 @@ class _Counts:
 
 
 async def overview(call: Call, principal: Principal, asked: Nothing) -> Overview:
-    return await call.read(lambda: _overview(call, principal))
+    return await call.read_fleet(lambda: _overview(call, principal))
 
 
 def _overview(call: Call, principal: Principal) -> Overview:

@@ -46,7 +46,7 @@ async def catalog(call: Call, principal: Principal, asked: Nothing) -> ShownCata
         )
         for shard in await call.read(status.shards)
     )
-    waiting, required = await call.read(call.context.descriptions.waiting)
+    waiting, required = await call.read_fleet(call.context.descriptions.waiting)
     return ShownCatalog(
         lineage=status.lineage().hex(),
         items=shards,

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -25,6 +26,7 @@ from patchtide.server.ports.feed import FeedContent, UpdateFeed
 from patchtide.server.ports.storage import CatalogReading, Decisions, Transaction
 from patchtide.server.publication import RECORD, read_record
 from patchtide.server.synchronisation_plan import SELECTION, read_choices, selection_of
+from patchtide.server.threads import Threads
 from patchtide.wire.leaves import entry, read_leaves
 
 DATES = "catalog.feed-dates"
@@ -91,6 +93,7 @@ class Synchronisation:
         self._details = details
         self._clock = clock
         self._heard = heard
+        self._threads = Threads("feed", count=1)
         self._running = asyncio.Lock()
 
     async def run(
@@ -110,10 +113,10 @@ class Synchronisation:
         if self._running.locked():
             raise WrongState("a synchronisation is running already")
         async with self._running:
-            await asyncio.to_thread(self._feed.fetch)
+            await self._threads.run(self._feed.fetch)
             self._heard("comparing")
-            told = await asyncio.to_thread(self._feed.read, now=self._clock.now())
-            content = await asyncio.to_thread(self._chosen, told)
+            told = await self._threads.run(partial(self._feed.read, now=self._clock.now()))
+            content = await self._threads.run(partial(self._chosen, told))
             # Read before it is asked how new the content is: if another node has newer content,
             # that one publishes after this one, or this one does not publish.
             serials = await asyncio.to_thread(self._serials, content)

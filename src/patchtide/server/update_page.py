@@ -150,11 +150,13 @@ _COLUMNS: Mapping[str, Column[_Standing]] = {
 
 
 async def show(call: Call, principal: Principal, asked: OneUpdate) -> ShownUpdate:
-    return await call.read(lambda: _shown(call, asked.update))
+    return await call.read_fleet(lambda: _shown(call, asked.update))
 
 
 async def machines(call: Call, principal: Principal, asked: ListStanding) -> StandingList:
-    return await call.read(lambda: call.context.fleet.ask(lambda view: _standing(view, asked)))
+    return await call.read_fleet(
+        lambda: call.context.fleet.ask(lambda view: _standing(view, asked))
+    )
 
 
 def _shown(call: Call, update: UUID) -> ShownUpdate:

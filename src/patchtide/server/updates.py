@@ -118,7 +118,7 @@ def mentions(update: KnownUpdate, search: str) -> bool:
 
 
 async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> UpdateList:
-    return await call.read(lambda: call.context.fleet.ask(lambda view: _listed(view, asked)))
+    return await call.read_fleet(lambda: call.context.fleet.ask(lambda view: _listed(view, asked)))
 
 
 def _listed(view: View, asked: ListUpdates) -> UpdateList:

@@ -171,5 +171,6 @@ async def test_a_page_that_nothing_has_moved_since_is_not_asked_for_again(
     first = (await visitor.get("/live")).body
     again = (await visitor.get("/live")).body
     await visitor.post("/machines/act", {"act": "full-report", "machine": str(machine)})
+    site.clock.advance(seconds=1)
 
     assert first == again != (await visitor.get("/live")).body

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from patchtide.adapters.console.console import Console, Desk
 from patchtide.adapters.console.fleet_rows import FleetRows
 from patchtide.adapters.console.pages import PAGES
+from patchtide.adapters.console.pulse import Pulse
 from patchtide.adapters.console.rendering import Templates
 from patchtide.adapters.console.static_files import StaticFiles
 from patchtide.domain.errors import PatchtideError
@@ -18,12 +19,19 @@ def build_console(
     context: Context, table: Table, *, status_of: Callable[[PatchtideError], int]
 ) -> Console:
     static = StaticFiles()
+    rows = FleetRows(context.fleet)
+
+    def look() -> tuple[str, int]:
+        newest = context.fleet.store.newest_audit(limit=1)
+        return f"{rows.tell()}.{newest[0].sequence if newest else 0}", rows.size()
+
     desk = Desk(
         context=context,
         table=table,
         templates=Templates(static, context.clock, site=context.site_name),
         static=static,
-        rows=FleetRows(context.fleet),
+        rows=rows,
+        pulse=Pulse(lambda: context.fleet.run(look), context.clock),
         status_of=status_of,
     )
     return Console(PAGES, desk)

@@ -10,17 +10,19 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from patchtide.adapters.console import words
 from patchtide.adapters.console.fleet_rows import FleetRows
+from patchtide.adapters.console.pulse import Pulse
 from patchtide.adapters.console.rendering import Templates
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.static_files import StaticFiles
 from patchtide.adapters.console.visits import (
+    BACKGROUND,
     FORM_TOKEN,
     SESSION,
     VISITOR,
@@ -43,10 +45,9 @@ from patchtide.server.context import Context
 from patchtide.server.sessions import holder_of
 from patchtide.server.table import SAFE_METHODS, Operation, Plane, Table, perform
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-BACKGROUND = "patchtide-background"
-"""A page that refreshes itself says so: that is no sign of a person."""
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -59,11 +60,16 @@ class Desk:
     templates: Templates
     static: StaticFiles
     rows: FleetRows
+    pulse: Pulse
     status_of: Callable[[PatchtideError], int]
 
     def may_read(self, visit: Visit, kind: Kind) -> bool:
         principal = visit.principal
         return isinstance(principal, SessionHolder) and may_read(principal.rights, kind)
+
+    async def of_fleet(self, question: Callable[[], T]) -> T:
+        """Ask the fleet, in one of its own threads."""
+        return await self.context.fleet.run(question)
 
     async def ask(self, visit: Visit, operation: str, /, **values: Any) -> Any:
         """Perform an operation as the visitor; rights are checked there.

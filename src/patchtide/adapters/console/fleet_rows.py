@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -73,8 +74,8 @@ class _Kept(Generic[T]):
     at: datetime
     rows: Sequence[T]
 
-    def is_good(self, view: View) -> bool:
-        return self.version == view.version and view.now - self.at < FRESH
+    def is_good(self, view: View, *, since: int) -> bool:
+        return since <= self.version and view.now - self.at < FRESH
 
 
 class FleetRows:
@@ -82,45 +83,56 @@ class FleetRows:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
+        self._told = 0
         self._machines: _Kept[Machine] | None = None
         self._updates: _Kept[UpdateRow] | None = None
 
-    def version(self) -> int:
-        return self._fleet.version()
+    def tell(self) -> int:
+        """Return the version of the fleet that all open pages are told of.
 
-    def machines(self) -> Sequence[Machine]:
-        return self._fleet.ask(self._machines_of)
+        Until they are told of another one, a page that asks for `shared` rows may get any that
+        were made since: of a fleet in which something happens all the time, that is once for all.
+        """
+        self._told = self._fleet.version()
+        return self._told
 
-    def updates(self) -> Sequence[UpdateRow]:
-        return self._fleet.ask(self._updates_of)
+    def size(self) -> int:
+        return self._fleet.ask(lambda view: len(view.members))
 
-    def on_machine(self, machine: UUID) -> Sequence[UpdateThere]:
+    def machines(self, *, shared: bool = False) -> Sequence[Machine]:
+        return self._fleet.ask(partial(self._machines_of, shared=shared))
+
+    def updates(self, *, shared: bool = False) -> Sequence[UpdateRow]:
+        return self._fleet.ask(partial(self._updates_of, shared=shared))
+
+    def on_machine(self, machine: UUID, *, shared: bool = False) -> Sequence[UpdateThere]:
         """Raises NotFound."""
 
         def question(view: View) -> Sequence[UpdateThere]:
             state_on = view.states_on(view.member(machine))
             return [
                 UpdateThere(update=row, state=state_on(row.known).value)
-                for row in self._updates_of(view)
+                for row in self._updates_of(view, shared=shared)
             ]
 
         return self._fleet.ask(question)
 
-    def on_update(self, update: UUID) -> Sequence[MachineThere]:
+    def on_update(self, update: UUID, *, shared: bool = False) -> Sequence[MachineThere]:
         """Raises NotFound."""
 
         def question(view: View) -> Sequence[MachineThere]:
             states = _states(view, view.update(update))
             return [
                 MachineThere(machine=row, state=states[row.id].value)
-                for row in self._machines_of(view)
+                for row in self._machines_of(view, shared=shared)
                 if row.id in states
             ]
 
         return self._fleet.ask(question)
 
-    def _machines_of(self, view: View) -> Sequence[Machine]:
-        if self._machines is None or not self._machines.is_good(view):
+    def _machines_of(self, view: View, *, shared: bool) -> Sequence[Machine]:
+        since = self._told if shared else view.version
+        if self._machines is None or not self._machines.is_good(view, since=since):
             rows = [
                 machine_list.shown(machine_list.judged(view, member), None)
                 for member in view.members.values()
@@ -128,8 +140,9 @@ class FleetRows:
             self._machines = _Kept(view.version, view.now, rows)
         return self._machines.rows
 
-    def _updates_of(self, view: View) -> Sequence[UpdateRow]:
-        if self._updates is None or not self._updates.is_good(view):
+    def _updates_of(self, view: View, *, shared: bool) -> Sequence[UpdateRow]:
+        since = self._told if shared else view.version
+        if self._updates is None or not self._updates.is_good(view, since=since):
             view.count()
             rows = [
                 UpdateRow(shown=update_list.shown(update_list.counted(view, known)), known=known)

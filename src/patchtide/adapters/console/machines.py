@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -67,7 +68,7 @@ ACTS: Mapping[str, Act] = MappingProxyType(
 
 
 async def machines(desk: Desk, visit: Visit) -> Reply:
-    rows = await asyncio.to_thread(desk.rows.machines)
+    rows = await desk.of_fleet(partial(desk.rows.machines, shared=visit.is_background))
     asked = SHAPE.asked(visit.path, visit.query)
     if asked.values.get("standing") != RETIRED:
         rows = [row for row in rows if row.state != RETIRED]
@@ -82,7 +83,7 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     if doing is None:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a machine")])
     uuids = _uuids(ids_of(visit, MACHINES.field))
-    known = {row.id: row for row in await asyncio.to_thread(desk.rows.machines)}
+    known = {row.id: row for row in await desk.of_fleet(desk.rows.machines)}
     chosen = [Chosen(id=str(uuid), name=known[uuid].name) for uuid in uuids if uuid in known]
     back = local_path(visit.said("back"), otherwise="/machines")
     return await carry_out(desk, visit, MACHINES, visit.said("act"), doing, chosen, back=back)
@@ -114,12 +115,12 @@ async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any
 
 
 async def _updates(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
-    rows = await asyncio.to_thread(desk.rows.on_machine, uuid)
+    rows = await desk.of_fleet(partial(desk.rows.on_machine, uuid, shared=visit.is_background))
     asked = UPDATES.asked(visit.path, {"state": "required", **visit.query})
     if kind := visit.query.get("format"):
         return await asyncio.to_thread(UPDATES.export, rows, asked, kind)
     listed = await asyncio.to_thread(UPDATES.page, rows, asked)
-    versions = await asyncio.to_thread(_versions, desk, uuid, listed.rows)
+    versions = await desk.of_fleet(partial(_versions, desk, uuid, listed.rows))
     return await _page(desk, visit, uuid, "updates", listed=listed, asked=asked, versions=versions)
 
 
@@ -136,13 +137,17 @@ def _versions(
 
 
 async def _packages(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
-    body = await asyncio.to_thread(_inventory, desk, uuid, "packages")
-    rows = read_package_list(body) if body else ()
+    rows = await desk.of_fleet(partial(_package_rows, desk, uuid))
     asked = PACKAGES.asked(visit.path, visit.query)
     if kind := visit.query.get("format"):
         return await asyncio.to_thread(PACKAGES.export, rows, asked, kind)
     listed = await asyncio.to_thread(PACKAGES.page, rows, asked)
     return await _page(desk, visit, uuid, "packages", listed=listed, asked=asked)
+
+
+def _package_rows(desk: Desk, uuid: UUID) -> Sequence[PackageRowV1]:
+    body = _inventory(desk, uuid, "packages")
+    return read_package_list(body) if body else ()
 
 
 async def _facts(desk: Desk, visit: Visit, uuid: UUID) -> Reply:

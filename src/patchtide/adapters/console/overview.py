@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -24,24 +24,19 @@ async def overview(desk: Desk, visit: Visit) -> Reply:
     if not desk.may_read(visit, Kind.MACHINES):
         return desk.page(visit, "nothing_to_see.html")
     found: Overview = await desk.ask(visit, "overview")
-    behind = await asyncio.to_thread(_most_behind, desk)
+    behind = await desk.of_fleet(partial(_most_behind, desk, shared=visit.is_background))
     entries: Sequence[Entry] = ()
     if desk.may_read(visit, Kind.AUDIT):
         entries = await newest(desk, visit, limit=NEWEST)
     return desk.page(visit, "overview.html", found=found, behind=behind, entries=entries)
 
 
-def _most_behind(desk: Desk) -> Sequence[Machine]:
-    behind = [m for m in desk.rows.machines() if standing(m) == "required"]
+def _most_behind(desk: Desk, *, shared: bool) -> Sequence[Machine]:
+    behind = [m for m in desk.rows.machines(shared=shared) if standing(m) == "required"]
     return sorted(behind, key=lambda m: (-m.required, m.name))[:BEHIND]
 
 
 async def live(desk: Desk, visit: Visit) -> Reply:
     """Say by a word whether anything has moved, so that a page fetches itself only then."""
-    version = await asyncio.to_thread(_version, desk)
+    version = await desk.pulse.word()
     return Reply(body=msgspec.json.encode({"version": version}), kind="application/json")
-
-
-def _version(desk: Desk) -> str:
-    newest = desk.context.fleet.store.newest_audit(limit=1)
-    return f"{desk.rows.version()}.{newest[0].sequence if newest else 0}"

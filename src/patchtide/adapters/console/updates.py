@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from patchtide.domain.errors import NotFound
 
 
 async def updates(desk: Desk, visit: Visit) -> Reply:
-    rows = await asyncio.to_thread(desk.rows.updates)
+    rows = await desk.of_fleet(partial(desk.rows.updates, shared=visit.is_background))
     asked = SHAPE.asked(visit.path, visit.query)
     if kind := visit.query.get("format"):
         return await asyncio.to_thread(SHAPE.export, rows, asked, kind)
@@ -35,7 +36,7 @@ async def update(desk: Desk, visit: Visit) -> Reply:
         return await _page(desk, visit, uuid, tab)
     if tab != "machines" or not sees_machines:
         raise NotFound
-    rows = await asyncio.to_thread(desk.rows.on_update, uuid)
+    rows = await desk.of_fleet(partial(desk.rows.on_update, uuid, shared=visit.is_background))
     asked = MACHINES.asked(visit.path, visit.query)
     if kind := visit.query.get("format"):
         return await asyncio.to_thread(MACHINES.export, rows, asked, kind)

@@ -22,6 +22,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+BACKGROUND = "patchtide-background"
 SESSION = "__Host-patchtide-session"
 VISITOR = "__Host-patchtide-visitor"
 FORM_TOKEN = "form_token"  # noqa: S105 - the name of a field
@@ -57,6 +58,11 @@ class Visit:
     @property
     def form_token(self) -> str:
         return token_of(self.secret)
+
+    @property
+    def is_background(self) -> bool:
+        """Say whether a page refreshes itself: that is no sign of a person."""
+        return BACKGROUND in self.headers
 
     @property
     def wants_fragment(self) -> bool:

@@ -60,7 +60,8 @@ async def background(server: Server) -> AsyncIterator[None]:
         await server.catalog.stay_fresh()
 
     async def keep_up() -> None:
-        await asyncio.to_thread(server.context.fleet.keep_up)
+        fleet = server.context.fleet
+        await fleet.run(fleet.keep_up)
 
     tasks = [
         asyncio.create_task(_every(PRESENCE_S, presence)),
