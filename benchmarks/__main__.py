@@ -17,7 +17,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-SUBJECTS = ("agents_plane", "console_pages", "events", "fleet_answers", "rules", "scan", "storage")
+SUBJECTS = (
+    "agents_plane",
+    "console_pages",
+    "events",
+    "feeds",
+    "fleet_answers",
+    "rules",
+    "scan",
+    "storage",
+)
 
 _NUMBER = re.compile(r"-?\d[\d,_]*(?:\.\d+)?")
 

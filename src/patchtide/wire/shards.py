@@ -27,6 +27,7 @@ from patchtide.wire.sets import unpack
 
 MAX_SHARD_BYTES = 64 << 20
 MAX_INDEX_BYTES = 64 << 10
+_LARGE = 2 << 20
 ShardName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\Z")]
 
 Leaves = Mapping[int, LeafEntryV1]
@@ -167,8 +168,10 @@ def apply_delta(current: Leaves, serial: int, delta: DeltaV1) -> dict[int, LeafE
 
 def pack_document(document: ShardV1 | DeltaV1) -> bytes:
     """Return the file: MessagePack under zstd."""
-    compressor = zstandard.ZstdCompressor(level=19, write_content_size=True)
-    return compressor.compress(encode(document))
+    body = encode(document)
+    # The last twentieth of a large one is half of the work, which a synchronisation waits for.
+    level = 19 if len(body) < _LARGE else 17
+    return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(body)
 
 
 def read_base(packed: bytes, *, lineage: bytes, shard: str) -> tuple[int, dict[int, LeafEntryV1]]:

@@ -187,6 +187,18 @@ def test_what_it_leaves_is_for_the_server_alone(reader: Reader) -> None:
     assert modes == {"spool": 0o700, "apt": 0o700, "content": 0o600}
 
 
+def test_what_is_as_it_was_is_not_handed_over_anew(reader: Reader, archive: AptRepository) -> None:
+    reader.titles()
+    before = (reader.spool / "content").stat()
+    reader.titles()
+    again = (reader.spool / "content").stat()
+    archive.add(SECURITY, "toy", "1.0-1+deb12u2")
+    archive.publish(SECURITY, label="Debian-Security")
+
+    assert (again.st_ino, again.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert reader.titles() == ["toy 1.0-1+deb12u2"]
+
+
 @needs_rpm
 def test_rpm_repositories_are_read_by_the_same_process(tmp_path: Path, key: SigningKey) -> None:
     repository = RpmRepository(folder=tmp_path / "repository", key=key)
@@ -203,3 +215,6 @@ def test_rpm_repositories_are_read_by_the_same_process(tmp_path: Path, key: Sign
 
     (update,) = feed.read(now=NOW).shards["toylinux-9"]
     assert (update.details.title, update.details.cves) == ("TOY-1 a fix", ("CVE-2026-12345",))
+    before = (tmp_path / "spool/content").stat().st_ino
+    feed.fetch()
+    assert (tmp_path / "spool/content").stat().st_ino == before

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+from patchtide import __version__
 from patchtide.adapters.feeds.apt_changelog import described, read_changelog, since
 from patchtide.adapters.feeds.apt_documents import ChangelogShelf, Documents, documents_of
 from patchtide.adapters.feeds.apt_lists import AptLists, IndexFile, sources_in, trusted_in
@@ -38,6 +39,25 @@ ETC = Path("/etc/apt")
 _CLOCKS_DIFFER = timedelta(hours=1)
 _OLD = timedelta(days=30)
 """A suite that offers updates and names no end of its time is worth a word after that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What was verified: all that is read, and said, follows from this."""
+
+    suites: Sequence[Suite]
+    missing: Sequence[str]
+    note: str
+
+    @property
+    def stamp(self) -> bytes:
+        """The verified hashes stand for all that is read through them."""
+        digest = sha256(b"patchtide-apt-feed-2\0" + f"{__version__}\0{self.note}\0".encode())
+        for suite in self.suites:
+            for file in suite.files:
+                said = suite.release.indices.get(file.key)
+                digest.update(f"{file.uri} {file.suite} {file.key} {said}\n".encode())
+        return digest.digest()
 
 
 class AptFeed:
@@ -71,6 +91,14 @@ class AptFeed:
         """
         self._lists.fetch()
 
+    def stamp(self, *, now: datetime) -> bytes:
+        """Return what stands for all that `read` would say: equal stamps, equal content.
+
+        Raises:
+            FeedNotSigned, FeedDamaged, FeedExpired, FeedDisputed
+        """
+        return self._look(now=now).stamp
+
     def read(self, *, now: datetime) -> FeedContent:
         """Return all updates of the security and updates suites.
 
@@ -79,14 +107,9 @@ class AptFeed:
             FeedDisputed: several vendors speak for one operating system.
             NoFeed: the sources have no such suite.
         """
-        sources = read_sources(sources_in(self._etc))
-        indices = self._lists.indices()
-        found = list(self._suites(sources, indices, now=now))
-        missing = list(_missing(sources, indices))
-        told = list(heard(_of_use(found), self._is_official))
-        suites = [suite for chosen, _ in told for suite in chosen]
+        look = self._look(now=now)
         shards: dict[str, list[FeedUpdate]] = defaultdict(list)
-        for group in by_release(suites):
+        for group in by_release(look.suites):
             platform = platform_of(suite.release for suite in group)
             if platform is not None:
                 shards[platform.shard] += self._updates(group, platform)
@@ -94,17 +117,25 @@ class AptFeed:
             raise NoFeed(f"{self._etc}: no source there is a security or an updates suite")
         return FeedContent(
             shards={shard: tuple(updates) for shard, updates in shards.items()},
-            as_of=_as_of(suites),
-            stamp=_stamp(suites),
-            is_whole=not missing,
-            note="; ".join(
-                [
-                    *(f"{each} was not fetched yet" for each in missing),
-                    *(f"{_where(s)} is not {s.release.origin}'s" for _, o in told for s in o),
-                    *(_old(suite, now=now) for suite in suites if _is_old(suite, now=now)),
-                ]
-            ),
+            as_of=_as_of(look.suites),
+            stamp=look.stamp,
+            is_whole=not look.missing,
+            note=look.note,
         )
+
+    def _look(self, *, now: datetime) -> _Look:
+        sources = read_sources(sources_in(self._etc))
+        indices = self._lists.indices()
+        found = list(self._suites(sources, indices, now=now))
+        missing = list(_missing(sources, indices))
+        told = list(heard(_of_use(found), self._is_official))
+        suites = [suite for chosen, _ in told for suite in chosen]
+        notes = [
+            *(f"{each} was not fetched yet" for each in missing),
+            *(f"{_where(s)} is not {s.release.origin}'s" for _, others in told for s in others),
+            *(_old(suite, now=now) for suite in suites if _is_old(suite, now=now)),
+        ]
+        return _Look(suites=suites, missing=missing, note="; ".join(notes))
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         """Return updates of the last `read` with their CVEs, as far as changelogs can be had."""
@@ -223,13 +254,3 @@ def _old(suite: Suite, *, now: datetime) -> str:
 def _described(update: FeedUpdate, text: str, known: Mapping[str, Documents]) -> FeedUpdate:
     entries = since(read_changelog(text), known[update.details.vendor_id].released)
     return replace(update, details=described(update.details, entries)) if entries else update
-
-
-def _stamp(suites: Iterable[Suite]) -> bytes:
-    """The verified hashes stand for all that is read through them."""
-    digest = sha256(b"patchtide-apt-feed-1\0")
-    for suite in suites:
-        for file in suite.files:
-            said = suite.release.indices.get(file.key)
-            digest.update(f"{file.uri} {file.suite} {file.key} {said}\n".encode())
-    return digest.digest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from patchtide.adapters.feeds.apt import AptFeed
@@ -60,7 +61,13 @@ class MachineFeed:
     def read(self, *, now: datetime) -> FeedContent:
         """Raises FeedNotSigned, FeedDamaged, FeedExpired, FeedDisputed, NoFeed."""
         content = self._feed().read(now=now)
-        return replace(content, note="; ".join(filter(None, (self.note, content.note))))
+        note = "; ".join(filter(None, (self.note, content.note)))
+        stamp = sha256(self.note.encode() + content.stamp).digest()
+        return replace(content, note=note, stamp=stamp)
+
+    def stamp(self, *, now: datetime) -> bytes:
+        """Raises FeedNotSigned, FeedDamaged, FeedExpired, FeedDisputed."""
+        return sha256(self.note.encode() + self._feed().stamp(now=now)).digest()
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         return self._feed().describe(updates)

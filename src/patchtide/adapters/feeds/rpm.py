@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from patchtide import __version__
 from patchtide.adapters.feeds.errors import FeedExpired
 from patchtide.adapters.feeds.rpm_advisories import Advisory, read_advisories
 from patchtide.adapters.feeds.rpm_index import DataFile, RepositoryIndex, read_index
@@ -65,9 +66,11 @@ class RpmFeed:
         Raises:
             FeedNotSigned, FeedDamaged, FeedExpired, NoFeed
         """
-        digest = hashlib.sha256(b"patchtide-rpm-feed-1\0" + repr(self._system()).encode())
+        known = f"patchtide-rpm-feed-1\0{__version__}\0{self._system()}\0"
+        digest = hashlib.sha256(known.encode())
         for read in self._indices(now=now):
-            digest.update(f"{read.source.where}\0{_note(read, now=now)}\0".encode())
+            said = (read.source.where, read.source.addresses, _note(read, now=now))
+            digest.update(repr(said).encode())
             digest.update(hashlib.sha256(read.document).digest())
         return digest.digest()
 
