@@ -18,6 +18,7 @@ from patchtide.server.account_operations import SESSIONS
 from patchtide.server.attempts import KEPT, TooManyAttempts
 from patchtide.server.first_administrator import sign_in_link
 from patchtide.server.operations import OPERATIONS
+from patchtide.server.own_password import ChangePassword
 from patchtide.server.ports.accounts import LinkUse
 from patchtide.server.sessions import (
     Begun,
@@ -30,7 +31,7 @@ from patchtide.server.sessions import (
     holder_of,
 )
 from patchtide.server.table import perform
-from patchtide.server.users import IssuedLink, OneUser, issue
+from patchtide.server.users import ChangeRole, IssuedLink, OneUser, issue
 from tests.integration.http.plane import CODE, AdministratorsPlane
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,11 @@ class Site:
 
     async def enter(self, code: str) -> Begun:
         return await self._ask("enter", Enter(code=code, peer=HERE))
+
+    async def change_password(self, begun: Begun, old: str, new: str) -> None:
+        holder = await self.holder(begun.secret)
+        asked = ChangePassword(old=old, new=new)
+        await perform(self.context, OPERATIONS["users.password"], principal=holder, asked=asked)
 
     async def _ask(self, name: str, asked: Struct) -> Begun:
         operation = DOOR[f"sessions.{name}"]
@@ -265,6 +271,119 @@ async def test_a_token_that_ends_lets_nobody_in_for_longer(site: Site) -> None:
     assert [u.name for u in site.storage.users()] == ["jo", "max"]
     shut_out = await site.plane.ask("POST", f"/api/v1/users/{user}/disable", token=ending)
     assert shut_out.status == 204
+
+
+async def test_another_role_holds_with_the_next_request_and_takes_back_what_goes_beyond_it(
+    site: Site,
+) -> None:
+    user = await site.plane.person("jo", role="full-administrator", password=PASSWORD)
+    admin = await site.plane.token(role="full-administrator")
+    secret = (await site.sign_in()).secret
+    jo = await site.holder(secret)
+    more, less = await site.plane.minted(jo), await site.plane.minted(jo, role="auditor")
+
+    answer = await site.plane.ask(
+        "POST", f"/api/v1/users/{user}/role", token=admin, document={"role": "auditor"}
+    )
+
+    assert answer.status == 204
+    assert (await site.holder(secret)).rights == ROLES["auditor"]
+    assert await site.plane.opens(more, less) == [False, True]
+    [entry] = [e for e in site.storage.audit() if e.operation == "users.role"]
+    assert (entry.subject, entry.detail["name"], entry.detail["tokens"]) == (user, "jo", 1)
+
+
+@pytest.mark.parametrize(
+    ("asker", "holds", "wanted", "status"),
+    [
+        ("accounts.administer", "auditor", "machine-owner", 403),
+        ("full-administrator", "auditor", "auditor", 409),
+        ("ending", "auditor", "deployer", 403),
+        ("ending", "deployer", "machine-owner", 204),
+        ("full-administrator", "auditor", "", 400),
+    ],
+    ids=["has less than that person", "nothing changes", "more, by a token that ends",
+         "less, by a token that ends", "no role"],
+)  # fmt: skip
+async def test_nobody_gives_a_role_beyond_his_own_reach(
+    site: Site, asker: str, holds: str, wanted: str, status: int
+) -> None:
+    user = await site.plane.person("jo", role=holds, password=PASSWORD)
+    token = await site.plane.token(role="full-administrator")
+    if asker == "accounts.administer":
+        token = await site.plane.token(rights=frozenset({Right(Kind.ACCOUNTS, Verb.ADMINISTER)}))
+    elif asker == "ending":
+        token = await site.plane.minted(token)
+
+    answer = await site.plane.ask(
+        "POST", f"/api/v1/users/{user}/role", token=token, document={"role": wanted}
+    )
+
+    assert answer.status == status
+
+
+async def test_the_only_one_who_can_hand_on_rights_keeps_them(site: Site) -> None:
+    begun = await site.welcome(CODE)
+    holder = await site.holder(begun.secret)
+    asked = ChangeRole(user=holder.user_id, role="auditor")
+
+    found = await refusal(
+        perform(site.context, OPERATIONS["users.role"], principal=holder, asked=asked)
+    )
+
+    assert found.code == "last-administrator"
+
+
+async def test_a_person_changes_her_password_and_every_other_browser_is_out(site: Site) -> None:
+    user = await site.plane.person("jo", password=PASSWORD)
+    here, there = await site.sign_in(), await site.sign_in()
+    link = await site.link(user)
+
+    await site.change_password(here, PASSWORD, "another four words")
+
+    assert (await site.holder(here.secret)).name == "jo"
+    assert await refusal(site.holder(there.secret)) is Unauthenticated
+    assert await refusal(site.welcome(link)) is LinkSpent
+    assert await refusal(site.sign_in()) is WrongPassword
+    assert (await site.sign_in(password="another four words")).name == "jo"
+    [entry] = [e for e in site.storage.audit() if e.operation == "users.password"]
+    assert (entry.actor, entry.detail) == (f"user:{user}", {"name": "jo", "sessions": 1})
+
+
+async def test_whoever_finds_an_open_browser_cannot_guess_the_password_in_it(site: Site) -> None:
+    await site.plane.person("jo", password=PASSWORD)
+    here = await site.sign_in()
+    for _ in range(5):
+        guess = site.change_password(here, "guess after guess", "another four words")
+        assert await refusal(guess) is WrongPassword
+
+    found = await refusal(site.change_password(here, PASSWORD, "another four words"))
+
+    assert found is TooManyAttempts
+    assert (await site.sign_in()).name == "jo"
+
+
+async def test_a_new_password_is_another_one_and_no_weak_one(site: Site) -> None:
+    await site.plane.person("jo", password=PASSWORD)
+    here = await site.sign_in()
+
+    for new in (PASSWORD, "jojojojojojo"):
+        assert await refusal(site.change_password(here, PASSWORD, new)) is InvalidDocument
+
+
+async def test_by_a_token_only_the_person_who_made_it_changes_her_password(site: Site) -> None:
+    await site.plane.person("jo", role="full-administrator", password=PASSWORD)
+    begun = await site.sign_in()
+    own = await site.plane.minted(await site.holder(begun.secret))
+    document = {"old": PASSWORD, "new": "another four words"}
+
+    asked = [
+        await site.plane.ask("POST", "/api/v1/password", token=token, document=document)
+        for token in (await site.plane.minted(own), own)
+    ]
+
+    assert [answer.status for answer in asked] == [403, 204]
+    assert await refusal(site.holder(begun.secret)) is Unauthenticated
 
 
 async def test_whoever_has_less_takes_no_token_from_whoever_has_more(site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import api_tokens, enrolment_tokens, sessions, users
+from patchtide.server import api_tokens, enrolment_tokens, own_password, sessions, users
 from patchtide.server.table import API, Operation, Plane
 
 ACCOUNTS = (
@@ -123,12 +123,25 @@ ACCOUNTS = (
         example="users link 0f1e2d3c4b5a",
     ),
     Operation(
+        name="users.role",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/users/{user}/role",
+        policy=Right(Kind.ACCOUNTS, Verb.MODIFY),
+        sentence="Give a person another role; tokens of hers that may do more are revoked.",
+        input=users.ChangeRole,
+        handler=users.change_role,
+        status=204,
+        audited=True,
+        example="users role 0f1e2d3c4b5a --role deployer",
+    ),
+    Operation(
         name="users.disable",
         plane=Plane.ADMINISTRATORS,
         method="POST",
         path=API + "/users/{user}/disable",
         policy=Right(Kind.ACCOUNTS, Verb.MODIFY),
-        sentence="Shut a person out at once: every session ends.",
+        sentence="Shut a person out at once, with every session and token of hers.",
         input=users.OneUser,
         handler=users.disable,
         status=204,
@@ -147,6 +160,18 @@ ACCOUNTS = (
         status=204,
         audited=True,
         example="users enable 0f1e2d3c4b5a",
+    ),
+    Operation(
+        name="users.password",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/password",
+        policy=Gate.SIGNED_IN,
+        sentence="Change your own password; every other session of yours ends.",
+        input=own_password.ChangePassword,
+        handler=own_password.change,
+        status=204,
+        audited=True,
     ),
 )
 

@@ -54,6 +54,13 @@ PAGES = (
     _form("tokens-revoke", "/tokens/revoke", _TOKENS, "Make enrolment tokens useless."),
     _page("people", "/people", _PEOPLE, "The people who have an account."),
     _form("people-create", "/people", _PEOPLE, "Add a person."),
-    _form("people-act", "/people/act", _PEOPLE, "Renew links of people, disable or enable them."),
+    _form(
+        "people-act",
+        "/people/act",
+        _PEOPLE,
+        "Renew a link, change roles, disable or enable people.",
+    ),
+    _page("account", "/account", Gate.SIGNED_IN, "The visitor's own account."),
+    _form("account-password", "/account/password", Gate.SIGNED_IN, "Change the own password."),
     _page("audit", "/audit", Right(Kind.AUDIT, Verb.READ), "Who decided what, newest first."),
 )

@@ -112,13 +112,13 @@ async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHo
             lambda tx: tx.touch_session(secret_hash, at=now),
             now=now,
         )
-    return _holder(user)
+    return _holder(user, secret_hash)
 
 
 async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
     """Raises TooManyAttempts, or WrongPassword for every mistake alike."""
     name = asked.name.strip().lower()
-    with _attempt(call, peer=asked.peer, name=name):
+    with attempt(call, peer=asked.peer, name=name):
         return await _by_password(call, name, asked)
 
 
@@ -149,7 +149,7 @@ async def welcome(call: Call, principal: Principal, asked: Welcome) -> Begun:
     Raises:
         LinkSpent: neither; whoever has no valid code learns no more.
     """
-    with _attempt(call, peer=asked.peer):
+    with attempt(call, peer=asked.peer):
         taken = call.context.bootstrap_code.take(asked.code)
         if taken is None:
             return await _by_link(call, principal, asked)
@@ -180,7 +180,7 @@ async def enter(call: Call, principal: Principal, asked: Enter) -> Begun:
     def work(tx: Transaction) -> User:
         return _taken(tx, asked.code, use=LinkUse.SIGN_IN, call=call)
 
-    with _attempt(call, peer=asked.peer):
+    with attempt(call, peer=asked.peer):
         await _owner(call, asked.code, use=LinkUse.SIGN_IN)
         return await _begin(call, principal, work, replaces=asked.replaces)
 
@@ -228,7 +228,7 @@ async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
 
 
 @contextmanager
-def _attempt(call: Call, *, peer: str, name: str = "") -> Iterator[None]:
+def attempt(call: Call, *, peer: str, name: str = "") -> Iterator[None]:
     """Let somebody try what he must not try too often; who he is, the block finds out."""
     context = call.context
     try:
@@ -286,5 +286,7 @@ async def _begin(
     return Begun(secret=secret, name=user.name)
 
 
-def _holder(user: User) -> SessionHolder:
-    return SessionHolder(user_id=user.id, name=user.name, rights=known_rights(user.rights))
+def _holder(user: User, session: bytes = b"") -> SessionHolder:
+    return SessionHolder(
+        user_id=user.id, name=user.name, rights=known_rights(user.rights), session=session
+    )

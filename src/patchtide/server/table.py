@@ -22,6 +22,10 @@ from patchtide.server.context import Call, Context
 API = "/api/v1"
 
 
+SECRET = {"format": "password"}
+"""Marks a field of an input that is shown nowhere: a terminal asks for it without an echo."""
+
+
 class Plane(StrEnum):
     ADMINISTRATORS = "administrators"
     AGENTS = "agents"

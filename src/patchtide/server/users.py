@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder
-from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of
+from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of, role_of
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
@@ -30,7 +30,7 @@ from patchtide.domain.errors import (
 from patchtide.server.api_tokens import RoleName
 from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
-from patchtide.server.handed_on import take_back, tokens_of
+from patchtide.server.handed_on import more_than, take_back, tokens_of
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.ports.accounts import LinkUse, SignInLink, User
 from patchtide.server.ports.storage import Transaction
@@ -56,6 +56,15 @@ UserId = Annotated[
 class CreateUser(Input, kw_only=True, frozen=True):
     name: UserName
     role: Annotated[RoleName, Meta(description="A ready role whose rights the user gets.")] = ""
+    rights: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...],
+        Meta(max_length=64, description="Rights, each as kind.verb, for example machines.read."),
+    ] = ()
+
+
+class ChangeRole(Input, kw_only=True, frozen=True):
+    user: UserId
+    role: Annotated[RoleName, Meta(description="A ready role whose rights replace the old.")] = ""
     rights: Annotated[
         tuple[Annotated[str, Meta(max_length=64)], ...],
         Meta(max_length=64, description="Rights, each as kind.verb, for example machines.read."),
@@ -106,11 +115,7 @@ def new_user(
 async def create(call: Call, principal: Principal, asked: CreateUser) -> IssuedLink:
     """Raises Refused: the asker lacks some of these rights, or asks with a token that ends."""
     creator = _lasting(principal)
-    rights = rights_of(asked.rights) | (ROLES[asked.role] if asked.role else frozenset())
-    if not rights:
-        raise InvalidDocument([Problem("role", "name a role, or at least one right")])
-    if lacking := beyond(rights, creator.rights):
-        raise Refused(f"you cannot hand on what you lack: {', '.join(map(str, lacking))}")
+    rights = _handed_on(creator, asked.role, asked.rights)
     user = new_user(asked.name, rights=rights, password_hash="", now=call.now, by=creator.actor)
     link, answer = issue(user, now=call.now)
 
@@ -202,6 +207,43 @@ async def enable(call: Call, principal: Principal, asked: OneUser) -> None:
     await call.decide(principal, work)
 
 
+async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> None:
+    """Give a person these rights and no others; it holds with her next request.
+
+    API tokens that she made, and that may do more than she may from now on, are revoked.
+
+    Raises:
+        Refused: she has, or would get, what the asker lacks; or she would get more, and the asker
+            asks with a token that ends.
+        LastAdministrator: rights would be lost to everybody.
+    """
+    creator = _signed_in(principal)
+    rights = _handed_on(creator, asked.role, asked.rights)
+
+    def work(tx: Transaction) -> None:
+        user = _user(tx, asked.user)
+        _check_reach(creator, user)
+        held = known_rights(user.rights)
+        if rights == held:
+            raise WrongState("the user has just these rights already")
+        if beyond(rights, held):
+            _lasting(creator)
+        tokens = more_than(tokens_of(tx, user), rights)
+        check_somebody_stays(
+            tx,
+            leaving_tokens={t.id for t in tokens},
+            leaving_user=user.id,
+            user_keeps=rights,
+            now=call.now,
+        )
+        tx.set_rights(user.id, [str(r) for r in sorted(rights)])
+        revoked = take_back(tx, tokens, now=call.now)
+        tx.note(user.id, name=user.name, rights=" ".join(map(str, sorted(rights))), tokens=revoked)
+
+    await call.decide(principal, work)
+    call.context.api_tokens.forget()
+
+
 def issue(
     user: User,
     *,
@@ -214,6 +256,21 @@ def issue(
     link = SignInLink(secret_hash=hash_of(code), user=user.id, use=use, expires_at=until)
     answer = IssuedLink(id=user.id, name=user.name, link=LEADS_TO[use] + code, expires_at=until)
     return link, answer
+
+
+def _handed_on(creator: SignedIn, role: str, texts: Iterable[str]) -> frozenset[Right]:
+    """Return the rights that somebody is to have.
+
+    Raises:
+        InvalidDocument: none, or some that do not exist.
+        Refused: the creator lacks some of them.
+    """
+    rights = rights_of(texts) | (ROLES[role] if role else frozenset())
+    if not rights:
+        raise InvalidDocument([Problem("role", "name a role, or at least one right")])
+    if lacking := beyond(rights, creator.rights):
+        raise Refused(f"you cannot hand on what you lack: {', '.join(map(str, lacking))}")
+    return rights
 
 
 def _check_reach(creator: SignedIn, user: User) -> None:
@@ -254,7 +311,7 @@ def _shown(user: User) -> ShownUser:
     return ShownUser(
         id=user.id,
         name=user.name,
-        role=next((name for name, rights in ROLES.items() if rights == held), ""),
+        role=role_of([str(r) for r in held]),
         rights=user.rights,
         has_password=user.password_hash != "",
         created_at=user.created_at,

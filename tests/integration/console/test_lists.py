@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from patchtide.domain.access.rights import ROLES
 from patchtide.server.ports.storage import ClientState
-from tests.integration.console.visitor import ConsoleSite
+from tests.integration.console.visitor import PASSWORD, ConsoleSite
 
 pytestmark = pytest.mark.anyio
 
@@ -148,8 +149,11 @@ async def test_a_person_gets_a_link_and_is_shut_out_again(site: ConsoleSite) -> 
     made = await admin.post("/people", {"name": "ben", "role": "auditor"})
     [ben] = [user for user in site.storage.users() if user.name == "ben"]
 
-    gone = await admin.post("/people/act", {"act": "disable", "user": ben.id})
+    asked = {"act": "disable", "user": ben.id}
+    question = await admin.post("/people/act", asked)
+    gone = await admin.post("/people/act", {**asked, "sure": "yes"})
 
+    assert b"Disable 1 person?" in question.body and b"ben" in question.body
     assert b"https://site.example:8540/welcome#" in made.body
     assert gone.headers["location"] == "/people?done=disable-1"
 
@@ -158,7 +162,7 @@ async def test_the_last_administrator_is_not_disabled(site: ConsoleSite) -> None
     admin = await site.signed_in()
     [user] = site.storage.users()
 
-    answer = await admin.post("/people/act", {"act": "disable", "user": user.id})
+    answer = await admin.post("/people/act", {"act": "disable", "user": user.id, "sure": "yes"})
 
     assert answer.status == 409 and b"nobody else could hand on" in answer.body
 
@@ -174,3 +178,78 @@ async def test_a_page_that_nothing_has_moved_since_is_not_asked_for_again(
     site.clock.advance(seconds=1)
 
     assert first == again != (await visitor.get("/live")).body
+
+
+async def test_many_people_get_another_role_and_whoever_could_not_is_named(
+    site: ConsoleSite,
+) -> None:
+    admin = await site.signed_in()
+    people = [await site.person(name, "auditor") for name in ("ben", "eve")]
+    await site.person("done", "deployer")
+    chosen = [user.id for user in site.storage.users() if user.name != "maria"]
+
+    some = await admin.post("/people/act", {"act": "role", "role": "deployer", "user": chosen})
+    every = await admin.post(
+        "/people/act",
+        {"act": "role", "role": "engineer", "user": people, "back": "/people?role=deployer"},
+    )
+
+    assert b"2 people given another role, 1 not" in some.body
+    assert b"done</bdi>: the user has just these rights already" in some.body
+    assert every.headers["location"] == "/people?role=deployer&done=role-2"
+    held = {user.name: len(user.rights) for user in site.storage.users()}
+    assert held["ben"] == held["eve"] == len(ROLES["engineer"])
+
+
+async def test_without_a_role_chosen_nobodys_role_is_changed(site: ConsoleSite) -> None:
+    admin = await site.signed_in()
+    ben = await site.person("ben", "auditor")
+
+    answer = await admin.post("/people/act", {"act": "role", "role": "", "user": ben})
+
+    assert answer.status == 400 and b"The role is missing" in answer.body
+
+
+async def test_of_those_chosen_the_visitor_comes_last(site: ConsoleSite) -> None:
+    admin = await site.signed_in("ann")
+    await site.person("zoe")
+    chosen = [user.id for user in site.storage.users()]
+    await site.person("stays")
+
+    answer = await admin.post("/people/act", {"act": "disable", "user": chosen, "sure": "yes"})
+
+    assert answer.status == 303
+    able = [user.name for user in site.storage.users() if user.disabled_at is None]
+    ended = [e.subject for e in site.storage.audit() if e.operation == "users.disable"]
+    assert able == ["stays"] and ended == chosen[::-1]
+
+
+async def test_only_roles_that_the_visitor_can_hand_on_are_offered(site: ConsoleSite) -> None:
+    keeper = await site.signed_in()
+    [user] = site.storage.users()
+    rights = ["accounts.administer", "machines.read", "catalog.read"]
+    now = site.clock.now()
+    await site.storage.decide("t", "t", lambda tx: tx.set_rights(user.id, rights), now=now)
+
+    page = (await keeper.get("/people")).body.decode()
+
+    assert 'value="machine-owner"' in page and 'value="full-administrator"' not in page
+
+
+async def test_on_her_own_page_a_person_changes_her_password(site: ConsoleSite) -> None:
+    visitor = await site.signed_in(role="auditor")
+    elsewhere = site.visitor()
+    await elsewhere.sign_in("maria")
+    page = (await visitor.get("/account")).body.decode()
+    new = {"new": "another four words", "again": "another four words"}
+
+    wrong = await visitor.post("/account/password", {**new, "old": "not this one"})
+    differ = await visitor.post("/account/password", {**new, "old": PASSWORD, "again": "x"})
+    done = await visitor.post("/account/password", {**new, "old": PASSWORD})
+
+    assert "Auditor" in page and "machines.read" in page
+    assert (wrong.status, b"This is not your current password" in wrong.body) == (401, True)
+    assert (differ.status, b"not the same both times" in differ.body) == (400, True)
+    assert (done.status, done.headers["location"]) == (303, "/account?done=password")
+    assert b"Your password is changed" in (await visitor.get("/account?done=password")).body
+    assert (await elsewhere.get("/account")).status == 303

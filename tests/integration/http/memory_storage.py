@@ -294,6 +294,9 @@ class MemoryTransaction:
     def end_sessions(self, user_id: str, *, but: bytes = b"") -> int:
         return 0
 
+    def set_rights(self, user_id: str, rights: Sequence[str]) -> None:
+        self.storage.people[user_id] = replace(self.storage.people[user_id], rights=tuple(rights))
+
     def drop_links(self, user_id: str) -> None:
         self.storage.links.pop(user_id, None)
 

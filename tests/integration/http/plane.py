@@ -19,7 +19,7 @@ from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.principals import SignedIn
 from patchtide.domain.access.rights import ROLES, Right
 from patchtide.domain.catalog.details import FeedUpdate
-from patchtide.server.api_tokens import CreateApiToken
+from patchtide.server.api_tokens import CreateApiToken, RoleName
 from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
@@ -183,11 +183,13 @@ class AdministratorsPlane:
         )
         return str(text)
 
-    async def minted(self, by: str | SignedIn, *, days: int = 90) -> str:
+    async def minted(
+        self, by: str | SignedIn, *, role: RoleName = "full-administrator", days: int = 90
+    ) -> str:
         """Return an API token that somebody made, as a person or with a token of his own."""
         if isinstance(by, str):
             by = await self.context.api_tokens.holder(token_text(by))
-        asked = CreateApiToken(name="minted", role="full-administrator", days=days)
+        asked = CreateApiToken(name="minted", role=role, days=days)
         operation = OPERATIONS["api-tokens.create"]
         made = await perform(self.context, operation, principal=by, asked=asked)
         return str(made.token)

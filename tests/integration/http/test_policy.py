@@ -29,6 +29,7 @@ DOCUMENTS = {
     "api-tokens.create": {"name": "n", "role": "auditor"},
     "site.bootstrap": {"code": CODE},
     "users.create": {"name": "maria", "role": "auditor"},
+    "users.role": {"role": "machine-owner"},
 }
 BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
 _FORGED = (

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from patchtide.adapters.console import doors, machines, overview, people, tokens, trail, updates
+from patchtide.adapters.console import (
+    account,
+    doors,
+    machines,
+    overview,
+    people,
+    tokens,
+    trail,
+    updates,
+)
 from patchtide.adapters.console.console import Desk, Serve
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
@@ -39,5 +48,7 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.people-create": people.create,
         "console.people-act": people.act,
         "console.audit": trail.page,
+        "console.account": account.page,
+        "console.account-password": account.password,
     }
 )

@@ -1,20 +1,42 @@
-"""People: listed, added, given a link to choose a password, disabled and enabled."""
+"""People: listed, added, given a link or another role, disabled and enabled: one, or many."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
-from patchtide.adapters.console.replies import Reply, see_other
-from patchtide.adapters.console.visits import Visit
-from patchtide.domain.access.rights import ROLES
+from patchtide.adapters.console.replies import Reply
+from patchtide.adapters.console.visits import Visit, local_path
+from patchtide.domain.access.principals import SessionHolder
+from patchtide.domain.access.rights import ROLES, beyond
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
 from patchtide.server.users import IssuedLink, ShownUser
 
-_ACTS: Mapping[str, str] = MappingProxyType(
-    {"link": "users.link", "disable": "users.disable", "enable": "users.enable"}
+PEOPLE = Rows(field="user", form="/people/act", noun="person", plural="people")
+LINK, ROLE = "link", "role"
+ACTS: Mapping[str, Act] = MappingProxyType(
+    {
+        ROLE: Act(
+            operation="users.role",
+            label="Change role of",
+            done="given another role",
+            right="accounts.modify",
+        ),
+        "enable": Act(
+            operation="users.enable", label="Enable", done="enabled", right="accounts.modify"
+        ),
+        "disable": Act(
+            operation="users.disable",
+            label="Disable",
+            done="disabled",
+            asks_first="Out at once: every session ends, and every API token made by them or with"
+            " such a token is revoked for good.",
+            right="accounts.modify",
+        ),
+    }
 )
 
 
@@ -33,22 +55,49 @@ async def create(desk: Desk, visit: Visit) -> Reply:
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
-    name = visit.said("act")
-    if name not in _ACTS:
+    name, ids = visit.said("act"), ids_of(visit, PEOPLE.field)
+    if name == LINK and len(ids) == 1:
+        return await _link(desk, visit, ids[0])
+    if name not in ACTS:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a person")])
+    if name == ROLE and not visit.said(ROLE):
+        no_role = InvalidDocument([Problem("role", "is missing: choose one beside the button")])
+        return await _shown(desk, visit, error=no_role)
+    more = {ROLE: visit.said(ROLE)} if name == ROLE else {}
+    back = local_path(visit.said("back"), otherwise="/people")
+    chosen = await _chosen(desk, visit, ids)
+    return await carry_out(desk, visit, PEOPLE, name, ACTS[name], chosen, back=back, **more)
+
+
+async def _link(desk: Desk, visit: Visit, user: str) -> Reply:
     try:
-        answer = await desk.ask(visit, _ACTS[name], user=visit.said("user"))
+        issued = await desk.ask(visit, "users.link", user=user)
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
-    if isinstance(answer, IssuedLink):
-        return await _shown(desk, visit, issued=answer)
-    return see_other(f"/people?done={name}-1")
+    return await _shown(desk, visit, issued=issued)
+
+
+async def _chosen(desk: Desk, visit: Visit, ids: Sequence[str]) -> Sequence[Chosen]:
+    """Return who was chosen, the visitor last: what is done to her may be the end of her rights."""
+    found = await desk.ask(visit, "users.list")
+    names = {user.id: user.name for user in found.items}
+    own = visit.principal.user_id if isinstance(visit.principal, SessionHolder) else ""
+    chosen = [Chosen(id=user, name=names.get(user, user)) for user in ids]
+    return sorted(chosen, key=lambda one: one.id == own)
 
 
 def standing(user: ShownUser) -> str:
     if user.disabled_at is not None:
         return "disabled"
     return "active" if user.has_password else "invited"
+
+
+def roles_for(visit: Visit) -> Sequence[str]:
+    """Return the roles that the visitor can hand on."""
+    if not isinstance(visit.principal, SessionHolder):
+        return ()
+    held = visit.principal.rights
+    return [name for name, rights in ROLES.items() if not beyond(rights, held)]
 
 
 async def _shown(
@@ -70,7 +119,8 @@ async def _shown(
         asked=asked,
         issued=issued,
         error=error,
-        roles=tuple(ROLES),
+        acts=ACTS,
+        roles=roles_for(visit),
         standing=standing,
         server=f"https://{visit.headers.get('host', '')}",
         typed={name: visit.said(name) if error else "" for name in ("name", "role")},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+
+from patchtide.domain.access import rights
 
 STANDINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -65,6 +67,9 @@ CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(
 RESTARTS: Mapping[str, str] = MappingProxyType(
     {"never": "not needed", "may": "may be needed", "always": "needed"}
 )
+ROLES: Mapping[str, str] = MappingProxyType(
+    {name: name.replace("-", " ").capitalize() for name in rights.ROLES}
+)
 DECISIONS: Mapping[str, str] = MappingProxyType(
     {
         "agents.enrol": "Enrolled",
@@ -80,6 +85,8 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "users.create": "Added a person",
         "users.link": "Made a sign-in link",
         "users.sign-in-link": "Made a sign-in link",
+        "users.role": "Changed a role",
+        "users.password": "Changed the own password",
         "users.disable": "Disabled a person",
         "users.enable": "Enabled a person",
         "sessions.sign-in": "Signed in",
@@ -107,14 +114,29 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "revoke": ("token", "revoked"),
         "disable": ("person", "disabled"),
         "enable": ("person", "enabled"),
+        "role": ("person", "given another role"),
     }
+)
+_PLURALS: Mapping[str, str] = MappingProxyType({"person": "people"})
+_SAID: Mapping[str, str] = MappingProxyType(
+    {"password": "Your password is changed. Every other session of yours has ended."}
 )
 
 
 def done(said: str) -> str:
     """Return what an address says was done just now, as `approve-3`; of anything else, nothing."""
+    if said in _SAID:
+        return _SAID[said]
     name, _, count = said.rpartition("-")
     if name not in _DONE or not count.isascii() or not count.isdigit() or len(count) > 6:
         return ""
     noun, verb = _DONE[name]
-    return f"{int(count)} {noun}{'' if int(count) == 1 else 's'} {verb}."
+    many = noun if int(count) == 1 else _PLURALS.get(noun, f"{noun}s")
+    return f"{int(count)} {many} {verb}."
+
+
+def role(name: str, held: Sequence[str] = ()) -> str:
+    """Return what a role is called; of rights that are none, how many they are."""
+    if name:
+        return ROLES.get(name, name)
+    return "1 single right" if len(held) == 1 else f"{len(held)} single rights"

@@ -66,6 +66,13 @@ class AccountWrites:
         )
         return changed.rowcount == 1
 
+    def set_rights(self, user_id: str, rights: Sequence[str]) -> None:
+        self._connection.execute(
+            update(user_account)
+            .where(user_account.c.id == user_id)
+            .values(rights=json.dumps(rights))
+        )
+
     def set_password(self, user_id: str, password_hash: str) -> None:
         self._connection.execute(
             update(user_account)

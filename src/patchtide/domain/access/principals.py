@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
@@ -42,6 +42,8 @@ class SessionHolder:
     user_id: str
     name: str
     rights: frozenset[Right]
+    session: bytes = field(default=b"", repr=False, compare=False)
+    """The SHA-256 of the secret of the browser in which she asks; none: it is only beginning."""
 
     @property
     def actor(self) -> str:

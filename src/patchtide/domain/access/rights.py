@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -97,6 +97,12 @@ def lost_without(leaving: Iterable[Right], staying: Iterable[Iterable[Right]]) -
         return ()
     keepers = [held for one in staying if KEEPING in (held := frozenset(one))]
     return beyond(leaving, frozenset[Right]().union(*keepers))
+
+
+def role_of(texts: Collection[str]) -> str:
+    """Return the ready role that has these very rights; none: empty."""
+    held = frozenset(texts)
+    return next((name for name, rights in ROLES.items() if set(map(str, rights)) == held), "")
 
 
 def _role(*texts: str) -> frozenset[Right]:

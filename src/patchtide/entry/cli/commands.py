@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from getpass import getpass
 from types import GenericAlias
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -25,7 +27,7 @@ from patchtide.entry.cli.up.command import EXAMPLE as UP_EXAMPLE
 from patchtide.entry.cli.up.command import HELP as UP
 from patchtide.entry.cli.up.command import up_command
 from patchtide.server.operations import OPERATIONS
-from patchtide.server.table import Operation
+from patchtide.server.table import SECRET, Operation
 
 DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
 
@@ -129,14 +131,17 @@ def _said(err: Console, error: PatchtideError, code: int) -> int:
 
 
 def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., int]:
-    given = fields(operation.input)
+    secret = [field for field in fields(operation.input) if is_secret(field)]
+    given = [field for field in fields(operation.input) if field not in secret]
     defaults = {field.name: _default(field) for field in given}
     is_formless = operation.output is None and operation.status == 200
 
     def command(*positional: Any, **named: Any) -> int:
         asked = signature.bind(*positional, **named).arguments
         raw, waits = asked.pop("json", False), asked.pop("wait", False)
-        answer = ask(operation, {k: v for k, v in asked.items() if v not in (None, defaults[k])})
+        said = {k: v for k, v in asked.items() if v not in (None, defaults[k])}
+        said |= {field.name: _asked_for(field) for field in secret}
+        answer = ask(operation, said)
         if waits and answer.is_done:
             answer = followed(answer, lambda: ask(OPERATIONS[operation.watch], {}), printer)
         # What has no declared form has no table either.
@@ -152,6 +157,19 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     command.__name__ = operation.name
     return command
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Say whether it is asked for: on a command line every user of the machine could read it."""
+    metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
+    return any(isinstance(m, Meta) and m.extra_json_schema == SECRET for m in metas)
+
+
+def _asked_for(field: FieldInfo) -> str:
+    """Ask without an echo; what comes through a pipe is taken line by line."""
+    if sys.stdin.isatty():
+        return getpass(f"{_plain(field.type)[1]} ")
+    return sys.stdin.readline().rstrip("\n")
 
 
 def example_of(operation: Operation) -> str:

@@ -61,7 +61,10 @@ def test_the_reference_page_and_the_help_are_what_the_table_says() -> None:
 
 
 @pytest.mark.parametrize("operation", COMMANDS, ids=lambda o: o.name)
-def test_every_example_is_a_command_that_asks_its_operation(operation: Operation) -> None:
+def test_every_example_is_a_command_that_asks_its_operation(
+    operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a secret\nanother\n"))
     example = operation.example or operation.name.replace(".", " ")
 
     code, _, asked = ran(example)
@@ -244,3 +247,15 @@ def test_a_link_is_shown_as_people_open_it(monkeypatch: pytest.MonkeyPatch) -> N
     _, text, _ = ran("users link 0f1e2d3c4b5a", document={"link": "/welcome#ab"})
 
     assert text.split() == ["link", "https://updates.example:8540/welcome#ab"]
+
+
+def test_a_password_is_asked_for_and_is_no_word_of_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("old words\nnew words\n"))
+
+    code, _, asked = ran("users password")
+
+    assert code == 0
+    assert asked == [("users.password", {"old": "old words", "new": "new words"})]
+    assert ran("users password --old x")[0] == 2
