@@ -25,6 +25,8 @@ from patchtide.domain.catalog.updates import UpdateId
 from patchtide.wire.leaves import decode_leaf, encode_leaf, entry
 from patchtide.wire.messages import Digest, Text, Uuid, decode, encode
 
+MAX_BYTES = 128 << 20
+"""A file that is longer is not read. Debian's whole security suite takes a hundredth of it."""
 MAX_UPDATES = 100_000
 _MAX_NOTE = 4_000
 LongText = Annotated[str, Meta(max_length=64 << 10)]
@@ -32,6 +34,7 @@ Cves = Annotated[tuple[Text, ...], Meta(max_length=10_000)]
 Names = Annotated[tuple[Text, ...], Meta(max_length=1_000)]
 Updates = Annotated[tuple[Uuid, ...], Meta(max_length=10_000)]
 Address = Annotated[str, Meta(max_length=2_000)]
+Leaf = Annotated[bytes, Meta(max_length=2 << 20)]
 RunTime = Annotated[int, Meta(ge=1, le=7 * 86_400)]
 
 
@@ -75,15 +78,18 @@ class DetailsV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 class FeedUpdateV1(Struct, frozen=True, array_like=True):
     details: DetailsV1
-    leaves: Annotated[tuple[bytes, ...], Meta(max_length=100)]
+    leaves: Annotated[tuple[Leaf, ...], Meta(max_length=100)]
     """Each is the document of a leaf (LeafV1), which has no number yet."""
+
+
+ShardV1 = Annotated[tuple[FeedUpdateV1, ...], Meta(max_length=MAX_UPDATES)]
 
 
 class SpoolV1(Struct, kw_only=True, frozen=True):
     """Everything that a feed tells of, at one moment."""
 
-    shards: dict[Text, Annotated[tuple[FeedUpdateV1, ...], Meta(max_length=MAX_UPDATES)]]
-    as_of: dict[Text, datetime]
+    shards: Annotated[dict[Text, ShardV1], Meta(max_length=1_000)]
+    as_of: Annotated[dict[Text, datetime], Meta(max_length=10_000)]
     stamp: Annotated[bytes, Meta(max_length=64)]
     note: LongText = ""
     """What a person should know of how it was come by; empty: all is as it should be."""

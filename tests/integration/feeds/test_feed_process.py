@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
+from patchtide.adapters.feeds.errors import FeedDamaged, FeedTooBig, FeedUnreachable
 from patchtide.domain.errors import InvalidDocument, Unavailable
 from patchtide.entry.server.feed_process import FeedProcess, feed_of
 from patchtide.wire.spool import unpack_spool
@@ -176,6 +179,48 @@ def test_a_file_that_was_changed_under_way_is_refused_whole(reader: Reader) -> N
 
     with pytest.raises(InvalidDocument):
         unpack_spool(path.read_bytes())
+
+
+ABUSES = {
+    "a file without end": "lambda self, now: os.truncate(os.open('f', os.O_CREAT | 1), 3 << 30)",
+    "memory without end": "lambda self, now: bytearray(8 << 30)",
+    "no end": "lambda self, now: exec('while True: pass')",
+}
+
+
+@pytest.mark.parametrize("abuse", ABUSES.values(), ids=ABUSES)
+def test_a_feed_that_takes_without_end_gets_one_clear_error(abuse: str, tmp_path: Path) -> None:
+    process = (
+        "import os, sys, patchtide.entry.feed.__main__ as feed;"
+        f"feed.CPU_S = 1; feed.MachineFeed.fetch = {abuse}; sys.exit(feed.main())"
+    )
+    options = ("fetch", "--spool", tmp_path / "spool", "--out", tmp_path / "content")
+
+    done = subprocess.run(
+        [sys.executable, "-c", process, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, said["code"], done.stderr) == (1, "feed-too-big", "")
+    assert not (tmp_path / "content").exists()
+
+
+def test_what_the_server_is_handed_is_seen_before_it_is_read(tmp_path: Path) -> None:
+    process = FeedProcess(tmp_path, heard=lambda *_: None)
+    content = tmp_path / "content"
+    content.touch()
+    os.truncate(content, 4 << 40)  # none of it is on the disk
+    with pytest.raises(FeedTooBig, match="4398046511104 bytes"):
+        process.read(now=NOW)
+
+    content.unlink()
+    os.mkfifo(content)
+    with pytest.raises(FeedDamaged, match="is no file"):
+        process.read(now=NOW)
 
 
 def test_what_it_leaves_is_for_the_server_alone(reader: Reader) -> None:

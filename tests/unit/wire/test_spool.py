@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from patchtide.domain.catalog.details import FeedUpdate, FileSource, Severity, UpdateDetails
-from patchtide.wire.spool import pack_spool, unpack_spool
+from patchtide.domain.errors import InvalidDocument
+from patchtide.wire.messages import encode
+from patchtide.wire.spool import DetailsV1, FeedUpdateV1, SpoolV1, pack_spool, unpack_spool
 from tests.simulator.catalogs import a_leaf, an_update_id, some_details
 from tests.simulator.reports import NOON
 
@@ -28,12 +33,41 @@ FULL = replace(
 )
 
 
+A_DETAIL = DetailsV1(
+    update=bytes(16),
+    vendor_id="v",
+    title="t",
+    feed="apt",
+    vendor="v",
+    product="p",
+    classification="security",
+)
+
+
+def spool(**said: Any) -> bytes:
+    return encode(SpoolV1(**{"shards": {}, "as_of": {}, "stamp": b"", **said}))
+
+
 def through(details: UpdateDetails) -> UpdateDetails:
     update = FeedUpdate(details=details, leaves=(replace(a_leaf(1, "toy"), number=0),))  # type: ignore[arg-type]
     packed = pack_spool({"debian-12": [update]}, as_of={}, stamp=b"")
     _, shards = unpack_spool(packed)
     [found] = shards["debian-12"]
     return found.details
+
+
+BEYOND = {
+    "shards": spool(shards={f"s{n}": () for n in range(1_001)}),
+    "times": spool(as_of={f"s{n}": NOON for n in range(10_001)}),
+    "leaves": spool(shards={"s": (FeedUpdateV1(A_DETAIL, (b"",) * 101),)}),
+    "a leaf's bytes": spool(shards={"s": (FeedUpdateV1(A_DETAIL, (bytes((2 << 20) + 1),)),)}),
+}
+
+
+@pytest.mark.parametrize("data", BEYOND.values(), ids=BEYOND)
+def test_more_than_a_feed_can_mean_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidDocument, match=r"Expected .* of length <= "):
+        unpack_spool(data)
 
 
 def test_everything_a_feed_knows_of_an_update_arrives() -> None:

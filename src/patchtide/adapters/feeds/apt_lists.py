@@ -30,7 +30,7 @@ APT_HELPER = "/usr/lib/apt/apt-helper"
 FETCH_TIMEOUT_S = 900.0
 _TIMEOUT_S = 60.0
 _FORMAT = "$(FILENAME)\t$(METAKEY)\t$(REPO_URI)\t$(RELEASE)\t$(ARCHITECTURE)\t$(SOURCESENTRY)"
-_MAX_INDEX_BYTES = 1 << 30
+_MAX_INDEX_BYTES = 256 << 20
 _PIECE = 1 << 20
 _CONFIGURATION = """\
 #clear APT::Update::Pre-Invoke;

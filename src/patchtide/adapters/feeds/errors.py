@@ -35,6 +35,12 @@ class FeedDisputed(Refused):
     code = "feed-disputed"
 
 
+class FeedTooBig(Refused):
+    """The feed is bigger than can be read."""
+
+    code = "feed-too-big"
+
+
 class SpoolNotWritten(Unavailable):
     """What the feed tells could not be written down."""
 

@@ -8,7 +8,9 @@ says line by line on its output, as JSON; the last line of one that failed is it
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ from typing import TypeVar
 import msgspec
 
 from patchtide.adapters.feeds.apt_machine import MachineFeed
-from patchtide.adapters.feeds.errors import SpoolNotWritten
+from patchtide.adapters.feeds.errors import FeedTooBig, SpoolNotWritten
 from patchtide.adapters.feeds.rpm import RpmFeed
 from patchtide.adapters.platforms.commands import run
 from patchtide.domain.catalog.details import FeedUpdate
@@ -32,6 +34,10 @@ from patchtide.wire.spool import pack_spool
 T = TypeVar("T")
 KINDS: Mapping[str, type[MachineFeed] | type[RpmFeed]] = {"apt": MachineFeed, "rpm": RpmFeed}
 ENDED = 143
+MEMORY_BYTES = 2 << 30
+FILE_BYTES = 2 << 30
+"""The largest packages have a gibibyte."""
+CPU_S = 900
 BATCH = 20
 """So many updates are described between two words on how far it is."""
 
@@ -39,15 +45,39 @@ BATCH = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     asked = _parser().parse_args(arguments)
+    _bound()
     # Ended from outside, it ends what it has started: apt has a session of its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
     try:
         _work(asked)
     except PatchtideError as error:
         return _failed(error)
+    except MemoryError:
+        return _failed(FeedTooBig(f"reading it took more than {MEMORY_BYTES >> 20} MiB of memory"))
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            return _failed(FeedTooBig(f"a file of it has more than {FILE_BYTES >> 20} MiB"))
         return _failed(SpoolNotWritten(f"{error.filename or asked.spool}: {error.strerror}"))
     return 0
+
+
+def _bound() -> None:
+    """Let neither this process nor what it starts fill the memory, the disk, or a core for ever."""
+    for kind, most, more in (
+        (resource.RLIMIT_AS, MEMORY_BYTES, 0),
+        (resource.RLIMIT_FSIZE, FILE_BYTES, 0),
+        (resource.RLIMIT_CPU, CPU_S, 10),  # one that does not hear that its time is over is killed
+    ):
+        _, hard = resource.getrlimit(kind)
+        last = most + more if hard == resource.RLIM_INFINITY else min(most + more, hard)
+        resource.setrlimit(kind, (min(most, last), last))
+    signal.signal(signal.SIGXCPU, _out_of_time)
+
+
+def _out_of_time(*_: object) -> None:
+    # Once is enough: what is told now must not be interrupted every second.
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    raise FeedTooBig(f"reading it took more than {CPU_S} s of a processor's time")
 
 
 def _work(asked: argparse.Namespace) -> None:

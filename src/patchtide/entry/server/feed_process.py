@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from patchtide.adapters.feeds.errors import (
     FeedDisputed,
     FeedExpired,
     FeedNotSigned,
+    FeedTooBig,
     FeedUnreachable,
     NoFeed,
     SpoolNotWritten,
@@ -24,7 +26,7 @@ from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, ru
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, Unavailable
 from patchtide.server.ports.feed import FeedContent
-from patchtide.wire.spool import unpack_spool
+from patchtide.wire.spool import MAX_BYTES, unpack_spool
 
 MODULE = "patchtide.entry.feed"
 LIMIT_S = 1800.0
@@ -36,6 +38,7 @@ _KINDS = {
         FeedDisputed,
         FeedExpired,
         FeedNotSigned,
+        FeedTooBig,
         FeedUnreachable,
         NoFeed,
         SpoolNotWritten,
@@ -78,10 +81,14 @@ class FeedProcess:
             self._run("fetch", out=self._content)
 
     def read(self, *, now: datetime) -> FeedContent:
-        """Return what the last `fetch` has found; the process has verified it."""
+        """Return what the last `fetch` has found; the process has verified it.
+
+        Raises:
+            FeedUnreachable, FeedTooBig, FeedDamaged, InvalidDocument
+        """
         del now
         try:
-            data = self._content.read_bytes()
+            data = handed_over(self._content)
         except OSError as error:
             raise FeedUnreachable("nothing was fetched yet") from error
         spool, shards = unpack_spool(data)
@@ -98,7 +105,7 @@ class FeedProcess:
         with self._one_at_a_time:
             wanted.write_bytes(msgspec.json.encode([u.details.vendor_id for u in updates]))
             self._run("describe", "--wanted", str(wanted), out=out)
-            _, shards = unpack_spool(out.read_bytes())
+            _, shards = unpack_spool(handed_over(out))
         described = {u.details.update: u for found in shards.values() for u in found}
         return [described.get(update.details.update, update) for update in updates]
 
@@ -147,6 +154,23 @@ class FeedProcess:
             return _KINDS.get(said.code, Unavailable)(said.detail)
         lines = errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
         return Unavailable(f"reading the feed ended with status {status}: {lines[-1]}")
+
+
+def handed_over(path: Path) -> bytes:
+    """Return what the process wrote there. What it is, is seen before anything is read.
+
+    Raises:
+        FeedTooBig: it is longer than such a file may be.
+        FeedDamaged: it is no file.
+    """
+    # A pipe would keep the server waiting; a link could lead to a file of the server's own.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise FeedDamaged(f"{path.name} in the feed's folder is no file")
+        if found.st_size > MAX_BYTES:
+            raise FeedTooBig(f"it was handed over in {found.st_size} bytes, of {MAX_BYTES} at most")
+        return file.read(MAX_BYTES)
 
 
 def feed_of(text: str, folder: Path, *, heard: Heard) -> FeedProcess | None:
