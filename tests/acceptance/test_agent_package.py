@@ -127,6 +127,7 @@ def test_removing_keeps_the_identity_and_purging_forgets_it(
     purged = machine.run("/media/install-agent", "--uninstall", "--purge")
 
     assert (removed.returncode, again.returncode, purged.returncode) == (0, 0, 0), again.stderr
+    assert "patchtide machines decommission" in purged.stderr
     assert (kept, left) == (["enrolment", "key"], "")
     assert machine.run("ls", "/var/lib/patchtide").returncode != 0
     assert machine.run("getent", "passwd", "patchtide-agent").stdout == ""
@@ -155,6 +156,30 @@ def test_an_agent_that_root_ran_before_is_taken_over(machine: ThrowawayRoot) -> 
 
     assert done.returncode == 0, done.stderr
     assert owners(machine) == {"patchtide-agent"}
+
+
+@needs_root
+def test_an_older_agent_is_not_put_over_a_newer_one(machine: ThrowawayRoot, site: Site) -> None:
+    machine.run("sh", "-c", "dpkg --install /media/*.deb")
+    newer = r"/^Package: patchtide-agent$/,/^$/s/^Version: .*/Version: 99/"
+    machine.run("sed", "-i", newer, "/var/lib/dpkg/status")
+
+    done = install(machine, site)
+
+    assert done.returncode == 1
+    assert "version 99 is installed here" in done.stderr
+    shown = machine.run("dpkg-query", "--show", "--showformat=${Version}", "patchtide-agent")
+    assert shown.stdout == "99"
+
+
+@needs_root
+def test_taking_away_what_is_not_there_is_not_called_done(machine: ThrowawayRoot) -> None:
+    machine.run("install", "-D", "--mode=600", "/etc/hostname", f"{STATE}/identity/key")
+
+    done = machine.run("/media/install-agent", "--uninstall", "--purge")
+
+    assert (done.returncode, "is not installed here" in done.stderr) == (1, True)
+    assert machine.run("test", "-e", f"{STATE}/identity/key").returncode == 0
 
 
 REFUSED = {
@@ -188,6 +213,7 @@ MISUSED = {
     "a purge of nothing": ("--purge",),
     "an option without its value": ("--server",),
     "an unknown word": ("--serve", "x"),
+    "a server to go from": ("--uninstall", "--server", "https://s:1"),
 }
 
 
@@ -196,7 +222,17 @@ def test_misuse_is_told_before_anything_is_done(options: tuple[str, ...]) -> Non
     done = subprocess.run([INSTALLER, *options], capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
-    assert "see --help" in done.stderr
+    assert re.fullmatch(r"install-agent: .+; see --help\n", done.stderr)
+
+
+@pytest.mark.parametrize("shell", ["sh", "dash", "bash"])
+@pytest.mark.parametrize(
+    "script", ["install-agent", "agent/postinst", "agent/prerm", "agent/postrm"]
+)
+def test_every_shell_can_read_the_scripts(shell: str, script: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    call(shell, "-n", ROOT / "packaging" / script)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")

@@ -69,6 +69,10 @@ def main_process(host: Host) -> str:
     return host.run("systemctl", "show", "--value", "--property=MainPID", UNIT).strip()
 
 
+def is_active(host: Host) -> bool:
+    return host.attempt("systemctl", "is-active", UNIT).stdout == "active\n"
+
+
 def test_it_reports_as_a_user_of_its_own_without_any_right(host: Host) -> None:
     until(lambda: machine_at_server(host)["reported_at"])
     status = host.run("cat", f"/proc/{main_process(host)}/status")
@@ -111,7 +115,29 @@ def test_installing_it_again_starts_it_anew_with_the_same_identity(host: Host) -
     assert machine_at_server(host)["id"] == before["id"]
 
 
+SOON = """
+mkdir -p /run/systemd/system/patchtide-agent.service.d
+printf '[Service]\\nRestartSec=500ms\\n' > /run/systemd/system/patchtide-agent.service.d/soon.conf
+systemctl daemon-reload
+"""
+
+
+def test_it_comes_back_after_a_sudden_end_and_when_its_folder_is_free_again(host: Host) -> None:
+    def is_back(than: str) -> bool:
+        return is_active(host) and main_process(host) != than
+
+    host.run("sh", "-c", SOON)
+    first = main_process(host)
+    host.run("systemctl", "kill", "--signal=KILL", UNIT)
+    until(lambda: is_back(first))
+    second = main_process(host)
+
+    locked = "systemctl kill --signal=KILL $1; exec flock /var/lib/patchtide/agent/lock sleep 4"
+    host.run("sh", "-c", locked, "sh", UNIT)
+    until(lambda: is_back(second))
+
+
 def test_it_comes_up_with_the_machine(host: Host) -> None:
     host.restart()
 
-    until(lambda: host.run("systemctl", "is-active", UNIT) == "active\n")
+    until(lambda: is_active(host))

@@ -1,7 +1,8 @@
 """Three booted Debian hosts, a real server, Debian's own security archive.
 
-The agents enrol, scan and report by the command that people run; the server's catalog comes from
-its own host's apt sources. What is required is held against what apt itself says on each host.
+One agent is installed from its package and works in its service's sandbox; the others enrol, scan
+and report by the command that people run. The server's catalog comes from its own host's apt
+sources. What is required is held against what apt itself says on each host.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ import pytest
 from tests.lab.host import Host
 from tests.lab.laboratory import Lab, lab, needs_lab
 from tests.lab.site import Site
+from tests.simulator.agent_package import INSTALLER
 
 pytestmark = [*needs_lab, pytest.mark.timeout(600)]
 
@@ -24,9 +27,12 @@ PLANNED = re.compile(r"^Inst (\S+) \[\S+\] \((\S+) ([^)\[]*)", re.MULTILINE)
 SHOWN = re.compile(r"^(Package|Source|Version): (\S+)(?: \((\S+)\))?$", re.MULTILINE)
 ONCE = ("patchtide", "agent", "once")
 SERVER_NOT_REACHED = 3
+UNIT = "patchtide-agent"
+# Without the package's sandbox, whose own /proc has no boot id but that of this machine's kernel.
 SERVICE = """\
 [Service]
 ExecStart=/usr/local/bin/patchtide agent run
+ExecReload=/bin/sh -c "kill -HUP $MAINPID"
 Restart=always
 [Install]
 WantedBy=multi-user.target
@@ -36,9 +42,11 @@ WantedBy=multi-user.target
 class Fleet:
     """The site, and three machines that have enrolled and told everything there is to tell."""
 
-    def __init__(self, here: Lab) -> None:
+    def __init__(self, here: Lab, package: Path) -> None:
         self.site = Site(here)
-        self.web, self.half, self.aged = (here.host(name) for name in ("web", "half", "aged"))
+        media = {str(package.parent): "/media", str(INSTALLER.parent): "/mnt"}
+        self.half = here.host("half", binds=media)
+        self.web, self.aged = here.host("web"), here.host("aged")
         self.hosts = (self.web, self.half, self.aged)
         self.site.open()
         self.half.run("apt-get", "install", "--yes", "openssl", "libssl3", "libexpat1")
@@ -51,9 +59,12 @@ class Fleet:
 
     def _enrol(self) -> None:
         token = self.site.ask("tokens", "create", "--uses", "3")["token"]
-        enrol = ("patchtide", "agent", "enrol", "--server", self.site.url, "--token-file", "-")
+        options = ("--server", self.site.url, "--token-file", "-")
+        self.half.run("rm", "/usr/local/bin/patchtide")  # it has the package's own
+        self.half.run("/mnt/install-agent", "--from", "/media", *options, said=f"{token}\n")
+        for host in (self.web, self.aged):
+            host.run("patchtide", "agent", "enrol", *options, said=f"{token}\n")
         for host in self.hosts:
-            host.run(*enrol, said=f"{token}\n")
             self.settle(host)
 
     def settle(self, host: Host) -> list[dict[str, Any]]:
@@ -61,16 +72,20 @@ class Fleet:
         told: list[dict[str, Any]] = []
         quiet = 0
         while quiet < 2:  # what a scan finds of the inventory is named at the next check-in
-            host.run(*ONCE)
-            news = [said for said in self.site.heard() if said["message"] != "check-in"]
+            heard = self.ring(host) if host is self.half else self.once(host)
+            news = [said for said in heard if said["message"] != "check-in"]
             quiet = 0 if news else quiet + 1
             told += news
         return told
 
+    def once(self, host: Host) -> Sequence[dict[str, Any]]:
+        host.run(*ONCE)
+        return self.site.heard()
+
     def ring(self, host: Host) -> list[dict[str, Any]]:
         """Have the agent that runs there check in; return what was heard until then."""
         eventually(lambda: self._is_running(host))
-        host.run("systemctl", "kill", "--kill-whom=main", "--signal=HUP", "patchtide-agent")
+        host.run("systemctl", "reload", UNIT)
         heard: list[dict[str, Any]] = []
 
         def has_checked_in() -> bool:
@@ -97,9 +112,9 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Iterator[Fleet]:
+def fleet(package: Path) -> Iterator[Fleet]:
     with lab() as here:
-        yield Fleet(here)
+        yield Fleet(here, package)
 
 
 def planned(host: Host, archive: str) -> dict[str, str]:
@@ -136,6 +151,8 @@ def test_each_required_list_is_what_apt_itself_says(fleet: Fleet) -> None:
 
     assert {host.name: fleet.titles(host, "required") for host in fleet.hosts} == said
     assert all(said.values()) and said["half"] < said["web"]
+    user = fleet.half.run("systemctl", "show", "--value", "--property=User", UNIT)
+    assert user == "patchtide-agent\n"
 
 
 def test_an_older_version_in_the_security_suite_is_no_fix(fleet: Fleet) -> None:
@@ -161,9 +178,9 @@ def test_after_an_upgrade_only_the_difference_is_told(fleet: Fleet) -> None:
 
 
 def test_a_restarted_machine_is_the_same_one_and_says_nothing_twice(fleet: Fleet) -> None:
-    host, ids, boot = fleet.half, fleet.ids(), fleet.half.boot_id
-    host.run("tee", "/etc/systemd/system/patchtide-agent.service", said=SERVICE)
-    host.run("systemctl", "enable", "patchtide-agent")
+    host, ids, boot = fleet.web, fleet.ids(), fleet.web.boot_id
+    host.run("tee", f"/etc/systemd/system/{UNIT}.service", said=SERVICE)
+    host.run("systemctl", "enable", UNIT)
     fleet.settle(host)  # a service that starts with the machine is worth telling
 
     host.restart()

@@ -16,7 +16,7 @@ from tests.lab.host import Host
 from tests.lab.laboratory import Lab, command_file
 
 NAME = "updates"
-HOME, HEARD = "/var/lib/patchtide/site", "/var/lib/patchtide/heard"
+HOME, HEARD = "/srv/patchtide", "/srv/heard"
 PORT = 8540
 KIT = "/opt/patchtide/kit"
 SYNCHRONISATION_LIMIT_S = 120
@@ -39,7 +39,6 @@ class Site:
         """Start the server, claim it, and bring its catalog to where the mirror is."""
         names = ("--names", f"{NAME}.lab", "--burst", "1000")
         serve = ("patchtide-heard", HEARD, "--home", HOME, "--feed", "apt", *names)
-        self.host.run("mkdir", "--parents", "/var/lib/patchtide")
         self.host.run("systemd-run", "--quiet", "--unit=patchtide", "--collect", *serve)
         code = self._await_file(f"{HOME}/bootstrap-code")
         self._environment = [

@@ -55,6 +55,11 @@ def broken_links(page: Path) -> Iterator[str]:
             yield link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_example_puts_a_home_where_the_agent_of_its_machine_must_pass(page: Path) -> None:
+    assert "--home /var/lib/patchtide" not in page.read_text()
+
+
 def kinds_of(error: type[PatchtideError]) -> Iterator[type[PatchtideError]]:
     yield error
     for kind in error.__subclasses__():

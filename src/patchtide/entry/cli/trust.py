@@ -218,7 +218,7 @@ def forget(
 
 
 COMMANDS: Mapping[str, tuple[Callable[..., Document], str]] = {
-    "status": (status, "status --home /var/lib/patchtide"),
+    "status": (status, "status --home /srv/patchtide"),
     "key": (key, "key anna.pem"),
     "raise": (raise_, f"raise publisher --key {'3b' * 32} --key {'c0' * 32} --threshold 2"),
     "draft": (draft, f"draft publisher --out drafts --key {'3b' * 32} --replace"),

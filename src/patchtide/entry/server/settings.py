@@ -110,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="patchtide serve",
         description="Serve a site: agents and administrators, on TLS.",
-        epilog="Example: patchtide serve --home /var/lib/patchtide --names updates.example.org",
+        epilog="Example: patchtide serve --home /srv/patchtide --names updates.example.org",
     )
     for setting in SETTINGS:
         default = f"default: {setting.default}" if setting.default else "default: none"

@@ -26,7 +26,7 @@ from patchtide.entry.cli.up.story import Standing, Story
 
 DONE, FAILED, STOPPED = 0, 1, 130
 HELP = "Bring up a whole site on this machine, and show which updates it lacks. Changes none."
-EXAMPLE = "up --home /var/lib/patchtide --port 8540"
+EXAMPLE = "up --home /srv/patchtide --port 8540"
 
 
 def _option(text: str) -> Parameter:
