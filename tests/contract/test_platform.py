@@ -12,13 +12,29 @@ import pytest
 from patchtide.adapters.platforms.apt import AptPlatform
 from patchtide.adapters.platforms.simulated import Description, Model, SimulatedPlatform
 from patchtide.agent.ports.platform import Inventory, Platform
-from patchtide.domain.applicability.facts import InstalledPackage
+from patchtide.domain.applicability.facts import NO, YES, Asked, InstalledPackage
 from patchtide.domain.catalog.rules import PackageFormat
 from patchtide.wire.inventory import PackageRowV1, read_hardware, read_package_list
 from patchtide.wire.messages import INVENTORY_LIMITS
 from tests.simulator.debian_root import DebianRoot
 
 PACKAGES = {"dpkg": "1.21.22", "libtoy1": "2:1.0~rc1-1+b2"}
+FILES = {
+    "etc/locale.conf": "LANG=de_CH.UTF-8\n",
+    "proc/sys/kernel/osrelease": "6.1.0-37-amd64\n",
+    "etc/toy": "toy\n",
+    "usr/lib/systemd/system/toy.service": "",
+    "etc/systemd/system/multi-user.target.wants/toy.service": "",
+    "etc/patchtide/facts.d/rack": "B7\n",
+}
+ASKED = {
+    Asked("file.exists", ("/etc/toy",)): YES,
+    Asked("file.size", ("/etc/toy",)): ("4",),
+    Asked("file.size", ("/etc/none",)): NO,
+    Asked("service.enabled", ("toy",)): YES,
+    Asked("query.text", ("rack",)): ("B7",),
+}
+UNKNOWN = Asked("registry.text", ("HKLM\\Toy", "Edition"))
 
 
 class AnyPlatform(Platform, Inventory, Protocol):
@@ -43,7 +59,19 @@ class Machine(Protocol):
 class SimulatedMachine:
     def __init__(self) -> None:
         description = Description(
-            os_id="debian", os_version="12", packages=PACKAGES, shards=("debian-12", "custom")
+            os_id="debian",
+            os_version="12",
+            language="de-CH",
+            kernel="6.1.0-37-amd64",
+            packages=PACKAGES,
+            shards=("debian-12", "custom"),
+            answers=(
+                ("file.exists", ("/etc/toy",), True),
+                ("file.size", ("/etc/toy",), "4"),
+                ("file.size", ("/etc/none",), False),
+                ("service.enabled", ("toy",), True),
+                ("query.text", ("rack",), "B7"),
+            ),
         )
         self._model = Model(description)
         self.platform: AnyPlatform = SimulatedPlatform(self._model, name="m1")
@@ -65,6 +93,8 @@ class AptMachine:
         self.root = DebianRoot(folder)
         for name, version in PACKAGES.items():
             self.root.put_package(name, version)
+        for name, text in FILES.items():
+            self.root.write(name, text)
         self.platform: AnyPlatform = AptPlatform(folder)
 
     def set_version(self, name: str, version: str) -> None:
@@ -101,6 +131,19 @@ def test_facts_tell_system_architecture_and_packages(machine: Machine) -> None:
     assert facts.packages[PackageFormat.DEB] == {
         name: (InstalledPackage(version, "amd64"),) for name, version in PACKAGES.items()
     }
+
+
+def test_facts_tell_the_language_and_the_kernel_that_runs(machine: Machine) -> None:
+    facts = machine.platform.facts()
+
+    assert (facts.language, facts.kernel) == ("de-CH", "6.1.0-37-amd64")
+
+
+def test_what_is_asked_for_is_answered_and_nothing_else(machine: Machine) -> None:
+    assert machine.platform.facts().answers == {}
+    assert machine.platform.facts({*ASKED, UNKNOWN}).answers == ASKED
+    some = {question: ASKED[question] for question in list(ASKED)[1:3]}
+    assert machine.platform.facts(frozenset(some)).answers == some
 
 
 def test_it_follows_the_shard_of_its_release_and_that_of_everybody(machine: Machine) -> None:

@@ -42,6 +42,8 @@ class Agent:
 
     folder: Path
     platform: str = ""
+    answers: tuple[tuple[str, tuple[str, ...], bool | str], ...] = ()
+    """What the machine says to facts that rules ask for."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -52,7 +54,12 @@ class Agent:
         self.set_packages(openssl="3.0.1", curl="8.0")
 
     def set_packages(self, **versions: str) -> None:
-        described = {"os_id": "debian", "os_version": "12", "packages": versions}
+        described = {
+            "os_id": "debian",
+            "os_version": "12",
+            "packages": versions,
+            "answers": self.answers,
+        }
         self.machine.write_text(json.dumps(described))
 
     def command(self, name: str, *options: str) -> list[str]:

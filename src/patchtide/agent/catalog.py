@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from patchtide.agent.ports.content import Blobs
 from patchtide.agent.ports.journal import ShardChange, ShardHead, ShardStore
-from patchtide.agent.ports.platform import Platform
+from patchtide.agent.ports.platform import FactSource, Platform
 from patchtide.agent.ports.trust import MetadataExpired, TargetAbsent, Trust, TrustEvent
 from patchtide.agent.reporting import ScanResult, states_of
 from patchtide.domain.applicability.evaluation import LeafState
-from patchtide.domain.applicability.scan import evaluate_shard
+from patchtide.domain.applicability.facts import Facts
+from patchtide.domain.applicability.scan import evaluate_shard, facts_asked
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.wire.leaves import LeafEntryV1, entry, read_leaves
 from patchtide.wire.shard_plan import FEEDS, plan, role_of, target_of
@@ -52,6 +53,13 @@ def in_order(shards: Iterable[str]) -> tuple[str, ...]:
     role's whose keys are not.
     """
     return tuple(sorted(shards, key=lambda shard: role_of(shard) != FEEDS))
+
+
+def facts_for(leaves: Iterable[Leaf], platform: FactSource) -> Facts:
+    """Return the machine's facts, with those that these leaves ask for beyond the usual."""
+    usual = platform.facts()
+    asked = facts_asked(leaves, usual)
+    return platform.facts(asked) if asked else usual
 
 
 class LocalCatalog:
@@ -197,7 +205,7 @@ class LocalCatalog:
                 aged=self._aged,
             )
         leaves = [leaf for name, head in heads.items() for leaf in self._leaves(name, head)]
-        found = evaluate_shard(leaves, self._platform.facts()).states
+        found = evaluate_shard(leaves, facts_for(leaves, self._platform)).states
         return ScanResult(
             states=states_of(
                 lineages.pop(),

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from patchtide.agent.catalog import in_order
+from patchtide.agent.catalog import facts_for, in_order
 from patchtide.agent.ports.journal import KeptShards, ShardHead
+from patchtide.agent.ports.platform import FactSource
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.explanation import Explanation, explain
 from patchtide.domain.applicability.facts import Facts
@@ -85,6 +86,10 @@ class Catalog:
 
     def scan(self, facts: Facts) -> Scan:
         return evaluate_shard([kept.leaf for kept in self._kept.values()], facts)
+
+    def facts(self, machine: FactSource) -> Facts:
+        """Return what the machine says to all that the catalog asks."""
+        return facts_for([kept.leaf for kept in self._kept.values()], machine)
 
 
 def explained(kept: Kept, scan: Scan, facts: Facts) -> Explained:

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rule_parser import parse_rule
 from patchtide.domain.catalog.rules import (
     Comparison,
     Not,
@@ -41,6 +42,8 @@ def older(names: Sequence[str], version: str) -> Not:
 @pytest.fixture
 def knowing(agent: Agent, tmp_path: Path) -> Agent:
     """An agent whose server went away after one report. Its machine has openssl and curl."""
+    agent.answers = (("file.size", ("/opt/toy",), "4"), ("service.running", ("toy",), False))
+    agent.set_packages(openssl="3.0.1", curl="8.0")
     names = ["openssl", *(f"openssl-{n}" for n in range(20))]
     leaves: list[Leaf] = [
         replace(a_leaf(1, "openssl", "3.0.2"), installed=older(names, "3.0.2")),
@@ -49,6 +52,12 @@ def knowing(agent: Agent, tmp_path: Path) -> Agent:
         replace(a_leaf(4, "curl", "9.0"), prerequisite=OperatingSystem("debian", ("13",))),
         replace(a_leaf(5, "curl", "9.1"), applicable=PackageInstalled(PackageFormat.RPM, "curl")),
         replace(a_leaf(6, "libcurl", "9.2"), evaluator=Evaluator.WINDOWS),
+        replace(
+            a_leaf(17, "toy", "1"),
+            applicable=parse_rule('file "/opt/toy" size > 0'),
+            installed=parse_rule("service toy running"),
+        ),
+        replace(a_leaf(18, "toy", "2"), applicable=parse_rule("query rack exists")),
     ]
     with running(tmp_path / "site") as site:
         site.publish("custom", *leaves)
@@ -72,6 +81,8 @@ def said(agent: Agent, update: str) -> dict[str, Any]:
         (4, "not-required", "not for this system"),
         (5, "unknown", "did not say what the rule asks"),
         (6, "unknown", "a program that this machine does not have"),
+        (17, "required", "older version"),
+        (18, "unknown", "did not say what the rule asks"),
     ],
 )
 def test_each_state_has_its_reason(knowing: Agent, number: int, state: str, why: str) -> None:
@@ -91,6 +102,13 @@ def test_each_condition_is_in_words_with_what_it_saw(knowing: Agent) -> None:
     assert "yes deb openssl < 3.0.2 saw: 3.0.1 (amd64)" in rows
     assert "no 20 more packages (--all names them) saw: not installed" in rows
     assert "openssl-7" not in text and "openssl-7" in knowing.explain("1", "--all").stdout
+
+
+def test_facts_that_only_a_rule_asks_for_are_shown_with_what_they_said(knowing: Agent) -> None:
+    rows = [" ".join(line.split()) for line in knowing.explain("17").stdout.splitlines()]
+
+    assert 'yes file "/opt/toy" size > 0 saw: 4' in rows
+    assert "no service toy running saw: no" in rows
 
 
 def test_what_the_machine_says_now_counts_and_what_was_told_is_told_apart(knowing: Agent) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from patchtide.adapters.platforms import commands, dpkg
 from patchtide.adapters.platforms.dpkg_condition import Condition, condition
 from patchtide.adapters.platforms.linux import System
+from patchtide.adapters.platforms.linux_answers import answers
 from patchtide.agent.ports.platform import InstallFailed, Uptime
-from patchtide.domain.applicability.facts import Facts, by_name
+from patchtide.domain.applicability.facts import Asked, Facts, by_name
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import PackageFormat
 from patchtide.domain.catalog.updates import LeafFile
@@ -46,13 +47,16 @@ class AptPlatform:
         os_id, version = said.get("ID"), said.get("VERSION_ID")
         return (f"{os_id}-{version}", CUSTOM) if os_id and version else (CUSTOM,)
 
-    def facts(self) -> Facts:
+    def facts(self, asked: Collection[Asked] = ()) -> Facts:
         said, rows = self._system.os_release(), self._packages()
         return Facts(
             os_id=said.get("ID"),
             os_version=said.get("VERSION_ID"),
             architecture=_architecture(rows),
+            language=self._system.language(),
+            kernel=self._system.kernel() or None,
             packages={PackageFormat.DEB: by_name(rows)},
+            answers=answers(asked, root=self._root, system=self._system) if asked else {},
         )
 
     def uptime(self) -> Uptime:

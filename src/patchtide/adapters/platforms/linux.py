@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 NOT_BOOTED = "not-booted"
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
+_LOCALES = ("etc/locale.conf", "etc/default/locale")
+_SLICES = ("*.slice", "*.slice/*.slice")
 _TEMPORARY = 0x01
 """The kernel's mark on addresses that it makes anew every day."""
 _LOCAL = re.compile(r"\|--\s+([0-9.]+)\n(?:(?!.*\|--).*\n)*?\s+/32 host LOCAL")
@@ -90,6 +92,21 @@ class System:
         inside = (f for each in wanted if (f := self._inside(str(each))) is not None)
         found = (path for each in inside for path in each.glob("*.service"))
         return tuple(sorted({path.name.removesuffix(".service") for path in found}))
+
+    def slices(self, folder: str) -> Sequence[str]:
+        """Return the control groups in which services may be, two deep below this folder."""
+        inside = self._inside(folder)
+        found = [p for pattern in _SLICES for p in inside.glob(pattern)] if inside else []
+        return [str(path.relative_to(self._root)) for path in found]
+
+    def language(self) -> str | None:
+        """Return the language that the system speaks, as `de-CH`; None: it does not say."""
+        said = (dict(_assignments(self.text(name) or "")).get("LANG") for name in _LOCALES)
+        name = next((text for text in said if text), None)
+        if name is None:
+            return None
+        tag = re.split(r"[.@]", name)[0].replace("_", "-")
+        return "en" if tag in ("C", "POSIX") else tag
 
     def restart_pending(self, packages: Mapping[str, str]) -> bool:
         """Say whether the machine runs what has been replaced. `packages`: name -> version."""

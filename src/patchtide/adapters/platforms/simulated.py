@@ -7,7 +7,7 @@ is one shared mapping; a machine holds only what is different about it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,15 @@ from msgspec import Struct
 
 from patchtide.agent.ports.content import Content
 from patchtide.agent.ports.platform import InstallFailed, Uptime
-from patchtide.domain.applicability.facts import Facts, InstalledPackage, Packages
+from patchtide.domain.applicability.facts import (
+    NO,
+    YES,
+    Answer,
+    Asked,
+    Facts,
+    InstalledPackage,
+    Packages,
+)
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import PackageFormat
 from patchtide.domain.catalog.updates import LeafFile, Restart
@@ -34,6 +42,10 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     shards: tuple[str, ...] = ("custom",)
     packages: dict[str, str] = {}
     """Name -> installed version."""
+    language: str | None = None
+    kernel: str | None = None
+    answers: tuple[tuple[str, tuple[str, ...], bool | str], ...] = ()
+    """What rules may ask for: fact, keys, and what it says; no: it is not there."""
     broken: tuple[str, ...] = ()
     """Packages whose installation fails."""
     unsigned: tuple[str, ...] = ()
@@ -49,13 +61,28 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Model:
     """What a group of simulated machines have in common. Build once, share."""
 
-    __slots__ = ("architecture", "format", "os_id", "os_version", "packages", "shards")
+    __slots__ = (
+        "answers",
+        "architecture",
+        "format",
+        "kernel",
+        "language",
+        "os_id",
+        "os_version",
+        "packages",
+        "shards",
+    )
 
     def __init__(self, description: Description) -> None:
         self.os_id = description.os_id
         self.os_version = description.os_version
         self.architecture = description.architecture
         self.format = PackageFormat(description.format)
+        self.language = description.language
+        self.kernel = description.kernel
+        self.answers: Mapping[Asked, Answer] = {
+            Asked(fact, keys): _answer(said) for fact, keys, said in description.answers
+        }
         self.shards = description.shards
         self.packages: Packages = {
             name: self.package(version) for name, version in description.packages.items()
@@ -114,14 +141,17 @@ class SimulatedPlatform:
     def shards(self) -> tuple[str, ...]:
         return self._model.shards
 
-    def facts(self) -> Facts:
+    def facts(self, asked: Collection[Asked] = ()) -> Facts:
         model = self._model
         packages = {**model.packages, **self._changed} if self._changed else model.packages
         return Facts(
             os_id=model.os_id,
             os_version=model.os_version,
             architecture=model.architecture,
+            language=model.language,
+            kernel=model.kernel,
             packages={model.format: packages},
+            answers={key: said for key, said in model.answers.items() if key in asked},
         )
 
     def fingerprint(self) -> tuple[object, ...]:
@@ -201,6 +231,11 @@ class SimulatedPlatform:
             format=model.format.value,
             shards=model.shards,
             packages={name: found[0].version for name, found in self._packages().items()},
+            language=model.language,
+            kernel=model.kernel,
+            answers=tuple(
+                (a.fact, a.keys, *(said or (False,))) for a, said in model.answers.items()
+            ),
             broken=tuple(sorted(self._broken)),
             unsigned=tuple(sorted(self._unsigned)),
             signed=dict(self._signed),
@@ -215,6 +250,12 @@ class SimulatedPlatform:
     def _keep(self) -> None:
         if self._on_change is not None:
             self._on_change(self)
+
+
+def _answer(said: bool | str) -> Answer:
+    if isinstance(said, str):
+        return (said,)
+    return YES if said else NO
 
 
 def read_machine(path: Path, content: Content | None = None) -> SimulatedPlatform:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from patchtide.domain.applicability.facts import Facts
+from patchtide.domain.applicability.facts import Asked, Facts
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import LeafFile
 from patchtide.domain.errors import PatchtideError
@@ -26,10 +26,14 @@ class Uptime:
     restart_pending: bool
 
 
-class Platform(Protocol):
-    """A booted machine, an image, or a simulated one."""
+class FactSource(Protocol):
+    def facts(self, asked: Collection[Asked] = ()) -> Facts:
+        """Return what every machine tells, and the answers to what is asked for besides."""
+        ...
 
-    def facts(self) -> Facts: ...
+
+class Platform(FactSource, Protocol):
+    """A booted machine, an image, or a simulated one."""
 
     def uptime(self) -> Uptime: ...
 

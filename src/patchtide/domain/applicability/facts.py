@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rule_facts import FACTS
 from patchtide.domain.catalog.rules import ASKS_FACTS, FactIs, PackageFormat, Rule, nodes
 
@@ -56,12 +55,8 @@ class Facts:
     answers: Mapping[Asked, Answer] = field(default_factory=dict)
 
 
-def facts_asked(leaves: Iterable[Leaf]) -> frozenset[Asked]:
-    """Return what must be gathered for these leaves, beyond what every machine tells."""
-    return frozenset().union(*(asked_by(rule) for leaf in leaves for rule in leaf.rules))
-
-
 def asked_by(rule: Rule) -> frozenset[Asked]:
+    """Return what must be gathered for this rule, beyond what every machine tells."""
     if not rule.traits & ASKS_FACTS:
         return frozenset()
     return frozenset(

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from patchtide.domain.applicability.evaluation import Ground, LeafState, States, verdict_on
-from patchtide.domain.applicability.facts import Facts
+from patchtide.domain.applicability.facts import Asked, Facts, asked_by
 from patchtide.domain.catalog.leaves import Leaf
-from patchtide.domain.catalog.rules import HAS_UNSUPPORTED
+from patchtide.domain.catalog.rules import ASKS_FACTS, HAS_UNSUPPORTED
 from patchtide.domain.catalog.updates import Evaluator, UpdateNumber
 
 
@@ -73,6 +73,22 @@ def evaluate_shard(
         if states[number] is LeafState.UNKNOWN
     }
     return Scan({number: states[number] for number in by_number}, why)
+
+
+def facts_asked(leaves: Iterable[Leaf], usual: Facts) -> frozenset[Asked]:
+    """Return what must be gathered for these leaves, beyond the usual facts.
+
+    For a leaf whose prerequisite is false by those already, nothing more can make a difference.
+    """
+    ground = Ground(usual, {})
+    asked: set[Asked] = set()
+    for leaf in leaves:
+        asking = [rule for rule in leaf.rules if rule.traits & ASKS_FACTS]
+        if not asking or leaf.evaluator is not Evaluator.RULES:
+            continue
+        if verdict_on(leaf.prerequisite, ground) is not False:
+            asked.update(*map(asked_by, asking))
+    return frozenset(asked)
 
 
 def _settle(

@@ -61,7 +61,8 @@ def _explain(asked: argparse.Namespace, journal: LookedAt | None) -> int:
     if journal is None:
         raise NoCatalog
     machine = machine_of(asked.platform)
-    catalog, facts = Catalog(journal, machine.shards), machine.facts()
+    catalog = Catalog(journal, machine.shards)
+    facts = catalog.facts(machine)
     found, scan = catalog.find(asked.update), catalog.scan(facts)
     if not found:
         sys.stderr.write(

@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 
 from patchtide.domain.applicability.evaluation import LeafState
-from patchtide.domain.applicability.facts import Facts
-from patchtide.domain.applicability.scan import WhyUnknown, evaluate_shard
+from patchtide.domain.applicability.facts import Asked, Facts
+from patchtide.domain.applicability.scan import WhyUnknown, evaluate_shard, facts_asked
 from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rule_parser import parse_rule
 from patchtide.domain.catalog.rules import (
     Always,
     And,
@@ -155,3 +156,21 @@ def test_states_from_another_evaluator_count_but_never_for_a_leaf_with_rules() -
     )
 
     assert scan.states == {1: LeafState.INSTALLED, 2: LeafState.REQUIRED, 3: LeafState.INSTALLED}
+
+
+def test_only_what_could_make_a_difference_is_asked_for() -> None:
+    asking = parse_rule('file "/a" size > 1 and kernel < 6 and not service ssh running')
+    other = parse_rule('file "/b" exists')
+    leaves = [
+        leaf(1, app=asking),
+        leaf(2, pre=parse_rule("os rhel"), app=other),
+        leaf(3, pre=And((InstalledLeaf(UpdateNumber(1)), OperatingSystem("debian"))), inst=asking),
+        leaf(4, app=other, evaluator=Evaluator.WINDOWS),
+        leaf(5, pre=parse_rule("query rack exists and update 1 installed")),
+    ]
+
+    assert facts_asked(leaves, Facts(os_id="debian")) == {
+        Asked("file.size", ("/a",)),
+        Asked("service.running", ("ssh",)),
+        Asked("query.exists", ("rack",)),
+    }
