@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -16,6 +16,7 @@ from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
+from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.storage import Client, ClientState, IncomingReport, Presence
 from patchtide.wire.messages import HealthV1, encode
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
@@ -33,7 +34,7 @@ class Site:
         self.storage = storage
         self.clock = FakeClock(NOON)
         self.catalog = Catalog(storage)
-        self.fleet = Fleet(storage, self.catalog, self.clock)
+        self.fleet = Fleet(storage, self.catalog, self.clock, patience_s=10)
 
     async def begin(self, machines: int) -> list[Client]:
         await self.catalog.publish(
@@ -372,3 +373,39 @@ async def test_questions_that_wait_for_each_other_keep_nothing_else_waiting(site
     await asyncio.gather(holding, *waiting)
 
     assert epoch.n > 0
+
+
+async def test_no_question_waits_while_a_publication_is_read(site: Site) -> None:
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, installed=[1, 2]))
+    go_on, catalog = threading.Event(), SlowCatalog(site.storage, 1, {1, 2})
+    fleet = Fleet(site.storage, catalog, site.clock, patience_s=0)
+    assert len(fleet.ask(lambda view: view.updates)) == 2
+    catalog.may_be_read = go_on
+
+    await catalog.publish([a_leaf(3, "bash")])
+    try:
+        before = [fleet.ask(lambda view: len(view.updates)) for _ in range(3)]
+        # What machines report is followed meanwhile, and not lost by what comes after.
+        await site.report(a_scan(client.number, 2, serial=2, required=[3], installed=[1, 2]))
+        seen = fleet.ask(lambda view: view.members[client.number].is_of_this_catalog)
+    finally:
+        go_on.set()
+    fleet.keep_up()
+    fleet.keep_up()
+
+    assert (before, seen) == ([2, 2, 2], False)
+    assert fleet.ask(lambda view: view.judgement(view.members[client.number])) == Judgement(
+        Compliance.REQUIRED
+    )
+
+
+class SlowCatalog(Catalog):
+    """One that is read only when the test lets it."""
+
+    may_be_read: threading.Event | None = None
+
+    def shards(self) -> Sequence[PublishedShard]:
+        if self.may_be_read is not None:
+            self.may_be_read.wait(10)
+        return super().shards()

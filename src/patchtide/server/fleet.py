@@ -1,60 +1,53 @@
-"""The whole fleet in memory, as lists and counts are asked of it; it follows the two logs.
+"""The whole fleet in memory, as lists and counts are asked of it.
 
-Whoever asks first brings it up to date, which costs two short reads when nothing happened. What
-a machine reported is read again as its row; what was decided, as the rows it speaks of. After a
-restore, or too long a pause, everything is read anew.
+Whoever asks first brings the view up to date, which costs two short reads when nothing happened.
+What takes long, after a publication, a restore or too long a pause, is made beside the view that
+answers meanwhile, and put in its place when it is whole.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 from typing import TypeVar
-from uuid import UUID
 
-import msgspec
-from pyroaring import BitMap
-
-from patchtide.domain.catalog.details import Severity, UpdateDetails
-from patchtide.domain.catalog.updates import UpdateNumber
-from patchtide.domain.compliance.states import PlacedLeaf, States
-from patchtide.domain.errors import CursorLost
-from patchtide.server.fleet_view import KnownUpdate, View
-from patchtide.server.listing import in_order
+from patchtide.server.fleet_follower import FleetFollower
+from patchtide.server.fleet_view import View
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.fleet import FleetStore, Heard
-from patchtide.server.ports.storage import Cursor, DecisionEvent, StateRow, StoredLeaf
+from patchtide.server.ports.fleet import FleetStore
 from patchtide.server.threads import Threads
-from patchtide.wire.sets import decode_set
 
 T = TypeVar("T")
 THREADS = 3
 """One asks the view; the others may read what single pages need besides."""
-PAGE = 1000
-ROWS = 200
-"""Rows that are read at once: one may have a quarter of a megabyte of sets."""
-HEARD_EVERY = timedelta(seconds=5)
-HEARD_LATE = timedelta(minutes=2)
-"""What is heard is stored some seconds later, and by clocks that differ a little."""
-PUBLISH, DESCRIBE = "catalog.publish", "catalog.describe"
-"""Decisions that change what is published, and what people read of it."""
+PATIENCE_S = 0.05
+"""After so long nobody waits for a view that is being made; for a small fleet it is enough."""
 
 
 class Fleet:
     """The one view of this node. Questions are short and come from threads, one at a time."""
 
-    def __init__(self, store: FleetStore, catalog: CatalogStatus, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: FleetStore,
+        catalog: CatalogStatus,
+        clock: Clock,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.store = store
-        self._catalog = catalog
         self._clock = clock
+        self._patience_s = patience_s
         self._lock = threading.Lock()
         self._threads = Threads("fleet", count=THREADS)
-        self._view = View(now=clock.now())
-        self._reported: Cursor | None = None
-        self._decided: Cursor | None = None
-        self._listened: datetime | None = None
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="fleet-view")
+        self._making: Future[None] | None = None
+        self._began_at = 0.0
+        self._current = FleetFollower(store, catalog, clock)
+        self._is_made = False
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do what asks this fleet in a thread of its own.
@@ -64,11 +57,20 @@ class Fleet:
         return await self._threads.run(work)
 
     def ask(self, question: Callable[[View], T]) -> T:
-        """Ask the fleet as it is now."""
-        with self._lock:
-            self._follow()
-            self._view.now = self._clock.now()
-            return question(self._view)
+        """Ask the fleet as it is now, or as it was when something large happened a moment ago."""
+        is_asked = False
+        while True:
+            with self._lock:
+                if is_asked or self._current.follow():
+                    self._current.view.now = self._clock.now()
+                    return question(self._current.view)
+                # One that is being made already may not have seen what this one has.
+                is_asked = self._making is None
+                making = self._begun()
+            try:
+                making.result(self._patience())
+            except TimeoutError:
+                is_asked = True
 
     def version(self) -> int:
         """Return a number that is another one whenever something has changed."""
@@ -77,178 +79,31 @@ class Fleet:
     def keep_up(self) -> None:
         """Follow what happened; after a publication count anew. Call it every second or so."""
         with self._lock:
-            before = self._view.updates
-            self._follow()
-            self._view.now = self._clock.now()
-            if self._view.updates is not before:
-                self._view.count()
+            if self._current.follow():
+                return
+            making = self._begun()
+        making.result()
 
-    def _follow(self) -> None:
+    def _patience(self) -> float | None:
+        """Return how long to wait for a view that is being made; without one, till it is there."""
+        if not self._is_made:
+            return None
+        return max(0.0, self._patience_s - (monotonic() - self._began_at))
+
+    def _begun(self) -> Future[None]:
+        if self._making is None:
+            self._began_at = monotonic()
+            self._making = self._maker.submit(self._make)
+        return self._making
+
+    def _make(self) -> None:
         try:
-            if self._reported is None or self._decided is None:
-                raise CursorLost
-            self._follow_decisions(self._decided)
-            self._follow_reports(self._reported)
-        except CursorLost:
-            self._read_all()
-        self._listen()
-
-    def _listen(self) -> None:
-        """Read what machines said of their health since; that is in neither log."""
-        now = self._clock.now()
-        if self._listened is None or now - self._listened >= HEARD_EVERY:
-            since = 0.0 if self._listened is None else (self._listened - HEARD_LATE).timestamp()
-            heard = self.store.heard_after(since)
-            self._view.put_heard({number: _is_restarting(h) for number, h in heard.items()})
-            self._listened = now
-
-    def _read_all(self) -> None:
-        self._reported = self._decided = self._listened = None
-        # The position first: what comes while the rows are read is read once more.
-        position = self.store.epoch()
-        view = self._view = View(now=self._clock.now(), version=self._view.version + 1)
-        after = 0
-        while page := self.store.clients(after=after, limit=PAGE):
-            view.put_clients(page)
-            after = page[-1].number
-        self._read_catalog()
-        after = 0
-        while rows := self.store.states(after=after, limit=ROWS):
-            self._put_rows(rows)
-            after = rows[-1].client
-        self._reported = self._decided = position
-
-    def _follow_decisions(self, cursor: Cursor) -> None:
-        uuids: set[bytes] = set()
-        operations: set[str] = set()
-        is_done = False
-        while not is_done:
-            cursor, events = self.store.decided(cursor, limit=PAGE)
-            operations.update(event.operation for event in events)
-            uuids.update(_machines_in(events))
-            is_done = len(events) < PAGE
-        if uuids:
-            self._view.put_clients(self.store.clients_of(sorted(uuids)))
-        if PUBLISH in operations:
-            self._read_catalog()
-            self._read_rows(self._view.cut)
-        elif DESCRIBE in operations:
-            self._read_details()
-        self._decided = cursor
-
-    def _follow_reports(self, cursor: Cursor) -> None:
-        changed: set[int] = set()
-        is_done = False
-        while not is_done:
-            cursor, reporters = self.store.reporters(cursor, limit=PAGE)
-            changed.update(reporters)
-            is_done = len(reporters) < PAGE
-        if changed:
-            # Some may have reported before the decision to let them in was seen.
-            strangers = changed - self._view.members.keys()
-            self._view.put_clients(self.store.clients_numbered(sorted(strangers)))
-            self._read_rows(changed)
-        self._reported = cursor
-
-    def _read_rows(self, clients: Iterable[int]) -> None:
-        wanted = sorted(clients)
-        for start in range(0, len(wanted), ROWS):
-            self._put_rows(self.store.states_of(wanted[start : start + ROWS]))
-
-    def _put_rows(self, rows: Iterable[StateRow]) -> None:
-        for row in rows:
-            self._view.put_row(row, _states_of(row))
-
-    def _read_details(self) -> None:
-        """Put what people read to what is published: no count changes by that."""
-        told: dict[UUID, UpdateDetails] = {x.update: x for x in self.store.update_details()}
-        known = self._view.updates.values()
-        self._view.put_described(
-            [_known(u.id, u.leaves, u.title, told[u.id]) for u in known if u.id in told]
-        )
-
-    def _read_catalog(self) -> None:
-        serials = {shard.name: shard.serial for shard in self._catalog.shards()}
-        details: dict[UUID, UpdateDetails] = {x.update: x for x in self.store.update_details()}
-        found: dict[UUID, list[PlacedLeaf]] = {}
-        documents: dict[UUID, bytes] = {}
-        for shard, serial in serials.items():
-            for stored in self.store.leaves(shard, at=serial):
-                uuid = UUID(bytes=stored.update)
-                found.setdefault(uuid, []).append(_placed(stored, shard))
-                documents[uuid] = stored.document
-        lineage = bytes(self._catalog.lineage())
-        if self._reported is not None and lineage != self._view.lineage:
-            raise CursorLost("other numbers: nothing that was read holds any more")
-        self._view.put_catalog(
-            lineage,
-            serials,
-            {
-                uuid: _known(uuid, leaves, _title(documents[uuid]), details.get(uuid))
-                for uuid, leaves in found.items()
-            },
-        )
-
-
-class _Title(msgspec.Struct):
-    """The little of a leaf's document that a list shows; the rest is not even decoded."""
-
-    title: str = ""
-
-
-_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
-_titles = msgspec.msgpack.Decoder(_Title)
-
-
-def _placed(stored: StoredLeaf, shard: str) -> PlacedLeaf:
-    number = UpdateNumber(stored.number)
-    return PlacedLeaf(number=number, shard=shard, entered=stored.entered_serial)
-
-
-def _title(document: bytes) -> str:
-    return _titles.decode(document).title
-
-
-def _known(
-    uuid: UUID, leaves: Sequence[PlacedLeaf], title: str, told: UpdateDetails | None
-) -> KnownUpdate:
-    title = (told.title if told else title) or str(uuid)
-    return KnownUpdate(
-        id=uuid,
-        title=title,
-        leaves=tuple(leaves),
-        details=told,
-        order=(_RANKS[told.severity if told else Severity.NONE], in_order(title), uuid.hex),
-    )
-
-
-def _states_of(row: StateRow) -> States:
-    return States(
-        required=BitMap(decode_set(row.required)),
-        installed=BitMap(decode_set(row.installed)),
-        unknown=BitMap(decode_set(row.unknown)),
-        shards=msgspec.msgpack.decode(row.shards, type=dict[str, int]) if row.shards else {},
-    )
-
-
-class _Health(msgspec.Struct):
-    """The little of a machine's health that counts; the rest is not even decoded."""
-
-    restart_pending: bool = False
-
-
-_healths = msgspec.msgpack.Decoder(_Health)
-
-
-def _is_restarting(heard: Heard) -> bool:
-    return bool(heard.health) and _healths.decode(heard.health).restart_pending
-
-
-def _machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:
-    """Yield the machines that decisions speak of: their subjects have 32 hex digits."""
-    for event in events:
-        if len(event.subject) == 32:
-            try:
-                yield bytes.fromhex(event.subject)
-            except ValueError:
-                continue
+            with self._lock:
+                made = self._current.copied()
+            made.renew()
+            with self._lock:
+                # What happened meanwhile it follows from where it was copied.
+                self._current, self._is_made = made, True
+        finally:
+            with self._lock:
+                self._making = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from uuid import UUID
 
 from pyroaring import BitMap
@@ -84,6 +85,8 @@ class View:
     """Machines where what is installed takes effect only after a restart."""
     cut: BitMap = field(default_factory=BitMap)
     """Machines that named what was not published then: to be read again when something is."""
+    _versions: Iterator[int] = field(default_factory=lambda: count(1))
+    """Of this view and all that were made of it: no two states have the same number."""
     _by_leaf: dict[int, UUID] = field(default_factory=dict)
     _published: Published = field(default_factory=Published)
     _index: StateIndex = field(default_factory=StateIndex)
@@ -94,6 +97,27 @@ class View:
     _ground: Ground | None = None
     _restarting_ground: Ground | None = None
     _ground_until: datetime | None = None
+
+    def emptied(self) -> View:
+        return View(now=self.now, version=next(self._versions), _versions=self._versions)
+
+    def copied(self) -> View:
+        """Return the same with all that is changed in place its own, and no count kept."""
+        return replace(
+            self,
+            members=dict(self.members),
+            numbers=dict(self.numbers),
+            updates=dict(self.updates),
+            active=self.active.copy(),
+            restarting=self.restarting.copy(),
+            cut=self.cut.copy(),
+            _index=self._index.copied(),
+            _by_member={},
+            _by_update={},
+            _by_restarting={},
+            _ground=None,
+            _restarting_ground=None,
+        )
 
     # What is put in
 
@@ -141,7 +165,7 @@ class View:
         self.restarting |= BitMap(number for number, waits in restarting.items() if waits)
         self.restarting -= BitMap(number for number, waits in restarting.items() if not waits)
         if self.restarting != known:
-            self.version += 1
+            self.version = next(self._versions)
             self._restarting_ground = None
 
     def put_catalog(
@@ -158,10 +182,10 @@ class View:
     def put_described(self, updates: Iterable[KnownUpdate]) -> None:
         """Put what people read of updates anew; their leaves are the same."""
         self.updates.update((update.id, update) for update in updates)
-        self.version += 1
+        self.version = next(self._versions)
 
     def _changed(self) -> None:
-        self.version += 1
+        self.version = next(self._versions)
         self._ground = None
 
     # What is asked

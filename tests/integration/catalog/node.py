@@ -104,7 +104,7 @@ class Node:
             feed=feed,
             decisions=self.storage,
             reading=self.storage,
-            fleet=Fleet(self.storage, self.catalog, self.clock),
+            fleet=Fleet(self.storage, self.catalog, self.clock, patience_s=10),
             clock=self.clock,
         )
 

@@ -126,7 +126,7 @@ class AdministratorsPlane:
     app: Application = field(init=False)
 
     def __post_init__(self) -> None:
-        fleet = Fleet(self.storage, self.catalog, self.clock)
+        fleet = Fleet(self.storage, self.catalog, self.clock, patience_s=10)
         descriptions = Descriptions(
             feed=None,
             decisions=self.storage,

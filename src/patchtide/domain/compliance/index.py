@@ -52,6 +52,18 @@ class StateIndex:
         """Return how many leaves somebody named."""
         return len(self.required.keys() | self.installed.keys() | self.unknown.keys())
 
+    def copied(self) -> StateIndex:
+        made = StateIndex()
+        for mine, theirs in (
+            (made.required, self.required),
+            (made.installed, self.installed),
+            (made.unknown, self.unknown),
+        ):
+            mine.update((number, held.copy()) for number, held in theirs.items())
+        for shard, serials in self.evaluated.items():
+            made.evaluated[shard].update((n, held.copy()) for n, held in serials.items())
+        return made
+
     def put(self, client: int, new: States, *, old: States) -> None:
         """Replace what is known of a client."""
         _move(self.required, client, old.required, new.required)

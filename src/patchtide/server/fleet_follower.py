@@ -1,0 +1,250 @@
+"""The view of the fleet as it follows the two logs: small things at once, large ones told of.
+
+What a machine reported is read again as its row; what was decided, as the rows it speaks of. A
+publication is only noted: to read it takes long, and whoever keeps this decides where that is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from pyroaring import BitMap
+
+from patchtide.domain.catalog.details import Severity, UpdateDetails
+from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.domain.compliance.states import PlacedLeaf, States
+from patchtide.domain.errors import CursorLost
+from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.listing import in_order
+from patchtide.server.ports.catalog_status import CatalogStatus
+from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.fleet import FleetStore, Heard
+from patchtide.server.ports.storage import Cursor, DecisionEvent, StateRow, StoredLeaf
+from patchtide.wire.sets import decode_set
+
+PAGE = 1000
+ROWS = 200
+"""Rows that are read at once: one may have a quarter of a megabyte of sets."""
+HEARD_EVERY = timedelta(seconds=5)
+HEARD_LATE = timedelta(minutes=2)
+"""What is heard is stored some seconds later, and by clocks that differ a little."""
+PUBLISH, DESCRIBE = "catalog.publish", "catalog.describe"
+"""Decisions that change what is published, and what people read of it."""
+
+
+class FleetFollower:
+    """One view and how far it has followed; not for two threads at once."""
+
+    def __init__(
+        self, store: FleetStore, catalog: CatalogStatus, clock: Clock, *, view: View | None = None
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._clock = clock
+        self.view = view or View(now=clock.now())
+        self._reported: Cursor | None = None
+        self._decided: Cursor | None = None
+        self._listened: datetime | None = None
+        self.is_lost = True
+        """Nothing leads on from here: everything is to be read anew."""
+        self.is_outdated = False
+        """Something was published since the catalog was read."""
+
+    def copied(self) -> FleetFollower:
+        """Return one that goes on from here by itself."""
+        made = FleetFollower(self._store, self._catalog, self._clock, view=self.view.copied())
+        made._reported, made._decided = self._reported, self._decided
+        made._listened, made.is_lost = self._listened, self.is_lost
+        made.is_outdated = self.is_outdated
+        return made
+
+    def follow(self) -> bool:
+        """Follow what happened; say whether the view is of now, or something large is missing."""
+        self.view.now = self._clock.now()
+        try:
+            if self.is_lost or self._reported is None or self._decided is None:
+                raise CursorLost
+            self._follow_decisions(self._decided)
+            self._follow_reports(self._reported)
+        except CursorLost:
+            self.is_lost = True
+            return False
+        self._listen()
+        return not self.is_outdated
+
+    def renew(self) -> None:
+        """Read what is large, and make every count, so that nobody has to wait for it who asks."""
+        try:
+            if self.is_lost:
+                raise CursorLost
+            self.is_outdated = False
+            self._read_catalog()
+            self._read_rows(self.view.cut)
+        except CursorLost:
+            self._read_all()
+        self._listen()
+        self.view.now = self._clock.now()
+        self.view.count()
+
+    def _listen(self) -> None:
+        """Read what machines said of their health since; that is in neither log."""
+        now = self._clock.now()
+        if self._listened is None or now - self._listened >= HEARD_EVERY:
+            since = 0.0 if self._listened is None else (self._listened - HEARD_LATE).timestamp()
+            heard = self._store.heard_after(since)
+            self.view.put_heard({number: _is_restarting(h) for number, h in heard.items()})
+            self._listened = now
+
+    def _read_all(self) -> None:
+        self._reported = self._decided = self._listened = None
+        # The position first: what comes while the rows are read is read once more.
+        position = self._store.epoch()
+        view = self.view = self.view.emptied()
+        after = 0
+        while page := self._store.clients(after=after, limit=PAGE):
+            view.put_clients(page)
+            after = page[-1].number
+        self._read_catalog()
+        after = 0
+        while rows := self._store.states(after=after, limit=ROWS):
+            self._put_rows(rows)
+            after = rows[-1].client
+        self._reported = self._decided = position
+        self.is_lost = self.is_outdated = False
+
+    def _follow_decisions(self, cursor: Cursor) -> None:
+        uuids: set[bytes] = set()
+        operations: set[str] = set()
+        is_done = False
+        while not is_done:
+            cursor, events = self._store.decided(cursor, limit=PAGE)
+            operations.update(event.operation for event in events)
+            uuids.update(_machines_in(events))
+            is_done = len(events) < PAGE
+        if uuids:
+            self.view.put_clients(self._store.clients_of(sorted(uuids)))
+        if PUBLISH in operations:
+            self.is_outdated = True
+        elif DESCRIBE in operations:
+            self._read_details()
+        self._decided = cursor
+
+    def _follow_reports(self, cursor: Cursor) -> None:
+        changed: set[int] = set()
+        is_done = False
+        while not is_done:
+            cursor, reporters = self._store.reporters(cursor, limit=PAGE)
+            changed.update(reporters)
+            is_done = len(reporters) < PAGE
+        if changed:
+            # Some may have reported before the decision to let them in was seen.
+            strangers = changed - self.view.members.keys()
+            self.view.put_clients(self._store.clients_numbered(sorted(strangers)))
+            self._read_rows(changed)
+        self._reported = cursor
+
+    def _read_rows(self, clients: Iterable[int]) -> None:
+        wanted = sorted(clients)
+        for start in range(0, len(wanted), ROWS):
+            self._put_rows(self._store.states_of(wanted[start : start + ROWS]))
+
+    def _put_rows(self, rows: Iterable[StateRow]) -> None:
+        for row in rows:
+            self.view.put_row(row, _states_of(row))
+
+    def _read_details(self) -> None:
+        """Put what people read to what is published: no count changes by that."""
+        told: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.update_details()}
+        known = self.view.updates.values()
+        self.view.put_described(
+            [_known(u.id, u.leaves, u.title, told[u.id]) for u in known if u.id in told]
+        )
+
+    def _read_catalog(self) -> None:
+        serials = {shard.name: shard.serial for shard in self._catalog.shards()}
+        details: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.update_details()}
+        found: dict[UUID, list[PlacedLeaf]] = {}
+        documents: dict[UUID, bytes] = {}
+        for shard, serial in serials.items():
+            for stored in self._store.leaves(shard, at=serial):
+                uuid = UUID(bytes=stored.update)
+                found.setdefault(uuid, []).append(_placed(stored, shard))
+                documents[uuid] = stored.document
+        lineage = bytes(self._catalog.lineage())
+        if self._reported is not None and lineage != self.view.lineage:
+            raise CursorLost("other numbers: nothing that was read holds any more")
+        self.view.put_catalog(
+            lineage,
+            serials,
+            {
+                uuid: _known(uuid, leaves, _title(documents[uuid]), details.get(uuid))
+                for uuid, leaves in found.items()
+            },
+        )
+
+
+class _Title(msgspec.Struct):
+    """The little of a leaf's document that a list shows; the rest is not even decoded."""
+
+    title: str = ""
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+_titles = msgspec.msgpack.Decoder(_Title)
+
+
+def _placed(stored: StoredLeaf, shard: str) -> PlacedLeaf:
+    number = UpdateNumber(stored.number)
+    return PlacedLeaf(number=number, shard=shard, entered=stored.entered_serial)
+
+
+def _title(document: bytes) -> str:
+    return _titles.decode(document).title
+
+
+def _known(
+    uuid: UUID, leaves: Sequence[PlacedLeaf], title: str, told: UpdateDetails | None
+) -> KnownUpdate:
+    title = (told.title if told else title) or str(uuid)
+    return KnownUpdate(
+        id=uuid,
+        title=title,
+        leaves=tuple(leaves),
+        details=told,
+        order=(_RANKS[told.severity if told else Severity.NONE], in_order(title), uuid.hex),
+    )
+
+
+def _states_of(row: StateRow) -> States:
+    return States(
+        required=BitMap(decode_set(row.required)),
+        installed=BitMap(decode_set(row.installed)),
+        unknown=BitMap(decode_set(row.unknown)),
+        shards=msgspec.msgpack.decode(row.shards, type=dict[str, int]) if row.shards else {},
+    )
+
+
+class _Health(msgspec.Struct):
+    """The little of a machine's health that counts; the rest is not even decoded."""
+
+    restart_pending: bool = False
+
+
+_healths = msgspec.msgpack.Decoder(_Health)
+
+
+def _is_restarting(heard: Heard) -> bool:
+    return bool(heard.health) and _healths.decode(heard.health).restart_pending
+
+
+def _machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:
+    """Yield the machines that decisions speak of: their subjects have 32 hex digits."""
+    for event in events:
+        if len(event.subject) == 32:
+            try:
+                yield bytes.fromhex(event.subject)
+            except ValueError:
+                continue
