@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedTooBig, FeedUnreachable
+from patchtide.domain.catalog.details import FeedUpdate, Severity
 from patchtide.domain.errors import InvalidDocument, Unavailable
 from patchtide.entry.server.feed_process import FeedProcess, feed_of
 from patchtide.wire.spool import unpack_spool
@@ -25,6 +26,7 @@ from tests.simulator.rpm_repository import Rpm, RpmRepository, RpmSystem, Told, 
 
 pytestmark = needs_apt
 SECURITY = "bookworm-security"
+ADVISORIES = Path(__file__).parents[2] / "data/advisories"
 NOW = datetime.now(UTC)
 
 
@@ -263,3 +265,33 @@ def test_rpm_repositories_are_read_by_the_same_process(tmp_path: Path, key: Sign
     before = (tmp_path / "spool/content").stat().st_ino
     feed.fetch()
     assert (tmp_path / "spool/content").stat().st_ino == before
+
+
+@needs_rpm
+def test_advisories_beside_a_feed_change_what_is_told_and_no_leaf(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    repository = RpmRepository(folder=tmp_path / "repository", key=key)
+    grub = Rpm("shim-x64", "15.6-1.el9.alma")
+    repository.add(grub)
+    repository.advisories = [
+        Told(id="ALSA-2022:5099", packages=(grub,), severity="", cves=(), description="")
+    ]
+    repository.publish()
+    system = RpmSystem(root=tmp_path / "root")
+    system.source("base", repository.uri, key)
+
+    def told(*paths: Path) -> FeedUpdate:
+        spool = tmp_path / "spool"
+        feed = feed_of(f"rpm:{system.root}", spool, heard=lambda *_: None, advisories=paths)
+        assert feed is not None
+        feed.fetch()
+        (update,) = feed.read(now=NOW).shards["toylinux-9"]
+        return update
+
+    alone, enriched = told(), told(ADVISORIES)
+
+    assert alone.leaves == enriched.leaves
+    assert (alone.details.severity, alone.details.cves) == (Severity.NONE, ())
+    assert enriched.details.severity is Severity.IMPORTANT and len(enriched.details.cves or ()) == 8
+    assert told() == alone

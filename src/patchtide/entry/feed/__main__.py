@@ -16,17 +16,20 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from patchtide.adapters.feeds.advices import AdviceShelf
 from patchtide.adapters.feeds.apt_machine import MachineFeed
 from patchtide.adapters.feeds.errors import FeedTooBig, SpoolNotWritten
 from patchtide.adapters.feeds.rpm import RpmFeed
 from patchtide.adapters.platforms.commands import run
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.enrichment import enriched
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import FeedContent
 from patchtide.wire.spool import pack_spool
@@ -83,14 +86,16 @@ def _out_of_time(*_: object) -> None:
 def _work(asked: argparse.Namespace) -> None:
     asked.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
     feed = KINDS[asked.kind](asked.spool / asked.kind, run=run, root=asked.root)
+    shelf = AdviceShelf(asked.advisories)
     now = datetime.now(UTC)
     if asked.command == "fetch":
         _say(step="fetching")
         feed.fetch(now=now)
         _say(step="verifying")
-        if feed.stamp(now=now) == _stamp_of(asked.out):
+        stamp = _both(feed.stamp(now=now), shelf)
+        if stamp == _stamp_of(asked.out):
             return  # what was handed over before is still so
-        content = feed.read(now=now)
+        content = _enriched(replace(feed.read(now=now), stamp=stamp), shelf)
     else:
         wanted = set(msgspec.json.decode(asked.wanted.read_bytes(), type=list[str]))
         content = _described(feed, feed.read(now=now), wanted)
@@ -104,6 +109,20 @@ def _work(asked: argparse.Namespace) -> None:
     draft = asked.out.with_suffix(".new")
     draft.write_bytes(data)
     draft.replace(asked.out)
+
+
+def _both(stamp: bytes, shelf: AdviceShelf) -> bytes:
+    return sha256(stamp + shelf.stamp()).digest() if shelf.paths else stamp
+
+
+def _enriched(content: FeedContent, shelf: AdviceShelf) -> FeedContent:
+    """Return the content with what advisories beside the feed say of it."""
+    if not shelf.paths:
+        return content
+    _say(step="enriching")
+    found = enriched(content.shards, shelf.advices())
+    note = "; ".join(filter(None, (content.note, shelf.note)))
+    return replace(content, shards=found.shards, note=note)
 
 
 class _Handed(msgspec.Struct):
@@ -156,6 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--spool", type=Path, required=True, help="folder of the feed's own")
     parser.add_argument("--out", type=Path, required=True, help="file to hand over")
     parser.add_argument("--root", type=Path, default=Path("/"), help="system whose sources it is")
+    parser.add_argument(
+        "--advisories", type=Path, action="append", default=[], help="what more is known of them"
+    )
     parser.add_argument("--wanted", type=Path, help="JSON list of the updates to describe")
     return parser
 

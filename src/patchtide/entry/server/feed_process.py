@@ -61,11 +61,19 @@ class FeedProcess:
     """Starts the process when it is asked something; between two questions there is none."""
 
     def __init__(
-        self, folder: Path, *, kind: str = "apt", root: Path = Path("/"), heard: Heard
+        self,
+        folder: Path,
+        *,
+        kind: str = "apt",
+        root: Path = Path("/"),
+        advisories: Sequence[Path] = (),
+        heard: Heard,
     ) -> None:
+        """`advisories` are files of OSV and CSAF documents, or what holds such files."""
         self._folder = folder.absolute()
         self._root = root.absolute()
         self._kind = kind
+        self._advisories = [word for path in advisories for word in ("--advisories", str(path))]
         self._heard = heard
         self._last = _Said()
         self._stopped = False
@@ -115,20 +123,11 @@ class FeedProcess:
 
     def _run(self, command: str, *options: str, out: Path) -> None:
         self._last = _Said()
-        given = (
-            "--kind",
-            self._kind,
-            "--spool",
-            self._folder,
-            "--root",
-            self._root,
-            "--out",
-            out,
-            *options,
-        )
+        named = {"--kind": self._kind, "--spool": self._folder, "--root": self._root, "--out": out}
+        given = [str(word) for pair in named.items() for word in pair]
         try:
             ended = run(
-                [sys.executable, "-P", "-m", MODULE, command, *map(str, given)],
+                [sys.executable, "-P", "-m", MODULE, command, *given, *self._advisories, *options],
                 timeout_s=LIMIT_S,
                 output_limit=_SAID,
                 environment={**ENVIRONMENT, **_path()},
@@ -173,12 +172,16 @@ def handed_over(path: Path) -> bytes:
         return file.read(MAX_BYTES)
 
 
-def feed_of(text: str, folder: Path, *, heard: Heard) -> FeedProcess | None:
+def feed_of(
+    text: str, folder: Path, *, heard: Heard, advisories: Sequence[Path] = ()
+) -> FeedProcess | None:
     """Return the feed that the setting names; None: there is none."""
     if not text:
         return None
     kind, _, root = text.partition(":")
-    return FeedProcess(folder, kind=kind, root=Path(root or "/"), heard=heard)
+    return FeedProcess(
+        folder, kind=kind, root=Path(root or "/"), advisories=advisories, heard=heard
+    )
 
 
 def checked_feed(text: str) -> str:

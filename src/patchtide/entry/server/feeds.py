@@ -24,7 +24,12 @@ def build_feeds_side(
     clock: Clock,
 ) -> tuple[SynchronisationDesk, Descriptions]:
     progress = Progress()
-    feed = feed_of(settings.feed, settings.home / "feed", heard=progress.note)
+    feed = feed_of(
+        settings.feed,
+        settings.home / "feed",
+        heard=progress.note,
+        advisories=settings.advisories,
+    )
     descriptions = Descriptions(
         feed=feed, decisions=storage, reading=storage, fleet=fleet, clock=clock
     )

@@ -24,6 +24,10 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part).absolute() for part in _names(text))
+
+
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:
@@ -68,6 +72,12 @@ SETTINGS = (
         checked_feed,
         "Where updates come from: apt or rpm, this machine's sources, or apt:FOLDER, rpm:FOLDER",
     ),
+    Setting(
+        "advisories",
+        "",
+        _paths,
+        "OSV and CSAF documents that say more of updates: files, folders, zip archives, commas",
+    ),
     Setting("poll_s", "3600", _positive, "Seconds between two check-ins of a machine"),
     Setting("events", "20000", _positive, "Machines that may hold an event connection to a node"),
     Setting("calls_per_s", "1", _positive, "Requests a machine may make a second, in the long run"),
@@ -85,6 +95,7 @@ class ServerSettings:
     database: str
     agents_database: str
     feed: str
+    advisories: tuple[Path, ...]
     poll_s: int
     events: int
     calls_per_s: int

@@ -23,6 +23,7 @@ _STEPS = {
     "starting": "starting",
     "fetching": "fetching what the archives publish",
     "verifying": "verifying signatures and reading",
+    "enriching": "reading what advisories say of the updates",
     "comparing": "comparing",
     "publishing": "publishing",
 }
