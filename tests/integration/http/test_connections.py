@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import socket
 import ssl
 import time
@@ -359,6 +360,29 @@ def test_who_is_thrown_out_cannot_stay_by_not_saying_goodbye() -> None:
             return await asyncio.to_thread(stay, port)
 
     assert asyncio.run(story()) < 5
+
+
+def test_a_client_that_asks_nothing_does_not_hold_up_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ca = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(tls)
+    trusting = ssl.create_default_context()
+    ca.configure_trust(trusting)
+
+    def ask(port: int) -> http.client.HTTPSConnection:
+        line = http.client.HTTPSConnection("localhost", port, timeout=20, context=trusting)
+        line.request("GET", "/api/v1/health")
+        assert line.getresponse().read() == b'{"status":"ok"}'
+        return line
+
+    async def story() -> http.client.HTTPSConnection:
+        async with serving(AdministratorsPlane().app, QUICK, tls=tls) as port:
+            return await asyncio.to_thread(ask, port)
+
+    with contextlib.closing(asyncio.run(story())):
+        assert "graceful shutdown exceeded" not in caplog.text
 
 
 def test_a_handed_over_connection_counts_until_somebody_holds_it() -> None:

@@ -39,6 +39,10 @@ TakeOver = Callable[[asyncio.Transport, Handed, Callable[[], None]], bool]
 its own protocol it calls what it was given; until then the connection counts as ours."""
 
 
+_HANG_UP_S = 0.1
+"""For the last words to a peer that asks nothing, when the server ends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     request_s: float = 20.0
@@ -193,6 +197,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self.tasks.add(task)
         else:
             super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Hang up on whoever asks nothing. The server ends when all are gone."""
+        super().shutdown()
+        if self.transport.is_closing() and self._stalled is None:
+            self._stalled = self.loop.call_later(_HANG_UP_S, self.transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
