@@ -30,6 +30,7 @@ from patchtide.wire.messages import Digest, Text, Uuid, decode, encode
 from patchtide.wire.rules import decode_rule, encode_rule
 
 MAX_FILES = 2_000
+MAX_SHARED = 1_000
 Number = Annotated[int, Meta(ge=0, lt=2**32)]
 Size = Annotated[int, Meta(ge=0, lt=2**53)]
 
@@ -48,8 +49,8 @@ class FloorV1(Struct, frozen=True, array_like=True):
 
 class LeafV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     update: Uuid
-    prerequisite: Any
-    """The three rules are structured forms (wire.rules)."""
+    prerequisite: msgspec.Raw
+    """The three rules are structured forms (wire.rules). Most leaves of a shard share this one."""
     applicable: Any
     installed: Any
     origin: Text
@@ -89,7 +90,7 @@ def encode_leaf(leaf: Leaf) -> LeafEntryV1:
     document = encode(
         LeafV1(
             update=leaf.update.bytes,
-            prerequisite=encode_rule(leaf.prerequisite),
+            prerequisite=msgspec.Raw(msgspec.msgpack.encode(encode_rule(leaf.prerequisite))),
             applicable=encode_rule(leaf.applicable),
             installed=encode_rule(leaf.installed),
             origin=leaf.origin.text,
@@ -107,14 +108,17 @@ def encode_leaf(leaf: Leaf) -> LeafEntryV1:
     return made
 
 
-def decode_leaf(said: LeafEntryV1) -> Leaf:
+def decode_leaf(said: LeafEntryV1, shared: dict[bytes, Rule] | None = None) -> Leaf:
     """Return the leaf; what is new in it is taken for the most careful thing known here.
+
+    `shared` holds prerequisites by their bytes: of leaves that are read with the same one, those
+    that are equal become one object.
 
     Raises:
         InvalidDocument: with all mistakes of its three rules, or the first one elsewhere.
     """
     document = decode(said.body, LeafV1)
-    rules, problems = _read_rules(document)
+    rules, problems = _read_rules(document, {} if shared is None else shared)
     if problems:
         raise InvalidDocument(problems)
     return _leaf(said, document, rules)
@@ -128,9 +132,10 @@ def read_leaves(entries: Iterable[LeafEntryV1]) -> tuple[list[Leaf], list[Proble
     """
     leaves: list[Leaf] = []
     problems: list[Problem] = []
+    shared: dict[bytes, Rule] = {}
     for said in entries:
         try:
-            leaves.append(decode_leaf(said))
+            leaves.append(decode_leaf(said, shared))
         except InvalidDocument as error:
             place = f"leaf {said.number}"
             problems += [Problem(f"{place} {p.where}", p.what) for p in error.problems]
@@ -138,15 +143,35 @@ def read_leaves(entries: Iterable[LeafEntryV1]) -> tuple[list[Leaf], list[Proble
     return leaves, problems
 
 
-def _read_rules(document: LeafV1) -> tuple[list[Rule], list[Problem]]:
+def _read_rules(document: LeafV1, shared: dict[bytes, Rule]) -> tuple[list[Rule], list[Problem]]:
     rules: list[Rule] = []
     problems: list[Problem] = []
-    for name in ("prerequisite", "applicable", "installed"):
+    try:
+        rules.append(_prerequisite(bytes(document.prerequisite), shared))
+    except InvalidDocument as error:
+        problems += error.problems
+    for name in ("applicable", "installed"):
         try:
             rules.append(decode_rule(getattr(document, name), where=name))
         except InvalidDocument as error:
             problems += error.problems
     return rules, problems
+
+
+def _prerequisite(form: bytes, shared: dict[bytes, Rule]) -> Rule:
+    known = shared.get(form)
+    if known is None:
+        known = decode_rule(_unpacked(form), where="prerequisite")
+        if len(shared) < MAX_SHARED:
+            shared[form] = known
+    return known
+
+
+def _unpacked(form: bytes) -> object:
+    try:
+        return msgspec.msgpack.decode(form)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidDocument([Problem("prerequisite", str(error))]) from error
 
 
 def _leaf(said: LeafEntryV1, document: LeafV1, rules: list[Rule]) -> Leaf:

@@ -144,3 +144,28 @@ def test_a_leaf_that_cannot_be_read_is_unknown_and_its_neighbours_are_not() -> N
     scan = evaluate_shard(leaves, Facts(packages={PackageFormat.DEB: {}}))
     assert scan.why_unknown == {7: WhyUnknown.EVALUATOR, 9: WhyUnknown.EVALUATOR}
     assert scan.states[UpdateNumber(8)] == "not-required"
+
+
+def test_leaves_with_the_same_prerequisite_share_it() -> None:
+    others = [replace(LEAF, number=UpdateNumber(n), title=str(n)) for n in (1, 2)]
+    apart = replace(LEAF, prerequisite=OperatingSystem("debian", ("13",)))
+
+    (one, two, three), _ = read_leaves(map(encode_leaf, [*others, apart]))
+
+    assert one.prerequisite is two.prerequisite
+    assert (three.prerequisite, two.prerequisite) == (apart.prerequisite, LEAF.prerequisite)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [b"\x91\xa1\xff", b"\x91" * 2_000 + b"\xc0", b"\x81\xa1a\x01", b"\xc0"],
+    ids=["no text", "too deep", "a map", "nothing"],
+)
+def test_a_prerequisite_that_cannot_be_read_spoils_only_its_own_leaf(form: bytes) -> None:
+    bad = changed(prerequisite=msgspec.Raw(form))
+    good = encode_leaf(replace(LEAF, number=UpdateNumber(8)))
+
+    leaves, problems = read_leaves([bad, good])
+
+    assert [leaf.evaluator for leaf in leaves] == [Evaluator.UNSUPPORTED, Evaluator.WINDOWS]
+    assert problems and all(problem.where.startswith("leaf 7") for problem in problems)

@@ -12,7 +12,7 @@ So an unknown part makes the whole unknown only where it could change the answer
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, assert_never
@@ -75,14 +75,19 @@ _COMPARE: Mapping[Comparison, Callable[[Any, Any], bool]] = {
     Comparison.AT_LEAST: ge,
     Comparison.MORE: gt,
 }
+_REFLEXIVE = frozenset((Comparison.AT_MOST, Comparison.EQUAL, Comparison.AT_LEAST))
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a verdict stands on: the machine's facts, and other leaves' states."""
+    """What a verdict stands on: the machine's facts, and other leaves' states.
+
+    `known` holds verdicts found already, by the rule's identity; only of rules that stay alive.
+    """
 
     facts: Facts
     states: States
+    known: dict[int, tuple[Verdict]] = field(default_factory=dict)
 
 
 def evaluate(rule: Rule, facts: Facts, *, states: States | None = None) -> Verdict:
@@ -102,6 +107,8 @@ def fits(rule: PackageInstalled, instance: InstalledPackage) -> bool:
         return False
     if rule.comparison is None:
         return True
+    if instance.version == rule.version:
+        return rule.comparison in _REFLEXIVE  # most often so, and no key need be made
     key = _KEYS[rule.format]
     return _COMPARE[rule.comparison](key(instance.version), key(rule.version))
 

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from patchtide.domain.applicability.evaluation import Ground, LeafState, States, verdict_on
+from patchtide.domain.applicability.evaluation import Ground, LeafState, States, Verdict, verdict_on
 from patchtide.domain.applicability.facts import Asked, Facts, asked_by
 from patchtide.domain.catalog.leaves import Leaf
-from patchtide.domain.catalog.rules import ASKS_FACTS, HAS_UNSUPPORTED
+from patchtide.domain.catalog.rules import ASKS_FACTS, HAS_UNSUPPORTED, NAMES_LEAVES, Rule
 from patchtide.domain.catalog.updates import Evaluator, UpdateNumber
 
 
@@ -86,7 +86,7 @@ def facts_asked(leaves: Iterable[Leaf], usual: Facts) -> frozenset[Asked]:
         asking = [rule for rule in leaf.rules if rule.traits & ASKS_FACTS]
         if not asking or leaf.evaluator is not Evaluator.RULES:
             continue
-        if verdict_on(leaf.prerequisite, ground) is not False:
+        if _on_prerequisite(leaf.prerequisite, ground) is not False:
             asked.update(*map(asked_by, asking))
     return frozenset(asked)
 
@@ -112,7 +112,7 @@ def _settle(
 def _state(leaf: Leaf, ground: Ground) -> LeafState:
     if leaf.evaluator is not Evaluator.RULES:
         return ground.states.get(leaf.number, LeafState.UNKNOWN)
-    prerequisite = verdict_on(leaf.prerequisite, ground)
+    prerequisite = _on_prerequisite(leaf.prerequisite, ground)
     if prerequisite is False:
         return LeafState.NOT_REQUIRED
     applicable = verdict_on(leaf.applicable, ground)
@@ -124,6 +124,16 @@ def _state(leaf: Leaf, ground: Ground) -> LeafState:
     if installed is None:
         return LeafState.UNKNOWN
     return LeafState.INSTALLED if installed else LeafState.REQUIRED
+
+
+def _on_prerequisite(rule: Rule, ground: Ground) -> Verdict:
+    """Most leaves of a shard have the same one, as one object: its verdict is found once."""
+    if rule.traits & NAMES_LEAVES:
+        return verdict_on(rule, ground)  # other leaves' states are still coming in
+    known = ground.known.get(id(rule))
+    if known is None:
+        known = ground.known[id(rule)] = (verdict_on(rule, ground),)
+    return known[0]
 
 
 def _why(leaf: Leaf, ground: Ground) -> WhyUnknown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchtide.domain.catalog.rules import Rule, leaves_named
+from patchtide.domain.catalog.rules import NAMES_LEAVES, Rule, leaves_named
 from patchtide.domain.catalog.updates import (
     Evaluator,
     LeafFile,
@@ -47,6 +47,7 @@ class Leaf:
 
     def depends_on(self) -> frozenset[UpdateNumber]:
         """Return the numbers of the leaves whose state this one's depends on."""
-        if self.evaluator is not Evaluator.RULES:
+        traits = self.prerequisite.traits | self.applicable.traits | self.installed.traits
+        if not traits & NAMES_LEAVES or self.evaluator is not Evaluator.RULES:
             return frozenset()
         return frozenset().union(*map(leaves_named, self.rules))

@@ -174,3 +174,25 @@ def test_only_what_could_make_a_difference_is_asked_for() -> None:
         Asked("service.running", ("ssh",)),
         Asked("query.exists", ("rack",)),
     }
+
+
+def test_leaves_that_share_a_prerequisite_have_their_own_states() -> None:
+    shared = And((YES, OperatingSystem("debian")))
+    on_others = And((YES, InstalledLeaf(UpdateNumber(1))))
+    leaves = [
+        leaf(1, pre=shared, inst=YES),
+        leaf(2, pre=shared, inst=NO),
+        leaf(3, pre=on_others, inst=NO),
+        leaf(4, pre=on_others, app=NO),
+    ]
+
+    debian = evaluate_shard(leaves, Facts(os_id="debian")).states.values()
+    rhel = evaluate_shard(leaves, Facts(os_id="rhel")).states.values()
+
+    installed, required, absent = (
+        LeafState.INSTALLED,
+        LeafState.REQUIRED,
+        LeafState.NOT_REQUIRED,
+    )
+    assert list(debian) == [installed, required, required, absent]
+    assert list(rhel) == [absent] * 4
