@@ -112,8 +112,9 @@ async def measure(folder: Path) -> None:
             start = perf_counter()
             made = await synchronisation.run("admin")
             spent = perf_counter() - start
-            count = sum(len(found) for found in made.content.shards.values())
-            figure(f"synchronise {count:,} advisories, {title}", f"{spent:.2f} s", budget, bare)
+            figure(
+                f"synchronise {made.updates:,} advisories, {title}", f"{spent:.2f} s", budget, bare
+            )
 
 
 def main() -> None:

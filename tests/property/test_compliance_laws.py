@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance import counting
+from patchtide.domain.compliance.bit_counts import BitCounts
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, StateIndex
+from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.states import (
     PlacedLeaf,
@@ -150,3 +153,53 @@ def test_a_machine_that_reports_again_leaves_nothing_of_before_behind(
     for leaves in catalog.values():
         followed = Ground(index, members=who, believed=who).held(leaves)
         assert followed == Ground(fresh, members=who, believed=who).held(leaves)
+
+
+@given(
+    catalogs,
+    st.lists(machines, max_size=5),
+    st.dictionaries(st.integers(0, 4), st.lists(st.integers(0, 4), max_size=3)),
+)
+def test_what_is_overtaken_is_the_same_counted_by_machine_by_update_and_asked_one_by_one(
+    catalog: dict[int, list[PlacedLeaf]], fleet: list[States], said: dict[int, list[int]]
+) -> None:
+    index = StateIndex()
+    for number, states in enumerate(fleet):
+        index.put(number, states, old=States())
+    everybody = BitMap(range(len(fleet)))
+    ground = Ground(index, members=everybody, believed=everybody)
+    newer = Supersedence({update: said.get(update, []) for update in catalog})
+
+    overtaken = Overtaken(ground, newer, lambda update: catalog[update])
+
+    asked = [
+        {u: on_one_machine(newer, lambda k, s=states: state_of(s, catalog[k]))(u) for u in catalog}  # type: ignore[misc]
+        for states in fleet
+    ]
+    for number, states in enumerate(fleet):
+        told = Counting(catalog).tally(states)
+        assert overtaken.tally_on(number, told) == tally(Counter(asked[number].values()))
+    for update, leaves in catalog.items():
+        held = overtaken.held(update, ground.held(leaves))
+        counted = overtaken.tally(update, ground.tally(leaves))
+        assert counted == held.tally == tally(Counter(one[update] for one in asked))
+
+
+@given(catalogs, st.lists(machines, max_size=4), st.sets(st.integers(0, 4)))
+def test_bundles_that_share_a_part_are_counted_as_each_of_them_stands(
+    catalog: dict[int, list[PlacedLeaf]], fleet: list[States], made_of: set[int]
+) -> None:
+    parts = [leaf for update in made_of for leaf in catalog.get(update, [])]
+    bundled = {u: leaves for u, leaves in catalog.items() if u not in made_of}
+    bundled |= {100: parts, 101: parts + [x for x in catalog.get(0, []) if x not in parts]}
+
+    for states in fleet:
+        asked = Counter(state_of(states, leaves) for leaves in bundled.values())
+        assert Counting(bundled).tally(states) == tally(asked)
+
+
+@given(st.lists(st.frozensets(st.integers(0, 6)), max_size=20))
+def test_counting_bit_by_bit_is_counting(sets: list[frozenset[int]]) -> None:
+    counts = BitCounts(map(BitMap, sets))
+
+    assert [counts.of(n) for n in range(7)] == [sum(n in one for one in sets) for n in range(7)]

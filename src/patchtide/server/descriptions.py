@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
@@ -16,6 +17,7 @@ from uuid import UUID
 
 from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
 from patchtide.domain.catalog.synchronisation import details_to_keep, learnt
+from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
@@ -37,6 +39,8 @@ BATCH = 20
 
 
 class DetailsReading(Protocol):
+    def listed_updates(self) -> Sequence[UpdateDetails]: ...
+
     def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]: ...
 
 
@@ -63,7 +67,11 @@ class Descriptions:
         """Nothing was learnt of these since the last synchronisation; None: not looked yet."""
 
     async def keep(
-        self, updates: Iterable[UpdateDetails], *, fence: Fence = lambda tx: None
+        self,
+        updates: Iterable[UpdateDetails],
+        *,
+        only_new: bool = False,
+        fence: Fence = lambda tx: None,
     ) -> None:
         """Keep what the feed tells; of the same version, what was learnt before stays.
 
@@ -72,8 +80,23 @@ class Descriptions:
         """
         offered = list(updates)
         held = {x.update: x for x in await asyncio.to_thread(self._reading.update_details)}
-        await self._put(details_to_keep(held, offered), fence)
+        kept = await asyncio.to_thread(details_to_keep, held, offered, only_new=only_new)
+        await self._put(kept, fence)
         self._waiting, self._not_before = None, self._clock.now()
+
+    async def expire(
+        self, updates: Collection[UpdateId], *, fence: Fence = lambda tx: None
+    ) -> None:
+        """Note that their vendor stands by them no more.
+
+        Raises:
+            StaleRevision: the fence says so.
+        """
+        if not updates:
+            return
+        now = self._clock.now()
+        held = await asyncio.to_thread(self._reading.update_details, sorted(updates))
+        await self._put([replace(x, expired_at=now) for x in held if not x.expired_at], fence)
 
     def waiting(self) -> tuple[int, int]:
         """Return how many updates are still to be described, and how many of them are required."""
@@ -85,8 +108,8 @@ class Descriptions:
         if feed is None or self._clock.now() < self._not_before:
             return
         if self._waiting is None:
-            known = await asyncio.to_thread(self._reading.update_details)
-            self._waiting = {x.update: x for x in known if x.cves is None}
+            known = await asyncio.to_thread(self._reading.listed_updates)
+            self._waiting = {x.update: x for x in known if x.cves is None and not x.expired_at}
         while self._waiting:
             batch = await self._fleet.run(partial(self._next, self._waiting))
             try:
@@ -95,9 +118,9 @@ class Descriptions:
                 log.warning("updates are not described: %s", error)
                 self._waiting = {}  # until the next synchronisation
                 return
-            held = {update.details.update: update.details for update in batch}
-            told = [u.details for u in described if u.details.cves is not None]
-            await self._put([learnt(held[details.update], details) for details in told])
+            told = {u.details.update: u.details for u in described if u.details.cves is not None}
+            held = await asyncio.to_thread(self._reading.update_details, sorted(told))
+            await self._put([learnt(details, told[details.update]) for details in held])
             for update in batch:
                 # A synchronisation may have begun the list anew meanwhile.
                 (self._waiting or {}).pop(update.details.update, None)

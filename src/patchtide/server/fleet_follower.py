@@ -6,18 +6,19 @@ publication is only noted: to read it takes long, and whoever keeps this decides
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 from pyroaring import BitMap
 
+from patchtide.domain.catalog.bundles import parts_of, within
 from patchtide.domain.catalog.details import Severity, UpdateDetails
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.domain.errors import CursorLost
-from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.fleet_view import Catalog, KnownUpdate, View
 from patchtide.server.listing import in_order
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
@@ -31,7 +32,7 @@ ROWS = 200
 HEARD_EVERY = timedelta(seconds=5)
 HEARD_LATE = timedelta(minutes=2)
 """What is heard is stored some seconds later, and by clocks that differ a little."""
-PUBLISH, DESCRIBE = "catalog.publish", "catalog.describe"
+PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forget"
 """Decisions that change what is published, and what people read of it."""
 
 
@@ -48,6 +49,7 @@ class FleetFollower:
         self._reported: Cursor | None = None
         self._decided: Cursor | None = None
         self._listened: datetime | None = None
+        self._shape: frozenset[tuple[object, ...]] = frozenset()
         self.is_lost = True
         """Nothing leads on from here: everything is to be read anew."""
         self.is_outdated = False
@@ -58,7 +60,7 @@ class FleetFollower:
         made = FleetFollower(self._store, self._catalog, self._clock, view=self.view.copied())
         made._reported, made._decided = self._reported, self._decided
         made._listened, made.is_lost = self._listened, self.is_lost
-        made.is_outdated = self.is_outdated
+        made.is_outdated, made._shape = self.is_outdated, self._shape
         return made
 
     def follow(self) -> bool:
@@ -128,7 +130,7 @@ class FleetFollower:
             self.view.put_clients(self._store.clients_of(sorted(uuids)))
         if PUBLISH in operations:
             self.is_outdated = True
-        elif DESCRIBE in operations:
+        elif not operations.isdisjoint((DESCRIBE, FORGET)):
             self._read_details()
         self._decided = cursor
 
@@ -156,8 +158,11 @@ class FleetFollower:
             self.view.put_row(row, _states_of(row))
 
     def _read_details(self) -> None:
-        """Put what people read to what is published: no count changes by that."""
-        told: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.update_details()}
+        """Put what people read of what is published: mostly no count changes by that."""
+        told: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.listed_updates()}
+        if _shape(told.values()) != self._shape:
+            self.is_outdated = True
+            return
         known = self.view.updates.values()
         self.view.put_described(
             [_known(u.id, u.leaves, u.title, told[u.id]) for u in known if u.id in told]
@@ -165,7 +170,8 @@ class FleetFollower:
 
     def _read_catalog(self) -> None:
         serials = {shard.name: shard.serial for shard in self._catalog.shards()}
-        details: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.update_details()}
+        details: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.listed_updates()}
+        self._shape = _shape(details.values())
         found: dict[UUID, list[PlacedLeaf]] = {}
         documents: dict[UUID, bytes] = {}
         for shard, serial in serials.items():
@@ -176,14 +182,42 @@ class FleetFollower:
         lineage = bytes(self._catalog.lineage())
         if self._reported is not None and lineage != self.view.lineage:
             raise CursorLost("other numbers: nothing that was read holds any more")
-        self.view.put_catalog(
-            lineage,
-            serials,
-            {
-                uuid: _known(uuid, leaves, _title(documents[uuid]), details.get(uuid))
-                for uuid, leaves in found.items()
-            },
-        )
+        published = {
+            uuid: _known(uuid, leaves, _title(documents[uuid]), details.get(uuid))
+            for uuid, leaves in found.items()
+        }
+        self.view.put_catalog(lineage, serials, _known_catalog(published, details))
+
+
+def _shape(details: Iterable[UpdateDetails]) -> frozenset[tuple[object, ...]]:
+    """Return what counts depend on of all that is told."""
+    return frozenset(
+        (x.update, x.supersedes, x.members, x.expired_at)
+        for x in details
+        if x.supersedes or x.members or x.expired_at
+    )
+
+
+def _known_catalog(
+    published: Mapping[UUID, KnownUpdate], details: Mapping[UUID, UpdateDetails]
+) -> Catalog:
+    """Bundles have the leaves of all their parts, and what is expired has none."""
+    bundles: dict[UUID, Sequence[UUID]] = {
+        x.update: () if x.expired_at else x.members for x in details.values()
+    }
+    parts = parts_of(bundles)
+    hidden = within(parts)
+    known = dict(published)
+    for bundle, some in parts.items():
+        own = (published[one] for one in (bundle, *sorted(some)) if one in published)
+        leaves = [leaf for update in own for leaf in update.leaves]
+        known[bundle] = _known(bundle, leaves, "", details[bundle])
+    return Catalog(
+        updates={k: u for k, u in known.items() if k not in hidden and not u.is_expired},
+        expired={k: _known(k, (), "", x) for k, x in details.items() if x.expired_at},
+        parts={k: u for k, u in known.items() if k in hidden and not u.is_expired},
+        bundles=parts,
+    )
 
 
 class _Title(msgspec.Struct):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain, count
 from uuid import UUID
 
 from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import Severity, UpdateDetails
+from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, Held, StateIndex
 from patchtide.domain.compliance.judgement import (
@@ -23,6 +24,7 @@ from patchtide.domain.compliance.judgement import (
     doubt_about,
     judge,
 )
+from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
 from patchtide.domain.errors import NotFound
@@ -68,6 +70,31 @@ class KnownUpdate:
     def severity(self) -> Severity:
         return self.details.severity if self.details else Severity.NONE
 
+    @property
+    def supersedes(self) -> Collection[UUID]:
+        return self.details.supersedes if self.details else ()
+
+    @property
+    def is_expired(self) -> bool:
+        return self.details is not None and self.details.expired_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """All updates that are known, by what lists make of them."""
+
+    updates: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
+    """Those that are offered, and counted."""
+    expired: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
+    """Those that their vendor stands by no more; they have no leaves."""
+    parts: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
+    """Those that show within a bundle alone: its leaves are theirs, too."""
+    bundles: Mapping[UUID, frozenset[UUID]] = field(default_factory=dict)
+    """Bundle -> all that it is made of."""
+
+    def all(self) -> Iterable[KnownUpdate]:
+        return chain(self.updates.values(), self.expired.values(), self.parts.values())
+
 
 @dataclass(slots=True)
 class View:
@@ -79,6 +106,7 @@ class View:
     members: dict[int, Member] = field(default_factory=dict)
     numbers: dict[bytes, int] = field(default_factory=dict)
     updates: dict[UUID, KnownUpdate] = field(default_factory=dict)
+    catalog: Catalog = field(default_factory=Catalog)
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
     restarting: BitMap = field(default_factory=BitMap)
@@ -96,6 +124,8 @@ class View:
     _by_restarting: dict[UUID, int] = field(default_factory=dict)
     _ground: Ground | None = None
     _restarting_ground: Ground | None = None
+    _supersedence: Supersedence[UUID] = field(default_factory=lambda: Supersedence[UUID]({}))
+    _overtaken: Overtaken[UUID] | None = None
     _ground_until: datetime | None = None
 
     def emptied(self) -> View:
@@ -117,6 +147,7 @@ class View:
             _by_restarting={},
             _ground=None,
             _restarting_ground=None,
+            _overtaken=None,
         )
 
     # What is put in
@@ -168,19 +199,19 @@ class View:
             self.version = next(self._versions)
             self._restarting_ground = None
 
-    def put_catalog(
-        self, lineage: bytes, serials: Mapping[str, int], updates: Mapping[UUID, KnownUpdate]
-    ) -> None:
+    def put_catalog(self, lineage: bytes, serials: Mapping[str, int], catalog: Catalog) -> None:
         """Put what is published now; the rows of those in `cut` are to be put once more."""
+        updates = catalog.updates
         self._published = Published.of(lineage, serials, (u.leaves for u in updates.values()))
-        self.updates = dict(updates)
+        self.catalog, self.updates = catalog, dict(updates)
         self._counting = Counting({key: update.leaves for key, update in updates.items()})
+        self._supersedence = Supersedence({u.id: u.supersedes for u in catalog.all()})
         self._by_leaf = {leaf.number: u.id for u in updates.values() for leaf in u.leaves}
         self._by_member.clear()
         self._changed()
 
     def put_described(self, updates: Iterable[KnownUpdate]) -> None:
-        """Put what people read of updates anew; their leaves are the same."""
+        """Put what people read of updates anew; leaves and supersedence are the same."""
         self.updates.update((update.id, update) for update in updates)
         self.version = next(self._versions)
 
@@ -207,10 +238,24 @@ class View:
 
     def update(self, update: UUID) -> KnownUpdate:
         """Raises NotFound."""
-        found = self.updates.get(update)
-        if found is None:
-            raise NotFound
-        return found
+        for one in self.known([update]):
+            return one
+        raise NotFound
+
+    def known(self, updates: Iterable[UUID]) -> Iterator[KnownUpdate]:
+        """Yield those of the updates that are known, offered or not."""
+        catalog = self.catalog
+        for key in updates:
+            found = self.updates.get(key) or catalog.expired.get(key) or catalog.parts.get(key)
+            if found is not None:
+                yield found
+
+    def successors(self, update: KnownUpdate) -> list[KnownUpdate]:
+        """Return those that say they take its place."""
+        return list(self.known(self._supersedence.successors(update.id)))
+
+    def is_superseded(self, update: KnownUpdate) -> bool:
+        return self._supersedence.is_superseded(update.id)
 
     def of_leaf(self, number: int) -> KnownUpdate | None:
         """Return the update that a leaf is of; None: it is published no more."""
@@ -229,7 +274,9 @@ class View:
         known = self._by_member.get(member.number)
         if known is None:
             known = self._by_member[member.number] = self._counting.tally(member.states)
-        return known
+        if not known.required or not self._supersedence.has_any:
+            return known
+        return self._overtaken_now().tally_on(member.number, known)
 
     def judgement(self, member: Member) -> Judgement:
         doubt = self.doubt(member)
@@ -261,14 +308,21 @@ class View:
         """Return what says how the machine stands on an update."""
         if self.doubt(member) is not Doubt.NONE:
             return lambda update: LeafState.UNKNOWN
-        return lambda update: state_of(member.states, update.leaves)
+        if not self._supersedence.has_any:
+            return lambda update: state_of(member.states, update.leaves)
+        told = on_one_machine(
+            self._supersedence, lambda key: state_of(member.states, self.update(key).leaves)
+        )
+        return lambda update: told(update.id)
 
     def tally_of(self, update: KnownUpdate) -> Tally:
         """Return how many active machines stand how on the update."""
         ground = self._current_ground()
         known = self._by_update.get(update.id)
         if known is None:
-            known = self._by_update[update.id] = ground.tally(update.leaves)
+            told = ground.tally(update.leaves)
+            known = self._overtaken_now().tally(update.id, told) if told.required else told
+            self._by_update[update.id] = known
         return known
 
     def leaves_held(self) -> int:
@@ -284,14 +338,23 @@ class View:
 
     def held(self, update: KnownUpdate) -> Held:
         """Return which active machines stand how on the update."""
-        return self._current_ground().held(update.leaves)
+        told = self._current_ground().held(update.leaves)
+        return self._overtaken_now().held(update.id, told)
+
+    def _overtaken_now(self) -> Overtaken[UUID]:
+        ground = self._current_ground()
+        if self._overtaken is None:
+            self._overtaken = Overtaken(
+                ground, self._supersedence, lambda key: self.update(key).leaves
+            )
+        return self._overtaken
 
     def _current_ground(self) -> Ground:
         until = self._ground_until
         if self._ground is None or (until is not None and self.now >= until):
             self._ground = self._made_ground()
             self._by_update.clear()
-            self._restarting_ground = None
+            self._restarting_ground = self._overtaken = None
         return self._ground
 
     def _made_ground(self) -> Ground:

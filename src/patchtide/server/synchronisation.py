@@ -8,7 +8,7 @@ signed as it is, would make every newer fix leave.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,21 +16,32 @@ from typing import Protocol
 
 import msgspec
 
+from patchtide import __version__
 from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.selection import chosen
-from patchtide.domain.catalog.synchronisation import ShardChanges, changes
+from patchtide.domain.catalog.synchronisation import (
+    ShardChanges,
+    changes,
+    offered_leaves,
+)
+from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.errors import Refused, WrongState
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.feed import FeedContent, UpdateFeed
-from patchtide.server.ports.storage import CatalogReading, Decisions, Transaction
+from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed
+from patchtide.server.ports.storage import CatalogReading, Decisions, StoredLeaf, Transaction
 from patchtide.server.publication import RECORD, read_record
 from patchtide.server.synchronisation_plan import SELECTION, read_choices, selection_of
 from patchtide.server.threads import Threads
 from patchtide.wire.leaves import entry, read_leaves
 
+APPLIED = "catalog.feed-applied"
 DATES = "catalog.feed-dates"
 """Suite -> when the newest of it that was ever read had been signed, in epoch seconds."""
+
+
+_Changed = tuple[ShardChanges, frozenset[UpdateId]]
+"""How a shard changes, and the updates that leave it by that."""
 
 
 class FeedWentBack(Refused):
@@ -56,19 +67,35 @@ Fence = Callable[[Transaction], object]
 
 
 class DetailsKeeper(Protocol):
-    async def keep(self, updates: Iterable[UpdateDetails], *, fence: Fence) -> None: ...
+    async def keep(
+        self, updates: Iterable[UpdateDetails], *, only_new: bool, fence: Fence
+    ) -> None: ...
+
+    async def expire(self, updates: Collection[UpdateId], *, fence: Fence) -> None: ...
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What the catalog holds already: the same told again, and chosen again, changes nothing."""
+
+    stamp: bytes
+    selection: bytes
+    version: str
+    """Of this program: another one may make something else of the same content."""
+    full: bool
+    updates: int
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synchronised:
     """What the feed tells, and what of it was news."""
 
-    content: FeedContent
-    """Only what the site has chosen."""
+    head: FeedHead
+    updates: int
+    """How many it tells of and this site has chosen; and how many it has not."""
+    left_out: int
     changed: Mapping[str, ShardChanges]
     """Shards that were published anew."""
-    left_out: int = 0
-    """How many updates it tells of that were not chosen."""
 
 
 class Synchronisation:
@@ -115,40 +142,78 @@ class Synchronisation:
         async with self._running:
             await self._threads.run(self._feed.fetch)
             self._heard("comparing")
-            told = await self._threads.run(partial(self._feed.read, now=self._clock.now()))
-            content = await self._threads.run(partial(self._chosen, told))
-            # Read before it is asked how new the content is: if another node has newer content,
-            # that one publishes after this one, or this one does not publish.
-            serials = await asyncio.to_thread(self._serials, content)
-            await self._remember(actor, content, fence)
-            full = full and content.is_whole
-            # First what people read: nobody should see an update that nothing is told of.
-            await self._details.keep(_details_of(content), fence=fence)
-            changed: dict[str, ShardChanges] = {}
-            for shard, serial in serials.items():
-                offered = content.shards[shard]
-                made = await asyncio.to_thread(self._changes, shard, serial, offered, full=full)
-                if made:
-                    self._heard("publishing")
-                    await self._publisher.publish(
-                        actor,
-                        shard,
-                        leaves=made.upserts,
-                        drops=made.drops,
-                        expected_serial=serial,
-                    )
-                    changed[shard] = made
-            left_out = sum(map(len, told.shards.values())) - sum(map(len, content.shards.values()))
-            return Synchronised(content=content, changed=changed, left_out=left_out)
+            return await self._compared(actor, full=full, fence=fence)
 
-    def _chosen(self, told: FeedContent) -> FeedContent:
-        selection = selection_of(read_choices(self._reading.setting(SELECTION)))
-        if not selection:
-            return told
-        shards = {name: chosen(updates, selection) for name, updates in told.shards.items()}
-        return replace(told, shards=shards)
+    async def _compared(self, actor: str, *, full: bool, fence: Fence) -> Synchronised:
+        head = await self._threads.run(self._feed.head)
+        applied = await asyncio.to_thread(self._applied, head, full=full)
+        if applied is not None:
+            await self._remember(actor, head, fence)
+            return Synchronised(
+                head=head, updates=applied.updates, left_out=applied.left_out, changed={}
+            )
+        choices = await asyncio.to_thread(self._reading.setting, SELECTION)
+        told = await self._threads.run(partial(self._feed.read, now=self._clock.now()))
+        content = await self._threads.run(partial(_chosen, told, choices))
+        # Read before it is asked how new the content is: if another node has newer content,
+        # that one publishes after this one, or this one does not publish.
+        serials = await asyncio.to_thread(self._serials, content)
+        await self._remember(actor, content, fence)
+        full = full and content.is_whole
+        # First what people read: nobody should see an update that nothing is told of.
+        await self._details.keep(_details_of(content), only_new=not full, fence=fence)
+        changed = await self._threads.run(partial(self._all_changes, content, serials, full=full))
+        await self._details.expire(_gone(changed.values()), fence=fence)
+        await self._publish(actor, changed, serials)
+        updates, before = _count(content), _count(told)
+        made = Applied(
+            stamp=content.stamp,
+            selection=choices or b"",
+            version=__version__,
+            full=full,
+            updates=updates,
+            left_out=before - updates,
+        )
+        await self._note_applied(actor, made, fence)
+        return Synchronised(
+            head=content,
+            updates=updates,
+            left_out=before - updates,
+            changed={shard: made for shard, (made, _) in changed.items()},
+        )
 
-    async def _remember(self, actor: str, content: FeedContent, fence: Fence) -> None:
+    async def _publish(
+        self, actor: str, changed: Mapping[str, _Changed], serials: Mapping[str, int]
+    ) -> None:
+        for shard, (made, _) in changed.items():
+            self._heard("publishing")
+            await self._publisher.publish(
+                actor,
+                shard,
+                leaves=made.upserts,
+                drops=made.drops,
+                expected_serial=serials[shard],
+            )
+
+    def _applied(self, head: FeedHead, *, full: bool) -> Applied | None:
+        data = self._reading.setting(APPLIED)
+        known = msgspec.msgpack.decode(data, type=Applied) if data else None
+        if known is None or not head.stamp or not head.is_whole or full > known.full:
+            return None
+        same = (head.stamp, self._reading.setting(SELECTION) or b"", __version__)
+        return known if same == (known.stamp, known.selection, known.version) else None
+
+    async def _note_applied(self, actor: str, made: Applied, fence: Fence) -> None:
+        data = msgspec.msgpack.encode(made)
+
+        def work(tx: Transaction) -> None:
+            fence(tx)
+            tx.put_setting(APPLIED, data)
+
+        if await asyncio.to_thread(self._reading.setting, APPLIED) != data:
+            await self._decisions.decide(actor, APPLIED, work, now=self._clock.now())
+
+    async def _remember(self, actor: str, content: FeedHead, fence: Fence) -> None:
         now = self._clock.now()
         told = {suite: at.timestamp() for suite, at in content.as_of.items()}
 
@@ -169,13 +234,49 @@ class Synchronisation:
         records = {shard: self._reading.setting(RECORD + shard) for shard in content.shards}
         return {shard: read_record(data).serial for shard, data in records.items()}
 
+    def _all_changes(
+        self, content: FeedContent, serials: Mapping[str, int], *, full: bool
+    ) -> dict[str, _Changed]:
+        """Return, for every shard that changes, how it does and which updates leave it."""
+        told = {update.details.update for some in content.shards.values() for update in some}
+        found: dict[str, _Changed] = {}
+        for shard, updates in content.shards.items():
+            made, gone = self._changes(shard, serials[shard], updates, full=full)
+            if made:
+                found[shard] = made, gone - told
+        return found
+
     def _changes(
         self, shard: str, serial: int, updates: Sequence[FeedUpdate], *, full: bool
-    ) -> ShardChanges:
-        stored = self._reading.leaves(shard, at=serial) if serial else ()
-        held, _ = read_leaves(entry(x.number, x.revision, x.document) for x in stored)
-        offered = [leaf for update in updates for leaf in update.leaves]
-        return changes(held, offered, only_new=not full)
+    ) -> _Changed:
+        held = _read(self._reading.leaves(shard, at=serial) if serial else ())
+        offered = list(offered_leaves(updates))
+        new = {leaf.update for leaf in offered} - {leaf.update for leaf in held}
+        left = _read(self._reading.left_leaves(shard, sorted(x.bytes for x in new)))
+        made = changes(held, offered, left=left, only_new=not full)
+        drops = frozenset(made.drops)
+        return made, frozenset(leaf.update for leaf in held if leaf.number in drops)
+
+
+def _read(stored: Iterable[StoredLeaf]) -> list[Leaf]:
+    leaves, _ = read_leaves(entry(x.number, x.revision, x.document) for x in stored)
+    return leaves
+
+
+def _gone(changed: Iterable[_Changed]) -> frozenset[UpdateId]:
+    return frozenset().union(*(gone for _, gone in changed))
+
+
+def _count(content: FeedContent) -> int:
+    return sum(map(len, content.shards.values()))
+
+
+def _chosen(told: FeedContent, choices: bytes | None) -> FeedContent:
+    selection = selection_of(read_choices(choices))
+    if not selection:
+        return told
+    shards = {name: chosen(updates, selection) for name, updates in told.shards.items()}
+    return replace(told, shards=shards)
 
 
 def _details_of(content: FeedContent) -> Iterator[UpdateDetails]:

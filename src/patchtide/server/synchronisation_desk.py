@@ -182,9 +182,9 @@ def _done(run: Run, made: Synchronised) -> Run:
     return msgspec.structs.replace(
         run,
         state="done",
-        note=made.content.note,
-        as_of=max((at.timestamp() for at in made.content.as_of.values()), default=0.0),
-        updates=sum(map(len, made.content.shards.values())),
+        note=made.head.note,
+        as_of=max((at.timestamp() for at in made.head.as_of.values()), default=0.0),
+        updates=made.updates,
         new=new,
         revised=len(upserts) - new,
         gone=sum(len(changes.drops) for changes in made.changed.values()),

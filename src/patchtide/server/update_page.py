@@ -24,7 +24,7 @@ from patchtide.server.listing import After, Column, Limit, Search, matches, page
 from patchtide.server.machine_list import Named, named, seconds
 from patchtide.server.ports.storage import StoredLeaf
 from patchtide.server.table import Input, Output
-from patchtide.server.updates import Update, UpdateId, counted, shown
+from patchtide.server.updates import Counted, Update, UpdateId, counted, shown
 from patchtide.wire.leaves import entry, read_leaves
 
 LeafStateName = Literal["", "required", "installed", "not-required", "unknown"]
@@ -75,6 +75,11 @@ class ShownLeaf(Output, kw_only=True, frozen=True):
     """When it is there already."""
 
 
+class NamedUpdate(Output, kw_only=True, frozen=True):
+    id: UUID
+    title: str
+
+
 class ShownUpdate(Update, kw_only=True, frozen=True):
     description: str
     vendor: str
@@ -97,6 +102,13 @@ class ShownUpdate(Update, kw_only=True, frozen=True):
     can_uninstall: bool
     licence: str
     """The terms that have to be accepted for the site; empty: there are none."""
+    expired_at: datetime | None
+    """Since when its vendor stands by it no more; it is offered nowhere then."""
+    supersedes: tuple[NamedUpdate, ...]
+    superseded_by: tuple[NamedUpdate, ...]
+    """Where one of these applies, or what supersedes them, this one is not required."""
+    members: tuple[NamedUpdate, ...]
+    """It is a bundle of these."""
     leaves: tuple[ShownLeaf, ...]
 
 
@@ -161,10 +173,12 @@ async def machines(call: Call, principal: Principal, asked: ListStanding) -> Sta
 
 def _shown(call: Call, update: UUID) -> ShownUpdate:
     fleet = call.context.fleet
-    found = fleet.ask(lambda view: counted(view, view.update(update)))
-    listed, details = shown(found), found.update.details or _untold(found.update)
+    found, others = fleet.ask(lambda view: _with_others(view, view.update(update)))
+    told = next(iter(fleet.store.update_details([update])), None)
+    listed, details = shown(found), told or _untold(found.update)
     places = _places(details)
-    leaves = tuple(_leaves(found.update, fleet.store.leaves_of(update), places))
+    stored = (leaf for one in (update, *others.parts) for leaf in fleet.store.leaves_of(one))
+    leaves = tuple(_leaves(found.update, stored, places))
     return ShownUpdate(
         **{name: getattr(listed, name) for name in Update.__struct_fields__},
         description=details.description,
@@ -181,7 +195,37 @@ def _shown(call: Call, update: UUID) -> ShownUpdate:
         exclusive=any(leaf.exclusive for leaf in leaves),
         can_uninstall=details.can_uninstall,
         licence=details.licence,
+        expired_at=details.expired_at,
+        supersedes=others.supersedes,
+        superseded_by=others.superseded_by,
+        members=others.members,
         leaves=leaves,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Others:
+    supersedes: tuple[NamedUpdate, ...]
+    superseded_by: tuple[NamedUpdate, ...]
+    members: tuple[NamedUpdate, ...]
+    parts: frozenset[UUID]
+    """Of a bundle, also those of its members."""
+
+
+def _with_others(view: View, update: KnownUpdate) -> tuple[Counted, _Others]:
+    members = update.details.members if update.details else ()
+    others = _Others(
+        _named(view.known(update.supersedes)),
+        _named(view.successors(update)),
+        _named(view.known(members)),
+        view.catalog.bundles.get(update.id, frozenset()),
+    )
+    return counted(view, update), others
+
+
+def _named(updates: Iterable[KnownUpdate]) -> tuple[NamedUpdate, ...]:
+    return tuple(
+        NamedUpdate(id=x.id, title=x.title) for x in sorted(updates, key=lambda x: x.order[1:])
     )
 
 

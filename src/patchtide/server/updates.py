@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nsmallest
+from itertools import chain
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -25,6 +26,7 @@ ClassificationName = Literal[
     "", "critical", "security", "definition", "service-pack", "rollup", "feature-pack", "tool",
     "driver", "general-update", "application",
 ]  # fmt: skip
+StatusName = Literal["", "current", "superseded", "expired"]
 UpdateSort = Literal[
     "required", "-required", "unknown", "-unknown", "title", "-title", "severity", "-severity",
     "released", "-released",
@@ -39,6 +41,9 @@ class ListUpdates(Input, kw_only=True, frozen=True):
     classification: Annotated[
         ClassificationName, Meta(description="Only updates of this kind.")
     ] = ""
+    status: Annotated[
+        StatusName, Meta(description="Only updates in force, superseded ones, or expired ones.")
+    ] = ""
     search: Annotated[Search, Meta(description="Part of the title, vendor's id or a CVE.")] = ""
     sort: Annotated[UpdateSort, Meta(description="The order; a minus turns it round.")] = "required"
     after: After = ""
@@ -50,6 +55,8 @@ class Update(Output, kw_only=True, frozen=True):
     title: str
     classification: str
     severity: str
+    status: str
+    """`current`; `superseded`: another one takes its place where that applies; `expired`."""
     required: int
     installed: int
     not_required: int
@@ -88,6 +95,7 @@ class Counted:
     update: KnownUpdate
     tally: Tally
     restart_pending: int = 0
+    status: str = "current"
 
 
 Place = tuple[int, str, str]
@@ -122,7 +130,9 @@ async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> Upd
 
 
 def _listed(view: View, asked: ListUpdates) -> UpdateList:
-    fitting = [counted(view, u) for u in view.updates.values() if _fits(u, asked)]
+    known = chain(view.updates.values(), view.catalog.expired.values())
+    counts = (counted(view, update) for update in known if _fits(update, asked))
+    fitting = [c for c in counts if asked.status in ("", c.status)]
     wanted = [c for c in fitting if not asked.state or getattr(c.tally, asked.state)]
     page = paged(
         wanted,
@@ -151,7 +161,15 @@ def _fits(update: KnownUpdate, asked: ListUpdates) -> bool:
 
 
 def counted(view: View, update: KnownUpdate) -> Counted:
-    return Counted(update, view.tally_of(update), view.restarting_with(update))
+    return Counted(
+        update, view.tally_of(update), view.restarting_with(update), status_of(view, update)
+    )
+
+
+def status_of(view: View, update: KnownUpdate) -> str:
+    if update.is_expired:
+        return "expired"
+    return "superseded" if view.is_superseded(update) else "current"
 
 
 def shown(counted: Counted) -> Update:
@@ -162,6 +180,7 @@ def shown(counted: Counted) -> Update:
         title=update.title,
         classification=classification_of(update),
         severity=update.severity.value,
+        status=counted.status,
         required=tally.required,
         installed=tally.installed,
         not_required=tally.not_required,

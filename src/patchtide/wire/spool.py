@@ -85,16 +85,21 @@ class FeedUpdateV1(Struct, frozen=True, array_like=True):
 ShardV1 = Annotated[tuple[FeedUpdateV1, ...], Meta(max_length=MAX_UPDATES)]
 
 
-class SpoolV1(Struct, kw_only=True, frozen=True):
-    """Everything that a feed tells of, at one moment."""
+class SpoolHeadV1(Struct, kw_only=True, frozen=True):
+    """What the file says of itself; whoever reads this alone passes over the rest unread."""
 
-    shards: Annotated[dict[Text, ShardV1], Meta(max_length=1_000)]
     as_of: Annotated[dict[Text, datetime], Meta(max_length=10_000)]
     stamp: Annotated[bytes, Meta(max_length=64)]
     note: LongText = ""
     """What a person should know of how it was come by; empty: all is as it should be."""
     is_whole: bool = True
     """No: something is missing that it should tell of."""
+
+
+class SpoolV1(SpoolHeadV1, kw_only=True, frozen=True):
+    """Everything that a feed tells of, at one moment."""
+
+    shards: Annotated[dict[Text, ShardV1], Meta(max_length=1_000)]
 
 
 def pack_spool(
@@ -117,6 +122,11 @@ def pack_spool(
             is_whole=is_whole,
         )
     )
+
+
+def unpack_head(data: bytes) -> SpoolHeadV1:
+    """Raises InvalidDocument: it is not such a file."""
+    return decode(data, SpoolHeadV1)
 
 
 def unpack_spool(data: bytes) -> tuple[SpoolV1, Mapping[str, tuple[FeedUpdate, ...]]]:

@@ -18,7 +18,7 @@ from patchtide.adapters.feeds.apt_updates import Index, Platform, updates_of
 from patchtide.adapters.feeds.errors import FeedExpired
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, StaleRevision, WrongState
-from patchtide.server.ports.feed import FeedContent
+from patchtide.server.ports.feed import FeedContent, FeedHead
 from patchtide.server.synchronisation import FeedWentBack, Synchronisation
 from tests.integration.catalog.node import Node, node
 from tests.simulator.clock import FakeClock
@@ -53,20 +53,28 @@ class FakeFeed:
     held: bool = False
     signed_at: datetime = datetime(2026, 3, 1, tzinfo=UTC)
     is_whole: bool = True
+    stamp: bytes = b""
+    reads: int = 0
 
     def fetch(self) -> None:
         if self.held:
             assert self.go_on.wait(10)
 
     def read(self, *, now: datetime) -> FeedContent:
-        if self.broken:
-            raise self.broken
+        self.reads += 1
+        head = self.head()
         return FeedContent(
             shards={SHARD: self.updates},
-            as_of={"security": self.signed_at},
-            stamp=b"",
-            is_whole=self.is_whole,
+            as_of=head.as_of,
+            stamp=head.stamp,
+            is_whole=head.is_whole,
         )
+
+    def head(self) -> FeedHead:
+        if self.broken:
+            raise self.broken
+        as_of = {"security": self.signed_at}
+        return FeedHead(as_of=as_of, stamp=self.stamp, is_whole=self.is_whole)
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         return updates
@@ -83,16 +91,20 @@ def feed() -> FakeFeed:
     return FakeFeed(updates(openssl="2", curl="3"))
 
 
-@pytest.fixture
-def synchronisation(here: Node, feed: FakeFeed) -> Synchronisation:
+def a_synchronisation(here: Node, feed: FakeFeed) -> Synchronisation:
     return Synchronisation(
         feed=feed,
         reading=here.storage,
         decisions=here.storage,
         publisher=here.catalog,
         details=here.details,
-        clock=FakeClock(),
+        clock=here.clock,
     )
+
+
+@pytest.fixture
+def synchronisation(here: Node, feed: FakeFeed) -> Synchronisation:
+    return a_synchronisation(here, feed)
 
 
 def numbers(here: Node) -> dict[str, tuple[int, int]]:

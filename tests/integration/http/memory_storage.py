@@ -120,6 +120,9 @@ class MemoryStorage:
     def setting(self, name: str) -> bytes | None:
         return self.settings.get(name)
 
+    def left_leaves(self, shard: str, updates: Sequence[bytes]) -> Sequence[StoredLeaf]:
+        return []
+
     def synchronisations(self, *, before: int | None = None, limit: int = 50) -> Sequence[bytes]:
         found = sorted((n for n in self.history if before is None or n < before), reverse=True)
         return [self.history[number] for number in found[:limit]]
@@ -180,6 +183,9 @@ class MemoryStorage:
 
     def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
         return self.leaves("debian-12", at=1)
+
+    def listed_updates(self) -> Sequence[UpdateDetails]:
+        return []
 
     def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
         return []

@@ -31,7 +31,7 @@ from patchtide.server.operations import OPERATIONS
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.accounts import User
 from patchtide.server.ports.catalog_status import PublishedShard
-from patchtide.server.ports.feed import FeedContent
+from patchtide.server.ports.feed import FeedContent, FeedHead
 from patchtide.server.ports.storage import ApiToken, ClientState, NewClient
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
@@ -60,6 +60,9 @@ class EmptyFeed:
 
     def fetch(self) -> None:
         """There is nothing to bring."""
+
+    def head(self) -> FeedHead:
+        return FeedHead(as_of={"suite": START}, stamp=b"")
 
     def read(self, *, now: datetime) -> FeedContent:
         return FeedContent(shards={}, as_of={"suite": now}, stamp=b"")

@@ -223,6 +223,61 @@ async def test_one_update_says_how_it_is_installed_and_where_its_files_come_from
     assert (untold["max_run_s"], untold["revision"], untold["architectures"]) == (1800, 1, [])
 
 
+async def test_what_a_newer_update_takes_the_place_of_is_not_required_where_that_applies(
+    site: Site,
+) -> None:
+    """Two machines require openssl; curl supersedes it and is installed on both."""
+    newer = replace(some_details("curl"), supersedes=(an_update_id("openssl"),))
+    await site.catalog.publish([], details=[newer])
+    openssl = an_update_id("openssl")
+
+    listed = await site.get("/updates?status=superseded")
+    shown = await site.get(f"/updates/{openssl}")
+    there = await site.get(f"/updates/{openssl}/machines")
+    machine = await site.get(f"/machines/{site.id(0)}/updates")
+    machines = await site.get("/machines")
+
+    [older] = listed["items"]
+    assert (older["title"], older["required"], older["not_required"]) == ("openssl 2.0-1", 0, 2)
+    assert [x["title"] for x in shown["superseded_by"]] == ["curl 2.0-1"]
+    assert there["counts"]["required"] == 0
+    assert {u["title"]: u["state"] for u in machine["items"]}["openssl 2.0-1"] == "not-required"
+    assert [m["required"] for m in machines["items"]] == [0, 0, 0]
+    assert machines["counts"]["compliant"] == 2
+
+
+async def test_an_expired_update_is_shown_and_counted_nowhere(site: Site) -> None:
+    gone = replace(some_details("openssl"), expired_at=NOON)
+    await site.catalog.publish([], drops=[1], details=[gone])
+
+    listed = await site.get("/updates?status=expired")
+    shown = await site.get(f"/updates/{an_update_id('openssl')}")
+    machine = await site.get(f"/machines/{site.id(0)}/updates")
+
+    [expired] = listed["items"]
+    assert (expired["status"], expired["required"]) == ("expired", 0)
+    assert shown["expired_at"] is not None and shown["leaves"] == []
+    assert "openssl 2.0-1" not in [u["title"] for u in machine["items"]]
+
+
+async def test_a_bundle_stands_for_its_parts(site: Site) -> None:
+    parts = (an_update_id("openssl"), an_update_id("curl"))
+    bundle = replace(some_details("both"), members=parts)
+    await site.catalog.publish([], details=[bundle])
+
+    listed = await site.get("/updates")
+    shown = await site.get(f"/updates/{an_update_id('both')}")
+    part = await site.get(f"/updates/{parts[0]}")
+
+    assert {u["title"]: u["required"] for u in listed["items"]} == {
+        "both 2.0-1": 2,
+        "bash 2.0-1": 0,
+    }
+    assert [x["title"] for x in shown["members"]] == ["curl 2.0-1", "openssl 2.0-1"]
+    assert [leaf["files"][0]["name"] for leaf in shown["leaves"]] == ["curl", "openssl"]
+    assert part["required"] == 2
+
+
 async def test_an_update_shows_its_machines_by_state(site: Site) -> None:
     path = f"/updates/{an_update_id('bash')}/machines"
 

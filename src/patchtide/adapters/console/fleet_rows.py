@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -113,6 +114,7 @@ class FleetRows:
             return [
                 UpdateThere(update=row, state=state_on(row.known).value)
                 for row in self._updates_of(view, shared=shared)
+                if row.shown.status != "expired"
             ]
 
         return self._fleet.ask(question)
@@ -146,7 +148,7 @@ class FleetRows:
             view.count()
             rows = [
                 UpdateRow(shown=update_list.shown(update_list.counted(view, known)), known=known)
-                for known in view.updates.values()
+                for known in chain(view.updates.values(), view.catalog.expired.values())
             ]
             self._updates = _Kept(view.version, view.now, rows)
         return self._updates.rows

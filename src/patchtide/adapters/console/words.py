@@ -64,6 +64,9 @@ CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(
         "": "Update",
     }
 )
+STATUSES: Mapping[str, str] = MappingProxyType(
+    {"current": "Current", "superseded": "Superseded", "expired": "Expired"}
+)
 RESTARTS: Mapping[str, str] = MappingProxyType(
     {"never": "not needed", "may": "may be needed", "always": "needed"}
 )
@@ -101,6 +104,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "catalog.synchronised": "Ended a synchronisation",
         "catalog.reschedule": "Set when to synchronise",
         "catalog.select": "Chose which updates to take",
+        "catalog.forget": "Removed expired updates",
         "catalog.begin": "Began the catalog",
     }
 )

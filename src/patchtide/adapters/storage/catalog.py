@@ -72,6 +72,25 @@ def drops(connection: Connection, shard: str, *, at: int, after: int) -> Sequenc
     return sorted(connection.execute(found).scalars())
 
 
+def left(connection: Connection, shard: str, updates: Sequence[bytes]) -> Sequence[StoredLeaf]:
+    """Return the last revision of each leaf of these updates that has left the shard."""
+    found: list[StoredLeaf] = []
+    later = exists().where(
+        _later.c.shard == shard,
+        _later.c.number == catalog_leaf.c.number,
+        _later.c.entered_serial > catalog_leaf.c.entered_serial,
+    )
+    for start in range(0, len(updates), PART):
+        part = select(catalog_leaf).where(
+            catalog_leaf.c.shard == shard,
+            catalog_leaf.c.update_id.in_(updates[start : start + PART]),
+            catalog_leaf.c.dropped_serial.is_not(None),
+            ~later,
+        )
+        found += [rows.leaf_of(row) for row in connection.execute(part)]
+    return found
+
+
 def shards(connection: Connection) -> Sequence[str]:
     return sorted(connection.execute(select(catalog_leaf.c.shard).distinct()).scalars())
 

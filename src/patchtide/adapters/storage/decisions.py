@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -15,9 +16,9 @@ from patchtide.adapters.storage import (
     audit_chain,
     blocks,
     catalog,
-    fleet,
     reading,
     ticket,
+    update_rows,
 )
 from patchtide.adapters.storage.rows import api_token_of, client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
@@ -289,7 +290,10 @@ class SqlTransaction(accounts.AccountWrites):
         catalog.put(self._connection, shard, serial, upserts=upserts, drops=drops)
 
     def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
-        fleet.put_update_details(self._connection, details)
+        update_rows.put(self._connection, details)
+
+    def forget_updates(self, ids: Sequence[UUID], *, expired_by: datetime) -> int:
+        return update_rows.forget(self._connection, ids, expired_by=expired_by)
 
     def put_synchronisation(self, number: int, *, at: float, document: bytes) -> None:
         catalog.put_synchronisation(self._connection, number, at=at, document=document)

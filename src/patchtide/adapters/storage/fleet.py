@@ -6,21 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, select
 
 from patchtide.adapters.storage import rows
 from patchtide.adapters.storage.reading import CLIENTS
 from patchtide.adapters.storage.tables import (
     audit,
     catalog_leaf,
-    catalog_update,
     client,
     client_event,
     client_presence,
     client_state,
 )
-from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.storage import AuditEntry, Client, ClientState, StateRow, StoredLeaf
 
@@ -79,35 +76,6 @@ def heard_since(connection: Connection, since: float) -> int:
 def leaves_of(connection: Connection, update: UUID) -> Sequence[StoredLeaf]:
     found = select(catalog_leaf).where(catalog_leaf.c.update_id == update.bytes)
     return [rows.leaf_of(row) for row in connection.execute(found)]
-
-
-def update_details(
-    connection: Connection, updates: Sequence[UUID] | None
-) -> Sequence[UpdateDetails]:
-    if updates is None:
-        found = [select(catalog_update.c.document)]
-    else:
-        keys = [update.bytes for update in updates]
-        found = [
-            select(catalog_update.c.document).where(catalog_update.c.update_id.in_(part))
-            for part in _parts(keys)
-        ]
-    documents = (row for part in found for row in connection.execute(part).scalars())
-    return [msgspec.msgpack.decode(document, type=UpdateDetails) for document in documents]
-
-
-def put_update_details(connection: Connection, details: Sequence[UpdateDetails]) -> None:
-    """Keep what people read of these updates; what was there of them before is replaced."""
-    for part in _parts(details):
-        keys = [one.update.bytes for one in part]
-        connection.execute(delete(catalog_update).where(catalog_update.c.update_id.in_(keys)))
-        connection.execute(
-            insert(catalog_update),
-            [
-                {"update_id": one.update.bytes, "document": msgspec.msgpack.encode(one)}
-                for one in part
-            ],
-        )
 
 
 def recent_events(

@@ -24,6 +24,7 @@ from patchtide.adapters.storage import (
     reading,
     reports,
     ticket,
+    update_rows,
     upkeep,
 )
 from patchtide.adapters.storage.engines import is_sqlite, open_readers, open_writer, parse_url
@@ -274,6 +275,9 @@ class Storage:
     def drops(self, shard: str, *, at: int, after: int = 0) -> Sequence[int]:
         return self._read(lambda c: catalog.drops(c, shard, at=at, after=after))
 
+    def left_leaves(self, shard: str, updates: Sequence[bytes]) -> Sequence[StoredLeaf]:
+        return self._read(lambda c: catalog.left(c, shard, updates))
+
     def shards(self) -> Sequence[str]:
         return self._read(catalog.shards)
 
@@ -301,7 +305,13 @@ class Storage:
         return self._read(lambda c: fleet.heard_since(c, since))
 
     def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
-        return self._read(lambda c: fleet.update_details(c, updates))
+        return self._read(lambda c: update_rows.details(c, updates))
+
+    def expired_updates(self, *, by: datetime) -> Sequence[UUID]:
+        return self._read(lambda c: update_rows.expired(c, by=by))
+
+    def listed_updates(self) -> Sequence[UpdateDetails]:
+        return self._read(update_rows.listed)
 
     def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
         return self._read(lambda c: fleet.leaves_of(c, update))

@@ -231,6 +231,9 @@ catalog_update = Table(
     metadata,
     Column("update_id", LargeBinary, primary_key=True),
     _required("document", LargeBinary),
+    # What only the page of one update shows; lists of thousands are read without it.
+    Column("texts", LargeBinary),
+    Column("expired_at", Float),
 )
 
 # The history of synchronisations, one row each; `document` tells what came of it.

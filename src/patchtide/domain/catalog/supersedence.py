@@ -43,6 +43,7 @@ class Supersedence(Generic[K]):
                 if one in successors and one != update:
                     successors[one].append(update)
         self._circles = list(_circles(successors))
+        self._has_any = any(circle.successors for circle in self._circles)
         self._place = {
             update: place for place, circle in enumerate(self._circles) for update in circle.members
         }
@@ -51,6 +52,11 @@ class Supersedence(Generic[K]):
             for update, some in successors.items()
             if some
         }
+
+    @property
+    def has_any(self) -> bool:
+        """Say whether anything is superseded at all."""
+        return self._has_any
 
     def successors(self, update: K) -> Sequence[K]:
         """Return those that say they supersede this one, without those of its own circle."""

@@ -7,10 +7,10 @@ same input twice does nothing. Of leaves that are the same one the first to have
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Architecture, nodes
 from patchtide.domain.catalog.updates import Revision, UpdateId, UpdateNumber
@@ -47,9 +47,15 @@ def identity(leaf: Leaf) -> Identity:
 
 
 def changes(
-    held: Iterable[Leaf], offered: Iterable[Leaf], *, only_new: bool = False
+    held: Iterable[Leaf],
+    offered: Iterable[Leaf],
+    *,
+    left: Iterable[Leaf] = (),
+    only_new: bool = False,
 ) -> ShardChanges:
     """Return how the shard becomes what the feed offers. `only_new`: nothing held is touched.
+
+    `left` are leaves that were there once: one that is named again has its old number.
 
     Raises:
         OfferedTwice
@@ -63,26 +69,51 @@ def changes(
     for leaf in offered:
         if after.setdefault(identity(leaf), leaf) is not leaf:
             raise OfferedTwice(f"{leaf.title or leaf.update}")
-    upserts = (_revised(before.get(key), leaf) for key, leaf in after.items())
+    if only_new:
+        after = {key: leaf for key, leaf in after.items() if key not in before}
+    once = {identity(leaf): leaf for leaf in left}
+    upserts = (
+        _revised(before[key], leaf) if key in before else _entered(once.get(key), leaf)
+        for key, leaf in after.items()
+    )
     changed = (leaf for leaf in upserts if leaf is not None)
     if only_new:
-        return ShardChanges(
-            upserts=tuple(leaf for leaf in changed if leaf.number == UNNUMBERED), drops=()
-        )
+        return ShardChanges(upserts=tuple(changed), drops=())
     gone = [leaf.number for key, leaf in before.items() if key not in after]
     return ShardChanges(upserts=tuple(changed), drops=tuple(sorted(gone + twins)))
 
 
 def details_to_keep(
-    held: Mapping[UpdateId, UpdateDetails], offered: Iterable[UpdateDetails]
+    held: Mapping[UpdateId, UpdateDetails],
+    offered: Iterable[UpdateDetails],
+    *,
+    only_new: bool = False,
 ) -> list[UpdateDetails]:
     """Return what is to be stored: what the feed tells otherwise than before.
 
     That is a new revision; one that had expired and is named again is what it was. What was
-    learnt of an update whose feed does not tell its CVEs stays with it.
+    learnt of an update whose feed does not tell its CVEs stays with it. Of one that its vendor
+    took back before anybody here heard of it nothing is kept. `only_new`: what is held and in
+    force stays as it is.
     """
-    merged = (_as_revised(held.get(details.update), details) for details in offered)
-    return [details for details in merged if details != held.get(details.update)]
+    return list(_to_keep(held, offered, only_new=only_new))
+
+
+def _to_keep(
+    held: Mapping[UpdateId, UpdateDetails], offered: Iterable[UpdateDetails], *, only_new: bool
+) -> Iterator[UpdateDetails]:
+    for details in offered:
+        known = held.get(details.update)
+        if details.expired_at is not None if known is None else only_new and not known.expired_at:
+            continue
+        kept = _as_revised(known, details)
+        if kept != known:
+            yield kept
+
+
+def offered_leaves(updates: Iterable[FeedUpdate]) -> Iterator[Leaf]:
+    """Return what machines are to evaluate: nothing of an update that its vendor took back."""
+    return (leaf for update in updates if not update.details.expired_at for leaf in update.leaves)
 
 
 def learnt(held: UpdateDetails, described: UpdateDetails) -> UpdateDetails:
@@ -107,8 +138,12 @@ def _as_revised(held: UpdateDetails | None, offered: UpdateDetails) -> UpdateDet
     return replace(told, revision=held.revision + 1)
 
 
-def _revised(held: Leaf | None, offered: Leaf) -> Leaf | None:
-    if held is None:
+def _entered(once: Leaf | None, offered: Leaf) -> Leaf:
+    if once is None:
         return replace(offered, number=UNNUMBERED, revision=FIRST)
+    return replace(offered, number=once.number, revision=Revision(once.revision + 1))
+
+
+def _revised(held: Leaf, offered: Leaf) -> Leaf | None:
     same = replace(offered, number=held.number, revision=held.revision)
     return None if same == held else replace(same, revision=Revision(held.revision + 1))

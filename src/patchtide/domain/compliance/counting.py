@@ -38,10 +38,14 @@ class Counting(Generic[K]):
 
     def __init__(self, updates: Mapping[K, Collection[PlacedLeaf]]) -> None:
         self._updates = updates
-        self._of_leaf: dict[int, K] = {
-            leaf.number: key for key, some in updates.items() for leaf in some
-        }
-        self._shards = _shards(leaf for some in updates.values() for leaf in some)
+        self._of_leaf: defaultdict[int, tuple[K, ...]] = defaultdict(tuple)
+        leaves: dict[int, PlacedLeaf] = {}
+        for key, some in updates.items():
+            for leaf in some:
+                # Nearly always one: bundles may have a part in common.
+                self._of_leaf[leaf.number] += (key,)
+                leaves[leaf.number] = leaf
+        self._shards = _shards(leaves.values())
         self._frames: OrderedDict[tuple[tuple[str, int], ...], _Frame] = OrderedDict()
         self._alone: OrderedDict[tuple[str, ...], BitMap] = OrderedDict()
 
@@ -73,7 +77,8 @@ class Counting(Generic[K]):
         self, leaves: BitMap, frame: _Frame, *, besides: Set[K] = frozenset()
     ) -> tuple[Set[K], int]:
         """Return the updates of several leaves that these belong to, and how many in all."""
-        several = {self._of_leaf[number] for number in leaves - frame.alone} - besides
+        several = {key for number in leaves - frame.alone for key in self._of_leaf[number]}
+        several -= besides
         return several, len(several) + leaves.intersection_cardinality(frame.alone)
 
     def _frame(self, shards: Mapping[str, int]) -> _Frame:
@@ -94,8 +99,9 @@ class Counting(Generic[K]):
 
     def _alone_in(self, shards: Collection[str]) -> BitMap:
         followed = [number for shard in shards for number in self._shards[shard].numbers]
-        times = Counter(self._of_leaf[number] for number in followed)
-        return BitMap(number for number in followed if times[self._of_leaf[number]] == 1)
+        times = Counter(key for number in followed for key in self._of_leaf[number])
+        own = ((number, self._of_leaf[number]) for number in followed)
+        return BitMap(number for number, keys in own if len(keys) == 1 and times[keys[0]] == 1)
 
 
 @dataclass(frozen=True, slots=True)

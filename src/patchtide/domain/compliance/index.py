@@ -116,6 +116,11 @@ class Ground:
             unknown=self._members - self._asked | doubtful,
         )
 
+    def applies(self, leaves: Collection[PlacedLeaf]) -> BitMap:
+        """Return the members for which an update with these leaves is: needed or there."""
+        held = self.held(leaves)
+        return held.required | held.installed
+
     def tally(self, leaves: Collection[PlacedLeaf]) -> Tally:
         """Return the sizes of what `held` returns, for one leaf without making it."""
         if len(leaves) != 1:

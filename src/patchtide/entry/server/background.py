@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.entry.server.node import Server
 from patchtide.server.epoch_watch import EpochWatch
+from patchtide.server.expiry import ExpiredUpdates
 from patchtide.server.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ UPKEEP_S = 60.0
 """How often is asked whether it is time for upkeep; a server that restarts often does it too."""
 FAILURES_S = 60.0
 """How often is asked whether failed sign-ins are to be written down."""
+EXPIRE_S = 3600.0
 SYNCHRONISE_S = 60.0
 """How often is asked whether a synchronisation is due."""
 SIGN_S = 60.0
@@ -46,6 +49,13 @@ async def background(server: Server) -> AsyncIterator[None]:
         archive=AuditFolder(server.settings.home / "audit"),
         inventories=agents.inventories,
         clock=clock,
+    )
+    expired = ExpiredUpdates(
+        decisions=storage,
+        reading=storage,
+        holders=(),
+        clock=clock,
+        kept=timedelta(days=server.settings.expired_days),
     )
     epoch = EpochWatch(
         storage, standings=agents.standings, inventories=agents.inventories, clock=clock
@@ -73,6 +83,7 @@ async def background(server: Server) -> AsyncIterator[None]:
         asyncio.create_task(_every(FAILURES_S, server.context.failed_sign_ins.step)),
         asyncio.create_task(_every(SYNCHRONISE_S, server.context.synchronisations.step)),
         asyncio.create_task(_every(FOLLOW_S, server.context.descriptions.step)),
+        asyncio.create_task(_every(EXPIRE_S, expired.step)),
         asyncio.create_task(_every(SIGN_S, sign)),
         asyncio.create_task(server.agents.events.keep_alive()),
     ]

@@ -25,8 +25,8 @@ from patchtide.adapters.feeds.errors import (
 from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, Unavailable
-from patchtide.server.ports.feed import FeedContent
-from patchtide.wire.spool import MAX_BYTES, unpack_spool
+from patchtide.server.ports.feed import FeedContent, FeedHead
+from patchtide.wire.spool import MAX_BYTES, unpack_head, unpack_spool
 
 MODULE = "patchtide.entry.feed"
 LIMIT_S = 1800.0
@@ -88,6 +88,10 @@ class FeedProcess:
         with self._one_at_a_time:
             self._run("fetch", out=self._content)
 
+    def head(self) -> FeedHead:
+        head = unpack_head(self._handed_over())
+        return FeedHead(as_of=head.as_of, stamp=head.stamp, note=head.note, is_whole=head.is_whole)
+
     def read(self, *, now: datetime) -> FeedContent:
         """Return what the last `fetch` has found; the process has verified it.
 
@@ -95,11 +99,7 @@ class FeedProcess:
             FeedUnreachable, FeedTooBig, FeedDamaged, InvalidDocument
         """
         del now
-        try:
-            data = handed_over(self._content)
-        except OSError as error:
-            raise FeedUnreachable("nothing was fetched yet") from error
-        spool, shards = unpack_spool(data)
+        spool, shards = unpack_spool(self._handed_over())
         return FeedContent(
             shards=shards,
             as_of=spool.as_of,
@@ -116,6 +116,12 @@ class FeedProcess:
             _, shards = unpack_spool(handed_over(out))
         described = {u.details.update: u for found in shards.values() for u in found}
         return [described.get(update.details.update, update) for update in updates]
+
+    def _handed_over(self) -> bytes:
+        try:
+            return handed_over(self._content)
+        except OSError as error:
+            raise FeedUnreachable("nothing was fetched yet") from error
 
     @property
     def _content(self) -> Path:

@@ -78,6 +78,12 @@ SETTINGS = (
         _paths,
         "OSV and CSAF documents that say more of updates: files, folders, zip archives, commas",
     ),
+    Setting(
+        "expired_days",
+        "7",
+        _positive,
+        "Days that an expired update stays, or while something names it",
+    ),
     Setting("poll_s", "3600", _positive, "Seconds between two check-ins of a machine"),
     Setting("events", "20000", _positive, "Machines that may hold an event connection to a node"),
     Setting("calls_per_s", "1", _positive, "Requests a machine may make a second, in the long run"),
@@ -96,6 +102,7 @@ class ServerSettings:
     agents_database: str
     feed: str
     advisories: tuple[Path, ...]
+    expired_days: int
     poll_s: int
     events: int
     calls_per_s: int

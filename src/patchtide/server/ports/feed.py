@@ -11,11 +11,9 @@ from patchtide.domain.catalog.details import FeedUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedContent:
-    """Everything that a feed tells of, at one moment."""
+class FeedHead:
+    """What a feed says of all that it tells."""
 
-    shards: Mapping[str, tuple[FeedUpdate, ...]]
-    """Shard -> the updates whose leaves belong in it."""
     as_of: Mapping[str, datetime]
     """Suite -> when its vendor signed it."""
     stamp: bytes
@@ -26,12 +24,28 @@ class FeedContent:
     """No: something that it should tell of is not here, so what it does not name may well be."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedContent(FeedHead):
+    """Everything that a feed tells of, at one moment."""
+
+    shards: Mapping[str, tuple[FeedUpdate, ...]]
+    """Shard -> the updates whose leaves belong in it."""
+
+
 class UpdateFeed(Protocol):
     def fetch(self) -> None:
         """Bring the feed here.
 
         Raises:
             Unavailable, Refused: with one reason.
+        """
+        ...
+
+    def head(self) -> FeedHead:
+        """Say what the last `fetch` has found, at a small part of the cost of reading it.
+
+        Raises:
+            Refused: as `read`.
         """
         ...
 

@@ -66,6 +66,10 @@ class FleetReading(Protocol):
 
     def leaves(self, shard: str, *, at: int, after: int = 0) -> Sequence[StoredLeaf]: ...
 
+    def listed_updates(self) -> Sequence[UpdateDetails]:
+        """Return what lists show of all updates: no long texts."""
+        ...
+
     def heard_after(self, since: float) -> Mapping[int, Heard]:
         """Return what machines said of their health that were heard after that moment."""
         ...

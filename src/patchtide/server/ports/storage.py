@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
+from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.server.ports.accounts import AccountReading, AccountWriting
@@ -197,6 +198,10 @@ class Transaction(AccountWriting, Protocol):
 
     def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
         """Keep what people read of these updates, in place of what was there before."""
+        ...
+
+    def forget_updates(self, ids: Sequence[UUID], *, expired_by: datetime) -> int:
+        """Remove what people read of those that had expired by then; return how many."""
         ...
 
     def put_synchronisation(self, number: int, *, at: float, document: bytes) -> None:
@@ -497,6 +502,10 @@ class CatalogReading(Protocol):
 
     def leaves(self, shard: str, *, at: int, after: int = 0) -> Sequence[StoredLeaf]:
         """Return the leaves live at a serial that entered (or were revised) after another one."""
+        ...
+
+    def left_leaves(self, shard: str, updates: Sequence[bytes]) -> Sequence[StoredLeaf]:
+        """Return the last revision of each leaf of these updates that has left the shard."""
         ...
 
     def drops(self, shard: str, *, at: int, after: int = 0) -> Sequence[int]:

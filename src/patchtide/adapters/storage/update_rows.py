@@ -1,0 +1,97 @@
+"""What people read of updates: what lists show in one column, long texts in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select
+
+from patchtide.adapters.storage.tables import catalog_update
+from patchtide.domain.catalog.details import FileSource, UpdateDetails
+
+PART = 500
+"""Both databases bound how many values a statement may have."""
+
+
+class _Texts(msgspec.Struct, frozen=True, array_like=True):
+    description: str
+    licence: str
+    sources: tuple[FileSource, ...]
+
+
+_document = msgspec.msgpack.Decoder(UpdateDetails)
+_texts = msgspec.msgpack.Decoder(_Texts)
+_encode = msgspec.msgpack.Encoder().encode
+_NO_TEXTS = _Texts("", "", ())
+
+
+def listed(connection: Connection) -> Sequence[UpdateDetails]:
+    """Return what lists show of all updates."""
+    found = connection.execute(select(catalog_update.c.document)).scalars()
+    return [_document.decode(document) for document in found]
+
+
+def details(connection: Connection, updates: Sequence[UUID] | None) -> Sequence[UpdateDetails]:
+    """Return all that is known of these, or of all."""
+    columns = select(catalog_update.c.document, catalog_update.c.texts)
+    if updates is None:
+        return [_whole(row) for row in connection.execute(columns)]
+    keys = [update.bytes for update in updates]
+    found = (columns.where(catalog_update.c.update_id.in_(part)) for part in _parts(keys))
+    return [_whole(row) for part in found for row in connection.execute(part)]
+
+
+def expired(connection: Connection, *, by: datetime) -> Sequence[UUID]:
+    found = select(catalog_update.c.update_id).where(catalog_update.c.expired_at <= by.timestamp())
+    return [UUID(bytes=one) for one in connection.execute(found).scalars()]
+
+
+def put(connection: Connection, updates: Sequence[UpdateDetails]) -> None:
+    """Keep what people read of these updates; what was there of them before is replaced."""
+    for part in _parts(updates):
+        keys = [one.update.bytes for one in part]
+        connection.execute(delete(catalog_update).where(catalog_update.c.update_id.in_(keys)))
+        connection.execute(insert(catalog_update), [_row(one) for one in part])
+
+
+def forget(connection: Connection, updates: Sequence[UUID], *, expired_by: datetime) -> int:
+    """Remove those that had expired by then; return how many."""
+    gone = 0
+    for part in _parts([update.bytes for update in updates]):
+        found = delete(catalog_update).where(
+            catalog_update.c.update_id.in_(part),
+            catalog_update.c.expired_at <= expired_by.timestamp(),
+        )
+        gone += connection.execute(found).rowcount
+    return gone
+
+
+def _row(one: UpdateDetails) -> dict[str, object]:
+    texts = _Texts(one.description, one.licence, one.sources)
+    listed = replace(one, description="", licence="", sources=())
+    return {
+        "update_id": one.update.bytes,
+        "document": _encode(listed),
+        "texts": None if texts == _NO_TEXTS else _encode(texts),
+        "expired_at": None if one.expired_at is None else one.expired_at.timestamp(),
+    }
+
+
+def _whole(row: Any) -> UpdateDetails:
+    listed = _document.decode(row.document)
+    if row.texts is None:
+        return listed
+    texts = _texts.decode(row.texts)
+    return replace(
+        listed, description=texts.description, licence=texts.licence, sources=texts.sources
+    )
+
+
+def _parts(values: Sequence[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(values), PART):
+        yield list(values[start : start + PART])

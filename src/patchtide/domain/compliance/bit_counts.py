@@ -1,0 +1,31 @@
+"""Counting for all machines at once: in how many of many sets is each of them.
+
+The counts stand upright: the n-th bitmap holds the machines whose count has the n-th bit. Adding
+a set is a sum with carry over whole bitmaps, whose cost does not depend on who is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyroaring import BitMap
+
+
+class BitCounts:
+    def __init__(self, sets: Iterable[BitMap] = ()) -> None:
+        self._bits: list[BitMap] = []
+        for one in sets:
+            self._add(one)
+
+    def of(self, machine: int) -> int:
+        """Return in how many of the sets the machine is."""
+        return sum(1 << place for place, held in enumerate(self._bits) if machine in held)
+
+    def _add(self, one: BitMap) -> None:
+        carry = one
+        for place, held in enumerate(self._bits):
+            if not carry:
+                return
+            self._bits[place], carry = held ^ carry, held & carry
+        if carry:
+            self._bits.append(BitMap(carry))

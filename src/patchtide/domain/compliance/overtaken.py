@@ -1,0 +1,77 @@
+"""Where a required update is not missed any more, since what took its place applies there.
+
+A machine says of every leaf how it stands; what supersedes what is the catalog's. So it is laid
+over what machines say, by whole sets, and nothing has to be evaluated or reported anew when a
+vendor changes its mind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from pyroaring import BitMap
+
+from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.supersedence import Supersedence
+from patchtide.domain.compliance.bit_counts import BitCounts
+from patchtide.domain.compliance.index import Ground, Held
+from patchtide.domain.compliance.states import PlacedLeaf, Tally
+
+K = TypeVar("K", bound=Hashable)
+APPLIES = frozenset({LeafState.REQUIRED, LeafState.INSTALLED})
+
+
+class Overtaken(Generic[K]):
+    """For one ground: the machines, by update, that would require it but for a successor."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        supersedence: Supersedence[K],
+        leaves: Callable[[K], Collection[PlacedLeaf]],
+    ) -> None:
+        above = supersedence.above(lambda k: ground.applies(leaves(k)), nowhere=BitMap())
+        self._machines = {
+            update: found
+            for update, machines in above.items()
+            if machines and (found := ground.held(leaves(update)).required & machines)
+        }
+        self._counts = BitCounts(self._machines.values())
+
+    def tally(self, update: K, told: Tally) -> Tally:
+        machines = self._machines.get(update)
+        return told if machines is None else _moved(told, len(machines))
+
+    def tally_on(self, machine: int, told: Tally) -> Tally:
+        """Return how many updates stand how on the machine, from how many it named so."""
+        return _moved(told, self._counts.of(machine))
+
+    def held(self, update: K, told: Held) -> Held:
+        machines = self._machines.get(update)
+        if machines is None:
+            return told
+        return replace(
+            told,
+            required=told.required - machines,
+            not_required=told.not_required | machines,
+        )
+
+
+def on_one_machine(
+    supersedence: Supersedence[K], told: Callable[[K], LeafState]
+) -> Callable[[K], LeafState]:
+    """Return what says how one machine stands, from what it named: the same as for the fleet."""
+    above: Mapping[K, bool] = supersedence.above(lambda k: told(k) in APPLIES, nowhere=False)
+
+    def state(update: K) -> LeafState:
+        named = told(update)
+        is_overtaken = named is LeafState.REQUIRED and above.get(update, False)
+        return LeafState.NOT_REQUIRED if is_overtaken else named
+
+    return state
+
+
+def _moved(told: Tally, count: int) -> Tally:
+    return replace(told, required=told.required - count, not_required=told.not_required + count)
