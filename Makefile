@@ -11,6 +11,7 @@ COMPILE = $(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 PINS := requirements/agent.txt requirements/server.txt requirements/dev.txt
 ROUNDS ?= 200
+JOBS ?= 2
 
 .PHONY: help up check test bench torture format reference requirements clean agent-package
 
@@ -27,8 +28,8 @@ check: $(VENV)/installed ## Lint, types, layers and documents, in under a minute
 	$(BIN)/lint-imports
 	$(PYTHON) -m pytest -q tests/unit/test_documents.py
 
-test: $(VENV)/installed $(VENV)/system-packages ## Run the whole test suite
-	$(PYTHON) -m pytest -q tests
+test: $(VENV)/installed $(VENV)/system-packages ## Run the whole test suite (JOBS=2)
+	$(PYTHON) -m pytest -q --numprocesses=$(JOBS) --dist=loadfile tests
 
 bench: $(VENV)/installed ## Measure; print each figure beside its budget and its baseline
 	$(PYTHON) -m benchmarks
