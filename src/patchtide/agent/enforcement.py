@@ -7,7 +7,7 @@ is true is read again each time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,11 +16,10 @@ from patchtide.agent.policy import LocalPolicy
 from patchtide.agent.ports.content import Content, ContentUnreachable
 from patchtide.agent.ports.platform import Platform
 from patchtide.agent.ports.trust import Compare, Trust
+from patchtide.domain.applicability.evaluation import PACKAGE_ORDER
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import PackageFormat
 from patchtide.domain.catalog.updates import Verification
-from patchtide.domain.catalog.versions_deb import deb_key
-from patchtide.domain.catalog.versions_rpm import rpm_key
 from patchtide.domain.errors import Refused
 from patchtide.domain.sequencer.consent import (
     Assigned,
@@ -34,10 +33,6 @@ from patchtide.domain.sequencer.consent import (
 )
 from patchtide.domain.sequencer.states import Order
 
-_KEYS: Mapping[PackageFormat, Callable[[str], bytes]] = {
-    PackageFormat.DEB: deb_key,
-    PackageFormat.RPM: rpm_key,
-}
 _ORIGINS = {
     Verification.VENDOR_SIGNATURE: Origin.FEED,
     Verification.PUBLISHER_ROLE: Origin.PUBLISHER,
@@ -200,7 +195,7 @@ class Enforcement:
 
     def _compare(self) -> Compare:
         """Return the version order of the machine's own packages."""
-        key = _KEYS[next(iter(self._platform.facts().packages), PackageFormat.DEB)]
+        key = PACKAGE_ORDER[next(iter(self._platform.facts().packages), PackageFormat.DEB)]
 
         def compare(first: str, second: str) -> int:
             return (key(first) > key(second)) - (key(first) < key(second))

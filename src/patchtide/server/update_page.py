@@ -1,4 +1,4 @@
-"""One update: its text, its rules in words, and the machines by how they stand on it."""
+"""One update: its text, its rules, and the machines by how they stand on it."""
 
 from __future__ import annotations
 

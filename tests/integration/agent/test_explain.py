@@ -81,7 +81,7 @@ def said(agent: Agent, update: str) -> dict[str, Any]:
         (4, "not-required", "not for this system"),
         (5, "unknown", "did not say what the rule asks"),
         (6, "unknown", "a program that this machine does not have"),
-        (17, "required", "older version"),
+        (17, "required", "its own rule finds it missing"),
         (18, "unknown", "did not say what the rule asks"),
     ],
 )

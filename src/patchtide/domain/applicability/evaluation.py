@@ -62,7 +62,7 @@ class LeafState(StrEnum):
 States = Mapping[UpdateNumber, LeafState]
 
 _ANY_ARCHITECTURE = frozenset({"all", "noarch"})
-_KEYS: Mapping[PackageFormat, Callable[[str], bytes]] = {
+PACKAGE_ORDER: Mapping[PackageFormat, Callable[[str], bytes]] = {
     PackageFormat.DEB: deb_key,
     PackageFormat.RPM: rpm_key,
     PackageFormat.MSI: product_key,
@@ -109,7 +109,7 @@ def fits(rule: PackageInstalled, instance: InstalledPackage) -> bool:
         return True
     if instance.version == rule.version:
         return rule.comparison in _REFLEXIVE  # most often so, and no key need be made
-    key = _KEYS[rule.format]
+    key = PACKAGE_ORDER[rule.format]
     return _COMPARE[rule.comparison](key(instance.version), key(rule.version))
 
 

@@ -17,7 +17,7 @@ from patchtide.domain.applicability.evaluation import LeafState, Verdict
 from patchtide.domain.applicability.explanation import NOT_INSTALLED, Explanation
 from patchtide.domain.applicability.scan import Scan, WhyUnknown
 from patchtide.domain.catalog.rule_text import lines, part_text
-from patchtide.domain.catalog.rules import PackageInstalled
+from patchtide.domain.catalog.rules import ASKS_FACTS, PackageInstalled
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.machine import machine_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
@@ -33,6 +33,11 @@ _WHY = {
     LeafState.INSTALLED: "what it concerns is here, in the version it brings or a newer one",
     LeafState.REQUIRED: "what it concerns is here, in an older version than it brings",
 }
+_WHY_ASKED = {
+    LeafState.INSTALLED: "what it concerns is here, and its own rule finds it present",
+    LeafState.REQUIRED: "what it concerns is here, and its own rule finds it missing",
+}
+"""Where its rule asks for more than packages and their versions."""
 _WHY_UNKNOWN = {
     WhyUnknown.CIRCLE: "it depends on itself through other updates; its publisher must mend that",
     WhyUnknown.EVALUATOR: "it is decided by a program that this machine does not have",
@@ -126,7 +131,8 @@ def _why(said: Explained) -> str:
     if said.why_unknown is not None:
         return _WHY_UNKNOWN[said.why_unknown]
     if said.state is not LeafState.NOT_REQUIRED:
-        return _WHY[said.state]
+        asks = said.kept.leaf.installed.traits & ASKS_FACTS
+        return (_WHY_ASKED if asks else _WHY)[said.state]
     if said.rules["prerequisite"].verdict is False:
         return "it is not for this system"
     return "nothing that it concerns is here"
