@@ -29,7 +29,7 @@ check: $(VENV)/installed ## Lint, types, layers and documents, in under a minute
 	$(PYTHON) -m pytest -q tests/unit/test_documents.py
 
 test: $(VENV)/installed $(VENV)/system-packages ## Run the whole test suite (JOBS=2)
-	$(PYTHON) -m pytest -q --numprocesses=$(JOBS) --dist=loadfile tests
+	$(PYTHON) -m pytest -q --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder tests
 
 bench: $(VENV)/installed ## Measure; print each figure beside its budget and its baseline
 	$(PYTHON) -m benchmarks
