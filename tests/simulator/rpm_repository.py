@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -175,8 +176,33 @@ class RpmRepository:
 
     def data(self, kind: str) -> Path:
         """Return one of its documents."""
-        (found,) = self.repodata.glob(f"*-{kind}.*")
+        (found,) = self.repodata.glob(f"*{kind}.xml*")
         return found
+
+    def put(self, kind: str, packed: bytes, ending: str, *, open_size: int | None = None) -> None:
+        """Have the index name another document, rightly hashed and signed, whatever is in it."""
+        before, document = self.data(kind), self.repodata / "repomd.xml"
+        new = before.with_name(f"{kind}.xml{ending}")
+        text = document.read_text()
+        start = text.index(f'<data type="{kind}">')
+        row = text[start : text.index("</data>", start)]
+        size = "" if open_size is None else f"<open-size>{open_size}</open-size>"
+        made = (
+            f'<data type="{kind}"><checksum type="sha256">{sha256(packed).hexdigest()}</checksum>'
+            f'<location href="repodata/{new.name}"/><size>{len(packed)}</size>{size}'
+        )
+        document.write_text(text.replace(row, made))
+        before.unlink()
+        new.write_bytes(packed)
+        self.sign()
+
+    def edit_index(self, old: str, new: str) -> None:
+        """Change the index, and sign it."""
+        document = self.repodata / "repomd.xml"
+        text = document.read_text()
+        assert old in text
+        document.write_text(text.replace(old, new))
+        self.sign()
 
     def _attach(self, kind: str, name: str, text: str, compressed: str) -> None:
         document = self.folder / name

@@ -180,25 +180,12 @@ def longer(repository: RpmRepository) -> None:
 
 
 def renamed(repository: RpmRepository, href: str) -> None:
-    path = repository.repodata / "repomd.xml"
-    name = f"repodata/{repository.data('primary').name}"
-    path.write_text(path.read_text().replace(name, href))
-    repository.sign()
+    repository.edit_index(f"repodata/{repository.data('primary').name}", href)
 
 
 def bomb(repository: RpmRepository) -> None:
     """Fifty megabytes where the index says a few hundred bytes."""
-    path = repository.data("updateinfo")
-    made = lzma.compress(bytes(50 << 20))
-    document = repository.repodata / "repomd.xml"
-    before = path.read_bytes()
-    text = document.read_text().replace(sha256(before).hexdigest(), sha256(made).hexdigest(), 1)
-    text = text.replace(f"<size>{len(before)}</size>", f"<size>{len(made)}</size>")
-    new = path.with_name("updateinfo.xml.xz")
-    text = text.replace(f"repodata/{path.name}", f"repodata/{new.name}")
-    document.write_text(text)
-    new.write_bytes(made)
-    repository.sign()
+    repository.put("updateinfo", lzma.compress(bytes(50 << 20)), ".xz", open_size=500)
 
 
 HOSTILE: dict[str, tuple[Callable[[RpmRepository], None], type[PatchtideError]]] = {

@@ -2,71 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
 from patchtide.adapters.feeds.web import Account, Validators, Web
 from patchtide.domain.errors import PatchtideError
-
-Answering = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Server:
-    """Answers each path with a function of the test's."""
-
-    def __init__(self) -> None:
-        self.paths: dict[str, Answering] = {}
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        here = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                here.asked.append((self.path, dict(self.headers)))
-                here.paths[self.path](self)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+from tests.simulator.scripted_web import Answering, ScriptedWeb, endless, says
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+def server() -> Iterator[ScriptedWeb]:
+    with ScriptedWeb() as made:
+        yield made
 
 
-def says(body: bytes, status: int = 200, **headers: str) -> Answering:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
-
-
-def endless(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    try:
-        while True:
-            handler.wfile.write(bytes(1 << 16))
-    except OSError:
-        return
-
-
-def test_what_is_known_already_is_not_sent_again(server: Server) -> None:
+def test_what_is_known_already_is_not_sent_again(server: ScriptedWeb) -> None:
     server.paths["/a"] = says(b"text", ETag='"1"', Last_Modified="Mon, 02 Mar 2026 12:00:00 GMT")
     web = Web([server.address])
 
@@ -79,7 +32,7 @@ def test_what_is_known_already_is_not_sent_again(server: Server) -> None:
     assert sent["If-None-Match"] == '"1"' and sent["If-Modified-Since"].startswith("Mon,")
 
 
-def test_a_file_goes_on_where_it_broke_off(server: Server, tmp_path: Path) -> None:
+def test_a_file_goes_on_where_it_broke_off(server: ScriptedWeb, tmp_path: Path) -> None:
     web, path = Web([server.address]), tmp_path / "part"
     server.paths["/a"] = says(b"begun, ")
     with pytest.raises(FeedUnreachable, match="ended after 7 of 17"):
@@ -98,7 +51,7 @@ def test_a_file_goes_on_where_it_broke_off(server: Server, tmp_path: Path) -> No
     ids=["no ranges", "a range that nobody asked for"],
 )
 def test_a_server_that_knows_no_ranges_is_taken_from_the_start(
-    server: Server, tmp_path: Path, answer: Answering
+    server: ScriptedWeb, tmp_path: Path, answer: Answering
 ) -> None:
     path = tmp_path / "part"
     path.write_bytes(b"something")
@@ -109,7 +62,7 @@ def test_a_server_that_knows_no_ranges_is_taken_from_the_start(
     assert path.read_bytes() == b"the whole of it.."
 
 
-def test_a_body_without_an_end_is_left_at_its_limit(server: Server, tmp_path: Path) -> None:
+def test_a_body_without_an_end_is_left_at_its_limit(server: ScriptedWeb, tmp_path: Path) -> None:
     server.paths["/a"] = endless
     web = Web([server.address])
 
@@ -120,7 +73,7 @@ def test_a_body_without_an_end_is_left_at_its_limit(server: Server, tmp_path: Pa
     assert (tmp_path / "part").stat().st_size <= 1 << 20
 
 
-def test_a_body_that_takes_too_long_is_left(server: Server) -> None:
+def test_a_body_that_takes_too_long_is_left(server: ScriptedWeb) -> None:
     server.paths["/a"] = endless
     ticks = iter(range(0, 10_000_000, 100))
     web = Web([server.address], total_s=1000, monotonic=lambda: float(next(ticks)))
@@ -144,14 +97,16 @@ REDIRECTS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("target", "said"), REDIRECTS.values(), ids=REDIRECTS)
-def test_a_redirect_leads_nowhere_inside(server: Server, target: str, said: str) -> None:
+def test_a_redirect_leads_nowhere_inside(server: ScriptedWeb, target: str, said: str) -> None:
     server.paths["/a"] = says(b"", 302, Location=target)
 
     with pytest.raises(FeedUnreachable, match=said):
         Web([server.address]).get(f"{server.address}/a", most=10)
 
 
-def test_a_redirect_within_the_named_server_is_followed_and_a_circle_ends(server: Server) -> None:
+def test_a_redirect_within_the_named_server_is_followed_and_a_circle_ends(
+    server: ScriptedWeb,
+) -> None:
     server.paths |= {"/a": says(b"", 301, Location="/b"), "/b": says(b"here")}
     server.paths["/c"] = says(b"", 301, Location="/c")
     web = Web([server.address])
@@ -175,8 +130,8 @@ def test_a_named_host_is_no_way_to_this_machine(address: str, places: list[str],
         Web([address], resolve=lambda *_: places).get(address, most=10)
 
 
-def test_a_name_that_changes_its_mind_is_asked_once_for_each_request(server: Server) -> None:
-    port = server.server.server_address[1]
+def test_a_name_that_changes_its_mind_is_asked_once_for_each_request(server: ScriptedWeb) -> None:
+    port = server.port
     answers = iter([["127.0.0.1"], ["169.254.169.254"]])
     web = Web([f"http://localhost:{port}"], resolve=lambda *_: next(answers))
     server.paths["/a"] = says(b"here")
@@ -185,7 +140,7 @@ def test_a_name_that_changes_its_mind_is_asked_once_for_each_request(server: Ser
     assert next(answers) == ["169.254.169.254"]
 
 
-def test_no_error_tells_an_account(server: Server) -> None:
+def test_no_error_tells_an_account(server: ScriptedWeb) -> None:
     server.paths["/a?token=secret"] = says(b"", 500)
     address = server.address.replace("http://", "http://me:secret@")
     web = Web([address], Account(user="me", password="secret"))

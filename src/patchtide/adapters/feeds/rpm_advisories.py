@@ -14,6 +14,7 @@ MAX_ADVISORIES = 100_000
 MAX_PACKAGES = 20_000
 """Of one advisory."""
 _MAX_TEXT = 60_000
+_MAX_ELEMENTS = 5_000_000
 _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
 _TAKEN_BACK = frozenset({"retracted", "pending", "testing", "obsolete"})
 _YES = frozenset({"1", "true", "yes", ""})
@@ -66,7 +67,7 @@ def read_advisories(pieces: Iterable[bytes], *, name: str) -> list[Advisory]:
         FeedDamaged: it is no such document, or one of them lacks what it must have.
     """
     reader = _Reader(name)
-    read_xml(pieces, reader, name=name)
+    read_xml(pieces, reader, name=name, most=_MAX_ELEMENTS)
     return reader.found
 
 

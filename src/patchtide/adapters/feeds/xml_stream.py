@@ -13,7 +13,7 @@ from xml.parsers import expat
 from patchtide.adapters.feeds.errors import FeedDamaged
 
 MAX_DEPTH = 32
-MAX_ELEMENTS = 30_000_000
+MAX_ELEMENTS = 20_000_000
 """Ten times what the largest repository of a distribution has; read in under a minute."""
 MAX_TEXT = 1 << 20
 """Of one element, and of one tag with all its attributes."""
@@ -52,7 +52,7 @@ class _Reading:
         self._text: list[str] = []
         self._length = 0
         self._fed = 0
-        # The encoding is said here, so that no document chooses one.
+        # All such documents are in UTF-8, whatever they declare.
         self._parser = expat.ParserCreate("UTF-8")
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._opened

@@ -1,0 +1,73 @@
+"""A web server on this machine that answers each path as a test says, else from a folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+Answering = Callable[[BaseHTTPRequestHandler], None]
+
+
+class ScriptedWeb:
+    """Answers paths by `paths`, and all others with what lies in the folder."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.paths: dict[str, Answering] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        here = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                here.asked.append((self.path, dict(self.headers)))
+                answer = here.paths.get(self.path) or _from(folder, self.path)
+                answer(self)
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> ScriptedWeb:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _from(folder: Path | None, path: str) -> Answering:
+    file = folder / path.lstrip("/") if folder else None
+    return says(file.read_bytes()) if file and file.is_file() else says(b"", 404)
+
+
+def says(body: bytes, status: int = 200, **headers: str) -> Answering:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(bytes(1 << 16))
+    except OSError:
+        return
