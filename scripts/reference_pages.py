@@ -189,11 +189,14 @@ def rules_page() -> str:
 
 
 def _guide(title: str, entries: tuple[Said, ...]) -> Iterator[str]:
-    yield f"| {title} | holds when | for example |"
-    yield "| --- | --- | --- |"
+    is_about_facts = any(entry.collected for entry in entries)
+    more = (" where it comes from |", " --- |") if is_about_facts else ("", "")
+    yield f"| {title} | holds when |{more[0]} for example |"
+    yield f"| --- | --- |{more[1]} --- |"
     for entry in entries:
         examples = "<br>".join(f"`{example}`" for example in entry.examples)
-        yield f"| {entry.form} | {entry.says} | {examples} |"
+        source = f" {entry.collected or 'nowhere: it is no fact'} |" if is_about_facts else ""
+        yield f"| {entry.form} | {entry.says} |{source} {examples} |"
 
 
 def _facts() -> Iterator[str]:

@@ -6,7 +6,7 @@ Nothing is asked of systemd itself, so a chroot or an image answers too, except 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from patchtide.adapters.platforms.linux import System
 from patchtide.adapters.platforms.rooted import NotTold, Root
@@ -25,11 +25,13 @@ _POPULATED = re.compile(r"^populated 1$", re.MULTILINE)
 
 
 class Services:
-    """The services of the system under a root."""
+    """The services of the system under a root, as they are at the first question."""
 
     def __init__(self, root: Root, system: System) -> None:
         self._root = root
         self._system = system
+        self._wanted: frozenset[str] | None = None
+        self._groups: Sequence[str] | None = None
 
     def is_installed(self, name: str) -> bool:
         """Raises NotTold."""
@@ -40,13 +42,9 @@ class Services:
         units = set(self._units(name))
         if any(self._root.link(f"{_OWN}/{unit}") == _MASK for unit in units):
             return False
-        return any(
-            wanted in units
-            for folder in _FOLDERS
-            for wanting in self._root.names(folder)
-            if wanting.endswith((".wants", ".requires"))
-            for wanted in self._root.names(f"{folder}/{wanting}")
-        )
+        if self._wanted is None:
+            self._wanted = frozenset(self._all_wanted())
+        return not units.isdisjoint(self._wanted)
 
     def is_running(self, name: str) -> bool:
         """Say whether it has a process.
@@ -56,11 +54,19 @@ class Services:
         """
         if not self._system.exists(_BOOTED):
             raise NotTold
+        if self._groups is None:
+            self._groups = self._system.slices(_GROUPS)
         return any(
             _POPULATED.search(self._system.text(f"{group}/{unit}/cgroup.events") or "")
             for unit in self._units(name)
-            for group in self._system.slices(_GROUPS)
+            for group in self._groups
         )
+
+    def _all_wanted(self) -> Iterator[str]:
+        for folder in _FOLDERS:
+            for wanting in self._root.names(folder):
+                if wanting.endswith((".wants", ".requires")):
+                    yield from self._root.names(f"{folder}/{wanting}")
 
     def _has(self, unit: str) -> bool:
         template = re.sub(r"@.*(?=\.)", "@", unit)

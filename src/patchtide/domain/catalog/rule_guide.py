@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from patchtide.domain.catalog.rule_facts import FACTS
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -15,6 +17,8 @@ class Said:
     form: str
     says: str
     examples: tuple[str, ...]
+    collected: str = ""
+    """Where the fact comes from, if it is about one."""
 
 
 COMBINATIONS = (
@@ -55,12 +59,14 @@ CONDITIONS = (
         "`os` ID",
         "The system has this os-release `ID`; with a version, or one of several, that"
         " `VERSION_ID` too.",
-        ("os debian", "os debian 12", "os debian in (11, 12)"),
+        ("os debian", "os debian 12", "os debian in (11, 12)", "os ubuntu >= 22.04"),
+        FACTS["os.version"].collected,
     ),
     Said(
         "`arch` NAME",
         "The machine's own architecture, as its package tool names it.",
         ("arch amd64", "arch in (x86_64, aarch64)"),
+        "The architecture of the package tool itself.",
     ),
     Said(
         "`deb` NAME",
@@ -72,27 +78,32 @@ CONDITIONS = (
             "deb openssl between 3.0 and 3.1",
             'deb linux-image-amd64 matches "6.1.*"',
         ),
+        FACTS["deb.version"].collected,
     ),
     Said(
         "`rpm` NAME",
         "The same of an RPM package, by rpm's order.",
         ("rpm kernel >= 5.14.0-427.el9", "rpm glibc:x86_64 < 2.34-100.el9"),
+        FACTS["rpm.version"].collected,
     ),
     Said(
         "`msi` NAME",
         "The same of a product of Windows Installer, by its code or the name that it shows; of its"
         " version the first three numbers count.",
         ('msi "Toy Agent" < 2.1.0', 'msi "{0B2C6F0E-9D3C-4E55-8E0A-1C8B9E7F1A2B}" installed'),
+        FACTS["msi.version"].collected,
     ),
     Said(
         "`module` NAME`:`STREAM",
         "The machine follows this stream of a package module.",
         ("module nodejs:18",),
+        "The package tool's record of the streams that are enabled.",
     ),
     Said(
         "`update` NUMBER `installed`",
         "Another update's state on this machine is installed.",
         ("update 4711 installed",),
+        "The same evaluation of the machine's catalog.",
     ),
     Said(
         "`always`, `never`",
