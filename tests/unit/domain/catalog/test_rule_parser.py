@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from patchtide.domain.catalog.rule_facts import FACTS
@@ -9,18 +11,22 @@ from patchtide.domain.catalog.rule_mistakes import InvalidRule
 from patchtide.domain.catalog.rule_parser import parse_rule
 from patchtide.domain.catalog.rule_text import RESERVED, laid_out, rule_text
 from patchtide.domain.catalog.rules import (
+    MAX_DEPTH,
     MAX_NAMES,
     MAX_NODES,
     MAX_TEXT,
+    Always,
     And,
     Architecture,
     Comparison,
     FactIs,
+    Never,
     Not,
     OperatingSystem,
     Or,
     PackageFormat,
     PackageInstalled,
+    Rule,
 )
 
 CANONICAL = {
@@ -207,6 +213,25 @@ def test_what_is_too_large_is_told_once() -> None:
     assert parse_rule(f"arch in ({','.join(['a'] * MAX_NAMES)})") == Architecture(
         ("a",) * MAX_NAMES
     )
+
+
+WRAPPERS: dict[str, Callable[[Rule], Rule]] = {
+    "not": Not,
+    "one of a list": lambda rule: Or((rule,)),
+    "and": lambda rule: And((Never(), rule)),
+    "or within and": lambda r: And((r, Always())) if isinstance(r, Or) else Or((Never(), r)),
+    "not and": lambda rule: And((rule, Always())) if isinstance(rule, Not) else Not(rule),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_the_deepest_rule_is_read_back(wrap: Callable[[Rule], Rule]) -> None:
+    rule: Rule = Always()
+    while rule.depth < MAX_DEPTH:
+        rule = wrap(rule)
+
+    assert parse_rule(rule_text(rule)) == rule
+    assert parse_rule("\n".join(laid_out(rule, width=20))) == rule
 
 
 def test_of_many_mistakes_the_first_fifty_are_told() -> None:
