@@ -70,8 +70,11 @@ def run(
     environment: Mapping[str, str] = ENVIRONMENT,
     heard: Callable[[bytes], None] = lambda _: None,
     is_wanted: Callable[[], bool] = lambda: True,
+    patience_s: float = PATIENCE_S,
 ) -> Finished:
     """Run the command to its end. `heard` is told each line of its output when it comes.
+
+    One that runs commands itself needs more patience than it has with them.
 
     Raises:
         CommandFailed: it cannot be started, ran out of time, or is not wanted any more (it and its
@@ -98,7 +101,7 @@ def run(
         lines = _Lines(heard, is_wanted)
         return _collect(process, deadline, limit=output_limit, lines=lines)
     except BaseException:
-        _kill(process)
+        _kill(process, patience_s=patience_s)
         raise
     finally:
         for stream in (process.stdout, process.stderr):
@@ -179,7 +182,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> int:
         raise CommandFailed(f"{process.args!r} did not end in time") from error
 
 
-def _kill(process: subprocess.Popen[bytes], *, patience_s: float = PATIENCE_S) -> None:
+def _kill(process: subprocess.Popen[bytes], *, patience_s: float) -> None:
     """End it and its children. It is asked first: a command of ours ends what it has begun.
 
     Not done after an end of its own: what a package has started then is meant to stay.

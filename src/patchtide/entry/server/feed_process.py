@@ -30,6 +30,7 @@ from patchtide.wire.spool import MAX_BYTES, unpack_head, unpack_spool
 
 MODULE = "patchtide.entry.feed"
 LIMIT_S = 1800.0
+_PATIENCE_S = 15.0
 _SAID = 64 << 10
 _KINDS = {
     kind.code: kind
@@ -139,6 +140,7 @@ class FeedProcess:
                 environment={**ENVIRONMENT, **_path()},
                 heard=self._hear,
                 is_wanted=lambda: not self._stopped,
+                patience_s=_PATIENCE_S,
             )
         except CommandFailed as error:
             raise Unavailable(f"reading the feed did not end: {error}") from error
