@@ -49,6 +49,8 @@ PAGES = (
     _page("machine", "/machines/{machine}", _MACHINES, "One machine."),
     _page("updates", "/updates", _CATALOG, "The list of updates."),
     _page("update", "/updates/{update}", _CATALOG, "One update."),
+    _form("update-rate", "/updates/{update}/rating", _CATALOG, "Say how dangerous one is."),
+    _form("update-licence", "/updates/{update}/licence", _CATALOG, "Accept its licence terms."),
     _page("tokens", "/tokens", _TOKENS, "Enrolment tokens, and how a machine enrols."),
     _form("tokens-create", "/tokens", _TOKENS, "Make an enrolment token."),
     _form("tokens-revoke", "/tokens/revoke", _TOKENS, "Make enrolment tokens useless."),

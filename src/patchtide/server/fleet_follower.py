@@ -34,6 +34,8 @@ HEARD_LATE = timedelta(minutes=2)
 """What is heard is stored some seconds later, and by clocks that differ a little."""
 PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forget"
 """Decisions that change what is published, and what people read of it."""
+RATE, ACCEPT = "updates.rate", "updates.accept-licence"
+"""Decisions of the site's own about updates."""
 
 
 class FleetFollower:
@@ -109,6 +111,7 @@ class FleetFollower:
         while page := self._store.clients(after=after, limit=PAGE):
             view.put_clients(page)
             after = page[-1].number
+        view.put_judged(self._store.judged())
         self._read_catalog()
         after = 0
         while rows := self._store.states(after=after, limit=ROWS):
@@ -132,6 +135,8 @@ class FleetFollower:
             self.is_outdated = True
         elif not operations.isdisjoint((DESCRIBE, FORGET)):
             self._read_details()
+        if not operations.isdisjoint((RATE, ACCEPT)):
+            self.view.put_judged(self._store.judged())
         self._decided = cursor
 
     def _follow_reports(self, cursor: Cursor) -> None:

@@ -12,7 +12,10 @@ from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import Severity, UpdateDetails
+from patchtide.domain.catalog.judged import Judged
+from patchtide.domain.catalog.risk import RiskClass, risk_class
 from patchtide.domain.catalog.supersedence import Supersedence
+from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, Held, StateIndex
 from patchtide.domain.compliance.judgement import (
@@ -107,6 +110,7 @@ class View:
     numbers: dict[bytes, int] = field(default_factory=dict)
     updates: dict[UUID, KnownUpdate] = field(default_factory=dict)
     catalog: Catalog = field(default_factory=Catalog)
+    judged: Judged = field(default_factory=Judged)
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
     restarting: BitMap = field(default_factory=BitMap)
@@ -214,6 +218,14 @@ class View:
         """Put what people read of updates anew; leaves and supersedence are the same."""
         self.updates.update((update.id, update) for update in updates)
         self.version = next(self._versions)
+
+    def put_judged(self, judged: Judged) -> None:
+        self.judged = judged
+        self.version = next(self._versions)
+
+    def risk_of(self, update: KnownUpdate) -> RiskClass:
+        """Return how urgent it is on an ordinary machine."""
+        return risk_class(update.severity, self.judged.rating(UpdateId(update.id)))
 
     def _changed(self) -> None:
         self.version = next(self._versions)

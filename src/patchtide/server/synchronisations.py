@@ -24,7 +24,10 @@ class Synchronise(Input, kw_only=True, frozen=True):
 
 class ListSynchronisations(Input, kw_only=True, frozen=True):
     before: Annotated[
-        int, Meta(ge=0, description="Only earlier ones than this (`next` of the page before).")
+        int,
+        Meta(
+            ge=0, lt=2**53, description="Only earlier ones than this (`next` of the page before)."
+        ),
     ] = 0
     limit: Limit = 50
 

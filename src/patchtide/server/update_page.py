@@ -13,6 +13,7 @@ from msgspec import Meta
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import Classification, UpdateDetails
+from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rule_text import lines
 from patchtide.domain.catalog.rules import Rule
@@ -24,6 +25,7 @@ from patchtide.server.listing import After, Column, Limit, Search, matches, page
 from patchtide.server.machine_list import Named, named, seconds
 from patchtide.server.ports.storage import StoredLeaf
 from patchtide.server.table import Input, Output
+from patchtide.server.update_decisions import ShownRating, rating_of
 from patchtide.server.updates import Counted, Update, UpdateId, counted, shown
 from patchtide.wire.leaves import entry, read_leaves
 
@@ -100,8 +102,13 @@ class ShownUpdate(Update, kw_only=True, frozen=True):
     exclusive: bool
     """It has to be installed alone."""
     can_uninstall: bool
-    licence: str
-    """The terms that have to be accepted for the site; empty: there are none."""
+    terms: str
+    """The licence terms that have to be accepted for the site; empty: there are none."""
+    terms_sha256: str
+    accepted_at: datetime | None
+    """When somebody accepted the terms, and who."""
+    accepted_by: str
+    rating: ShownRating
     expired_at: datetime | None
     """Since when its vendor stands by it no more; it is offered nowhere then."""
     supersedes: tuple[NamedUpdate, ...]
@@ -194,7 +201,11 @@ def _shown(call: Call, update: UUID) -> ShownUpdate:
         max_run_s=round(details.run_time.total_seconds()),
         exclusive=any(leaf.exclusive for leaf in leaves),
         can_uninstall=details.can_uninstall,
-        licence=details.licence,
+        terms=details.licence,
+        terms_sha256=details.licence_digest.hex(),
+        accepted_at=others.acceptance.at if others.acceptance else None,
+        accepted_by=others.acceptance.by if others.acceptance else "",
+        rating=others.rating,
         expired_at=details.expired_at,
         supersedes=others.supersedes,
         superseded_by=others.superseded_by,
@@ -210,6 +221,8 @@ class _Others:
     members: tuple[NamedUpdate, ...]
     parts: frozenset[UUID]
     """Of a bundle, also those of its members."""
+    acceptance: Acceptance | None
+    rating: ShownRating
 
 
 def _with_others(view: View, update: KnownUpdate) -> tuple[Counted, _Others]:
@@ -219,6 +232,8 @@ def _with_others(view: View, update: KnownUpdate) -> tuple[Counted, _Others]:
         _named(view.successors(update)),
         _named(view.known(members)),
         view.catalog.bundles.get(update.id, frozenset()),
+        view.judged.acceptance(update.details) if update.details else None,
+        rating_of(view, update),
     )
     return counted(view, update), others
 

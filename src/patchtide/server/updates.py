@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.catalog.risk import CLASSES, RiskClass
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, View
@@ -26,10 +27,11 @@ ClassificationName = Literal[
     "", "critical", "security", "definition", "service-pack", "rollup", "feature-pack", "tool",
     "driver", "general-update", "application",
 ]  # fmt: skip
+RiskName = Literal["", "emergency", "high", "medium", "low"]
 StatusName = Literal["", "current", "superseded", "expired"]
 UpdateSort = Literal[
     "required", "-required", "unknown", "-unknown", "title", "-title", "severity", "-severity",
-    "released", "-released",
+    "released", "-released", "risk", "-risk",
 ]  # fmt: skip
 
 
@@ -41,6 +43,7 @@ class ListUpdates(Input, kw_only=True, frozen=True):
     classification: Annotated[
         ClassificationName, Meta(description="Only updates of this kind.")
     ] = ""
+    risk: Annotated[RiskName, Meta(description="Only updates of this risk class.")] = ""
     status: Annotated[
         StatusName, Meta(description="Only updates in force, superseded ones, or expired ones.")
     ] = ""
@@ -57,6 +60,10 @@ class Update(Output, kw_only=True, frozen=True):
     severity: str
     status: str
     """`current`; `superseded`: another one takes its place where that applies; `expired`."""
+    risk: str
+    """How urgent it is on an ordinary machine, by its severity and this site's rating."""
+    licence: str
+    """`none`, `open` while nobody has accepted its terms for the site, or `accepted`."""
     required: int
     installed: int
     not_required: int
@@ -96,6 +103,8 @@ class Counted:
     tally: Tally
     restart_pending: int = 0
     status: str = "current"
+    risk: RiskClass = RiskClass.LOW
+    licence: str = "none"
 
 
 Place = tuple[int, str, str]
@@ -105,6 +114,7 @@ COLUMNS: Mapping[str, Column[Counted]] = {
     "unknown": Column(lambda c: (-c.tally.unknown, c.update.order), tuple[int, Place]),
     "severity": Column(lambda c: c.update.order, Place),
     "released": Column(lambda c: (-_released(c), c.update.order), tuple[float, Place]),
+    "risk": Column(lambda c: (-CLASSES.index(c.risk), c.update.order), tuple[int, Place]),
 }
 
 
@@ -132,7 +142,9 @@ async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> Upd
 def _listed(view: View, asked: ListUpdates) -> UpdateList:
     known = chain(view.updates.values(), view.catalog.expired.values())
     counts = (counted(view, update) for update in known if _fits(update, asked))
-    fitting = [c for c in counts if asked.status in ("", c.status)]
+    fitting = [
+        c for c in counts if asked.status in ("", c.status) and asked.risk in ("", c.risk.value)
+    ]
     wanted = [c for c in fitting if not asked.state or getattr(c.tally, asked.state)]
     page = paged(
         wanted,
@@ -162,8 +174,19 @@ def _fits(update: KnownUpdate, asked: ListUpdates) -> bool:
 
 def counted(view: View, update: KnownUpdate) -> Counted:
     return Counted(
-        update, view.tally_of(update), view.restarting_with(update), status_of(view, update)
+        update,
+        view.tally_of(update),
+        view.restarting_with(update),
+        status_of(view, update),
+        view.risk_of(update),
+        licence_of(view, update),
     )
+
+
+def licence_of(view: View, update: KnownUpdate) -> str:
+    if update.details is None or not update.details.licence_digest:
+        return "none"
+    return "accepted" if view.judged.is_free(update.details) else "open"
 
 
 def status_of(view: View, update: KnownUpdate) -> str:
@@ -181,6 +204,8 @@ def shown(counted: Counted) -> Update:
         classification=classification_of(update),
         severity=update.severity.value,
         status=counted.status,
+        risk=counted.risk.value,
+        licence=counted.licence,
         required=tally.required,
         installed=tally.installed,
         not_required=tally.not_required,

@@ -14,10 +14,12 @@ from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
 
-from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.details import Classification, UpdateDetails
+from patchtide.domain.catalog.judged import Acceptance, Judged
 from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.catalog.rules import Always, Never, PackageFormat, PackageInstalled
-from patchtide.domain.catalog.updates import Origin, Revision, UpdateNumber, update_id
+from patchtide.domain.catalog.updates import Origin, Revision, UpdateId, UpdateNumber, update_id
 from patchtide.domain.errors import CursorLost
 from patchtide.server.ports.accounts import SignInLink, User
 from patchtide.server.ports.fleet import Heard, ReportedEvents
@@ -40,6 +42,11 @@ from patchtide.wire.leaves import encode_leaf
 T = TypeVar("T")
 UPDATE = update_id("apt", "debian/openssl")
 """The one update that the catalog holds."""
+TERMS = "Be good."
+DETAILS = UpdateDetails(
+    update=UPDATE, vendor_id="openssl", title="openssl", feed="debian-security", vendor="Debian",
+    product="Debian 12", classification=Classification.SECURITY, licence=TERMS, cves=(),
+)  # fmt: skip
 
 
 @dataclass
@@ -53,6 +60,7 @@ class MemoryStorage:
     links: dict[str, SignInLink] = field(default_factory=dict)
     settings: dict[str, bytes] = field(default_factory=dict)
     history: dict[int, bytes] = field(default_factory=dict)
+    ratings: dict[UpdateId, Rating] = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
     epochs: int = 0
     breaks: Exception | None = None
@@ -184,8 +192,11 @@ class MemoryStorage:
     def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
         return self.leaves("debian-12", at=1)
 
+    def judged(self) -> Judged:
+        return Judged(ratings=dict(self.ratings))
+
     def listed_updates(self) -> Sequence[UpdateDetails]:
-        return []
+        return [DETAILS]
 
     def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
         return []
@@ -225,6 +236,12 @@ class MemoryStorage:
 class MemoryTransaction:
     storage: MemoryStorage
     notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
+        return True
+
+    def rate_update(self, update: UUID, rating: Rating) -> None:
+        self.storage.ratings[UpdateId(update)] = rating
 
     def put_synchronisation(self, number: int, *, at: float, document: bytes) -> None:
         self.storage.history[number] = document

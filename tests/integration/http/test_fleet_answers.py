@@ -218,7 +218,7 @@ async def test_one_update_says_how_it_is_installed_and_where_its_files_come_from
     shown, untold = [await site.get(f"/updates/{an_update_id(n)}") for n in ("openssl", "bash")]
 
     assert shown["advisories"] == ["DSA-1-1"] and shown["products"] == ["Debian 12", "Debian 13"]
-    assert (shown["max_run_s"], shown["licence"], shown["restart"]) == (300, "Be good.", "never")
+    assert (shown["max_run_s"], shown["terms"], shown["restart"]) == (300, "Be good.", "never")
     assert shown["leaves"][0]["files"][0]["sources"] == ["https://example.org/openssl.deb"]
     assert (untold["max_run_s"], untold["revision"], untold["architectures"]) == (1800, 1, [])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from patchtide.domain.access.rights import ROLES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.storage import ClientState
 from patchtide.server.table import Operation, Table
-from tests.integration.http.memory_storage import UPDATE
+from tests.integration.http.memory_storage import TERMS, UPDATE
 from tests.integration.http.plane import CODE, AdministratorsPlane
 
 REVIEWED: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -25,6 +26,7 @@ STATE_BEFORE = {
     "machines.release": ClientState.QUARANTINED,
 }
 DOCUMENTS = {
+    "updates.accept-licence": {"sha256": sha256(TERMS.encode()).hexdigest()},
     "tokens.create": {},
     "api-tokens.create": {"name": "n", "role": "auditor"},
     "site.bootstrap": {"code": CODE},

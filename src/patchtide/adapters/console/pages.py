@@ -41,6 +41,8 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.machine": machines.machine,
         "console.updates": updates.updates,
         "console.update": updates.update,
+        "console.update-rate": updates.rate,
+        "console.update-licence": updates.accept_licence,
         "console.tokens": tokens.page,
         "console.tokens-create": tokens.create,
         "console.tokens-revoke": tokens.revoke,

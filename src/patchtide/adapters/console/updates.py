@@ -12,9 +12,10 @@ from uuid import UUID
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.fleet_rows import MachineThere, UpdateRow
 from patchtide.adapters.console.listing import Shape
-from patchtide.adapters.console.replies import Reply
+from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
+from patchtide.domain.catalog.risk import CLASSES
 from patchtide.domain.errors import NotFound
 
 
@@ -44,6 +45,26 @@ async def update(desk: Desk, visit: Visit) -> Reply:
     return await _page(desk, visit, uuid, tab, listed=listed, asked=asked)
 
 
+async def rate(desk: Desk, visit: Visit) -> Reply:
+    uuid = update_id(visit)
+    await desk.ask(
+        visit,
+        "updates.rate",
+        update=uuid,
+        exploited=visit.said("exploited") == "yes",
+        mitigated=visit.said("mitigated") == "yes",
+        reach=visit.said("reach"),
+        note=visit.said("note"),
+    )
+    return see_other(f"/updates/{uuid}?tab=about&done=rate-1")
+
+
+async def accept_licence(desk: Desk, visit: Visit) -> Reply:
+    uuid = update_id(visit)
+    await desk.ask(visit, "updates.accept-licence", update=uuid, sha256=visit.said("sha256"))
+    return see_other(f"/updates/{uuid}?tab=about&done=accept-1")
+
+
 async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any) -> Reply:
     found = await desk.ask(visit, "updates.show", update=uuid)
     return desk.page(visit, "update.html", found=found, tab=tab, **values)
@@ -59,12 +80,14 @@ def update_id(visit: Visit) -> UUID:
 _STATES: Mapping[str, int] = MappingProxyType(
     {"required": 0, "unknown": 1, "installed": 2, "not-required": 3}
 )
+RISKS: Mapping[str, int] = MappingProxyType({one.value: n for n, one in enumerate(CLASSES)})
 SHAPE: Shape[UpdateRow] = Shape(
     name="updates",
     text=lambda u: u.text,
     sorts={
         "title": lambda u: u.shown.title.casefold(),
         "severity": lambda u: (u.importance, u.shown.required),
+        "risk": lambda u: (RISKS[u.shown.risk], u.importance, u.shown.required),
         "kind": lambda u: u.shown.classification,
         "required": lambda u: (u.shown.required, u.importance),
         "released": lambda u: u.shown.released,
@@ -74,6 +97,7 @@ SHAPE: Shape[UpdateRow] = Shape(
     filters={
         "needed": lambda u: "yes" if u.shown.required else "no",
         "severity": lambda u: u.shown.severity,
+        "risk": lambda u: u.shown.risk,
         "kind": lambda u: u.shown.classification,
         "feed": lambda u: u.feed,
         "product": lambda u: u.shown.product,
@@ -84,7 +108,9 @@ SHAPE: Shape[UpdateRow] = Shape(
         "title": lambda u: u.shown.title,
         "vendor_id": lambda u: u.shown.vendor_id,
         "severity": lambda u: u.shown.severity,
+        "risk": lambda u: u.shown.risk,
         "status": lambda u: u.shown.status,
+        "licence": lambda u: u.shown.licence,
         "classification": lambda u: u.shown.classification,
         "feed": lambda u: u.feed,
         "product": lambda u: u.shown.product,

@@ -64,6 +64,25 @@ CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(
         "": "Update",
     }
 )
+RISKS: Mapping[str, str] = MappingProxyType(
+    {"emergency": "Emergency", "high": "High", "medium": "Medium", "low": "Low"}
+)
+EXPOSURES: Mapping[str, str] = MappingProxyType(
+    {
+        "perimeter": "At the perimeter",
+        "critical": "Critical machines",
+        "ordinary": "All others",
+        "on-the-road": "On the road",
+        "isolated": "Isolated",
+    }
+)
+REACHES: Mapping[str, str] = MappingProxyType(
+    {
+        "anywhere": "from anywhere",
+        "network": "from the same network",
+        "account": "with an account on the machine",
+    }
+)
 STATUSES: Mapping[str, str] = MappingProxyType(
     {"current": "Current", "superseded": "Superseded", "expired": "Expired"}
 )
@@ -104,6 +123,8 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "catalog.synchronised": "Ended a synchronisation",
         "catalog.reschedule": "Set when to synchronise",
         "catalog.select": "Chose which updates to take",
+        "updates.rate": "Rated an update",
+        "updates.accept-licence": "Accepted licence terms",
         "catalog.forget": "Removed expired updates",
         "catalog.begin": "Began the catalog",
     }
@@ -116,6 +137,8 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "quarantine": ("machine", "quarantined"),
         "decommission": ("machine", "retired"),
         "revoke": ("token", "revoked"),
+        "rate": ("update", "rated"),
+        "accept": ("licence", "accepted"),
         "disable": ("person", "disabled"),
         "enable": ("person", "enabled"),
         "role": ("person", "given another role"),

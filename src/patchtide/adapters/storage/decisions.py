@@ -31,6 +31,8 @@ from patchtide.adapters.storage.tables import (
     setting,
 )
 from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.judged import Acceptance
+from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.errors import StaleRevision
 from patchtide.server.ports.storage import (
     ApiToken,
@@ -291,6 +293,12 @@ class SqlTransaction(accounts.AccountWrites):
 
     def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
         update_rows.put(self._connection, details)
+
+    def rate_update(self, update: UUID, rating: Rating) -> None:
+        update_rows.rate(self._connection, update, rating)
+
+    def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
+        return update_rows.accept_licence(self._connection, digest, accepted)
 
     def forget_updates(self, ids: Sequence[UUID], *, expired_by: datetime) -> int:
         return update_rows.forget(self._connection, ids, expired_by=expired_by)

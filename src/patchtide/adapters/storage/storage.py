@@ -33,6 +33,7 @@ from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.transactions import committed, read
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
 from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.ports.accounts import Session, SignInLink, User
 from patchtide.server.ports.fleet import Heard, ReportedEvents
@@ -306,6 +307,9 @@ class Storage:
 
     def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
         return self._read(lambda c: update_rows.details(c, updates))
+
+    def judged(self) -> Judged:
+        return self._read(update_rows.judged)
 
     def expired_updates(self, *, by: datetime) -> Sequence[UUID]:
         return self._read(lambda c: update_rows.expired(c, by=by))

@@ -236,6 +236,22 @@ catalog_update = Table(
     Column("expired_at", Float),
 )
 
+# What the site's security staff say of an update; it outlives the update.
+update_rating = Table(
+    "update_rating",
+    metadata,
+    Column("update_id", LargeBinary, primary_key=True),
+    _required("document", LargeBinary),
+)
+
+licence_acceptance = Table(
+    "licence_acceptance",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    _required("at", Float),
+    _required("accepted_by", String(256)),
+)
+
 # The history of synchronisations, one row each; `document` tells what came of it.
 synchronisation = Table(
     "synchronisation",

@@ -11,8 +11,12 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
-from patchtide.adapters.storage.tables import catalog_update
+from patchtide.adapters.storage.rows import instant
+from patchtide.adapters.storage.tables import catalog_update, licence_acceptance, update_rating
 from patchtide.domain.catalog.details import FileSource, UpdateDetails
+from patchtide.domain.catalog.judged import Acceptance, Judged
+from patchtide.domain.catalog.risk import Rating
+from patchtide.domain.catalog.updates import UpdateId
 
 PART = 500
 """Both databases bound how many values a statement may have."""
@@ -24,6 +28,7 @@ class _Texts(msgspec.Struct, frozen=True, array_like=True):
     sources: tuple[FileSource, ...]
 
 
+_rating = msgspec.msgpack.Decoder(Rating)
 _document = msgspec.msgpack.Decoder(UpdateDetails)
 _texts = msgspec.msgpack.Decoder(_Texts)
 _encode = msgspec.msgpack.Encoder().encode
@@ -69,6 +74,32 @@ def forget(connection: Connection, updates: Sequence[UUID], *, expired_by: datet
         )
         gone += connection.execute(found).rowcount
     return gone
+
+
+def judged(connection: Connection) -> Judged:
+    ratings = connection.execute(select(update_rating)).all()
+    licences = connection.execute(select(licence_acceptance)).all()
+    return Judged(
+        ratings={UpdateId(UUID(bytes=x.update_id)): _rating.decode(x.document) for x in ratings},
+        licences={x.digest: Acceptance(by=x.accepted_by, at=instant(x.at)) for x in licences},
+    )
+
+
+def rate(connection: Connection, one: UUID, rating: Rating) -> None:
+    named = update_rating.c.update_id == one.bytes
+    connection.execute(delete(update_rating).where(named))
+    row = {"update_id": one.bytes, "document": _encode(rating)}
+    connection.execute(insert(update_rating).values(row))
+
+
+def accept_licence(connection: Connection, digest: bytes, accepted: Acceptance) -> bool:
+    """Return whether it was not accepted before."""
+    known = select(licence_acceptance.c.digest).where(licence_acceptance.c.digest == digest)
+    if connection.execute(known).first() is not None:
+        return False
+    row = {"digest": digest, "at": accepted.at.timestamp(), "accepted_by": accepted.by}
+    connection.execute(insert(licence_acceptance).values(row))
+    return True
 
 
 def _row(one: UpdateDetails) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from types import MappingProxyType
 
 from patchtide.domain.catalog.leaves import Leaf
@@ -118,10 +119,17 @@ class UpdateDetails:
     can_uninstall: bool = False
     licence: str = ""
     """The terms that somebody has to accept for the site before it can be deployed."""
+    licence_digest: bytes = b""
+    """SHA-256 of the terms: it stands for them where the text itself is not read."""
     sources: tuple[FileSource, ...] = ()
     """Where its leaves' files come from; one that is named twice can be had at two places."""
     expired_at: datetime | None = None
     """Since when its vendor stands by it no more; None: it does."""
+
+    def __post_init__(self) -> None:
+        if self.licence and not self.licence_digest:
+            digest = sha256(self.licence.encode()).digest()
+            object.__setattr__(self, "licence_digest", digest)
 
     @property
     def state(self) -> UpdateState:

@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.judged import Judged
 from patchtide.server.ports.storage import (
     AuditEntry,
     Client,
@@ -68,6 +69,10 @@ class FleetReading(Protocol):
 
     def listed_updates(self) -> Sequence[UpdateDetails]:
         """Return what lists show of all updates: no long texts."""
+        ...
+
+    def judged(self) -> Judged:
+        """Return what this site has decided about updates."""
         ...
 
     def heard_after(self, since: float) -> Mapping[int, Heard]:

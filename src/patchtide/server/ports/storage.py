@@ -16,6 +16,8 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.judged import Acceptance
+from patchtide.domain.catalog.risk import Rating
 from patchtide.server.ports.accounts import AccountReading, AccountWriting
 
 T = TypeVar("T")
@@ -198,6 +200,12 @@ class Transaction(AccountWriting, Protocol):
 
     def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
         """Keep what people read of these updates, in place of what was there before."""
+        ...
+
+    def rate_update(self, update: UUID, rating: Rating) -> None: ...
+
+    def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
+        """Note that these terms are accepted; False: they were already."""
         ...
 
     def forget_updates(self, ids: Sequence[UUID], *, expired_by: datetime) -> int:

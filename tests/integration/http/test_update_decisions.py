@@ -1,0 +1,103 @@
+"""What a site decides about updates: how dangerous they are, and whose terms it accepts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from patchtide.adapters.storage import Storage
+from patchtide.domain.catalog.details import Severity
+from tests.integration.http.plane import AdministratorsPlane, Answer
+from tests.simulator.catalogs import Catalog, a_leaf, an_update_id, some_details
+
+pytestmark = pytest.mark.anyio
+TERMS = "Play nicely."
+DIGEST = sha256(TERMS.encode()).hexdigest()
+
+
+class Site:
+    def __init__(self, storage: Storage) -> None:
+        self.catalog = Catalog(storage)
+        self.plane = AdministratorsPlane(storage=storage, catalog=self.catalog)
+
+    async def put(
+        self, name: str, what: str, said: Any, role: str = "full-administrator"
+    ) -> Answer:
+        path = f"/api/v1/updates/{an_update_id(name)}/{what}"
+        token = await self.plane.token(role=role)
+        return await self.plane.ask("PUT", path, token=token, document=said)
+
+    async def get(self, path: str) -> Any:
+        token = await self.plane.token(role="auditor")
+        return (await self.plane.ask("GET", f"/api/v1/updates{path}", token=token)).json
+
+
+@pytest.fixture
+async def site(storage: Storage) -> Site:
+    made = Site(storage)
+    names = ("openssl", "curl", "bash")
+    told = [
+        replace(some_details("openssl", severity=Severity.LOW), licence=TERMS),
+        replace(some_details("curl", severity=Severity.IMPORTANT), licence=TERMS),
+        some_details("bash"),
+    ]
+    leaves = [a_leaf(number, name) for number, name in enumerate(names, start=1)]
+    await made.catalog.publish(leaves, details=told)
+    return made
+
+
+async def test_a_rating_sets_the_risk_class_and_the_order(site: Site) -> None:
+    before = await site.get("?sort=risk")
+    answer = await site.put("openssl", "rating", {"exploited": True, "reach": "anywhere"})
+    after = await site.get("?sort=risk")
+    shown = await site.get(f"/{an_update_id('openssl')}")
+
+    assert [(u["title"], u["risk"]) for u in before["items"]] == [
+        ("curl 2.0-1", "high"),
+        ("bash 2.0-1", "medium"),
+        ("openssl 2.0-1", "low"),
+    ]
+    assert answer.status == 200 and shown["rating"] == answer.json
+    assert [u["title"] for u in after["items"]][:2] == ["curl 2.0-1", "openssl 2.0-1"]
+    targets = {t["exposure"]: (t["risk"], t["percent"], t["within_days"])
+               for t in shown["rating"]["targets"]}  # fmt: skip
+    assert targets["ordinary"] == ("high", 99, 14)
+    assert targets["perimeter"] == ("emergency", 100, 2)
+    assert [u["title"] for u in (await site.get("?risk=medium"))["items"]] == ["bash 2.0-1"]
+
+
+async def test_terms_are_accepted_once_for_every_update_that_has_them(site: Site) -> None:
+    before = {u["title"]: u["licence"] for u in (await site.get(""))["items"]}
+    answer = await site.put("openssl", "licence", {"sha256": DIGEST})
+    after = {u["title"]: u["licence"] for u in (await site.get(""))["items"]}
+    shown = await site.get(f"/{an_update_id('curl')}")
+    again = await site.put("curl", "licence", {"sha256": DIGEST})
+
+    assert before == {"openssl 2.0-1": "open", "curl 2.0-1": "open", "bash 2.0-1": "none"}
+    assert after == {"openssl 2.0-1": "accepted", "curl 2.0-1": "accepted", "bash 2.0-1": "none"}
+    assert (shown["accepted_at"], shown["accepted_by"]) == (
+        answer.json["accepted_at"],
+        answer.json["accepted_by"],
+    )
+    assert again.status == 409
+
+
+REFUSED = {
+    "terms that were not read": ("openssl", {"sha256": "00" * 32}, "full-administrator", 409),
+    "an update without terms": ("bash", {"sha256": DIGEST}, "full-administrator", 409),
+    "one who may not": ("openssl", {"sha256": DIGEST}, "engineer", 403),
+    "an update that nobody knows": ("zip", {"sha256": DIGEST}, "full-administrator", 404),
+}
+
+
+@pytest.mark.parametrize(("name", "said", "role", "status"), REFUSED.values(), ids=REFUSED)
+async def test_nobody_accepts(
+    site: Site, name: str, said: dict[str, str], role: str, status: int
+) -> None:
+    answer = await site.put(name, "licence", said, role)
+
+    assert answer.status == status
+    assert (await site.get("?search=openssl"))["items"][0]["licence"] == "open"
