@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -49,7 +50,20 @@ class ScriptedWeb:
 
 def _from(folder: Path | None, path: str) -> Answering:
     file = folder / path.lstrip("/") if folder else None
-    return says(file.read_bytes()) if file and file.is_file() else says(b"", 404)
+    return _file(file.read_bytes()) if file and file.is_file() else says(b"", 404)
+
+
+def _file(body: bytes) -> Answering:
+    """As web servers do it: what the asker has already is not sent again."""
+    etag = f'"{sha256(body).hexdigest()}"'
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.headers.get("If-None-Match") == etag:
+            says(b"", 304, ETag=etag)(handler)
+        else:
+            says(body, ETag=etag)(handler)
+
+    return answer
 
 
 def says(body: bytes, status: int = 200, **headers: str) -> Answering:

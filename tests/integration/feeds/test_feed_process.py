@@ -18,7 +18,7 @@ import pytest
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedTooBig, FeedUnreachable
 from patchtide.domain.catalog.details import FeedUpdate, Severity
 from patchtide.domain.errors import InvalidDocument, Unavailable
-from patchtide.entry.server.feed_process import FeedProcess, feed_of
+from patchtide.entry.server.feed_process import FeedProcess
 from patchtide.wire.spool import unpack_spool
 from tests.simulator.apt_repository import AptRepository, SigningKey, needs_apt
 from tests.simulator.debian_sources import DebianSources
@@ -255,8 +255,7 @@ def test_rpm_repositories_are_read_by_the_same_process(tmp_path: Path, key: Sign
     repository.publish()
     system = RpmSystem(root=tmp_path / "root")
     system.source("base", repository.uri, key)
-    feed = feed_of(f"rpm:{system.root}", tmp_path / "spool", heard=lambda *_: None)
-    assert feed is not None
+    feed = FeedProcess(tmp_path / "spool", kind="rpm", root=system.root, heard=lambda *_: None)
 
     feed.fetch()
 
@@ -282,9 +281,13 @@ def test_advisories_beside_a_feed_change_what_is_told_and_no_leaf(
     system.source("base", repository.uri, key)
 
     def told(*paths: Path) -> FeedUpdate:
-        spool = tmp_path / "spool"
-        feed = feed_of(f"rpm:{system.root}", spool, heard=lambda *_: None, advisories=paths)
-        assert feed is not None
+        feed = FeedProcess(
+            tmp_path / "spool",
+            kind="rpm",
+            root=system.root,
+            advisories=paths,
+            heard=lambda *_: None,
+        )
         feed.fetch()
         (update,) = feed.read(now=NOW).shards["toylinux-9"]
         return update

@@ -25,6 +25,7 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import FeedContent
 from tests.simulator.apt_repository import SigningKey
 from tests.simulator.rpm_repository import Rpm, RpmRepository, RpmSystem, Told, needs_rpm
+from tests.simulator.scripted_web import ScriptedWeb
 
 pytestmark = needs_rpm
 OLD, NEW = Rpm("toy", "1.0-1.el9"), Rpm("toy", "1:1.1-1.el9")
@@ -149,6 +150,33 @@ def test_reading_again_says_the_same_and_a_new_advisory_another_thing(
 
     assert first == again
     assert later.stamp != first.stamp and len(later.shards["toylinux-9"]) == 4
+
+
+def test_over_the_network_only_what_changed_is_fetched(
+    reader: Reader, repository: RpmRepository, keys: tuple[SigningKey, SigningKey]
+) -> None:
+    with ScriptedWeb(repository.folder) as web:
+        reader.system.source("base", web.address, keys[0])
+        first = reader.content()
+        before, web.asked = web.asked, []
+        again = reader.content()
+        same, web.asked = web.asked, []
+        repository.advisories.append(Told(id="TOY-5", packages=(OLD,)))
+        repository.publish()
+        later = reader.content()
+        changed = [path for path, _ in web.asked if "repomd" not in path]
+
+    assert first == again != later
+    assert len(before) == 4 and [path for path, _ in same] == ["/repodata/repomd.xml"]
+    assert same[0][1]["If-None-Match"] and len(changed) == 1 and "updateinfo" in changed[0]
+
+
+def test_accounts_are_in_no_error(reader: Reader) -> None:
+    for address in ("http://me:secret@toys.invalid/x", "gopher://me:secret@toys.invalid/x"):
+        reader.system.source("base", address)
+        with pytest.raises(PatchtideError) as refused:
+            reader.content()
+        assert "secret" not in str(refused.value) and "toys.invalid" in str(refused.value)
 
 
 def test_a_strangers_signature_is_none(

@@ -102,7 +102,7 @@ class RpmFeed:
             notes.append(f"{len(made.left_out)} advisories are too large to be told: {shown}")
         return FeedContent(
             shards={system.shard: made.updates},
-            as_of={read.source.where: read.index.made_at for read in reads},
+            as_of={f"{system.shard} {r.source.where}": r.index.made_at for r in reads},
             stamp=self.stamp(now=now),
             note="; ".join(notes),
         )

@@ -13,9 +13,10 @@ from configparser import ConfigParser, Error, SectionProxy
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from patchtide.adapters.feeds.errors import FeedNotSigned, FeedUnreachable, NoFeed
+from patchtide.adapters.feeds.web import shown
 
 REPO_FOLDERS = ("etc/yum.repos.d", "etc/distro.repos.d")
 _VARS = ("etc/yum/vars", "etc/dnf/vars")
@@ -138,10 +139,10 @@ def _source(section: SectionProxy, root: Path, variables: Mapping[str, str]) -> 
     if not addresses:
         raise FeedUnreachable(f"{name} has no baseurl; mirror lists are not read")
     if strange := [x for x in addresses if urlsplit(x).scheme not in ("https", "http", "file")]:
-        raise FeedUnreachable(f"{name}: {strange[0]} is no https, http or file address")
+        raise FeedUnreachable(f"{name}: {shown(strange[0])} is no https, http or file address")
     if not signed_index and (open_line := [x for x in addresses if x.startswith("http:")]):
         raise FeedNotSigned(
-            f"{name}: {open_line[0]} has neither a signed index (repo_gpgcheck=1) nor https"
+            f"{name}: {shown(open_line[0])} has neither a signed index (repo_gpgcheck=1) nor https"
         )
     return Source(
         id=name,
@@ -149,8 +150,8 @@ def _source(section: SectionProxy, root: Path, variables: Mapping[str, str]) -> 
         addresses=addresses,
         keys=tuple(_key(word, root, name) for word in said("gpgkey").replace(",", " ").split()),
         signed_index=signed_index,
-        user=said("username"),
-        password=said("password"),
+        user=said("username") or unquote(urlsplit(addresses[0]).username or ""),
+        password=said("password") or unquote(urlsplit(addresses[0]).password or ""),
         ca=_file(said("sslcacert"), root),
         certificate=_file(said("sslclientcert"), root),
         certificate_key=_file(said("sslclientkey"), root),

@@ -110,6 +110,8 @@ class FeedProcess:
         )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        if self._kind == "rpm":
+            return updates  # advisories say all that there is to say
         wanted, out = self._folder / "wanted.json", self._folder / "described"
         with self._one_at_a_time:
             wanted.write_bytes(msgspec.json.encode([u.details.vendor_id for u in updates]))
@@ -178,26 +180,6 @@ def handed_over(path: Path) -> bytes:
         if found.st_size > MAX_BYTES:
             raise FeedTooBig(f"it was handed over in {found.st_size} bytes, of {MAX_BYTES} at most")
         return file.read(MAX_BYTES)
-
-
-def feed_of(
-    text: str, folder: Path, *, heard: Heard, advisories: Sequence[Path] = ()
-) -> FeedProcess | None:
-    """Return the feed that the setting names; None: there is none."""
-    if not text:
-        return None
-    kind, _, root = text.partition(":")
-    return FeedProcess(
-        folder, kind=kind, root=Path(root or "/"), advisories=advisories, heard=heard
-    )
-
-
-def checked_feed(text: str) -> str:
-    """Raises ValueError: it names no kind of feed."""
-    kind, _, root = text.partition(":")
-    if kind not in ("", "apt", "rpm") or (root and not Path(root).is_dir()):
-        raise ValueError("apt or rpm, apt:FOLDER or rpm:FOLDER of such a system, or nothing")
-    return text
 
 
 def _path() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from patchtide.adapters.storage import Storage
-from patchtide.entry.server.feed_process import feed_of
+from patchtide.entry.server.feeds_together import feed_of
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.descriptions import Descriptions

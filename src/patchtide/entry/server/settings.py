@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from patchtide.domain.errors import InvalidDocument, Problem
-from patchtide.entry.server.feed_process import checked_feed
+from patchtide.entry.server.feeds_together import checked_feeds
 
 PREFIX = "PATCHTIDE_SERVER_"
 
@@ -69,8 +69,8 @@ SETTINGS = (
     Setting(
         "feed",
         "",
-        checked_feed,
-        "Where updates come from: apt or rpm, this machine's sources, or apt:FOLDER, rpm:FOLDER",
+        checked_feeds,
+        "Where updates come from: apt, rpm, apt:FOLDER, rpm:FOLDER, with commas between several",
     ),
     Setting(
         "advisories",
@@ -100,7 +100,7 @@ class ServerSettings:
     site: str
     database: str
     agents_database: str
-    feed: str
+    feed: tuple[str, ...]
     advisories: tuple[Path, ...]
     expired_days: int
     poll_s: int

@@ -1,0 +1,129 @@
+"""Several feeds as one: each read by a process of its own, each with shards of its own.
+
+When one cannot be read the others still bring what is new; what left or changed waits until all
+can be read again, for nobody knows what the missing one would say of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from patchtide.adapters.feeds.errors import FeedDisputed
+from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.errors import PatchtideError
+from patchtide.entry.server.feed_process import FeedProcess, Heard
+from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed
+
+T = TypeVar("T")
+
+
+class StoppableFeed(UpdateFeed, Protocol):
+    def stop(self) -> None: ...
+
+
+class FeedsTogether:
+    """`feeds` by what the setting calls them; there is at least one."""
+
+    def __init__(self, feeds: Mapping[str, StoppableFeed]) -> None:
+        self._feeds = feeds
+        self._failed: dict[str, PatchtideError] = {}
+
+    def stop(self) -> None:
+        for feed in self._feeds.values():
+            feed.stop()
+
+    def fetch(self) -> None:
+        """Raises what the first feed says, when none of them can be fetched."""
+        self._failed = {}
+        self._each(lambda feed: feed.fetch())
+
+    def head(self) -> FeedHead:
+        heads = self._each(lambda feed: feed.head())
+        return FeedHead(
+            as_of={suite: at for head in heads.values() for suite, at in head.as_of.items()},
+            stamp=self._stamp(heads),
+            note=self._note(heads),
+            is_whole=not self._failed and all(head.is_whole for head in heads.values()),
+        )
+
+    def read(self, *, now: datetime) -> FeedContent:
+        """Raises FeedDisputed: two of them tell of one system."""
+        contents = self._each(lambda feed: feed.read(now=now))
+        shards: dict[str, tuple[FeedUpdate, ...]] = {}
+        for name, content in contents.items():
+            if taken := sorted(shards.keys() & content.shards.keys()):
+                raise FeedDisputed(f"{name}: another feed tells of {taken[0]} already")
+            shards.update(content.shards)
+        return FeedContent(
+            shards=shards,
+            as_of={suite: at for each in contents.values() for suite, at in each.as_of.items()},
+            stamp=self._stamp(contents),
+            note=self._note(contents),
+            is_whole=not self._failed and all(each.is_whole for each in contents.values()),
+        )
+
+    def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        """Ask one after the other; what one does not know comes back as it was."""
+        for feed in self._feeds.values():
+            waiting = [update for update in updates if update.details.cves is None]
+            if waiting:
+                told = {u.details.update: u for u in feed.describe(waiting)}
+                updates = [told.get(update.details.update, update) for update in updates]
+        return updates
+
+    def _each(self, ask: Callable[[StoppableFeed], T]) -> Mapping[str, T]:
+        """Return the answers of those feeds that could be read so far."""
+        answers: dict[str, T] = {}
+        for name, feed in self._feeds.items():
+            if name not in self._failed:
+                try:
+                    answers[name] = ask(feed)
+                except PatchtideError as error:
+                    self._failed[name] = error
+        if not answers:
+            raise next(iter(self._failed.values()))
+        return answers
+
+    def _stamp(self, heads: Mapping[str, FeedHead]) -> bytes:
+        digest = sha256(b"patchtide-feeds-1\0")
+        for name, head in heads.items():
+            digest.update(name.encode() + b"\0" + head.stamp)
+        return digest.digest()
+
+    def _note(self, heads: Mapping[str, FeedHead]) -> str:
+        """Failures first: they are what somebody has to mend."""
+        failed = [f"{name} ({error.code}): {error}" for name, error in self._failed.items()]
+        return "; ".join([*failed, *(head.note for head in heads.values() if head.note)])
+
+
+def feed_of(
+    feeds: Sequence[str], folder: Path, *, heard: Heard, advisories: Sequence[Path] = ()
+) -> StoppableFeed | None:
+    """Return the feed that the setting names, all of them as one; None: there is none."""
+    made: dict[str, StoppableFeed] = {}
+    for text in feeds:
+        kind, _, root = text.partition(":")
+        made[text] = FeedProcess(
+            folder if len(feeds) == 1 else folder / sha256(text.encode()).hexdigest()[:16],
+            kind=kind,
+            root=Path(root or "/"),
+            advisories=advisories,
+            heard=heard,
+        )
+    if len(made) > 1:
+        return FeedsTogether(made)
+    return next(iter(made.values()), None)
+
+
+def checked_feeds(text: str) -> tuple[str, ...]:
+    """Raises ValueError: one of them is no kind of feed."""
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for each in found:
+        kind, _, root = each.partition(":")
+        if kind not in ("apt", "rpm") or (root and not Path(root).is_dir()):
+            raise ValueError("apt, rpm, apt:FOLDER or rpm:FOLDER of such a system, commas between")
+    return found
