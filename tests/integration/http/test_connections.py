@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import socket
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -28,10 +29,17 @@ QUICK = ConnectionLimits(request_s=0.5, first_byte_s=0.5)
 
 @asynccontextmanager
 async def serving(
-    app: Any, limits: ConnectionLimits, *, tls: ssl.SSLContext | None = None
+    app: Any,
+    limits: ConnectionLimits,
+    *,
+    tls: ssl.SSLContext | None = None,
+    drain_s: int = 1,
+    on_the_way: int | None = None,
 ) -> AsyncIterator[int]:
-    """A real server on loopback; yields its port."""
+    """A real server on loopback; yields its port. `on_the_way`: what the system takes to send."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    if on_the_way is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, on_the_way)
     config = uvicorn.Config(
         app,
         http=guarded_protocol(limits),
@@ -42,7 +50,7 @@ async def serving(
         server_header=False,
         date_header=False,
         timeout_keep_alive=1,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=drain_s,
         ssl_context_factory=None if tls is None else lambda config, default: tls,
     )
     server = uvicorn.Server(config)
@@ -54,6 +62,16 @@ async def serving(
     finally:
         server.should_exit = True
         await task
+
+
+def a_pair() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return what a server has, and what its clients trust."""
+    ca = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(tls)
+    trusting = ssl.create_default_context()
+    ca.configure_trust(trusting)
+    return tls, trusting
 
 
 async def exchange(port: int, sent: bytes) -> bytes:
@@ -330,14 +348,10 @@ def test_a_network_of_ipv6_is_one_address() -> None:
 
 
 def test_who_is_thrown_out_cannot_stay_by_not_saying_goodbye() -> None:
-    ca = trustme.CA()
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("localhost").configure_cert(tls)
+    tls, trusting = a_pair()
     limits = ConnectionLimits(request_s=0.2, first_byte_s=0.2, farewell_s=0.2)
 
     def stay(port: int) -> float:
-        trusting = ssl.create_default_context()
-        ca.configure_trust(trusting)
         with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
             came, going = ssl.MemoryBIO(), ssl.MemoryBIO()
             client = trusting.wrap_bio(came, going, server_hostname="localhost")
@@ -365,11 +379,7 @@ def test_who_is_thrown_out_cannot_stay_by_not_saying_goodbye() -> None:
 def test_a_client_that_asks_nothing_does_not_hold_up_the_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    ca = trustme.CA()
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("localhost").configure_cert(tls)
-    trusting = ssl.create_default_context()
-    ca.configure_trust(trusting)
+    tls, trusting = a_pair()
 
     def ask(port: int) -> http.client.HTTPSConnection:
         line = http.client.HTTPSConnection("localhost", port, timeout=20, context=trusting)
@@ -377,12 +387,50 @@ def test_a_client_that_asks_nothing_does_not_hold_up_the_end(
         assert line.getresponse().read() == b'{"status":"ok"}'
         return line
 
+    quick = ConnectionLimits(farewell_s=0.1)
+
     async def story() -> http.client.HTTPSConnection:
-        async with serving(AdministratorsPlane().app, QUICK, tls=tls) as port:
+        async with serving(AdministratorsPlane().app, quick, tls=tls) as port:
             return await asyncio.to_thread(ask, port)
 
     with contextlib.closing(asyncio.run(story())):
         assert "graceful shutdown exceeded" not in caplog.text
+
+
+def test_a_client_that_still_reads_has_its_answer_before_the_end() -> None:
+    whole = 300_000
+    tls, trusting = a_pair()
+    ending = threading.Event()
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        length = str(whole).encode()
+        start = {"type": "http.response.start", "status": 200}
+        await send({**start, "headers": [(b"content-length", length)]})
+        await send({"type": "http.response.body", "body": bytes(whole)})
+
+    def read(port: int) -> int:
+        with socket.socket() as plain:
+            # So little fits on the way that most is still with the server when it ends.
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            plain.connect(("127.0.0.1", port))
+            with trusting.wrap_socket(plain, server_hostname="localhost") as line:
+                line.sendall(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+                answer = line.makefile("rb")
+                while answer.readline().strip():
+                    continue
+                ending.wait(20)
+                return len(answer.read(whole))
+
+    async def story() -> int:
+        patient = ConnectionLimits(farewell_s=15)
+        async with serving(large, patient, tls=tls, drain_s=20, on_the_way=16384) as port:
+            reading = asyncio.create_task(asyncio.to_thread(read, port))
+            await asyncio.sleep(0.5)
+            asyncio.get_running_loop().call_later(0.5, ending.set)
+        return await reading
+
+    assert asyncio.run(story()) == whole
 
 
 def test_a_handed_over_connection_counts_until_somebody_holds_it() -> None:

@@ -54,7 +54,7 @@ class ConnectionLimits:
     unread_s: float = 60.0
     """For a peer to read on when its answer has filled the buffers."""
     farewell_s: float = 2.0
-    """For a peer that is thrown out to read why, and go."""
+    """For a peer that is thrown out to read why, or its last answer, and go."""
     head_bytes: int = 16 << 10
     headers: int = 64
     connections: int = 8192
@@ -107,6 +107,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
+    _answered_at = 0.0
     _head_bytes = 0
     _part_bytes = 0
     _is_reading = False
@@ -198,11 +199,19 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        self._answered_at = self.loop.time()
+        super().on_response_complete()
+
     def shutdown(self) -> None:
-        """Hang up on whoever asks nothing. The server ends when all are gone."""
+        """Hang up on whoever asks nothing and has had the time to read his last answer.
+
+        The server ends when all are gone.
+        """
         super().shutdown()
         if self.transport.is_closing() and self._stalled is None:
-            self._stalled = self.loop.call_later(_HANG_UP_S, self.transport.abort)
+            left = self._answered_at + self.limits.farewell_s - self.loop.time()
+            self._stalled = self.loop.call_later(max(left, _HANG_UP_S), self.transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
