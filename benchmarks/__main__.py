@@ -90,6 +90,9 @@ def run(name: str) -> str:
 
 
 def main(names: Sequence[str]) -> None:
+    if unknown := set(names) - set(SUBJECTS):
+        print(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+        return
     rows: list[Figure] = []
     for name in names or SUBJECTS:
         print(f"running {name} ...", file=sys.stderr, flush=True)
