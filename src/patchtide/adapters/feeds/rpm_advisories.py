@@ -52,6 +52,9 @@ class Advisory:
     updated: datetime | None
     cves: tuple[str, ...]
     packages: tuple[AdvisedPackage, ...]
+    restart: bool = False
+    """Whatever is installed of it; some vendors say it of the whole, others of packages."""
+    relogin: bool = False
 
 
 def version_of(epoch: str | None, version: str, release: str) -> str:
@@ -100,7 +103,9 @@ class _Reader:
             case "issued" | "updated":
                 self._said[tag] = attributes.get("date", "")
             case "reference":
-                self._cves.update(dict.fromkeys(_CVE.findall(attributes.get("id", ""))))
+                # Where a vendor refers to its bug tracker alone, the CVE stands in the title.
+                words = f"{attributes.get('id', '')} {attributes.get('title', '')}"
+                self._cves.update(dict.fromkeys(_CVE.findall(words)))
             case "collection":
                 self._module = None
             case "module":
@@ -151,6 +156,8 @@ class _Reader:
             updated=moment(said.get("updated", "")),
             cves=tuple(sorted(self._cves)),
             packages=tuple(self._packages),
+            restart=said.get("reboot_suggested", "no").lower() in _YES,
+            relogin=said.get("relogin_suggested", "no").lower() in _YES,
         )
 
 

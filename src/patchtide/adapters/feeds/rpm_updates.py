@@ -146,7 +146,14 @@ def _update(
     advisory = max((a for some in told.values() for a in some), key=_revised_at)
     details = _details(advisory, here, system)
     leaves = tuple(
-        _leaf(details, architecture, found, offers[architecture], system)
+        _leaf(
+            details,
+            architecture,
+            found,
+            offers[architecture],
+            system=system,
+            restart=_restart(told[architecture], found),
+        )
         for architecture, found in here.items()
     )
     files = sorted({file.sha256 for leaf in leaves for file in leaf.files})
@@ -214,7 +221,9 @@ def _leaf(
     architecture: str,
     packages: Sequence[AdvisedPackage],
     offers: Offers,
+    *,
     system: System,
+    restart: Restart,
 ) -> Leaf:
     applicable, installed = _rules(packages, offers)
     if max(_size(applicable), _size(installed)) > MAX_NODES or len(packages) > MAX_FILES:
@@ -233,7 +242,7 @@ def _leaf(
         files=tuple(files[key] for key in sorted(files)),
         floors=_floors(packages),
         origin=Origin(f"feed:{details.feed}"),
-        restart=_restart(packages),
+        restart=restart,
     )
 
 
@@ -310,7 +319,8 @@ def _floors(packages: Iterable[AdvisedPackage]) -> tuple[PackageFloor, ...]:
     )
 
 
-def _restart(packages: Sequence[AdvisedPackage]) -> Restart:
-    if any(package.restart for package in packages):
+def _restart(advisories: Sequence[Advisory], packages: Sequence[AdvisedPackage]) -> Restart:
+    said: list[Advisory | AdvisedPackage] = [*advisories, *packages]
+    if any(each.restart for each in said):
         return Restart.ALWAYS
-    return Restart.MAY if any(package.relogin for package in packages) else Restart.NEVER
+    return Restart.MAY if any(each.relogin for each in said) else Restart.NEVER

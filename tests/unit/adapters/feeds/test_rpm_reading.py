@@ -8,6 +8,7 @@ import io
 import lzma
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from patchtide.adapters.feeds.rpm_packages import read_packages
 from patchtide.adapters.feeds.unpacking import unpacked
 from patchtide.adapters.feeds.xml_stream import MAX_DEPTH, read_xml
 
+DATA = Path(__file__).parents[3] / "data/advisories/updateinfo.xml"
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress,
     ".zst": zstandard.compress, "": bytes,
@@ -94,6 +96,20 @@ def test_an_advisory_says_what_it_is_and_what_it_mends() -> None:
     assert told.issued == datetime(2026, 3, 2, 12, tzinfo=UTC)
     assert (plain.version, plain.module, plain.restart) == ("1-2", None, True)
     assert (modular.version, modular.module, modular.restart) == ("1:1-2", Module("m", "s"), False)
+
+
+def test_each_vendor_says_it_in_its_own_place() -> None:
+    fedora, redhat, suse, amazon = read_advisories([DATA.read_bytes()], name="updateinfo")
+
+    assert [a.cves for a in (fedora, redhat, suse, amazon)] == [
+        (f"CVE-2026-1000{n}",) for n in range(1, 5)
+    ]
+    assert fedora.restart and not any(package.restart for package in fedora.packages)
+    assert [p.restart for p in redhat.packages] == [False, True] and not redhat.restart
+    assert [p.module for p in redhat.packages] == [Module("nodejs", "18"), None]
+    assert [p.relogin for p in suse.packages] == [True]
+    assert [a.severity for a in (redhat, suse, amazon)] == ["moderate", "important", "medium"]
+    assert suse.issued == amazon.issued == datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
