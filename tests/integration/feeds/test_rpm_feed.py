@@ -25,7 +25,7 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import FeedContent
 from tests.simulator.apt_repository import SigningKey
 from tests.simulator.rpm_repository import Rpm, RpmRepository, RpmSystem, Told, needs_rpm
-from tests.simulator.scripted_web import ScriptedWeb
+from tests.simulator.scripted_web import ScriptedWeb, says
 
 pytestmark = needs_rpm
 OLD, NEW = Rpm("toy", "1.0-1.el9"), Rpm("toy", "1:1.1-1.el9")
@@ -171,6 +171,46 @@ def test_over_the_network_only_what_changed_is_fetched(
     assert same[0][1]["If-None-Match"] and len(changed) == 1 and "updateinfo" in changed[0]
 
 
+def metalink(repository: RpmRepository, *addresses: str) -> bytes:
+    digest = sha256((repository.repodata / "repomd.xml").read_bytes()).hexdigest()
+    urls = "".join(f"<url protocol='http'>{x}/repodata/repomd.xml</url>" for x in addresses)
+    hashes = f'<hash type="md5">0</hash><hash type="sha256">{digest}</hash>'
+    return (
+        f'<metalink version="3.0"><files><file name="repomd.xml"><verification>{hashes}'
+        f"</verification><resources>{urls}</resources></file></files></metalink>"
+    ).encode()
+
+
+@pytest.mark.parametrize("kind", ["mirrorlist", "metalink"])
+def test_of_several_mirrors_the_first_that_has_it_all_is_taken(
+    reader: Reader, repository: RpmRepository, keys: tuple[SigningKey, SigningKey], kind: str
+) -> None:
+    direct = reader.offers()
+    with ScriptedWeb(repository.folder) as web:
+        places = (f"{web.address}/gone", web.address)
+        text = "# mirrors\n" + "\n".join(places)
+        found = text.encode() if kind == "mirrorlist" else metalink(repository, *places)
+        web.paths["/list"] = says(found)
+        where = {kind: f"{web.address}/list"}
+        reader.system.source("base", "", keys[0], **where)
+        told = reader.offers()
+
+    assert list(told) == list(direct) and web.asked[1][0] == "/gone/repodata/repomd.xml"
+
+
+def test_a_mirror_that_lags_behind_its_metalink_is_not_taken(
+    reader: Reader, repository: RpmRepository, keys: tuple[SigningKey, SigningKey]
+) -> None:
+    with ScriptedWeb(repository.folder) as web:
+        repository.publish("--revision=1")
+        web.paths["/list"] = says(metalink(repository, web.address))
+        repository.publish("--revision=2")
+        reader.system.source("base", "", keys[0], metalink=f"{web.address}/list")
+
+        with pytest.raises(FeedDamaged, match="metalink"):
+            reader.content()
+
+
 def test_accounts_are_in_no_error(reader: Reader) -> None:
     for address in ("http://me:secret@toys.invalid/x", "gopher://me:secret@toys.invalid/x"):
         reader.system.source("base", address)
@@ -262,7 +302,12 @@ REFUSED: dict[str, tuple[dict[str, str], type[PatchtideError]]] = {
     "anybody may answer": ({"sslverify": "0", "gpgcheck": "1"}, FeedNotSigned),
     "an open line and no signed index": ({"baseurl": "http://toys.invalid"}, FeedNotSigned),
     "a key from the network": ({"gpgkey": "https://toys.invalid/key"}, FeedNotSigned),
-    "no address": ({"baseurl": "", "mirrorlist": "https://toys.invalid"}, FeedUnreachable),
+    "no address": ({"baseurl": ""}, FeedUnreachable),
+    "mirrors of anybody's": ({"baseurl": "", "mirrorlist": "https://toys.invalid"}, FeedNotSigned),
+    "an open line to a metalink": (
+        {"baseurl": "", "metalink": "http://toys.invalid"},
+        FeedNotSigned,
+    ),
     "another kind of address": ({"baseurl": "gopher://toys.invalid"}, FeedUnreachable),
     "switched off": ({"enabled": "0"}, NoFeed),
 }

@@ -69,7 +69,7 @@ class RpmFeed:
         known = f"patchtide-rpm-feed-1\0{__version__}\0{self._system()}\0"
         digest = hashlib.sha256(known.encode())
         for read in self._indices(now=now):
-            said = (read.source.where, read.source.addresses, _note(read, now=now))
+            said = (read.source.where, _address(read.source), _note(read, now=now))
             digest.update(repr(said).encode())
             digest.update(hashlib.sha256(read.document).digest())
         return digest.digest()
@@ -168,7 +168,7 @@ def _pieces(read: _Read, file: DataFile) -> Iterator[bytes]:
 
 
 def _address(source: Source) -> str:
-    first = source.addresses[0]
+    first = next(iter(source.addresses), "file:")
     return "" if first.startswith("file:") else shown(first)
 
 

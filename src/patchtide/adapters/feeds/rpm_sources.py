@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser, Error, SectionProxy
 from dataclasses import dataclass
 from itertools import product
@@ -53,7 +53,9 @@ class Source:
     id: str
     architecture: str
     addresses: tuple[str, ...]
-    """The same content at each."""
+    """The same content at each; none: a list names mirrors."""
+    mirror_list: str = ""
+    metalink: str = ""
     keys: tuple[Path, ...]
     signed_index: bool
     """Its vendor signs the index (`repo_gpgcheck`); else every package (`gpgcheck`)."""
@@ -136,26 +138,36 @@ def _source(section: SectionProxy, root: Path, variables: Mapping[str, str]) -> 
     if said("sslverify").lower() in _NO:
         raise FeedNotSigned(f"{name}: with sslverify=0 anybody may answer in its place")
     addresses = tuple(address.rstrip("/") for address in said("baseurl").replace(",", " ").split())
+    lists = (said("mirrorlist"), said("metalink")) if not addresses else ("", "")
+    _require_trust(name, (*addresses, *filter(None, lists)), signed_index=signed_index)
+    if lists[0] and not lists[1] and not signed_index:
+        raise FeedNotSigned(f"{name}: anybody may run a mirror, so it needs repo_gpgcheck=1")
+    account = urlsplit(addresses[0] if addresses else "")
+    return Source(
+        id=name,
+        architecture=variables["basearch"],
+        addresses=addresses,
+        mirror_list=lists[0] if not lists[1] else "",
+        metalink=lists[1],
+        keys=tuple(_key(word, root, name) for word in said("gpgkey").replace(",", " ").split()),
+        signed_index=signed_index,
+        user=said("username") or unquote(account.username or ""),
+        password=said("password") or unquote(account.password or ""),
+        ca=_file(said("sslcacert"), root),
+        certificate=_file(said("sslclientcert"), root),
+        certificate_key=_file(said("sslclientkey"), root),
+    )
+
+
+def _require_trust(name: str, addresses: Sequence[str], *, signed_index: bool) -> None:
     if not addresses:
-        raise FeedUnreachable(f"{name} has no baseurl; mirror lists are not read")
+        raise FeedUnreachable(f"{name} has no baseurl, metalink or mirrorlist")
     if strange := [x for x in addresses if urlsplit(x).scheme not in ("https", "http", "file")]:
         raise FeedUnreachable(f"{name}: {shown(strange[0])} is no https, http or file address")
     if not signed_index and (open_line := [x for x in addresses if x.startswith("http:")]):
         raise FeedNotSigned(
             f"{name}: {shown(open_line[0])} has neither a signed index (repo_gpgcheck=1) nor https"
         )
-    return Source(
-        id=name,
-        architecture=variables["basearch"],
-        addresses=addresses,
-        keys=tuple(_key(word, root, name) for word in said("gpgkey").replace(",", " ").split()),
-        signed_index=signed_index,
-        user=said("username") or unquote(urlsplit(addresses[0]).username or ""),
-        password=said("password") or unquote(urlsplit(addresses[0]).password or ""),
-        ca=_file(said("sslcacert"), root),
-        certificate=_file(said("sslclientcert"), root),
-        certificate_key=_file(said("sslclientkey"), root),
-    )
 
 
 def _filled(text: str, variables: Mapping[str, str]) -> str:

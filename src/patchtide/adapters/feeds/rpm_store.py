@@ -24,8 +24,14 @@ from patchtide.adapters.feeds.rpm_index import (
     DataFile,
     RepositoryIndex,
 )
+from patchtide.adapters.feeds.rpm_mirrors import (
+    MAX_LIST_BYTES,
+    Mirrors,
+    read_metalink,
+    read_mirror_list,
+)
 from patchtide.adapters.feeds.rpm_sources import Source
-from patchtide.adapters.feeds.web import Account, Answer, Validators, Web
+from patchtide.adapters.feeds.web import Account, Answer, Validators, Web, shown
 from patchtide.domain.errors import PatchtideError
 
 _MAX_SIGNATURE = 64 << 10
@@ -49,10 +55,11 @@ class RepositoryStore:
 
     def __init__(self, folder: Path, source: Source) -> None:
         self._source = source
-        named = hashlib.sha256(f"{source.where}\0{source.addresses}".encode()).hexdigest()
+        places = (*source.addresses, source.mirror_list, source.metalink)
+        named = hashlib.sha256(f"{source.where}\0{places}".encode()).hexdigest()
         self.folder = folder.absolute() / named[:32]
         self._web = Web(
-            (x for x in source.addresses if not x.startswith("file:")),
+            (place for place in places if place and not place.startswith("file:")),
             Account(
                 user=source.user,
                 password=source.password,
@@ -74,9 +81,10 @@ class RepositoryStore:
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         last: PatchtideError = FeedUnreachable()
-        for address in self._source.addresses:
+        mirrors = self._mirrors()
+        for address in mirrors.addresses:
             try:
-                return self._fetch(address, verify)
+                return self._fetch(address, verify, mirrors)
             except (FeedUnreachable, FeedNotSigned, FeedDamaged) as error:
                 last = error
             except OSError as error:
@@ -113,7 +121,22 @@ class RepositoryStore:
             stream.seek(0)
             yield stream
 
-    def _fetch(self, address: str, verify: Verify) -> None:
+    def _mirrors(self) -> Mirrors:
+        source = self._source
+        if source.metalink:
+            found = self._get(source.metalink, most=MAX_LIST_BYTES).body or b""
+            return self._fit(read_metalink(found, name=f"metalink of {source.where}"))
+        if source.mirror_list:
+            found = self._get(source.mirror_list, most=MAX_LIST_BYTES).body or b""
+            return self._fit(read_mirror_list(found, name=f"mirror list of {source.where}"))
+        return Mirrors(source.addresses)
+
+    def _fit(self, mirrors: Mirrors) -> Mirrors:
+        """Nearest first, yet those of which nobody on the way learns anything before all others."""
+        ordered = sorted(mirrors.addresses, key=lambda place: not place.startswith("https:"))
+        return Mirrors(tuple(ordered), mirrors.hashes)
+
+    def _fetch(self, address: str, verify: Verify, mirrors: Mirrors) -> None:
         answer = self._get(f"{address}/repodata/repomd.xml", known=self._known(address))
         if answer.body is None:
             document, signature = self.index()
@@ -121,6 +144,7 @@ class RepositoryStore:
             document, signature = answer.body, b""
             if self._source.signed_index:
                 signature = self._signature(address)
+        mirrors.require(document, name=f"repomd.xml of {self._source.where} at {shown(address)}")
         index = verify(self._source, document, signature)
         for file in index.files.values():
             self._bring(address, file)

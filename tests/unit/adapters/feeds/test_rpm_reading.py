@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchtide.adapters.feeds import unpacking
-from patchtide.adapters.feeds.errors import FeedDamaged
+from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
 from patchtide.adapters.feeds.rpm_advisories import Module, moment, read_advisories, version_of
 from patchtide.adapters.feeds.rpm_index import is_path, read_index
+from patchtide.adapters.feeds.rpm_mirrors import read_metalink, read_mirror_list
 from patchtide.adapters.feeds.rpm_packages import read_packages
 from patchtide.adapters.feeds.unpacking import unpacked
 from patchtide.adapters.feeds.xml_stream import MAX_DEPTH, read_xml
@@ -284,11 +285,13 @@ def read_any(document: bytes) -> None:
         lambda: read_index(document, name="x"),
         lambda: read_advisories([document], name="x"),
         lambda: read_packages([document], {"a", "1"}, name="x"),
+        lambda: read_metalink(document, name="x"),
+        lambda: read_mirror_list(document, name="x"),
         *(lambda e=e: list(unpacked(io.BytesIO(document), f"x{e}", most=1 << 20)) for e in PACKERS),  # type: ignore[misc]
     ):
         try:
             read()
-        except FeedDamaged:
+        except (FeedDamaged, FeedUnreachable):
             continue
 
 
