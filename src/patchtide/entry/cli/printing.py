@@ -9,15 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
 WIDEST = 12
 """Columns of a table within an answer."""
+CELL, LINE = 60, 10_000
+"""How wide a cell becomes before it goes on below, and a row at most."""
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 """Instants are shown to the minute; they are UTC everywhere."""
 
@@ -83,10 +87,17 @@ class Printer:
         names = [name for name in columns if name in items[0]] or list(items[0])
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in names:
-            table.add_column(tame(name.replace("_", " ")), overflow="fold")
+            table.add_column(tame(name.replace("_", " ")), overflow="fold", max_width=CELL)
         for item in items:
             table.add_row(*(_cell(item.get(name)) for name in names))
-        self.out.print(table)
+        self._print_whole(table)
+
+    def _print_whole(self, table: Table) -> None:
+        """Print rows as long as they are: squeezed, nobody can read them, nor search in them."""
+        wide = self.out.options.update(max_width=LINE)
+        needed = self.out.measure(table, options=wide).maximum
+        lines = self.out.render_lines(table, wide.update(width=needed), new_lines=True)
+        self.out.print(Segments(chain.from_iterable(lines)), soft_wrap=True, end="")
 
     def _pairs(self, document: Mapping[str, Any]) -> None:
         table = Table(box=None, show_header=False, pad_edge=False)

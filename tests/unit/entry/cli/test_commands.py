@@ -140,6 +140,14 @@ def test_a_list_is_a_table() -> None:
     ]
 
 
+def test_a_row_that_is_wider_than_the_terminal_stays_one_line() -> None:
+    row = {f"column {n}": f"value{n}-of-the-row" for n in range(12)}
+
+    _, text, _ = ran("tokens list", document={"items": [row, row]})
+
+    assert [line.count("-of-the-row") for line in text.splitlines()] == [0, 12, 12]
+
+
 @pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\rb", "\u202e", "[red]"])
 @pytest.mark.parametrize("flag", ["", "--json"])
 def test_a_machines_name_cannot_command_the_terminal(name: str, flag: str) -> None:
