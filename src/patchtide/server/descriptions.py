@@ -100,7 +100,8 @@ class Descriptions:
 
     def waiting(self) -> tuple[int, int]:
         """Return how many updates are still to be described, and how many of them are required."""
-        waiting = self._waiting or {}
+        # Asked from a thread, while `step` takes out what it has done: a copy is made at once.
+        waiting = list(self._waiting or ())
         return len(waiting), self._fleet.ask(lambda view: sum(_needs(view, u) > 0 for u in waiting))
 
     async def step(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from patchtide.adapters.feeds.errors import FeedUnreachable
 from patchtide.domain.catalog.details import FeedUpdate, Severity
 from patchtide.server import descriptions
+from patchtide.server.fleet_view import View
 from tests.integration.catalog.node import Node, node
 from tests.integration.catalog.test_synchronisation import FakeFeed, updates
 
@@ -114,3 +116,19 @@ async def test_without_a_way_to_the_archive_it_waits_for_the_next_synchronisatio
     await told.step()
 
     assert (before, len(feed.asked)) == ([], 3)
+
+
+async def test_how_much_waits_can_be_asked_while_some_of_it_is_done(
+    here: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = here.descriptions(Changelogs())
+    told._waiting = {u.details.update: u.details for u in TOLD}
+
+    def needs(view: View, update: UUID) -> int:
+        # Between any two that are counted, `step` may take out one that it has done.
+        (told._waiting or {}).pop(update, None)
+        return 1
+
+    monkeypatch.setattr(descriptions, "_needs", needs)
+
+    assert told.waiting() == (3, 3)
