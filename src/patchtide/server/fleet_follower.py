@@ -6,7 +6,9 @@ publication is only noted: to read it takes long, and whoever keeps this decides
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from patchtide.domain.catalog.bundles import parts_of, within
 from patchtide.domain.catalog.details import Severity, UpdateDetails
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
-from patchtide.domain.errors import CursorLost
+from patchtide.domain.errors import CursorLost, InvalidDocument
 from patchtide.server.fleet_view import Catalog, KnownUpdate, View
 from patchtide.server.listing import in_order
 from patchtide.server.ports.catalog_status import CatalogStatus
@@ -25,6 +27,8 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore, Heard
 from patchtide.server.ports.storage import Cursor, DecisionEvent, StateRow, StoredLeaf
 from patchtide.wire.sets import decode_set
+
+log = logging.getLogger(__name__)
 
 PAGE = 1000
 ROWS = 200
@@ -34,6 +38,7 @@ HEARD_LATE = timedelta(minutes=2)
 """What is heard is stored some seconds later, and by clocks that differ a little."""
 PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forget"
 """Decisions that change what is published, and what people read of it."""
+UNREADABLE = (ValueError, OverflowError, OSError, InvalidDocument, msgspec.DecodeError)
 RATE, ACCEPT = "updates.rate", "updates.accept-licence"
 """Decisions of the site's own about updates."""
 
@@ -160,7 +165,12 @@ class FleetFollower:
 
     def _put_rows(self, rows: Iterable[StateRow]) -> None:
         for row in rows:
-            self.view.put_row(row, _states_of(row))
+            try:
+                self.view.put_row(row, _states_of(row))
+            except UNREADABLE as error:
+                # One machine's word must not end the view of all: nothing is known of that one.
+                log.warning("the report of machine %d cannot be read: %s", row.client, error)
+                self.view.put_row(_unread(row), States())
 
     def _read_details(self) -> None:
         """Put what people read of what is published: mostly no count changes by that."""
@@ -255,6 +265,11 @@ def _known(
         details=told,
         order=(_RANKS[told.severity if told else Severity.NONE], in_order(title), uuid.hex),
     )
+
+
+def _unread(row: StateRow) -> StateRow:
+    said = "The server cannot read what it reported last."
+    return replace(row, scan="failed", scan_error=said, scanned_at=0)
 
 
 def _states_of(row: StateRow) -> States:

@@ -171,10 +171,15 @@ class View:
             self._changed()
 
     def put_row(self, row: StateRow, states: States) -> None:
-        """Put what a machine reported last, as far as it speaks of what is published."""
+        """Put what a machine reported last, as far as it speaks of what is published.
+
+        Raises:
+            ValueError, OverflowError, OSError: a time of it is none; nothing was put.
+        """
         known = self.members.get(row.client)
         if known is None:
             return
+        scanned_at, reported_at = _instant(row.scanned_at), _instant(row.reported_at)
         kept = self._published.borne_out(states, lineage=row.lineage)
         (self.cut.discard if kept == states else self.cut.add)(row.client)
         self._index.put(row.client, kept, old=known.states)
@@ -184,8 +189,8 @@ class View:
             is_of_this_catalog=self._is_of_this_catalog(row, states),
             scan=row.scan,
             scan_error=row.scan_error,
-            scanned_at=_instant(row.scanned_at),
-            reported_at=_instant(row.reported_at),
+            scanned_at=scanned_at,
+            reported_at=reported_at,
             aged_catalog=row.aged_catalog,
         )
         self._by_member.pop(row.client, None)

@@ -33,6 +33,7 @@ class Inventories:
         self._fresh: set[bytes] = set()
         self._unsaved: dict[tuple[int, str], HeldInventory] = {}
         self._next: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
         self._allowances: dict[int, tuple[float, float]] = {}
 
     def load(self) -> None:
@@ -90,7 +91,9 @@ class Inventories:
             raise InvalidDocument([Problem("kind", "is no kind of inventory")])
         self._spend(client, now)
         # Megabytes, which the loop would stand still for.
-        body = await asyncio.to_thread(_checked, kind, packed)
+        # One at a time: a decoder holds every thread up, and many bodies fill the memory.
+        async with self._one_at_a_time:
+            body = await asyncio.to_thread(_checked, kind, packed)
         await self._reports.put_inventory(client, kind=kind, digest=digest, body=body, now=now)
         self._known.add(digest)
         self._fresh.add(digest)

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
+from patchtide.domain.errors import InvalidDocument
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, Member
 from patchtide.server.machine_list import Machine, health_of, judged, shown
@@ -23,6 +24,7 @@ from patchtide.wire.inventory import HardwareV1, read_hardware
 from patchtide.wire.messages import EventV1
 
 NEWEST = 100
+UNREADABLE = "unreadable-events"
 
 
 class ShownMachine(Machine, kw_only=True, frozen=True):
@@ -101,7 +103,10 @@ def _shown(call: Call, machine: UUID) -> ShownMachine:
 
 def _hardware(store: FleetDetails, number: int) -> HardwareV1:
     body = store.inventory(number, "hardware")
-    return HardwareV1() if body is None else read_hardware(body)
+    try:
+        return HardwareV1() if body is None else read_hardware(body)
+    except InvalidDocument:
+        return HardwareV1()  # taken when more was: the machine's next one will be of today's form
 
 
 def _history(call: Call, principal: Principal, asked: ListHistory) -> History:
@@ -124,7 +129,12 @@ def _may_read(principal: Principal, kind: Kind) -> bool:
 
 def _told(reports: Iterable[ReportedEvents]) -> Iterator[EventV1]:
     for report in reports:
-        yield from msgspec.msgpack.decode(report.events, type=tuple[EventV1, ...])
+        try:
+            yield from msgspec.msgpack.decode(report.events, type=tuple[EventV1, ...])
+        except msgspec.DecodeError as error:
+            # Taken when less was asked of events; that there were some is known all the same.
+            at = int(report.at.timestamp())
+            yield EventV1(at=at, code=UNREADABLE, detail=str(error))
 
 
 def _step(member: Member, event: EventV1, update: KnownUpdate | None) -> HistoryEntry:

@@ -17,6 +17,7 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.compliance.states import Tally
+from patchtide.domain.errors import InvalidDocument
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, View
 from patchtide.server.listing import After, Column, Limit, Page, Search, paged
@@ -167,10 +168,21 @@ def _found(view: View, asked: ListMachineUpdates) -> _Answer:
 
 
 def installed_of(body: bytes | None) -> Installed:
+    """Return the instances of each package, of very many the first: each is compared later."""
     found: dict[str, list[PackageRowV1]] = defaultdict(list)
-    for row in read_package_list(body) if body else ():
-        found[row.name].append(row)
+    for row in packages_in(body):
+        instances = found[row.name]
+        if len(instances) < PACKAGES:
+            instances.append(row)
     return found
+
+
+def packages_in(body: bytes | None) -> Sequence[PackageRowV1]:
+    """Return the rows of a stored list; none of one that would not be taken today."""
+    try:
+        return read_package_list(body) if body else ()
+    except InvalidDocument:
+        return ()
 
 
 def _shown(placed: _Placed, installed: Installed) -> MachineUpdate:

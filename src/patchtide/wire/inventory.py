@@ -12,6 +12,10 @@ from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.wire.messages import Text, decode, encode
 
 Count = Annotated[int, Meta(ge=0, lt=2**53)]
+MAX_PACKAGES = 50_000
+"""Ten times what a large system has. The decoder is asked first, before it makes a row."""
+Names = Annotated[tuple[Text, ...], Meta(max_length=2_000)]
+"""Addresses and services: a host of many containers has hundreds."""
 
 
 class PackageRowV1(Struct, frozen=True, array_like=True, order=True):
@@ -33,8 +37,8 @@ class HardwareV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     model: Text = ""
     processors: Count = 0
     memory_bytes: Count = 0
-    addresses: tuple[Text, ...] = ()
-    services: tuple[Text, ...] = ()
+    addresses: Names = ()
+    services: Names = ()
     """Those that start with the machine."""
 
 
@@ -73,4 +77,6 @@ READERS: Mapping[str, Callable[[bytes], object]] = {
 }
 """What reads each kind's body; a body that its reader refuses is none of that kind."""
 
-_rows = msgspec.msgpack.Decoder(tuple[PackageRowV1, ...])
+_rows: msgspec.msgpack.Decoder[tuple[PackageRowV1, ...]] = msgspec.msgpack.Decoder(
+    Annotated[tuple[PackageRowV1, ...], Meta(max_length=MAX_PACKAGES)]
+)

@@ -21,9 +21,11 @@ Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Uuid = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Counter = Annotated[int, Meta(ge=1, lt=2**53)]
 Serial = Annotated[int, Meta(ge=0, lt=2**53)]
+EpochS = Annotated[int, Meta(ge=0, lt=2**33)]
+"""Seconds of an agent's clock: until 2242, so that whoever shows it can."""
 Packed = Annotated[bytes, Meta(max_length=1 << 20)]
 Shards = Annotated[dict[Text, Serial], Meta(max_length=64)]
-INVENTORY_LIMITS: Mapping[str, int] = MappingProxyType({"packages": 16 << 20, "hardware": 1 << 20})
+INVENTORY_LIMITS: Mapping[str, int] = MappingProxyType({"packages": 4 << 20, "hardware": 1 << 20})
 """Every kind of inventory there is, and how many bytes its body may have, unpacked."""
 ScanState = Literal["none", "running", "completed", "waiting-catalog", "failed", "retrying"]
 
@@ -126,7 +128,7 @@ class FullV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
 class EventV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     """One step of enforcement, or something the administrator must hear of."""
 
-    at: int
+    at: EpochS
     code: Text
     update: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     detail: Annotated[str, Meta(max_length=1024)] = ""
@@ -144,7 +146,7 @@ class ReportV1(Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field=
     full: FullV1 | None = None
     changes: ChangesV1 | None = None
     scan: ScanState = "none"
-    scanned_at: int = 0
+    scanned_at: EpochS = 0
     scan_error: Annotated[str, Meta(max_length=1024)] = ""
     events: Annotated[tuple[EventV1, ...], Meta(max_length=256)] = ()
     restored: bool = False

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from hashlib import sha256
+from uuid import UUID
 
 import pytest
 
 from patchtide.domain.access.rights import ROLES
-from patchtide.server.ports.storage import ClientState
+from patchtide.server.ports.storage import ClientState, IncomingReport, Presence
+from patchtide.wire.inventory import HardwareV1, hardware
+from patchtide.wire.messages import HealthV1, encode
 from tests.integration.console.visitor import PASSWORD, ConsoleSite
+from tests.simulator.catalogs import a_leaf, a_scan
 
 pytestmark = pytest.mark.anyio
 
@@ -253,3 +259,66 @@ async def test_on_her_own_page_a_person_changes_her_password(site: ConsoleSite) 
     assert (done.status, done.headers["location"]) == (303, "/account?done=password")
     assert b"Your password is changed" in (await visitor.get("/account?done=password")).body
     assert (await elsewhere.get("/account")).status == 303
+
+
+async def report(site: ConsoleSite, machine: UUID, sent: IncomingReport) -> int:
+    [client] = site.storage.clients_of([machine.bytes])
+    now = site.clock.now().timestamp()
+    await site.storage.accept([replace(sent, client=client.number)], now=now)
+    return int(client.number)
+
+
+async def test_of_what_a_machine_says_starts_with_it_a_page_shows_the_first(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    [machine] = await site.machines("web")
+    number = await report(site, machine, a_scan(0, 1))
+    body = hardware(HardwareV1(services=tuple(f"service-{n}" for n in range(2_000))))
+    await site.storage.put_inventory(
+        number, kind="hardware", digest=sha256(body).digest(), body=body, now=0.0
+    )
+
+    page = (await visitor.get(f"/machines/{machine}?tab=facts")).body.decode()
+
+    assert page.count(">service-") == 100 and "and 1900 more" in page
+
+
+async def test_where_nothing_is_known_no_page_says_that_nothing_is_needed(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    await site.catalog.publish([a_leaf(1, "openssl"), a_leaf(2, "curl")])
+    restarts, done = await site.machines("restarts", "done")
+    shut_out = await site.plane.machine("shut-out", state=ClientState.QUARANTINED)
+    waits = await site.plane.machine("waits", state=ClientState.WAITING)
+    number = await report(site, restarts, a_scan(0, 1, installed=[1], unknown=[2]))
+    await report(site, done, a_scan(0, 1, installed=[1, 2]))
+    await report(site, shut_out, a_scan(0, 1, required=[1, 2]))
+    health = encode(HealthV1(restart_pending=True))
+    at = site.clock.now().timestamp()
+    await site.storage.flush_presence(
+        [Presence(client=number, counter=1, seen_at=at, health=health)]
+    )
+
+    said = {
+        machine: (await visitor.get(f"/machines/{machine}")).body.decode()
+        for machine in (restarts, shut_out, waits, done)
+    }
+
+    green = [machine for machine, page in said.items() if "Nothing is needed here" in page]
+    assert green == [done]
+    assert "This machine could not judge some updates." in said[restarts]
+    assert all("This machine is not let in." in said[machine] for machine in (shut_out, waits))
+
+
+async def test_an_export_names_no_version_of_an_agent_that_is_out_of_date(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    await site.machines("web")
+
+    answer = await visitor.get("/machines?format=json")
+
+    [row] = json.loads(answer.body)
+    assert row["name"] == "web" and "agent_version" not in row

@@ -14,12 +14,15 @@ import pytest
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.catalog.details import FileSource, Severity
+from patchtide.domain.catalog.versions_deb import deb_key
+from patchtide.domain.errors import InvalidDocument
+from patchtide.server import machine_updates
 from patchtide.server.ports.storage import Client, IncomingReport, Presence
-from patchtide.wire.inventory import HardwareV1, hardware, package_list
-from patchtide.wire.messages import EventV1, HealthV1, encode
+from patchtide.wire.inventory import HardwareV1, hardware, package_list, read_hardware
+from patchtide.wire.messages import EventV1, HealthV1, ReportV1, decode, encode
 from tests.integration.http.plane import AdministratorsPlane
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
-from tests.simulator.reports import NOON, enrolled
+from tests.simulator.reports import LINEAGE, NOON, enrolled
 
 pytestmark = pytest.mark.anyio
 
@@ -371,6 +374,130 @@ async def test_a_machines_history_has_its_steps_and_what_was_decided(site: Site)
         ("staged", "openssl 2.0-1"),
     ]
     assert [e["what"] for e in without.json["items"]] == ["staged"]
+
+
+EXTREMES = (
+    -(2**63),
+    -(10**14),
+    -1,
+    0,
+    2**31,
+    2**33 - 1,
+    2**33,
+    10**12,
+    2**53 - 1,
+    2**63,
+    2**64 - 1,
+)
+
+
+async def tell(site: Site, place: int, number: int) -> int:
+    """Have a machine say the number wherever its messages have one; count what is taken."""
+    client, taken = site.clients[place], 0
+    report: dict[str, Any] = {"counter": 9, "lineage": LINEAGE, "shards": {}, "digest": bytes(32)}
+    event: dict[str, Any] = {"at": 1, "code": "staged"}
+    for said in (
+        {**report, "scanned_at": number},
+        {**report, "shards": {"debian-12": number}},
+        {**report, "events": [{**event, "at": number}]},
+        {**report, "events": [{**event, "update": number}]},
+    ):
+        try:
+            read = decode(msgspec.msgpack.encode({"t": "report1", **said}), ReportV1)
+        except InvalidDocument:
+            continue
+        taken += 1
+        counter = 10 * (EXTREMES.index(number) + 1) + taken
+        sent = a_scan(client.number, counter, required=[1], events=encode_events(read.events))
+        shards = msgspec.msgpack.encode(read.shards or {"debian-12": 1})
+        await site.report(replace(sent, scanned_at=read.scanned_at, shards=shards))
+    for name in ("processors", "memory_bytes"):
+        body = msgspec.msgpack.encode({name: number})
+        try:
+            read_hardware(body)
+        except InvalidDocument:
+            continue
+        await site.inventory("hardware", body)
+    return taken
+
+
+def encode_events(events: tuple[EventV1, ...]) -> bytes:
+    return msgspec.msgpack.encode(events) if events else b""
+
+
+PAGES = (
+    "/machines",
+    "/machines/{machine}",
+    "/machines/{machine}/history",
+    "/machines/{machine}/updates",
+    "/updates",
+    "/overview",
+)
+
+
+async def test_whatever_number_a_machine_may_say_every_page_is_still_answered(site: Site) -> None:
+    taken = 0
+    for number in EXTREMES:
+        taken += await tell(site, 0, number)
+        for path in PAGES:
+            await site.get(path.format(machine=site.id(0)))
+
+    assert taken > 4
+
+
+async def test_a_stored_time_that_is_none_makes_that_one_machine_unknown(site: Site) -> None:
+    first, second, _ = site.clients
+    broken = replace(a_scan(first.number, 2, required=[1]), scanned_at=10**12)
+    events = msgspec.msgpack.encode([{"at": 10**12, "code": "staged"}])
+    await site.report(broken, a_scan(first.number, 3, required=[1], events=events))
+    await site.report(replace(a_scan(first.number, 4, required=[1]), scanned_at=10**12))
+    await site.report(a_scan(second.number, 2, required=[1, 2], installed=[3]))
+
+    listed = await site.get("/machines")
+    shown = await site.get(f"/machines/{site.id(0)}")
+    history = await site.get(f"/machines/{site.id(0)}/history")
+
+    assert [(m["compliance"], m["doubt"], m["required"]) for m in listed["items"]] == [
+        ("unknown", "scan-failed", 0),
+        ("required", "", 2),
+        ("unknown", "never-reported", 0),
+    ]
+    assert shown["scan_error"] == "The server cannot read what it reported last."
+    assert [e["what"] for e in history["items"]] == ["unreadable-events"]
+
+    await site.report(a_scan(first.number, 5, required=[1]))
+
+    [again, _, _] = (await site.get("/machines"))["items"]
+    assert (again["compliance"], again["required"]) == ("required", 1)
+
+
+async def test_a_package_named_without_end_costs_no_more_than_what_is_shown_of_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+
+    def key(version: str) -> bytes:
+        compared.append(version)
+        return deb_key(version)
+
+    monkeypatch.setattr(machine_updates, "deb_key", key)
+    rows = (("openssl", f"1.{number}", "amd64") for number in range(20_000))
+    await site.inventory("packages", package_list(rows))
+
+    listed = await site.get(f"/machines/{site.id(0)}/updates")
+
+    assert len(listed["items"][0]["packages"]) == machine_updates.PACKAGES
+    assert len(compared) == 2 * machine_updates.PACKAGES
+
+
+async def test_lists_that_would_be_taken_no_more_stop_no_page(site: Site) -> None:
+    await site.inventory("hardware", msgspec.msgpack.encode({"services": [""] * 2_001}))
+    await site.inventory("packages", msgspec.msgpack.encode([["", "", ""]] * 50_001))
+
+    shown = await site.get(f"/machines/{site.id(0)}")
+    listed = await site.get(f"/machines/{site.id(0)}/updates")
+
+    assert (shown["services"], len(listed["items"])) == ([], 3)
 
 
 async def test_the_overview_counts_what_the_lists_list(site: Site) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from patchtide.domain.errors import TooMuch, Unavailable
+from patchtide.server import inventories as module
 from patchtide.server.inventories import BURST, Inventories
 from patchtide.server.ports.storage import HeldInventory
 from patchtide.wire.inventory import package_list
@@ -153,3 +155,24 @@ async def test_one_machine_cannot_fill_the_database_with_lists() -> None:
         await took(inventories, NEW)
     await took(inventories, NEW, now=700.0)
     assert await lacking(inventories, NEW) == ()
+
+
+async def test_of_many_bodies_at_once_one_is_unpacked_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy: list[int] = []
+
+    def checked(kind: str, packed: bytes) -> bytes:
+        busy.append(len(busy) + 1)
+        time.sleep(0.01)
+        seen.append(len(busy))
+        busy.pop()
+        return b""
+
+    seen: list[int] = []
+    monkeypatch.setattr(module, "_checked", checked)
+    inventories = loaded(FakeBodies())
+
+    await asyncio.gather(*(took(inventories, bytes([number]) * 32) for number in range(5)))
+
+    assert seen == [1] * 5

@@ -20,8 +20,13 @@ from patchtide.domain.access.rights import Kind
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.server.machine_list import Machine
-from patchtide.server.machine_updates import UpdatedPackage, installed_of, packages_of
-from patchtide.wire.inventory import PackageRowV1, read_package_list
+from patchtide.server.machine_updates import (
+    UpdatedPackage,
+    installed_of,
+    packages_in,
+    packages_of,
+)
+from patchtide.wire.inventory import PackageRowV1
 
 MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
 ACTS: Mapping[str, Act] = MappingProxyType(
@@ -146,8 +151,7 @@ async def _packages(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
 
 
 def _package_rows(desk: Desk, uuid: UUID) -> Sequence[PackageRowV1]:
-    body = _inventory(desk, uuid, "packages")
-    return read_package_list(body) if body else ()
+    return packages_in(_inventory(desk, uuid, "packages"))
 
 
 async def _facts(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
@@ -208,7 +212,6 @@ SHAPE: Shape[Machine] = Shape(
         "platform": lambda m: m.platform,
         "group": lambda m: m.group,
         "site": lambda m: m.site,
-        "agent_version": lambda m: m.agent_version,
         "enrolled_at": lambda m: m.enrolled_at,
         "reported_at": lambda m: m.reported_at,
     },
