@@ -243,6 +243,25 @@ async def test_a_reset_link_takes_back_the_tokens_that_the_lost_password_could_h
     assert await site.plane.opens(minted, admin) == [False, True]
 
 
+async def test_a_reset_link_shuts_out_whoever_holds_the_lost_password_and_what_he_makes_with_it(
+    site: Site,
+) -> None:
+    user = await site.plane.person("jo", role="full-administrator", password=PASSWORD)
+    admin = await site.plane.token(role="full-administrator")
+    thief = await site.sign_in()
+    issued = await site.plane.ask("POST", f"/api/v1/users/{user}/link", token=admin)
+
+    assert await refusal(site.holder(thief.secret)) is Unauthenticated
+    again = await site.sign_in()  # the lost password is good until another one is chosen
+    minted = await site.plane.minted(await site.holder(again.secret))
+    await site.welcome(issued.json["link"].partition("#")[2], "another four words")
+
+    assert await refusal(site.holder(again.secret)) is Unauthenticated
+    assert await site.plane.opens(minted, admin) == [False, True]
+    [entry] = [e for e in site.storage.audit() if e.operation == "sessions.welcome"]
+    assert entry.detail == {"name": "jo", "sessions": 1, "tokens": 1}
+
+
 async def test_a_link_of_before_does_not_let_in_whoever_is_enabled_again(site: Site) -> None:
     user = await site.plane.person("jo")
     token = await site.plane.token(role="full-administrator")
@@ -361,6 +380,26 @@ async def test_whoever_finds_an_open_browser_cannot_guess_the_password_in_it(sit
 
     assert found is TooManyAttempts
     assert (await site.sign_in()).name == "jo"
+
+
+async def test_a_person_has_her_few_guesses_however_many_tokens_she_guesses_with(
+    site: Site,
+) -> None:
+    await site.plane.person("jo", role="full-administrator", password=PASSWORD)
+    jo = await site.holder((await site.sign_in()).secret)
+    guess = {"old": "guess after guess", "new": "another four words"}
+
+    answers = [
+        await site.plane.ask(
+            "POST", "/api/v1/password", token=await site.plane.minted(jo), document=guess
+        )
+        for _ in range(7)
+    ]
+
+    assert [answer.status for answer in answers] == [401] * 5 + [429] * 2
+    await site.context.failed_sign_ins.write()
+    told = site.storage.audit()[-1].detail
+    assert (told["failures"], told["addresses"], told["as_people"]) == (7, 0, "jo (7)")
 
 
 async def test_a_new_password_is_another_one_and_no_weak_one(site: Site) -> None:
@@ -605,6 +644,23 @@ async def test_failed_sign_ins_are_one_audit_entry_for_many_guesses(site: Site) 
         "mostly_from": "192.0.2.1 (6), 2001:db8:: (1)",
         "as_people": "jo (6)",
     }
+
+
+async def test_invented_names_never_crowd_out_whom_was_guessed_at(site: Site) -> None:
+    await site.plane.person("boss", password=PASSWORD)
+    failed = site.context.failed_sign_ins
+    stranger = "198.51.100.1"
+    for number in range(1000):
+        failed.add(peer=stranger, name=f"invented{number}")
+    await refusal(site.sign_in("boss", "guess after guess"))
+    for number in range(2000):
+        failed.add(peer=stranger, name=f"more{number}")
+    await refusal(site.sign_in("boss", "guess after guess"))
+
+    await failed.write()
+
+    told = site.storage.audit()[-1].detail
+    assert (told["failures"], told["as_people"]) == (3002, "boss (2)")
 
 
 async def test_failures_that_could_not_be_written_down_are_counted_on(

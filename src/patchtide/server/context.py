@@ -15,6 +15,7 @@ from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.descriptions import Descriptions
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
+from patchtide.server.makers import check_still_let_in
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
@@ -63,11 +64,21 @@ class Call:
         return self.context.clock.now()
 
     async def decide(self, principal: Principal, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in one transaction, audited under this operation's name."""
+        """Run `work` in one transaction, audited under this operation's name.
+
+        Raises:
+            Unauthenticated, Refused: the principal was shut out since the request was let in.
+        """
         if not self.audited:
             raise LookupError(f"{self.operation} is declared as one that decides nothing")
+        now = self.now
+
+        def decided(tx: Transaction) -> T:
+            check_still_let_in(tx, principal, now=now)
+            return work(tx)
+
         return await self.context.decisions.decide(
-            principal.actor, self.operation, work, now=self.now
+            principal.actor, self.operation, decided, now=now
         )
 
     async def read(self, question: Callable[[], T]) -> T:

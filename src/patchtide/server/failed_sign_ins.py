@@ -6,6 +6,7 @@ One entry a guess would let strangers fill the database, and push what people de
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,7 +18,8 @@ ACTOR = "anonymous"
 OPERATION = "sessions.failed"
 EVERY = timedelta(minutes=10)
 KEPT = 1_000
-"""So many addresses and names are told apart; the failures of others are counted all the same."""
+"""So many addresses are told apart, and so many names that nobody may have; the failures of others
+are counted all the same. Names of people have no limit: there are no more of them than accounts."""
 NAMED = 5
 
 
@@ -26,20 +28,35 @@ class _Tally:
     since: datetime
     failures: int = 0
     callers: Counter[str] = field(default_factory=Counter)
-    names: Counter[str] = field(default_factory=Counter)
+    people: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
+    """Names that may be anybody's or nobody's; the one longest not tried is forgotten first."""
 
-    def add(self, caller: str, name: str) -> None:
+    def add(self, caller: str, name: str, *, is_person: bool) -> None:
         self.failures += 1
-        _count(self.callers, caller, 1)
-        if name:
-            _count(self.names, name, 1)
+        if caller:
+            _count(self.callers, caller, 1)
+        if is_person:
+            self.people[name] += 1
+        elif name:
+            self._count_other(name, 1)
 
     def add_all(self, earlier: _Tally) -> None:
         self.since = earlier.since
         self.failures += earlier.failures
-        for mine, others in ((self.callers, earlier.callers), (self.names, earlier.names)):
-            for key, count in others.items():
-                _count(mine, key, count)
+        self.people.update(earlier.people)
+        for caller, count in earlier.callers.items():
+            _count(self.callers, caller, count)
+        for name, count in earlier.others.items():
+            self._count_other(name, count)
+
+    def as_people(self, known: Container[str]) -> Counter[str]:
+        return self.people + Counter({n: c for n, c in self.others.items() if n in known})
+
+    def _count_other(self, name: str, count: int) -> None:
+        self.others[name] = self.others.pop(name, 0) + count
+        if len(self.others) > KEPT:
+            del self.others[next(iter(self.others))]
 
 
 class FailedSignIns:
@@ -49,11 +66,18 @@ class FailedSignIns:
         self._decisions = decisions
         self._clock = clock
         self._tally: _Tally | None = None
+        self._people: set[str] = set()
+
+    def note_person(self, name: str) -> None:
+        """Somebody has this name: however many names are invented, they do not crowd it out."""
+        self._people.add(name)
 
     def add(self, *, peer: str, name: str = "") -> None:
+        """Count a failure; without a peer it is of nobody outside."""
         if self._tally is None:
             self._tally = _Tally(self._clock.now())
-        self._tally.add(caller_key(peer), name)
+        caller = caller_key(peer) if peer else ""
+        self._tally.add(caller, name, is_person=name in self._people)
 
     async def step(self) -> None:
         """Write the entry when it is due; call it every minute."""
@@ -70,8 +94,7 @@ class FailedSignIns:
             return
 
         def work(tx: Transaction) -> None:
-            known = tx.user_names()
-            people = Counter({n: count for n, count in tally.names.items() if n in known})
+            people = tally.as_people(tx.user_names())
             # A name that nobody has may be a password in the wrong field: it is not written down.
             tx.note(
                 "console",

@@ -43,9 +43,11 @@ async def change(call: Call, principal: Principal, asked: ChangePassword) -> Non
         InvalidDocument: the new one is weak, or the old one.
         Refused: the asker is no person.
     """
-    # Whoever finds a browser that is signed in must not guess here as often as he likes.
-    with attempt(call, peer=principal.actor):
-        user = await _person(call, principal)
+    user = await _person(call, principal)
+    call.context.failed_sign_ins.note_person(user.name)
+    # Whoever finds a browser that is signed in must not guess here as often as he likes; nor with
+    # one token after the other: it is the person who has so many guesses.
+    with attempt(call, peer=PERSON + user.id, own=user.name):
         if not await call.context.passwords.matches(user.password_hash, asked.old):
             raise WrongPassword("This is not your current password.")
         if asked.new == asked.old:
@@ -54,7 +56,7 @@ async def change(call: Call, principal: Principal, asked: ChangePassword) -> Non
         here = principal.session if isinstance(principal, SessionHolder) else b""
 
         def work(tx: Transaction) -> None:
-            current = tx.user(user.id)
+            current = tx.lock_user(user.id)
             if current is None or not current.is_able:
                 raise WrongPassword
             if current.password_hash != user.password_hash:

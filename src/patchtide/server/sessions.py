@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Annotated
 
 from msgspec import Meta
@@ -30,6 +31,7 @@ from patchtide.server.attempts import TooManyAttempts
 from patchtide.server.authentication import known_rights
 from patchtide.server.bootstrap import DONE
 from patchtide.server.context import Call, Context
+from patchtide.server.handed_on import take_back_all
 from patchtide.server.ports.accounts import LinkUse, Session, User
 from patchtide.server.ports.storage import Transaction
 from patchtide.server.table import Input, Output
@@ -125,6 +127,8 @@ async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
 async def _by_password(call: Call, name: str, asked: SignIn) -> Begun:
     context = call.context
     user = await call.read(lambda: context.lookups.user_named(name))
+    if user is not None:
+        context.failed_sign_ins.note_person(user.name)
     expected = user.password_hash if user is not None and user.is_able else ""
     matches = await context.passwords.matches(expected, asked.password)
     if user is None or not matches:
@@ -132,7 +136,7 @@ async def _by_password(call: Call, name: str, asked: SignIn) -> Begun:
     renewed = await context.passwords.renewed(user.password_hash, asked.password)
 
     def work(tx: Transaction) -> User:
-        current = tx.user(user.id)
+        current = tx.lock_user(user.id)
         # Meanwhile the password may have been changed, or its owner shut out.
         if current is None or current.password_hash != user.password_hash or not current.is_able:
             raise WrongPassword
@@ -216,26 +220,33 @@ async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
     # What is no link at all must not cost a slow hash; and within the decision all would wait.
     owner = await _owner(call, asked.code, use=LinkUse.CHOOSE_PASSWORD)
     password_hash = await call.context.passwords.hashed(asked.password, name=owner.name)
+    ended: dict[str, int] = {}
 
     def work(tx: Transaction) -> User:
         user = _taken(tx, asked.code, use=LinkUse.CHOOSE_PASSWORD, call=call)
         tx.set_password(user.id, password_hash)
-        # Whoever had the old password, or sat at another browser, is out.
-        tx.end_sessions(user.id)
+        # Whoever had the old password, or sat at another browser, is out with all he made.
+        tokens = take_back_all(tx, user, now=call.now)
+        ended.update(sessions=tx.end_sessions(user.id), tokens=tokens)
         return user
 
-    return await _begin(call, principal, work, replaces=asked.replaces)
+    begun = await _begin(call, principal, work, replaces=asked.replaces, ended=ended)
+    call.context.api_tokens.forget()
+    return begun
 
 
 @contextmanager
-def attempt(call: Call, *, peer: str, name: str = "") -> Iterator[None]:
-    """Let somebody try what he must not try too often; who he is, the block finds out."""
+def attempt(call: Call, *, peer: str, name: str = "", own: str = "") -> Iterator[None]:
+    """Let somebody try what he must not try too often; who he is, the block finds out.
+
+    `own`: the name of whose account he is in already; `peer` is that account, and no address.
+    """
     context = call.context
     try:
         context.attempts.take(peer=peer, name=name, now=call.now)
         yield
     except (WrongPassword, LinkSpent, TooManyAttempts):
-        context.failed_sign_ins.add(peer=peer, name=name)
+        context.failed_sign_ins.add(peer="" if own else peer, name=own or name)
         raise
     except InvalidDocument:  # he had the link, and only chose a weak password
         context.attempts.succeeded(peer=peer, now=call.now)
@@ -260,16 +271,24 @@ async def _owner(call: Call, code: str, *, use: LinkUse) -> User:
 
 def _taken(tx: Transaction, code: str, *, use: LinkUse, call: Call) -> User:
     owner = tx.take_link(hash_of(code), use=use, now=call.now)
-    user = None if owner is None else tx.user(owner)
+    user = None if owner is None else tx.lock_user(owner)
     if user is None or user.disabled_at is not None:
         raise LinkSpent
     return user
 
 
 async def _begin(
-    call: Call, principal: Principal, who: Callable[[Transaction], User], *, replaces: str
+    call: Call,
+    principal: Principal,
+    who: Callable[[Transaction], User],
+    *,
+    replaces: str,
+    ended: Mapping[str, int] = MappingProxyType({}),
 ) -> Begun:
-    """Begin the session of whoever `who` says, in the transaction in which it finds out."""
+    """Begin the session of whoever `who` says, in the transaction in which it finds out.
+
+    `ended`: what else `who` brought to an end by then, for the audit.
+    """
     secret = secrets.token_hex(32)
 
     def work(tx: Transaction) -> User:
@@ -279,7 +298,7 @@ async def _begin(
         tx.add_session(
             Session(secret_hash=hash_of(secret), user=user.id, began_at=call.now, seen_at=call.now)
         )
-        tx.note(user.id, name=user.name)
+        tx.note(user.id, name=user.name, **ended)
         return user
 
     user = await call.decide(principal, work)

@@ -30,7 +30,7 @@ from patchtide.domain.errors import (
 from patchtide.server.api_tokens import RoleName
 from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
-from patchtide.server.handed_on import more_than, take_back, tokens_of
+from patchtide.server.handed_on import more_than, take_back, take_back_all, tokens_of
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.ports.accounts import LinkUse, SignInLink, User
 from patchtide.server.ports.storage import Transaction
@@ -136,8 +136,8 @@ async def list_all(call: Call, principal: Principal, asked: Nothing) -> UserList
 async def renew_link(call: Call, principal: Principal, asked: OneUser) -> IssuedLink:
     """Give a new link; the password stays good until the link is used.
 
-    Whoever asks for one has lost hold of the account, or fears it: the API tokens that were made
-    with it are revoked.
+    Whoever asks for one has lost hold of the account, or fears it: its sessions end, and the API
+    tokens that were made with it are revoked; those made until then are when the link is used.
 
     Raises:
         Refused: the user has rights that the asker lacks, and would lend them by it; or the asker
@@ -151,13 +151,12 @@ async def renew_link(call: Call, principal: Principal, asked: OneUser) -> Issued
         if user.disabled_at is not None:
             raise WrongState("the user is disabled")
         _check_reach(creator, user)
-        tokens = tokens_of(tx, user)
-        check_somebody_stays(tx, leaving_tokens={t.id for t in tokens}, now=call.now)
-        revoked = take_back(tx, tokens, now=call.now)
+        revoked = take_back_all(tx, user, now=call.now)
+        ended = tx.end_sessions(user.id)
         link, answer = issue(user, now=call.now)
         tx.put_link(link)
         until = link.expires_at.isoformat()
-        tx.note(user.id, name=user.name, until=until, tokens=revoked)
+        tx.note(user.id, name=user.name, until=until, sessions=ended, tokens=revoked)
         return answer
 
     answer = await call.decide(principal, work)
@@ -279,7 +278,7 @@ def _check_reach(creator: SignedIn, user: User) -> None:
 
 
 def _user(tx: Transaction, user_id: str) -> User:
-    user = tx.user(user_id)
+    user = tx.lock_user(user_id)
     if user is None:
         raise NotFound
     return user

@@ -289,6 +289,9 @@ class MemoryTransaction:
         self.storage.api[token_id] = replace(token, revoked_at=now)
         return True
 
+    def lock_api_token(self, token_id: str) -> ApiToken | None:
+        return next((t for t in self.lock_api_tokens() if t.id == token_id), None)
+
     def lock_api_tokens(self) -> Sequence[ApiToken]:
         return [token for token in self.storage.api.values() if token.revoked_at is None]
 
@@ -298,7 +301,7 @@ class MemoryTransaction:
     def add_user(self, user: User) -> None:
         self.storage.people[user.id] = user
 
-    def user(self, user_id: str) -> User | None:
+    def lock_user(self, user_id: str) -> User | None:
         return self.storage.people.get(user_id)
 
     def lock_users(self) -> Sequence[User]:

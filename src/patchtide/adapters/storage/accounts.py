@@ -36,8 +36,10 @@ class AccountWrites:
         except IntegrityError as error:
             raise WrongState(f"there is a user {user.name} already") from error
 
-    def user(self, user_id: str) -> User | None:
-        return _one(self._connection, select(user_account).where(user_account.c.id == user_id))
+    def lock_user(self, user_id: str) -> User | None:
+        # Two who lock each other in a circle: PostgreSQL undoes one of them, which is done anew.
+        found = select(user_account).where(user_account.c.id == user_id)
+        return _one(self._connection, found.with_for_update())
 
     def lock_users(self) -> Sequence[User]:
         # In one order for all, as `lock_api_tokens`.
@@ -96,6 +98,10 @@ class AccountWrites:
             .where(user_session.c.secret_hash == secret_hash)
             .values(seen_at=at.timestamp())
         )
+
+    def has_session(self, secret_hash: bytes) -> bool:
+        found = select(user_session.c.user_id).where(user_session.c.secret_hash == secret_hash)
+        return self._connection.execute(found).first() is not None
 
     def end_session(self, secret_hash: bytes) -> bool:
         ended = delete(user_session).where(user_session.c.secret_hash == secret_hash)

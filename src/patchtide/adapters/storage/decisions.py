@@ -225,6 +225,13 @@ class SqlTransaction(accounts.AccountWrites):
         )
         return changed.rowcount == 1
 
+    def lock_api_token(self, token_id: str) -> ApiToken | None:
+        found = select(api_token).where(
+            api_token.c.id == token_id, api_token.c.revoked_at.is_(None)
+        )
+        row = self._connection.execute(found.with_for_update()).first()
+        return None if row is None else api_token_of(row)
+
     def lock_api_tokens(self) -> Sequence[ApiToken]:
         # In one order for all, so that two who lock wait for each other and not in a circle.
         # PostgreSQL looks at each row again once it has its lock; SQLite has one writer anyway.

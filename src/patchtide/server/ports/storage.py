@@ -154,6 +154,10 @@ class Transaction(AccountWriting, Protocol):
 
     def revoke_api_token(self, token_id: str, *, now: datetime) -> bool: ...
 
+    def lock_api_token(self, token_id: str) -> ApiToken | None:
+        """Return it if it is not revoked; until the end of this transaction no other one can."""
+        ...
+
     def lock_api_tokens(self) -> Sequence[ApiToken]:
         """Return those that are not revoked. Until the end of this transaction no other one
         can revoke any of them, so of two at once the second sees what the first did."""
