@@ -15,7 +15,7 @@ from patchtide.server import (
 )
 from patchtide.server.table import API, Operation, Plane
 
-_MACHINE = "018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69"
+_MACHINE = "web-1"
 _UPDATE = "5c0b1b8e-93a4-8d51-a1f0-6d7e8f901a2b"
 
 FLEET = (

@@ -20,7 +20,8 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.entry.cli import PROCESSES
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.following import followed
-from patchtide.entry.cli.printing import Printer
+from patchtide.entry.cli.names import MACHINE, Ask, NotOneMachine, with_ids
+from patchtide.entry.cli.printing import Printer, tame
 from patchtide.entry.cli.rules import rules_app
 from patchtide.entry.cli.trust import trust_app
 from patchtide.entry.cli.up.command import EXAMPLE as UP_EXAMPLE
@@ -30,8 +31,6 @@ from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import SECRET, Operation
 
 DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
-
-Ask = Callable[[Operation, Mapping[str, Any]], Answer]
 
 _HELP = "Update management for whole fleets: ask a Patchtide server, or start one of its processes."
 _EPILOGUE = """\
@@ -68,7 +67,7 @@ def run(arguments: Sequence[str], *, ask: Ask | None = None, console: Console | 
         )
     except CycloptsError:
         return MISUSED
-    except Misconfigured as error:
+    except (Misconfigured, NotOneMachine) as error:
         return _said(err, error, MISUSED)
     except Unreachable as error:
         return _said(err, error, NO_SERVER)
@@ -126,7 +125,7 @@ def _ask(operation: Operation, values: Mapping[str, Any]) -> Answer:
 
 
 def _said(err: Console, error: PatchtideError, code: int) -> int:
-    err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    err.print(tame(str(error)), markup=False, highlight=False, soft_wrap=True)
     return code
 
 
@@ -141,7 +140,8 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
         raw, waits = asked.pop("json", False), asked.pop("wait", False)
         said = {k: v for k, v in asked.items() if v not in (None, defaults[k])}
         said |= {field.name: _asked_for(field) for field in secret}
-        answer = ask(operation, said)
+        meant = with_ids(said, ask)
+        answer = meant if isinstance(meant, Answer) else ask(operation, meant)
         if waits and answer.is_done:
             answer = followed(answer, lambda: ask(OPERATIONS[operation.watch], {}), printer)
         # What has no declared form has no table either.
@@ -187,6 +187,8 @@ def _parameter(field: FieldInfo) -> inspect.Parameter:
         else inspect.Parameter.KEYWORD_ONLY
     )
     plain, text = _plain(field.type)
+    if field.name == MACHINE:
+        plain, text = str, f"{text.removesuffix('.')} or name."
     default = _default(field)
     says_default = default not in (inspect.Parameter.empty, None, "", (), False)
     if default in ("", ()):

@@ -67,9 +67,10 @@ def test_every_example_is_a_command_that_asks_its_operation(
     monkeypatch.setattr(sys, "stdin", io.StringIO("a secret\nanother\n"))
     example = operation.example or operation.name.replace(".", " ")
 
-    code, _, asked = ran(example)
+    code, _, asked = ran(example, document={"items": [{"id": "1", "name": "web-1"}]})
 
-    assert code == 0 and [name for name, _ in asked] == [operation.name]
+    named = ["machines.list"] * ("{machine}" in operation.path)
+    assert code == 0 and [name for name, _ in asked] == [*named, operation.name]
 
 
 def test_only_what_was_said_is_sent() -> None:
@@ -102,7 +103,7 @@ def test_the_exit_code_says_how_it_went(status: int, code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["nonsense", "machines show", "machines show x", "tokens create --uses many"]
+    "command", ["nonsense", "machines show", "updates show x", "tokens create --uses many"]
 )
 def test_a_misused_command_asks_nothing(command: str) -> None:
     code, _, asked = ran(command)
@@ -146,6 +147,30 @@ def test_a_row_that_is_wider_than_the_terminal_stays_one_line() -> None:
     _, text, _ = ran("tokens list", document={"items": [row, row]})
 
     assert [line.count("-of-the-row") for line in text.splitlines()] == [0, 12, 12]
+
+
+TWINS = [{"id": f"{n}", "name": name} for n, name in enumerate(["web-1", "web-10", "db", "db"])]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "asked_for", "told"),
+    [
+        ("web-1", 0, "0", ""),
+        ("018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69", 0, "018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69", ""),
+        ("web", 2, None, "no machine is called 'web'; there is web-1, web-10, db, db"),
+        ("db", 2, None, "'db' is the name of 2 machines; say which: 2, 3"),
+    ],
+)
+def test_a_machine_is_known_by_its_name_where_one_has_it(
+    said: str, code: int, asked_for: str | None, told: str
+) -> None:
+    ended, text, asked = ran(f"machines show {said}", document={"items": TWINS})
+
+    assert ended == code
+    assert [v["machine"] for name, v in asked if name == "machines.show"] == (
+        [] if code else [asked_for]
+    )
+    assert told in " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\rb", "\u202e", "[red]"])
