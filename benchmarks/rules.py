@@ -23,7 +23,9 @@ from patchtide.domain.catalog.rule_text import rule_text
 from patchtide.domain.catalog.rules import (
     And,
     Architecture,
+    Compared,
     Comparison,
+    FactIs,
     InstalledLeaf,
     ModuleStream,
     Not,
@@ -105,10 +107,13 @@ def advisory_leaf(number: int) -> Leaf:
     applicable, lacking = _any(some), _any(older)
     if number % 20 == 0:
         applicable = And((ModuleStream("nodejs", "18"), applicable))
-    system = OperatingSystem("rhel", ("9", *(f"9.{minor}" for minor in range(30))))
+    system = tuple(
+        FactIs("os.version", ("rhel",), Compared(by, text))
+        for by, text in ((Comparison.AT_LEAST, "9"), (Comparison.LESS, "10"))
+    )
     return replace(
         security_leaf(number),
-        prerequisite=And((system, Architecture(("x86_64",)))),
+        prerequisite=And((And(system), Architecture(("x86_64",)))),
         applicable=applicable,
         installed=Not(lacking),
     )

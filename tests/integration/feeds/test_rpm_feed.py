@@ -19,6 +19,8 @@ from patchtide.adapters.feeds.errors import (
 )
 from patchtide.adapters.feeds.rpm import RpmFeed
 from patchtide.adapters.platforms.commands import run
+from patchtide.domain.applicability.evaluation import evaluate
+from patchtide.domain.applicability.facts import Facts
 from patchtide.domain.catalog.details import Classification, FeedUpdate, Severity
 from patchtide.domain.catalog.updates import Restart
 from patchtide.domain.errors import PatchtideError
@@ -102,6 +104,33 @@ def test_what_its_vendor_says_of_an_advisory_is_told(reader: Reader) -> None:
     assert bugfix.details.classification is Classification.GENERAL
     assert (bugfix.details.severity, bugfix.details.cves) == (Severity.NONE, ())
     assert [u.leaves[0].restart for u in (security, bugfix)] == [Restart.NEVER, Restart.ALWAYS]
+
+
+RELEASES = {
+    'ID="rhel"\nVERSION_ID="9.4"': (
+        "rhel-9", {"9": True, "9.10": True, "10.0": False, "8.9": False},
+    ),
+    'ID="fedora"\nVERSION_ID=42': ("fedora-42", {"42": True, "43": False}),
+    'ID="opensuse-leap"\nVERSION_ID="15.6"\nID_LIKE="suse"': (
+        "opensuse-leap-15.6", {"15.6": True, "15.5": False},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "expected"), RELEASES.items())
+def test_a_release_is_what_its_vendor_means_by_it(
+    reader: Reader, said: str, expected: tuple[str, dict[str, bool]]
+) -> None:
+    (reader.system.root / "etc/os-release").write_text(said + "\n")
+    shard, versions = expected
+
+    (leaf, *_) = (update.leaves[0] for update in reader.content().shards[shard])
+
+    system = shard.rpartition("-")[0]
+    for version, fits in versions.items():
+        facts = Facts(os_id=system, os_version=version, architecture="x86_64")
+        assert evaluate(leaf.prerequisite, facts) is fits
+    assert evaluate(leaf.prerequisite, Facts(os_id="debian", os_version=version)) is False
 
 
 def test_a_file_is_known_by_the_hash_of_the_package_itself(

@@ -28,8 +28,8 @@ _SYSTEMS = (
     (re.compile(r"Ubuntu:(\d+\.\d+)(?::LTS)?"), "ubuntu-{0}"),
     (re.compile(r"Rocky Linux:(\d+)"), "rocky-{0}"),
     (re.compile(r"Red Hat:enterprise_linux:(\d+)(?:\.\d+)?(?:::.*)?"), "rhel-{0}"),
-    (re.compile(r"openSUSE:Leap (\d+)(?:\.\d+)?"), "opensuse-leap-{0}"),
-    (re.compile(r"SUSE:Linux Enterprise Server (\d+)(?: .*)?"), "sles-{0}"),
+    (re.compile(r"openSUSE:Leap (\d+\.\d+)"), "opensuse-leap-{0}"),
+    (re.compile(r"SUSE:Linux Enterprise Server (\d+) SP(\d+)"), "sles-{0}.{1}"),
 )
 
 

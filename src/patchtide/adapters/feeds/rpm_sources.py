@@ -35,11 +35,13 @@ class System:
     name: str
     vendor: str
     architectures: tuple[str, ...]
+    has_minors: bool
+    """What is for 9 is for 9.4 too, as with Red Hat's; to SUSE 15.6 is a release of its own."""
 
     @property
     def release(self) -> str:
-        """Return the part of the version that repositories go by: 9 of 9.4."""
-        return self.version.partition(".")[0]
+        """Return the part of the version that repositories go by."""
+        return self.version.partition(".")[0] if self.has_minors else self.version
 
     @property
     def shard(self) -> str:
@@ -83,12 +85,14 @@ def read_system(root: Path) -> System:
     if not said.get("ID") or not said.get("VERSION_ID"):
         raise NoFeed(f"{root}/etc/os-release does not say which system the repositories are for")
     named = _variables(root).get("basearch", "").split()
+    family = {said["ID"], *said.get("ID_LIKE", "").split()}
     return System(
         os_id=said["ID"],
         version=said["VERSION_ID"],
         name=said.get("NAME", said["ID"]),
         vendor=said.get("VENDOR_NAME", said.get("NAME", said["ID"])),
         architectures=tuple(named) or (platform.machine(),),
+        has_minors=bool(family & {"rhel", "centos", "fedora"}),
     )
 
 

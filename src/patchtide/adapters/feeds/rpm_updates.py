@@ -30,7 +30,9 @@ from patchtide.domain.catalog.rules import (
     MAX_NODES,
     And,
     Architecture,
+    Compared,
     Comparison,
+    FactIs,
     ModuleStream,
     Not,
     OperatingSystem,
@@ -48,7 +50,6 @@ KIND = "rpm"
 MAX_FILES = 2_000
 _MAX_TITLE = 250
 _NO_SLUG = re.compile(r"[^a-z0-9.]+")
-_MINORS = 30
 _BESIDE: Mapping[str, frozenset[str]] = {
     "x86_64": frozenset({"i386", "i486", "i586", "i686", "athlon", "x86_64_v2", "x86_64_v3"}),
     "aarch64": frozenset({"armv8l"}),
@@ -234,9 +235,7 @@ def _leaf(
         revision=FIRST,
         update=details.update,
         title=details.title,
-        prerequisite=And(
-            (OperatingSystem(system.os_id, _versions(system)), Architecture((architecture,)))
-        ),
+        prerequisite=And((_here(system), Architecture((architecture,)))),
         applicable=applicable,
         installed=installed,
         files=tuple(files[key] for key in sorted(files)),
@@ -246,12 +245,17 @@ def _leaf(
     )
 
 
-def _versions(system: System) -> tuple[str, ...]:
-    """Return all that a machine of this release may call itself: what is for 9 is for 9.4."""
-    release = system.release
-    if release == system.version and system.os_id != "centos":
-        return (release,)
-    return (release, *(f"{release}.{minor}" for minor in range(_MINORS)))
+def _here(system: System) -> Rule:
+    """Return when a machine is of this release: what is for 9 is for 9.4, and not for 10."""
+    if not system.has_minors or not system.release.isdecimal():
+        return OperatingSystem(system.os_id, (system.version,))
+    first, next_one = system.release, str(int(system.release) + 1)
+    return And(
+        (
+            FactIs("os.version", (system.os_id,), Compared(Comparison.AT_LEAST, first)),
+            FactIs("os.version", (system.os_id,), Compared(Comparison.LESS, next_one)),
+        )
+    )
 
 
 def _size(rule: Rule) -> int:

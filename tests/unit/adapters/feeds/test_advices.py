@@ -98,8 +98,8 @@ def test_what_was_taken_back_or_is_a_draft_says_nothing() -> None:
 SYSTEMS = {
     "Debian:12": "debian-12", "Ubuntu:22.04:LTS": "ubuntu-22.04", "Ubuntu:Pro:18.04:LTS": "",
     "AlmaLinux:9": "almalinux-9", "Rocky Linux:8": "rocky-8", "npm": "", "Debian": "",
-    "Red Hat:enterprise_linux:9::appstream": "rhel-9", "openSUSE:Leap 15.6": "opensuse-leap-15",
-    "SUSE:Linux Enterprise Server 15 SP6": "sles-15",
+    "Red Hat:enterprise_linux:9::appstream": "rhel-9", "openSUSE:Leap 15.6": "opensuse-leap-15.6",
+    "SUSE:Linux Enterprise Server 15 SP6": "sles-15.6",
 }  # fmt: skip
 
 
