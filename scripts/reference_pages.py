@@ -28,6 +28,7 @@ from patchtide.domain.catalog.rule_values import BETWEEN, KINDS, MATCHES
 from patchtide.domain.catalog.rules import MAX_DEPTH, MAX_NAMES, MAX_NODES, MAX_TEXT, Comparison
 from patchtide.entry.cli.client import Answer
 from patchtide.entry.cli.commands import example_of, run
+from patchtide.entry.cli.publisher import COMMANDS as PUBLISHER
 from patchtide.entry.cli.rules import COMMANDS as RULES
 from patchtide.entry.cli.trust import COMMANDS as TRUST
 from patchtide.server.operations import OPERATIONS
@@ -86,6 +87,7 @@ def helps() -> Iterator[tuple[str, str]]:
     groups = sorted({o.group for o in commands if o.group})
     names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
     names += ["up", "trust", *(f"trust {name}" for name in TRUST)]
+    names += ["publisher", *(f"publisher {name}" for name in PUBLISHER)]
     names += ["rules", *(f"rules {name}" for name in RULES)]
     for name in names:
         yield name.replace(" ", "_") or "patchtide", _help_of(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -54,10 +54,15 @@ class InvalidRule(InvalidDocument):
 
     def shown(self) -> Iterator[str]:
         """Yield each mistake's line with a mark under its place, and what is wrong there."""
-        sources = self.text.split("\n")
-        for mistake in self.mistakes:
-            yield f"{mistake.where}: {mistake.sentence}"
-            yield from _marked(sources[mistake.line - 1], mistake)
+        yield from shown(self.text, self.mistakes)
+
+
+def shown(text: str, mistakes: Iterable[Mistake]) -> Iterator[str]:
+    """Yield each mistake's line with a mark under its place, and what is wrong there."""
+    sources = text.split("\n")
+    for mistake in mistakes:
+        yield f"{mistake.where}: {mistake.sentence}"
+        yield from _marked(sources[mistake.line - 1], mistake)
 
 
 def placed(text: str, span: Span, *, what: str, hint: str = "") -> Mistake:

@@ -22,6 +22,7 @@ from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachabl
 from patchtide.entry.cli.following import followed
 from patchtide.entry.cli.names import MACHINE, Ask, NotOneMachine, with_ids
 from patchtide.entry.cli.printing import Printer, tame
+from patchtide.entry.cli.publisher import publisher_app
 from patchtide.entry.cli.rules import rules_app
 from patchtide.entry.cli.trust import trust_app
 from patchtide.entry.cli.up.command import EXAMPLE as UP_EXAMPLE
@@ -108,6 +109,7 @@ def build(ask: Ask, printer: Printer) -> App:
     )
     app.command(trust_app(printer))
     app.command(rules_app(printer))
+    app.command(publisher_app(printer))
     app.command(_completion(app, printer), name="completion", help_epilogue="")
     return app
 

@@ -1,0 +1,86 @@
+"""`patchtide publisher`, and the guide's own examples."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from patchtide.adapters.publisher.definition import read_definition
+from patchtide.entry.cli.commands import run
+
+GUIDE = Path(__file__).parents[4] / "docs/admin/guides/publish-your-own-updates.md"
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+MISSING = "No such file or directory; put the file there, or mend the path"
+
+
+def ran(*arguments: str) -> tuple[int, str]:
+    text = io.StringIO()
+    console = Console(file=text, width=200, color_system=None, force_terminal=False)
+    return run(["publisher", *arguments], console=console), text.getvalue()
+
+
+def test_what_new_writes_is_valid_once_its_file_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "hello"
+
+    assert ran("new", str(folder))[0] == 0
+    code, text = ran("validate", str(folder))
+    assert code == 1
+    assert text.splitlines()[1:] == [
+        f"  line 21, column 11: hello_2.10-3_amd64.deb cannot be read: {MISSING}",
+        "      - path: hello_2.10-3_amd64.deb",
+        "              ^^^^^^^^^^^^^^^^^^^^^^",
+    ]
+    (folder / "hello_2.10-3_amd64.deb").write_bytes(b"a package")
+    code, text = ran("validate", str(folder), "--json")
+    assert (code, json.loads(text)["items"][0]["id"]) == (0, "example/hello/2.10")
+
+
+def test_new_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "update.yaml").write_text("mine")
+
+    assert ran("new", str(tmp_path))[0] == 1
+    assert (tmp_path / "update.yaml").read_text() == "mine"
+
+
+def test_for_programs_a_mistake_has_its_file_and_numbers(tmp_path: Path) -> None:
+    (tmp_path / "update.yaml").write_text("id: &a x")
+
+    code, text = ran("validate", str(tmp_path), "--json")
+
+    said = json.loads(text)
+    assert (code, said["code"]) == (1, "invalid-definition")
+    assert said["problems"] == [
+        {
+            "file": str(tmp_path / "update.yaml"),
+            "where": "line 1, column 5",
+            "what": "the anchor `a` is not read",
+            "hint": "write the words themselves instead",
+            "line": 1,
+            "column": 5,
+            "length": 4,
+        }
+    ]
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    code, text = ran("validate", str(tmp_path / "none"))
+
+    assert code == 1
+    assert "No such file" in text
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_of_the_guide_is_valid(example: str) -> None:
+    made = read_definition(example, file="update.yaml", measure=lambda name: (b"\7" * 32, 1))
+
+    assert made.files
+
+
+def test_the_guide_has_an_example_of_a_package_and_one_of_a_program() -> None:
+    assert [re.findall(r"kind: (\w+)", example) for example in EXAMPLES] == [["deb"], ["program"]]
