@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nsmallest
-from itertools import chain
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from patchtide.server.context import Call
 from patchtide.server.fleet_view import KnownUpdate, View
 from patchtide.server.listing import After, Column, Limit, Search, matches, paged
 from patchtide.server.table import Input, Output
+from patchtide.server.update_search import answering, texts_of
 
 UpdateId = Annotated[UUID, Meta(description="The update's id.")]
 NeededName = Literal["", "required", "installed", "unknown"]
@@ -48,6 +48,10 @@ class ListUpdates(Input, kw_only=True, frozen=True):
         StatusName, Meta(description="Only updates in force, superseded ones, or expired ones.")
     ] = ""
     search: Annotated[Search, Meta(description="Part of the title, vendor's id or a CVE.")] = ""
+    query: Annotated[
+        str,
+        Meta(max_length=4096, description="Only updates that answer to this query."),
+    ] = ""
     sort: Annotated[UpdateSort, Meta(description="The order; a minus turns it round.")] = "required"
     after: After = ""
     limit: Limit = 100
@@ -128,11 +132,7 @@ def classification_of(update: KnownUpdate) -> str:
 
 
 def mentions(update: KnownUpdate, search: str) -> bool:
-    if not search:
-        return True
-    details = update.details
-    texts = (details.vendor_id, *(details.cves or ())) if details else ()
-    return matches(search, update.title, str(update.id), *texts)
+    return not search or matches(search, *texts_of(update))
 
 
 async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> UpdateList:
@@ -140,7 +140,7 @@ async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> Upd
 
 
 def _listed(view: View, asked: ListUpdates) -> UpdateList:
-    known = chain(view.updates.values(), view.catalog.expired.values())
+    known = answering(view, asked.query)
     counts = (counted(view, update) for update in known if _fits(update, asked))
     fitting = [
         c for c in counts if asked.status in ("", c.status) and asked.risk in ("", c.risk.value)

@@ -42,10 +42,8 @@ class Mistake:
         return f"{self.what}; {self.hint}" if self.hint else self.what
 
 
-class InvalidRule(InvalidDocument):
-    """The rule's text cannot be read."""
-
-    code = "invalid-rule"
+class Misread(InvalidDocument):
+    """A text in one of Patchtide's own languages cannot be read."""
 
     def __init__(self, text: str, mistakes: Sequence[Mistake]) -> None:
         self.text = text
@@ -63,6 +61,18 @@ def shown(text: str, mistakes: Iterable[Mistake]) -> Iterator[str]:
     for mistake in mistakes:
         yield f"{mistake.where}: {mistake.sentence}"
         yield from _marked(sources[mistake.line - 1], mistake)
+
+
+class InvalidRule(Misread):
+    """The rule's text cannot be read."""
+
+    code = "invalid-rule"
+
+
+class InvalidQuery(Misread):
+    """The query cannot be read."""
+
+    code = "invalid-query"
 
 
 def placed(text: str, span: Span, *, what: str, hint: str = "") -> Mistake:

@@ -1,37 +1,18 @@
 """Reads a rule as people write it: `os debian 12 and deb openssl < 3.0.11-1~deb12u2`.
 
-```text
-rule      = part { "or" part }
-part      = factor { "and" factor }
-factor    = { "not" } ( "(" rule ")" | ("all" | "any") "of" "(" rule { "," rule } ")" | condition )
-```
-
-What a condition may be is in `rule_conditions`. A mistake ends its condition and no more: what
-follows the next `and`, `or`, comma or parenthesis is read as if there had been none, so that all
-mistakes are told at once. Every word is looked at a fixed number of times.
+How conditions are combined is in `rule_combinations`, what they may be in `rule_conditions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
+from patchtide.domain.catalog.rule_combinations import Combinations, Language
 from patchtide.domain.catalog.rule_conditions import CONDITIONS
-from patchtide.domain.catalog.rule_mistakes import (
-    InvalidRule,
-    Mistake,
-    did_you_mean,
-    in_sight,
-    placed,
-)
-from patchtide.domain.catalog.rule_reading import INSTEAD, Lost, Reading
+from patchtide.domain.catalog.rule_mistakes import InvalidRule, Mistake
+from patchtide.domain.catalog.rule_reading import Reading
 from patchtide.domain.catalog.rule_tokens import Token, TokenKind, tokens
-from patchtide.domain.catalog.rules import MAX_DEPTH, MAX_NODES, And, Not, Or, Rule
+from patchtide.domain.catalog.rules import And, Not, Or, Rule
 
 MAX_LENGTH = 1 << 20
-MAX_MISTAKES = 50
-_ENDS = frozenset((TokenKind.END, TokenKind.CLOSE, TokenKind.COMMA))
-_BEGINNINGS = (*CONDITIONS, "all", "any", "not")
-_A_LIST = "a list of rules is written `all of (...)` or `any of (...)`"
 
 
 def parse_rule(text: str) -> Rule:
@@ -42,7 +23,7 @@ def parse_rule(text: str) -> Rule:
     """
     if len(text) > MAX_LENGTH:
         raise InvalidRule("", [_too_long()])
-    parser = _Parser(Reading(text, list(tokens(text))))
+    parser = Combinations(_LANGUAGE, Reading(text, list(tokens(text))))
     rule = parser.whole()
     mistakes = parser.reading.mistakes
     if mistakes or rule is None:
@@ -56,200 +37,24 @@ def _too_long() -> Mistake:
     return Mistake(line=1, column=1, length=1, what=what)
 
 
-class _GiveUp(Exception):
-    """There is no sense in reading on."""
+def _begins(token: Token) -> bool:
+    return token.kind is TokenKind.WORD and token.text in CONDITIONS
 
 
-class _Parser:
-    """Reads combinations. A part in which a mistake was found is None."""
+def _condition(reading: Reading) -> Rule:
+    word = reading.here.text
+    reading.advance()
+    return CONDITIONS[word](reading, word)
 
-    def __init__(self, reading: Reading) -> None:
-        self.reading = reading
-        self._nesting = 0
-        self._nodes = 0
 
-    def whole(self) -> Rule | None:
-        reading = self.reading
-        try:
-            rule = self._rule()
-            while not reading.is_kind(TokenKind.END):
-                if reading.is_kind(TokenKind.CLOSE):
-                    self._refuse(reading.here, "this parenthesis closes none")
-                else:
-                    self._refuse(reading.here, "a comma stands only in a list", _A_LIST)
-                reading.advance()
-                if not reading.is_kind(TokenKind.END):
-                    self._rest()
-        except _GiveUp:
-            return None
-        return rule
-
-    def _rest(self) -> None:
-        """Read what follows a parenthesis or comma too many, for the mistakes in it."""
-        if self.reading.is_at("and", "or"):
-            self.reading.advance()
-        self._rule()
-
-    def _rule(self) -> Rule | None:
-        begin = self.reading.here
-        members = [self._part()]
-        while self.reading.take("or"):
-            members.append(self._part())
-        return members[0] if len(members) == 1 else self._combined(Or, members, begin)
-
-    def _part(self) -> Rule | None:
-        begin = self.reading.here
-        members = [self._factor()]
-        while self.reading.here.kind not in _ENDS and not self.reading.is_at("or"):
-            if not self.reading.take("and"):
-                self._missing_link()
-                if not self._is_beginning():
-                    self._skip()
-                    continue
-            members.append(self._factor())
-        return members[0] if len(members) == 1 else self._combined(And, members, begin)
-
-    def _missing_link(self) -> None:
-        here = self.reading.here
-        if self._is_beginning():
-            self._refuse(here, "`and` or `or` is missing before this")
-            return
-        hint = INSTEAD.get(here.text, "") if here.kind is TokenKind.OPERATOR else ""
-        hint = hint or did_you_mean(here.text, ("and", "or"))
-        self._refuse(
-            here, f"nothing is meant by {in_sight(here.text)} here: `and` or `or` follows", hint
-        )
-
-    def _is_beginning(self) -> bool:
-        here = self.reading.here
-        if here.kind is TokenKind.WORD:
-            return here.text in _BEGINNINGS
-        return here.kind is TokenKind.OPEN
-
-    def _factor(self) -> Rule | None:
-        begin, depth = self.reading.here, self._nesting
-        negations = 0
-        while self.reading.is_at("not"):
-            self._descend(self.reading.here)
-            self.reading.advance()
-            negations += 1
-        rule = self._primary()
-        self._nesting = depth
-        for _ in range(negations):
-            rule = self._combined(lambda members: Not(members[0]), [rule], begin)
-        return rule
-
-    def _primary(self) -> Rule | None:
-        here = self.reading.here
-        if here.kind is TokenKind.OPEN:
-            return self._parenthesis(here)
-        if here.kind is TokenKind.WORD and here.text in ("all", "any"):
-            return self._list()
-        self._count(here)
-        if here.kind is TokenKind.WORD and here.text in CONDITIONS:
-            return self._condition()
-        if here.kind in _ENDS or self.reading.is_at("and", "or"):
-            what = "here" if here.kind is TokenKind.END else f"before {in_sight(here.text)}"
-            self._refuse(here, f"a condition is missing {what}")
-            return None
-        self._unknown(here)
-        self._skip()
-        return None
-
-    def _unknown(self, here: Token) -> None:
-        if here.flaw:
-            return  # told when it is left behind
-        hint = INSTEAD.get(here.text, "") if here.kind is TokenKind.OPERATOR else ""
-        hint = hint or did_you_mean(here.text, _BEGINNINGS)
-        hint = hint or f"one begins with {', '.join(CONDITIONS)}"
-        self._refuse(here, f"no condition begins with {in_sight(here.text)}", hint)
-
-    def _condition(self) -> Rule | None:
-        word = self.reading.here.text
-        self.reading.advance()
-        try:
-            return CONDITIONS[word](self.reading, word)
-        except Lost:
-            self._skip()
-            return None
-
-    def _parenthesis(self, opened: Token) -> Rule | None:
-        members = self._members(opened)
-        if len(members) > 1:
-            self._refuse(opened, "there is a comma in these parentheses", _A_LIST)
-            return None
-        return members[0]
-
-    def _list(self) -> Rule | None:
-        begin = self.reading.here
-        self.reading.advance()
-        self.reading.take("of")
-        opened = self.reading.here
-        if opened.kind is not TokenKind.OPEN:
-            self._refuse(opened, f"`{begin.text} of` is followed by `(`", _A_LIST)
-            self._skip()
-            return None
-        return self._combined(And if begin.text == "all" else Or, self._members(opened), begin)
-
-    def _members(self, opened: Token) -> list[Rule | None]:
-        """Read what stands in parentheses; the last member may have a comma too."""
-        depth = self._nesting
-        self._descend(opened)
-        self.reading.advance()
-        members = [self._rule()]
-        while self.reading.is_kind(TokenKind.COMMA):
-            self.reading.advance()
-            if not self.reading.is_kind(TokenKind.CLOSE):
-                members.append(self._rule())
-        if self.reading.is_kind(TokenKind.CLOSE):
-            self.reading.advance()
-        else:
-            self._refuse(opened, "this parenthesis is never closed")
-        self._nesting = depth
-        return members
-
-    def _combined(
-        self,
-        combine: Callable[[tuple[Rule, ...]], Rule],
-        members: Sequence[Rule | None],
-        begin: Token,
-    ) -> Rule | None:
-        self._count(begin)
-        there = tuple(member for member in members if member is not None)
-        if len(there) < len(members):
-            return None
-        try:
-            return combine(there)
-        except ValueError as error:
-            self._refuse(begin, str(error))
-            raise _GiveUp from error
-
-    def _descend(self, here: Token) -> None:
-        self._nesting += 1
-        if self._nesting > MAX_DEPTH:
-            self._refuse(here, f"this lies more than {MAX_DEPTH} deep")
-            raise _GiveUp
-
-    def _count(self, here: Token) -> None:
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._refuse(here, f"a rule has at most {MAX_NODES} parts; make it two updates")
-            raise _GiveUp
-
-    def _refuse(self, token: Token, what: str, hint: str = "") -> None:
-        reading = self.reading
-        reading.refuse(token, what, hint)
-        if len(reading.mistakes) >= MAX_MISTAKES:
-            mistake = placed(reading.text, reading.here.span, what="nothing was read from here on")
-            reading.mistakes.append(mistake)
-            raise _GiveUp
-
-    def _skip(self) -> None:
-        """Go to where the next part may begin; what stands in parentheses is left out."""
-        open_here = 0
-        while not self.reading.is_kind(TokenKind.END):
-            kind = self.reading.here.kind
-            if not open_here and (kind in _ENDS or self.reading.is_at("and", "or")):
-                return
-            open_here += (kind is TokenKind.OPEN) - (kind is TokenKind.CLOSE)
-            self.reading.advance()
+_LANGUAGE: Language[Rule] = Language(
+    noun="rule",
+    both=And,
+    either=Or,
+    negated=Not,
+    begins=_begins,
+    condition=_condition,
+    beginnings=tuple(CONDITIONS),
+    list_hint="a list of rules is written `all of (...)` or `any of (...)`",
+    too_many="; make it two updates",
+)

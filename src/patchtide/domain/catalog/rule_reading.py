@@ -44,6 +44,11 @@ class Reading:
     def here(self) -> Token:
         return self._words[self._at]
 
+    @property
+    def behind(self) -> Token:
+        """Return the word after this one; behind the last is the last."""
+        return self._words[min(self._at + 1, len(self._words) - 1)]
+
     def advance(self) -> Token:
         """Return the word and go on to the next; the last one is never left."""
         here = self.here

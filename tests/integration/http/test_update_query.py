@@ -1,0 +1,80 @@
+"""Updates by query: what the list of updates answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from patchtide.adapters.storage import Storage
+from patchtide.domain.catalog.details import Classification, Severity
+from tests.integration.http.plane import AdministratorsPlane, Answer
+from tests.simulator.catalogs import Catalog, a_leaf, some_details
+
+pytestmark = pytest.mark.anyio
+
+
+class Site:
+    def __init__(self, storage: Storage) -> None:
+        self.catalog = Catalog(storage)
+        self.plane = AdministratorsPlane(storage=storage, catalog=self.catalog)
+
+    async def ask(self, query: str) -> Answer:
+        path = f"/api/v1/updates?sort=title&query={quote(query)}"
+        return await self.plane.ask("GET", path, token=await self.plane.token(role="auditor"))
+
+    async def titles(self, query: str) -> list[str]:
+        found: Any = (await self.ask(query)).json
+        return [item["title"].split()[0] for item in found["items"]]
+
+
+@pytest.fixture
+async def site(storage: Storage) -> Site:
+    made = Site(storage)
+    names = ("openssl", "curl", "bash")
+    told = [
+        replace(
+            some_details("openssl", severity=Severity.CRITICAL), cves=("CVE-2026-1", "CVE-2026-2")
+        ),
+        replace(some_details("curl", severity=Severity.LOW), product="Tools", cves=()),
+        replace(some_details("bash"), classification=Classification.TOOL, released=None),
+    ]
+    leaves = [a_leaf(number, name) for number, name in enumerate(names, start=1)]
+    await made.catalog.publish(leaves, details=told)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["bash", "curl", "openssl"]),
+        ("SSL", ["openssl"]),
+        ("severity >= low", ["curl", "openssl"]),
+        ("cve = cve-2026-2", ["openssl"]),
+        ("cve != cve-2026-2", ["bash", "curl"]),
+        ("product = tools or classification = tool", ["bash", "curl"]),
+        ("age >= 0d", ["curl", "openssl"]),
+        ("superseded or expired or exploited or mitigated", []),
+        ("risk = emergency", ["openssl"]),
+        ("required = 0 and installed = 0 and unknown = 0", ["bash", "curl", "openssl"]),
+        ("state in (required, installed, unknown)", []),
+        ("feed contains x or vendor = nobody", []),
+    ],
+)
+async def test_every_field_of_an_update_can_be_asked(
+    site: Site, query: str, found: list[str]
+) -> None:
+    assert await site.titles(query) == found
+
+
+async def test_every_mistake_of_a_query_is_told_with_its_place(site: Site) -> None:
+    answer = await site.ask("severty = low and age > 3")
+
+    assert answer.status == 400
+    assert answer.json["code"] == "invalid-query"
+    assert [problem["where"] for problem in answer.json["problems"]] == [
+        "line 1, column 1",
+        "line 1, column 25",
+    ]
