@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import tty
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,27 +74,42 @@ class Up:
 
     @contextmanager
     def going_on(self) -> Iterator[subprocess.Popen[str]]:
-        """Bring it up and leave it so within the block."""
+        """Bring it up before a terminal and leave it so within the block."""
+        seen, terminal = pty.openpty()
+        tty.setraw(terminal)
+        process = self.start(terminal)
+        os.close(terminal)
+        with open(seen, encoding="utf-8") as screen, self._read(process, screen):
+            yield process
+
+    @contextmanager
+    def going_on_unseen(self) -> Iterator[None]:
+        """Bring it up with its errors in a pipe."""
         process = self.start()
+        assert process.stderr is not None
+        with self._read(process, process.stderr):
+            yield
+
+    @contextmanager
+    def _read(self, process: subprocess.Popen[str], lines: Iterable[str]) -> Iterator[None]:
         try:
-            assert process.stderr is not None
             self.said.clear()
-            for line in process.stderr:
+            for line in lines:
                 self.said.append(line)
                 if line.startswith("Up."):
                     break
             assert process.poll() is None, "".join(self.said)
-            yield process
+            yield
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, errors: int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(),
             env=_environment(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             text=True,
             start_new_session=True,
         )
@@ -115,4 +132,4 @@ class Up:
 
 def _environment() -> dict[str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PATCHTIDE_")}
-    return {**clean, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "LC_ALL": "C.UTF-8"}
+    return {**clean, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "LC_ALL": "C.UTF-8", "TERM": "dumb"}

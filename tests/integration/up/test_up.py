@@ -139,6 +139,14 @@ def test_each_time_a_link_signs_an_administrator_in_who_is_not_disabled(up: Up) 
     assert (first, second, way_in()) == ("welcome admin", "enter admin", "welcome admin2")
 
 
+def test_a_link_is_shown_on_a_terminal_only_and_elsewhere_how_to_make_one(up: Up) -> None:
+    with up.going_on_unseen():
+        told = "".join(up.said)
+
+    assert "#" not in told
+    assert f"{up.home}/administrator-token: patchtide users create NAME" in told
+
+
 def test_killed_it_leaves_nothing_running_and_the_next_run_goes_on(up: Up) -> None:
     with up.going_on() as process:
         process.kill()

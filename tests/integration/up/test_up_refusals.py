@@ -91,8 +91,9 @@ def test_a_folder_with_other_things_in_it(up: Up) -> None:
     (up.home / ".unfinished").write_text("mine")
 
     assert up.run().error.startswith(f"home-not-usable: {up.home} holds other things")
-    assert {path.name for path in up.home.iterdir()} >= {"thesis.txt", ".unfinished"}
+    assert {path.name for path in up.home.iterdir()} == {"thesis.txt", ".unfinished"}
     assert (up.home / "thesis.txt").read_text() == "years of work"
+    assert up.home.stat().st_mode & 0o777 == 0o755
 
 
 def test_a_file_in_the_place_of_the_folder(up: Up) -> None:

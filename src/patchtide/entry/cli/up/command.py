@@ -18,7 +18,7 @@ from patchtide.entry.cli.printing import Printer, tame
 from patchtide.entry.cli.up.api import Api
 from patchtide.entry.cli.up.door import door
 from patchtide.entry.cli.up.errors import NotFinished
-from patchtide.entry.cli.up.home import Home
+from patchtide.entry.cli.up.home import TOKEN, Home
 from patchtide.entry.cli.up.parts import Parts, Where
 from patchtide.entry.cli.up.progress import Progress
 from patchtide.entry.cli.up.shown import document_of, show
@@ -26,6 +26,7 @@ from patchtide.entry.cli.up.story import Standing, Story
 
 DONE, FAILED, STOPPED = 0, 1, 130
 HELP = "Bring up a whole site on this machine, and show which updates it lacks. Changes none."
+_MAKE_ONE = "patchtide users create NAME --role full-administrator"
 EXAMPLE = "up --home /srv/patchtide --port 8540"
 
 
@@ -110,6 +111,16 @@ class _Up:
     def _open_door(self, home: Home) -> None:
         """Say where the console is. A link is a secret: it goes to whoever looks, and no file."""
         self._say(f"Console   {self._where.console}/")
+        if self._printer.err.file.isatty():
+            self._say_link(home)
+        else:
+            self._say(
+                "Sign in   with your password; a link is shown on a terminal only, or make one"
+            )
+            self._say(f"          with {home.path / TOKEN}: {_MAKE_ONE}")
+        self._say(f"Authority {home.authority}; a browser that does not know it warns")
+
+    def _say_link(self, home: Home) -> None:
         try:
             issued = door(home)
         except PatchtideError as error:  # whoever has a password needs none, and the site is up
@@ -117,7 +128,6 @@ class _Up:
         else:
             self._say(f"Sign in   {self._where.console}{issued.link}")
             self._say(f"          once, within ten minutes, as {issued.name}")
-        self._say(f"Authority {home.authority}; a browser that does not know it warns")
 
     def _say(self, text: str) -> None:
         self._printer.err.print(Text(text), soft_wrap=True)

@@ -10,7 +10,9 @@ import errno
 import fcntl
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,8 +24,9 @@ FIRST_NEED = 200 << 20
 NEED = 16 << 20
 """What a home takes at first (lists and changelogs of a release), and what must always be free."""
 REST_S = 20.0
-_MARK, _LOCK, _TOKEN, _LOGS = ".unfinished", "up.lock", "administrator-token", "logs"
+_MARK, _LOCK, _LOGS, TOKEN = ".unfinished", "up.lock", "logs", "administrator-token"
 _OURS = frozenset({_MARK, _LOCK, _LOGS})
+_PRECIOUS = ("user_account", "client")
 _SAID = b"This home of patchtide up is not finished; whatever lies beside this goes with it.\n"
 _MIB = 1 << 20
 _FEW = 100
@@ -88,12 +91,12 @@ class Home:
 
     def token(self) -> str:
         """Return the administrator's token; empty: there is none (yet)."""
-        path = self.path / _TOKEN
+        path = self.path / TOKEN
         return path.read_text("ascii").strip() if path.exists() else ""
 
     def keep_token(self, text: str) -> None:
         """From here on the home is finished."""
-        write_durably(self.path / _TOKEN, f"{text}\n".encode())
+        write_durably(self.path / TOKEN, f"{text}\n".encode())
         (self.path / _MARK).unlink(missing_ok=True)
         sync_folder(self.path)
 
@@ -133,15 +136,14 @@ class Home:
     def _open(self) -> None:
         self._make()
         self._judge_owner()
+        self._judge_content()
         self._take()
+        if self.token() or self._is_used():
+            # Whoever killed the run that finished it left the mark; a token may be moved later.
+            (self.path / _MARK).unlink(missing_ok=True)
         if self.is_fresh:
             self._empty()  # a run that was killed left it so; nobody has ever used it
-        names = {entry.name for entry in self.path.iterdir()} - _OURS
-        if names and not names & {"patchtide.db", "keys"}:
-            raise HomeNotUsable(
-                f"{self.path} holds other things ({', '.join(sorted(names)[:3])});"
-                " choose a folder of its own: --home DIR"
-            )
+        names = self._names()
         need = NEED if names else FIRST_NEED
         if _free(self.path) < need:
             raise DiskFull(
@@ -167,6 +169,34 @@ class Home:
                 f"{self.path} belongs to another user ({owner});"
                 " run this as that one, or choose another folder: --home DIR"
             )
+
+    def _judge_content(self) -> None:
+        """Before anything is put there: what is refused stays as it was."""
+        names = self._names()
+        is_site = self.database.exists() or self.authority.exists()
+        if names and not is_site and not self.is_fresh:
+            raise HomeNotUsable(
+                f"{self.path} holds other things ({', '.join(sorted(names)[:3])});"
+                " choose a folder of its own: --home DIR"
+            )
+
+    def _names(self) -> set[str]:
+        return {entry.name for entry in self.path.iterdir()} - _OURS
+
+    def _is_used(self) -> bool:
+        """Say whether the database knows a person or a machine; unless that is sure, it does."""
+        if not self.database.exists():
+            return False
+        try:
+            with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as opened:
+                made = {name for (name,) in opened.execute("SELECT name FROM sqlite_master")}
+                return any(
+                    opened.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608
+                    for table in _PRECIOUS
+                    if table in made
+                )
+        except sqlite3.Error:
+            return True
 
     def _take(self) -> None:
         self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
