@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
-from patchtide.adapters.publisher.fields import Fields
+from patchtide.adapters.publisher.fields import Fields, TooManyMistakes
 from patchtide.adapters.publisher.marked import (
     InvalidDefinition,
     Node,
@@ -88,14 +88,17 @@ def read_definition(text: str, *, file: str, measure: Measure) -> CustomUpdate:
     """Return the update that a definition describes; `file` is its name, to be told.
 
     Raises:
-        InvalidDefinition: with every mistake, in the order of their places.
+        InvalidDefinition: with every mistake up to the fiftieth, in the order of their places.
     """
     try:
         node = read_marked(text)
     except Unreadable as error:
         raise InvalidDefinition(file, text, [error.mistake]) from error
     fields = Fields(text)
-    update = _update(_Part(fields, node, _KNOWN, _NEEDED), measure)
+    try:
+        update = _update(_Part(fields, node, _KNOWN, _NEEDED), measure)
+    except TooManyMistakes as error:
+        raise InvalidDefinition(file, text, fields.mistakes) from error
     if fields.mistakes:
         raise InvalidDefinition(file, text, fields.mistakes)
     return update

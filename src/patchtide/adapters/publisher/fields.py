@@ -23,11 +23,16 @@ from patchtide.domain.catalog.rules import Rule
 MAX_WORD = 256
 MAX_TEXT = 100_000
 MAX_ITEMS = 256
+MAX_MISTAKES = 50
 _NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,5}) ?(min|h)", re.ASCII)
 _MINUTES = {"min": 1, "h": 60}
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class TooManyMistakes(Exception):
+    """There is no sense in reading on."""
 
 
 class Fields:
@@ -38,7 +43,17 @@ class Fields:
         self.mistakes: list[Mistake] = []
 
     def refuse(self, node: Node, what: str, hint: str = "") -> None:
-        self.mistakes.append(placed(self._text, node.span, what=what, hint=hint))
+        """Note a mistake.
+
+        Raises:
+            TooManyMistakes: there are as many as are told.
+        """
+        self._note(placed(self._text, node.span, what=what, hint=hint))
+
+    def _note(self, mistake: Mistake) -> None:
+        self.mistakes.append(mistake)
+        if len(self.mistakes) >= MAX_MISTAKES:
+            raise TooManyMistakes
 
     def table(
         self, node: Node, known: Sequence[str], needed: Sequence[str] = ()
@@ -146,12 +161,15 @@ class Fields:
         if not isinstance(node, Word):
             self.refuse(node, "here belongs a rule", "put it into quotes, or behind `|` on its own")
             return None
+        if self.text(node) is None:
+            return None
         said = node.text.rstrip()
         try:
             return parse_rule(said)
         except InvalidRule as error:
             where = places(self._text, node)
-            self.mistakes += [self._moved(said, where, mistake) for mistake in error.mistakes]
+            for mistake in error.mistakes:
+                self._note(self._moved(said, where, mistake))
             return None
 
     def _moved(self, said: str, where: Sequence[int], mistake: Mistake) -> Mistake:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchtide.adapters.publisher.definition import read_definition
+from patchtide.adapters.publisher.fields import MAX_MISTAKES
 from patchtide.adapters.publisher.folder import read_definitions
 from patchtide.adapters.publisher.marked import MAX_LENGTH, MAX_NODES, InvalidDefinition
 from patchtide.domain.catalog.custom import CustomUpdate, feed_update
@@ -162,6 +163,10 @@ def test_a_rule_that_ends_too_early_is_marked_where_it_ends() -> None:
 )
 def test_hostile_yaml_is_refused_before_it_grows(text: str, said: str) -> None:
     assert any(sentence.startswith(said) for *_, sentence in mistakes(text))
+
+
+def test_reading_ends_at_the_fiftieth_mistake() -> None:
+    assert len(mistakes("".join(f"k{i}: 1\n" for i in range(4_000)))) == MAX_MISTAKES
 
 
 @pytest.mark.parametrize("key", ["package", "version", "path"])
