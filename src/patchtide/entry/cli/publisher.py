@@ -6,6 +6,7 @@ No server is asked, and none is needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -15,14 +16,22 @@ from cyclopts import App, Parameter
 from patchtide.adapters.publisher.folder import Definition, make_definition, read_definitions
 from patchtide.adapters.publisher.marked import InvalidDefinition
 from patchtide.domain.catalog.rule_mistakes import shown
-from patchtide.domain.errors import Refused
+from patchtide.domain.errors import PatchtideError, Refused
 from patchtide.entry.cli.offline import DONE, REFUSED, Document, offline_command
 from patchtide.entry.cli.printing import Printer
+from patchtide.entry.cli.publisher_trial import tried
 
 HELP = "Updates of your own, defined in YAML; on files of this machine."
 _VALIDATE = "Print all mistakes in definitions with their places, or else what they define."
 
-COMMANDS = {"new": "new hello", "validate": "validate hello"}
+_TEST = "Say how the updates would stand on this machine. It evaluates, and installs nothing."
+
+_Definitions = Annotated[
+    Path, Parameter(help="A definition, or a folder with update.yaml or *.update.yaml.")
+]
+_Json = Annotated[bool, Parameter(help="Print as JSON.", negative=(), show_default=False)]
+
+COMMANDS = {"new": "new hello", "validate": "validate hello", "test": "test hello"}
 
 
 def new(
@@ -41,6 +50,7 @@ def publisher_app(printer: Printer) -> App:
         help=_VALIDATE,
         help_epilogue=_example("validate"),
     )
+    app.command(_test_command(printer), name="test", help=_TEST, help_epilogue=_example("test"))
     return app
 
 
@@ -50,34 +60,58 @@ def _example(name: str) -> str:
 
 def _validate_command(printer: Printer) -> Callable[..., int]:
     def validate(
-        path: Annotated[
-            Path, Parameter(help="A definition, or a folder with update.yaml or *.update.yaml.")
-        ],
+        path: _Definitions,
         /,
         *,
-        json: Annotated[
-            bool, Parameter(help="Print as JSON.", negative=(), show_default=False)
-        ] = False,
+        json: _Json = False,
     ) -> int:
-        try:
-            definitions, wrong = read_definitions(path)
-        except (Refused, OSError) as error:
-            return _refused(printer, error, as_json=json)
-        if wrong and not json:
-            printer.complain("\n".join(line for error in wrong for line in _lines(error)))
-        else:
-            document = _mistakes(wrong) if wrong else _defined(definitions)
-            printer.show(msgspec.json.encode(document), is_done=not wrong, as_json=json)
-        return REFUSED if wrong else DONE
+        return _answered(printer, path, _defined, as_json=json)
 
     # As objects: what is annotated within a function cannot be looked up by its name.
     validate.__annotations__ = get_type_hints(validate, include_extras=True)
     return validate
 
 
-def _refused(printer: Printer, error: Refused | OSError, *, as_json: bool) -> int:
-    said = error if isinstance(error, Refused) else Refused(f"{error.filename}: {error.strerror}")
-    document = {"code": said.code, "detail": str(said)}
+def _test_command(printer: Printer) -> Callable[..., int]:
+    def test(
+        path: _Definitions,
+        /,
+        *,
+        platform: Annotated[
+            str, Parameter(help="apt, apt:ROOT, or simulated:FILE with a described machine.")
+        ] = "apt",
+        json: _Json = False,
+    ) -> int:
+        return _answered(printer, path, partial(tried, platform=platform), as_json=json)
+
+    test.__annotations__ = get_type_hints(test, include_extras=True)
+    return test
+
+
+def _answered(
+    printer: Printer,
+    path: Path,
+    work: Callable[[Sequence[Definition]], Document],
+    *,
+    as_json: bool,
+) -> int:
+    """Print what the work says of the definitions, or else what is wrong with them."""
+    try:
+        definitions, wrong = read_definitions(path)
+        document = _mistakes(wrong) if wrong else work(definitions)
+    except OSError as error:
+        return _refused(printer, Refused(f"{error.filename}: {error.strerror}"), as_json=as_json)
+    except PatchtideError as error:
+        return _refused(printer, error, as_json=as_json)
+    if wrong and not as_json:
+        printer.complain("\n".join(line for error in wrong for line in _lines(error)))
+    else:
+        printer.show(msgspec.json.encode(document), is_done=not wrong, as_json=as_json)
+    return REFUSED if wrong else DONE
+
+
+def _refused(printer: Printer, error: PatchtideError, *, as_json: bool) -> int:
+    document = {"code": error.code, "detail": str(error)}
     printer.show(msgspec.json.encode(document), is_done=False, as_json=as_json)
     return REFUSED
 

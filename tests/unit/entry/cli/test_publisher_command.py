@@ -84,3 +84,42 @@ def test_every_example_of_the_guide_is_valid(example: str) -> None:
 
 def test_the_guide_has_an_example_of_a_package_and_one_of_a_program() -> None:
     assert [re.findall(r"kind: (\w+)", example) for example in EXAMPLES] == [["deb"], ["program"]]
+
+
+@pytest.mark.parametrize(
+    ("packages", "state"),
+    [({}, "not-required"), ({"hello": "2.9-1"}, "required"), ({"hello": "2.10-3"}, "installed")],
+)
+def test_a_trial_says_how_the_update_would_stand_and_changes_nothing(
+    tmp_path: Path, packages: dict[str, str], state: str
+) -> None:
+    ran("new", str(tmp_path))
+    (tmp_path / "hello_2.10-3_amd64.deb").write_bytes(b"a package")
+    machine = tmp_path / "machine.json"
+    before = json.dumps({"os_id": "debian", "os_version": "12", "packages": packages})
+    machine.write_text(before)
+
+    code, text = ran("test", str(tmp_path), "--platform", f"simulated:{machine}", "--json")
+
+    said = json.loads(text)
+    assert (code, [(row["id"], row["state"]) for row in said["items"]]) == (
+        0,
+        [("example/hello/2.10", state)],
+    )
+    seen = f"{packages['hello']} (amd64)" if packages else "not installed"
+    assert [(row["rule"], row["says"].strip(), row["saw"]) for row in said["rules"]][2:] == [
+        ("prerequisite", "os debian 12", "debian 12"),
+        ("applicable", "deb hello installed", seen),
+        ("installed", "deb hello >= 2.10-3", seen),
+    ]
+    assert machine.read_text() == before
+
+
+def test_a_trial_wants_valid_definitions_and_a_machine(tmp_path: Path) -> None:
+    ran("new", str(tmp_path))
+
+    code, text = ran("test", str(tmp_path))
+    assert (code, "put the file there" in text) == (1, True)
+    (tmp_path / "hello_2.10-3_amd64.deb").write_bytes(b"a package")
+    code, text = ran("test", str(tmp_path), "--platform", "toaster")
+    assert (code, "is apt, apt:ROOT or simulated:FILE" in text) == (1, True)
