@@ -170,7 +170,7 @@ def test_what_is_overtaken_is_the_same_counted_by_machine_by_update_and_asked_on
     ground = Ground(index, members=everybody, believed=everybody)
     newer = Supersedence({update: said.get(update, []) for update in catalog})
 
-    overtaken = Overtaken(ground, newer, lambda update: catalog[update])
+    overtaken = Overtaken(ground, newer, lambda update: catalog[update], counted=catalog)
 
     asked = [
         {u: on_one_machine(newer, lambda k, s=states: state_of(s, catalog[k]))(u) for u in catalog}  # type: ignore[misc]

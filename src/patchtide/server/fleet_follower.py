@@ -20,7 +20,8 @@ from patchtide.domain.catalog.details import Severity, UpdateDetails
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.domain.errors import CursorLost, InvalidDocument
-from patchtide.server.fleet_view import Catalog, KnownUpdate, View
+from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.listing import in_order
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
@@ -264,12 +265,17 @@ def _known(
         leaves=tuple(leaves),
         details=told,
         order=(_RANKS[told.severity if told else Severity.NONE], in_order(title), uuid.hex),
+        text="\n".join((title, str(uuid), *_names(told))).casefold(),
     )
 
 
 def _unread(row: StateRow) -> StateRow:
     said = "The server cannot read what it reported last."
     return replace(row, scan="failed", scan_error=said, scanned_at=0)
+
+
+def _names(told: UpdateDetails | None) -> Sequence[str]:
+    return () if told is None else (told.vendor_id, *told.advisories, *(told.cves or ()))
 
 
 def _states_of(row: StateRow) -> States:

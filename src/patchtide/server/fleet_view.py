@@ -11,7 +11,6 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
-from patchtide.domain.catalog.details import Severity, UpdateDetails
 from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.catalog.risk import RiskClass, risk_class
 from patchtide.domain.catalog.supersedence import Supersedence
@@ -29,8 +28,9 @@ from patchtide.domain.compliance.judgement import (
 )
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
-from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
+from patchtide.domain.compliance.states import States, Tally, state_of
 from patchtide.domain.errors import NotFound
+from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
 from patchtide.server.ports.storage import Client, ClientState, StateRow
 
 _NO_STATES = States()
@@ -56,47 +56,6 @@ class Member:
     @property
     def id(self) -> UUID:
         return UUID(bytes=self.client.uuid)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownUpdate:
-    """An update as it is published, and what people read of it, if a feed told any."""
-
-    id: UUID
-    title: str
-    leaves: tuple[PlacedLeaf, ...]
-    details: UpdateDetails | None = None
-    order: tuple[int, str, str]
-    """Its place among others, the most severe first; made once, compared often."""
-
-    @property
-    def severity(self) -> Severity:
-        return self.details.severity if self.details else Severity.NONE
-
-    @property
-    def supersedes(self) -> Collection[UUID]:
-        return self.details.supersedes if self.details else ()
-
-    @property
-    def is_expired(self) -> bool:
-        return self.details is not None and self.details.expired_at is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Catalog:
-    """All updates that are known, by what lists make of them."""
-
-    updates: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
-    """Those that are offered, and counted."""
-    expired: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
-    """Those that their vendor stands by no more; they have no leaves."""
-    parts: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
-    """Those that show within a bundle alone: its leaves are theirs, too."""
-    bundles: Mapping[UUID, frozenset[UUID]] = field(default_factory=dict)
-    """Bundle -> all that it is made of."""
-
-    def all(self) -> Iterable[KnownUpdate]:
-        return chain(self.updates.values(), self.expired.values(), self.parts.values())
 
 
 @dataclass(slots=True)
@@ -125,6 +84,7 @@ class View:
     _counting: Counting[UUID] = field(default_factory=lambda: Counting[UUID]({}))
     _by_member: dict[int, Tally] = field(default_factory=dict)
     _by_update: dict[UUID, Tally] = field(default_factory=dict)
+    _counted: dict[UUID, Counted] = field(default_factory=dict)
     _by_restarting: dict[UUID, int] = field(default_factory=dict)
     _ground: Ground | None = None
     _restarting_ground: Ground | None = None
@@ -148,6 +108,7 @@ class View:
             _index=self._index.copied(),
             _by_member={},
             _by_update={},
+            _counted={},
             _by_restarting={},
             _ground=None,
             _restarting_ground=None,
@@ -183,7 +144,7 @@ class View:
         kept = self._published.borne_out(states, lineage=row.lineage)
         (self.cut.discard if kept == states else self.cut.add)(row.client)
         self._index.put(row.client, kept, old=known.states)
-        self.members[row.client] = replace(
+        now = self.members[row.client] = replace(
             known,
             states=kept,
             is_of_this_catalog=self._is_of_this_catalog(row, states),
@@ -194,7 +155,54 @@ class View:
             aged_catalog=row.aged_catalog,
         )
         self._by_member.pop(row.client, None)
-        self._changed()
+        if self._ground is None or not self._stands_on_the_same_ground(known, now):
+            self._changed()
+            return
+        self.version = next(self._versions)
+        for number in chain(_moved(known.states, now.states), self._caught_up(known, now)):
+            self._uncount(self._by_leaf.get(number))
+        if self._overtaken is not None:
+            for update in self._overtaken.moved(now.number, self._overtaken_on(now)):
+                self._uncount(update)
+
+    def _stands_on_the_same_ground(self, before: Member, after: Member) -> bool:
+        """Say whether nothing counts otherwise but what the machine says of single leaves."""
+        was, now = before.states.shards, after.states.shards
+        return (
+            was.keys() == now.keys()
+            and all(was[shard] <= serial for shard, serial in now.items())
+            and self.doubt(before) is Doubt.NONE
+            and self.doubt(after) is Doubt.NONE
+            # A leaf of several bundles is found by one of them alone.
+            and not self.catalog.bundles
+        )
+
+    def _caught_up(self, before: Member, after: Member) -> Iterator[int]:
+        """Yield the leaves that the machine has evaluated in their revision only now."""
+        for shard, serial in after.states.shards.items():
+            was = before.states.shards[shard]
+            if was != serial and self._ground is not None:
+                self._ground.advanced(after.number, shard, before=was, now=serial)
+                self._restarting_ground = None
+                yield from self._counting.entered(shard, after=was, upto=serial)
+
+    def _uncount(self, update: UUID | None) -> None:
+        if update is not None:
+            self._by_update.pop(update, None)
+            self._by_restarting.pop(update, None)
+            self._counted.pop(update, None)
+
+    def _overtaken_on(self, member: Member) -> set[UUID]:
+        """Return what the machine would require but for something newer."""
+        named = (self._by_leaf.get(number) for number in member.states.required)
+        candidates = {u for u in named if u is not None and self._supersedence.is_superseded(u)}
+        stands = self.states_on(member)
+        return {
+            u
+            for u in candidates
+            if state_of(member.states, self.updates[u].leaves) is LeafState.REQUIRED
+            and stands(self.updates[u]) is LeafState.NOT_REQUIRED
+        }
 
     def _is_of_this_catalog(self, row: StateRow, states: States) -> bool:
         return row.lineage == self.lineage and not self._published.is_ahead(states)
@@ -207,6 +215,7 @@ class View:
         if self.restarting != known:
             self.version = next(self._versions)
             self._restarting_ground = None
+            self._counted.clear()
 
     def put_catalog(self, lineage: bytes, serials: Mapping[str, int], catalog: Catalog) -> None:
         """Put what is published now; the rows of those in `cut` are to be put once more."""
@@ -222,10 +231,12 @@ class View:
     def put_described(self, updates: Iterable[KnownUpdate]) -> None:
         """Put what people read of updates anew; leaves and supersedence are the same."""
         self.updates.update((update.id, update) for update in updates)
+        self._counted.clear()
         self.version = next(self._versions)
 
     def put_judged(self, judged: Judged) -> None:
         self.judged = judged
+        self._counted.clear()
         self.version = next(self._versions)
 
     def risk_of(self, update: KnownUpdate) -> RiskClass:
@@ -351,7 +362,32 @@ class View:
         for number in self.active:
             self.tally_on(self.members[number])
         for update in self.updates.values():
-            self.tally_of(update)
+            self.counted(update)
+
+    def counted(self, update: KnownUpdate) -> Counted:
+        """Return the update with all that lists are sorted and filtered by."""
+        self._current_ground()
+        known = self._counted.get(update.id)
+        if known is None:
+            known = self._counted[update.id] = Counted(
+                update,
+                self.tally_of(update),
+                self.restarting_with(update),
+                self._status_of(update),
+                self.risk_of(update),
+                self._licence_of(update),
+            )
+        return known
+
+    def _status_of(self, update: KnownUpdate) -> str:
+        if update.is_expired:
+            return "expired"
+        return "superseded" if self.is_superseded(update) else "current"
+
+    def _licence_of(self, update: KnownUpdate) -> str:
+        if update.details is None or not update.details.licence_digest:
+            return "none"
+        return "accepted" if self.judged.is_free(update.details) else "open"
 
     def held(self, update: KnownUpdate) -> Held:
         """Return which active machines stand how on the update."""
@@ -362,7 +398,10 @@ class View:
         ground = self._current_ground()
         if self._overtaken is None:
             self._overtaken = Overtaken(
-                ground, self._supersedence, lambda key: self.update(key).leaves
+                ground,
+                self._supersedence,
+                lambda key: self.update(key).leaves,
+                counted=self.updates.keys(),
             )
         return self._overtaken
 
@@ -371,6 +410,7 @@ class View:
         if self._ground is None or (until is not None and self.now >= until):
             self._ground = self._made_ground()
             self._by_update.clear()
+            self._counted.clear()
             self._restarting_ground = self._overtaken = None
         return self._ground
 
@@ -385,6 +425,15 @@ class View:
         # Nothing changes by itself but that a machine was silent for too long.
         self._ground_until = None if earliest is None else earliest + STALE_AFTER
         return Ground(self._index, members=self.active, believed=believed)
+
+
+def _moved(before: States, after: States) -> BitMap:
+    """Return the leaves that are not in the state any more in which they were."""
+    return (
+        (before.required ^ after.required)
+        | (before.installed ^ after.installed)
+        | (before.unknown ^ after.unknown)
+    )
 
 
 def _told(member: Member) -> Told:

@@ -14,7 +14,8 @@ from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.context import Call
-from patchtide.server.fleet_view import KnownUpdate, Member
+from patchtide.server.fleet_view import Member
+from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.machine_list import Machine, health_of, judged, shown
 from patchtide.server.machines import MachineId, OneMachine
 from patchtide.server.ports.fleet import FleetDetails, ReportedEvents

@@ -19,14 +19,14 @@ from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.compliance.states import Tally
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.context import Call
-from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import After, Column, Limit, Page, Search, paged
 from patchtide.server.machines import MachineId
 from patchtide.server.table import Input, Output
 from patchtide.server.update_page import LeafStateName, StateCounts
 from patchtide.server.updates import (
     COLUMNS,
-    Counted,
     Place,
     classification_of,
     mentions,

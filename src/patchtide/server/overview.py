@@ -15,7 +15,6 @@ from patchtide.server.machine_list import ComplianceCounts, counted, judged
 from patchtide.server.ports.storage import AuditEntry, ClientState
 from patchtide.server.table import Nothing, Output
 from patchtide.server.updates import Update, UpdateCounts, shown, worst
-from patchtide.server.updates import counted as counted_update
 
 WORST = 8
 NEWEST = 10
@@ -103,7 +102,7 @@ def _overview(call: Call, principal: Principal) -> Overview:
 
 def _counts(view: View) -> _Counts:
     machines = [judged(view, view.members[number]) for number in view.active]
-    updates = [counted_update(view, update) for update in view.updates.values()]
+    updates = [view.counted(update) for update in view.updates.values()]
     return _Counts(
         admitted=Counter(member.client.state for member in view.members.values()),
         compliance=counted(machines),

@@ -13,7 +13,8 @@ from patchtide.domain.catalog.risk import TARGETS, Exposure, Rating, Reach, risk
 from patchtide.domain.catalog.updates import UpdateId as CatalogId
 from patchtide.domain.errors import StaleRevision, WrongState
 from patchtide.server.context import Call
-from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.ports.storage import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.updates import UpdateId

@@ -20,13 +20,14 @@ from patchtide.domain.catalog.rules import Rule
 from patchtide.domain.catalog.updates import Restart
 from patchtide.domain.catalog.updates import UpdateId as CatalogId
 from patchtide.server.context import Call
-from patchtide.server.fleet_view import KnownUpdate, Member, View
+from patchtide.server.fleet_view import Member, View
+from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import After, Column, Limit, Search, matches, paged
 from patchtide.server.machine_list import Named, named, seconds
 from patchtide.server.ports.storage import StoredLeaf
 from patchtide.server.table import Input, Output
 from patchtide.server.update_decisions import ShownRating, rating_of
-from patchtide.server.updates import Counted, Update, UpdateId, counted, shown
+from patchtide.server.updates import Update, UpdateId, shown
 from patchtide.wire.leaves import entry, read_leaves
 
 LeafStateName = Literal["", "required", "installed", "not-required", "unknown"]
@@ -235,7 +236,7 @@ def _with_others(view: View, update: KnownUpdate) -> tuple[Counted, _Others]:
         view.judged.acceptance(update.details) if update.details else None,
         rating_of(view, update),
     )
-    return counted(view, update), others
+    return view.counted(update), others
 
 
 def _named(updates: Iterable[KnownUpdate]) -> tuple[NamedUpdate, ...]:

@@ -13,7 +13,8 @@ from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.catalog.update_query import UPDATE_FIELDS
 from patchtide.domain.catalog.updates import UpdateId
-from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import KnownUpdate
 
 _STATES = ("required", "installed", "not_required", "unknown")
 _NAMES = tuple(name.replace("_", "-") for name in _STATES)
@@ -51,18 +52,7 @@ class UpdateGround:
         )
 
     def mentioning(self, text: str, /) -> BitMap:
-        return BitMap(
-            number
-            for number, update in enumerate(self._updates)
-            if any(text in said.casefold() for said in texts_of(update))
-        )
-
-
-def texts_of(update: KnownUpdate) -> tuple[str, ...]:
-    """Return what is looked through for a text."""
-    details = update.details
-    texts = (details.vendor_id, *(details.cves or ())) if details else ()
-    return (update.title, str(update.id), *texts)
+        return BitMap(number for number, update in enumerate(self._updates) if text in update.text)
 
 
 def known_values(view: View) -> Mapping[str, Sequence[str]]:

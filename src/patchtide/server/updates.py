@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from heapq import nsmallest
 from typing import Annotated, Literal
@@ -12,13 +11,13 @@ from uuid import UUID
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.catalog.risk import CLASSES, RiskClass
-from patchtide.domain.compliance.states import Tally
+from patchtide.domain.catalog.risk import CLASSES
 from patchtide.server.context import Call
-from patchtide.server.fleet_view import KnownUpdate, View
-from patchtide.server.listing import After, Column, Limit, Search, matches, paged
+from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import Counted, KnownUpdate
+from patchtide.server.listing import After, Column, Limit, Search, paged
 from patchtide.server.table import Input, Output
-from patchtide.server.update_search import answering, texts_of
+from patchtide.server.update_search import answering
 
 UpdateId = Annotated[UUID, Meta(description="The update's id.")]
 NeededName = Literal["", "required", "installed", "unknown"]
@@ -99,18 +98,6 @@ class UpdateList(Output, kw_only=True, frozen=True):
     """Where to go on; null at the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """An update with what the list is sorted by."""
-
-    update: KnownUpdate
-    tally: Tally
-    restart_pending: int = 0
-    status: str = "current"
-    risk: RiskClass = RiskClass.LOW
-    licence: str = "none"
-
-
 Place = tuple[int, str, str]
 COLUMNS: Mapping[str, Column[Counted]] = {
     "title": Column(lambda c: c.update.order[1:], tuple[str, str]),
@@ -132,7 +119,7 @@ def classification_of(update: KnownUpdate) -> str:
 
 
 def mentions(update: KnownUpdate, search: str) -> bool:
-    return not search or matches(search, *texts_of(update))
+    return search.casefold() in update.text
 
 
 async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> UpdateList:
@@ -141,7 +128,7 @@ async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> Upd
 
 def _listed(view: View, asked: ListUpdates) -> UpdateList:
     known = answering(view, asked.query)
-    counts = (counted(view, update) for update in known if _fits(update, asked))
+    counts = (view.counted(update) for update in known if _fits(update, asked))
     fitting = [
         c for c in counts if asked.status in ("", c.status) and asked.risk in ("", c.risk.value)
     ]
@@ -170,29 +157,6 @@ def _fits(update: KnownUpdate, asked: ListUpdates) -> bool:
         and asked.classification in ("", classification_of(update))
         and mentions(update, asked.search)
     )
-
-
-def counted(view: View, update: KnownUpdate) -> Counted:
-    return Counted(
-        update,
-        view.tally_of(update),
-        view.restarting_with(update),
-        status_of(view, update),
-        view.risk_of(update),
-        licence_of(view, update),
-    )
-
-
-def licence_of(view: View, update: KnownUpdate) -> str:
-    if update.details is None or not update.details.licence_digest:
-        return "none"
-    return "accepted" if view.judged.is_free(update.details) else "open"
-
-
-def status_of(view: View, update: KnownUpdate) -> str:
-    if update.is_expired:
-        return "expired"
-    return "superseded" if view.is_superseded(update) else "current"
 
 
 def shown(counted: Counted) -> Update:

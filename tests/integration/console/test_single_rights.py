@@ -52,7 +52,8 @@ class Furnished:
 
     def pages(self) -> Iterator[str]:
         machine, update = f"/machines/{self.machine}", f"/updates/{self.update}"
-        for path in ("/", "/live", "/account", *SHOWN.values(), machine, update):
+        pages = ("/", "/live", "/account", "/synchronisations", *SHOWN.values(), machine, update)
+        for path in pages:
             yield from (path, f"{path}?format=csv", f"{path}?format=json")
         for tab in ("updates", "packages", "facts", "history"):
             yield from (f"{machine}?tab={tab}", f"{machine}?tab={tab}&format=csv")
@@ -168,5 +169,6 @@ def test_every_page_is_among_those_that_are_asked() -> None:
     pages = {o.path for o in OPERATIONS if o.plane is Plane.CONSOLE and o.method in SAFE_METHODS}
 
     assert pages - {"/sign-in", "/welcome", "/enter", "/static/{file}"} == {
-        "/", "/live", "/account", *SHOWN.values(), "/machines/{machine}", "/updates/{update}",
+        "/", "/live", "/account", "/synchronisations", *SHOWN.values(), "/machines/{machine}",
+        "/updates/{update}",
     }  # fmt: skip

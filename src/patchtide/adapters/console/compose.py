@@ -23,7 +23,9 @@ def build_console(
 
     def look() -> tuple[str, int]:
         newest = context.fleet.store.newest_audit(limit=1)
-        return f"{rows.tell()}.{newest[0].sequence if newest else 0}", rows.size()
+        last = context.synchronisations.last()
+        far = f"{last.step}.{last.done}" if last and last.run.state == "running" else ""
+        return f"{rows.tell()}.{newest[0].sequence if newest else 0}.{far}", rows.size()
 
     desk = Desk(
         context=context,

@@ -18,7 +18,8 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.server import machine_list
 from patchtide.server import updates as update_list
 from patchtide.server.fleet import Fleet
-from patchtide.server.fleet_view import KnownUpdate, View
+from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_list import Machine
 from patchtide.server.updates import Update
 
@@ -35,6 +36,10 @@ IMPORTANCE: Mapping[str, int] = MappingProxyType(
 class UpdateRow:
     shown: Update
     known: KnownUpdate
+    of: Counted
+    """What it was made of: the row is good as long as that is."""
+    text: str
+    """What a search looks through."""
 
     @property
     def feed(self) -> str:
@@ -44,13 +49,6 @@ class UpdateRow:
     def importance(self) -> int:
         """Return a number that rises with the severity."""
         return IMPORTANCE[self.shown.severity]
-
-    @property
-    def text(self) -> str:
-        """Return what a search looks through."""
-        shown, details = self.shown, self.known.details
-        packages = {p.name for p in details.packages} if details else ()
-        return " ".join((shown.title, shown.vendor_id, *(shown.cves or ()), *packages))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +85,7 @@ class FleetRows:
         self._told = 0
         self._machines: _Kept[Machine] | None = None
         self._updates: _Kept[UpdateRow] | None = None
+        self._by_update: dict[UUID, UpdateRow] = {}
 
     def tell(self) -> int:
         """Return the version of the fleet that all open pages are told of.
@@ -146,12 +145,23 @@ class FleetRows:
         since = self._told if shared else view.version
         if self._updates is None or not self._updates.is_good(view, since=since):
             view.count()
-            rows = [
-                UpdateRow(shown=update_list.shown(update_list.counted(view, known)), known=known)
-                for known in chain(view.updates.values(), view.catalog.expired.values())
-            ]
-            self._updates = _Kept(view.version, view.now, rows)
+            known = self._by_update
+            made: dict[UUID, UpdateRow] = {}
+            for update in chain(view.updates.values(), view.catalog.expired.values()):
+                counted, row = view.counted(update), known.get(update.id)
+                # Of thousands of updates, what a machine reports concerns a few.
+                is_good = row is not None and row.of is counted
+                made[update.id] = row if row is not None and is_good else _row(counted)
+            self._by_update = made
+            self._updates = _Kept(view.version, view.now, list(made.values()))
         return self._updates.rows
+
+
+def _row(counted: Counted) -> UpdateRow:
+    shown, details = update_list.shown(counted), counted.update.details
+    packages = {p.name for p in details.packages} if details else ()
+    text = " ".join((shown.title, shown.vendor_id, *(shown.cves or ()), *packages))
+    return UpdateRow(shown=shown, known=counted.update, of=counted, text=text)
 
 
 def standing(machine: Machine) -> str:

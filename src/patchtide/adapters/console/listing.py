@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -145,26 +146,31 @@ class Shape(Generic[R]):
         words = asked.search.casefold().split()
         found = [r for r in rows if _has(self.text(r), words)] if words else rows
         wanted = {n: v for n in self.filters if (v := asked.values.get(n, ""))}
-        counts: dict[str, Counter[str]] = {name: Counter() for name in self.filters}
-        chosen: list[R] = []
-        for row in found:
-            said = {name: says(row) for name, says in self.filters.items()}
-            missed = [name for name, value in wanted.items() if said[name] != value]
-            if not missed:
-                chosen.append(row)
-            for name, value in said.items():
-                if not missed or missed == [name]:
-                    counts[name][value] += 1
-                    counts[name][""] += 1
+        chosen = self._passing(found, wanted)
+        counts: dict[str, Counter[str]] = {}
+        for name, says in self.filters.items():
+            # What another choice here would show: the choice itself does not narrow it.
+            others = {n: value for n, value in wanted.items() if n != name}
+            rows = chosen if name not in wanted else self._passing(found, others)
+            counts[name] = Counter(map(says, rows))
+            counts[name][""] = len(rows)
         return chosen, counts
+
+    def _passing(self, rows: Sequence[R], wanted: Mapping[str, str]) -> Sequence[R]:
+        for name, value in wanted.items():
+            says = self.filters[name]
+            rows = [row for row in rows if says(row) == value]
+        return rows
 
     def _ordered(self, rows: Sequence[R], asked: Asked) -> Sequence[R]:
         key = self.sorts.get(asked.sort)
         if key is None:
             return rows
-        known = [row for row in rows if key(row) is not None]
-        unknown = [row for row in rows if key(row) is None]
-        return sorted(known, key=key, reverse=asked.descending) + unknown
+        keyed = [(key(row), row) for row in rows]
+        known = [pair for pair in keyed if pair[0] is not None]
+        known.sort(key=itemgetter(0), reverse=asked.descending)
+        unknown = [row for said, row in keyed if said is None]
+        return [row for _, row in known] + unknown
 
 
 def _has(text: str, words: Sequence[str]) -> bool:

@@ -83,6 +83,23 @@ REACHES: Mapping[str, str] = MappingProxyType(
         "account": "with an account on the machine",
     }
 )
+RUNS: Mapping[str, str] = MappingProxyType(
+    {"running": "Running", "done": "Done", "failed": "Failed", "interrupted": "Interrupted"}
+)
+CYCLES: Mapping[str, str] = MappingProxyType(
+    {
+        "patch-tuesday": "Patch Tuesday",
+        "advance-notice": "the Thursday before Patch Tuesday",
+        "preview-tuesday": "the fourth Tuesday",
+        "android": "Android's Monday",
+        "cisco": "Cisco's Wednesday",
+        "oracle": "Oracle's Tuesday",
+        "sap": "SAP's Tuesday",
+    }
+)
+WHYS: Mapping[str, str] = MappingProxyType(
+    {"first": "the first one", "schedule": "by schedule", "retry": "again after a failure"}
+)
 STATUSES: Mapping[str, str] = MappingProxyType(
     {"current": "Current", "superseded": "Superseded", "expired": "Expired"}
 )
@@ -138,6 +155,8 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "decommission": ("machine", "retired"),
         "revoke": ("token", "revoked"),
         "rate": ("update", "rated"),
+        "reschedule": ("schedule", "set"),
+        "select": ("selection", "set"),
         "accept": ("licence", "accepted"),
         "disable": ("person", "disabled"),
         "enable": ("person", "enabled"),

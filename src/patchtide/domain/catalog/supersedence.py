@@ -66,6 +66,18 @@ class Supersedence(Generic[K]):
         place = self._place.get(update)
         return place is not None and bool(self._circles[place].successors)
 
+    def is_any_above(self, update: K, holds: Callable[[K], bool]) -> bool:
+        """Say whether it holds of anything that takes the update's place; the nearest first."""
+        place = self._place.get(update)
+        wave = () if place is None else self._circles[place].successors
+        seen: set[int] = set()
+        while wave := [one for one in dict.fromkeys(wave) if one not in seen]:
+            if any(holds(member) for one in wave for member in self._circles[one].members):
+                return True
+            seen.update(wave)
+            wave = [further for one in wave for further in self._circles[one].successors]
+        return False
+
     def above(self, where: Callable[[K], S], *, nowhere: S) -> Mapping[K, S]:
         """Return, for every superseded update, where any of those holds that take its place.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -72,6 +72,11 @@ class Counting(Generic[K]):
     def is_behind(self, states: States) -> bool:
         """Say whether some leaf has entered since the serials that were evaluated."""
         return bool(self._frame(states.shards).behind)
+
+    def entered(self, shard: str, *, after: int, upto: int) -> Sequence[int]:
+        """Return the leaves that entered the shard after a serial and up to another one."""
+        found = self._shards.get(shard)
+        return [] if found is None else found.numbers[found.place(after) : found.place(upto)]
 
     def _named(
         self, leaves: BitMap, frame: _Frame, *, besides: Set[K] = frozenset()

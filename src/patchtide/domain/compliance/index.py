@@ -94,6 +94,12 @@ class Ground:
         some = self._members & members
         return Ground(self._index, members=some, believed=self._asked)
 
+    def advanced(self, machine: int, shard: str, *, before: int, now: int) -> None:
+        """Take up that a machine which is asked has evaluated a later serial of the shard."""
+        for (name, entered), machines in self._evaluated.items():
+            if name == shard and before < entered <= now:
+                machines.add(machine)
+
     def held(self, leaves: Collection[PlacedLeaf]) -> Held:
         """Return where the members stand on an update with these leaves.
 

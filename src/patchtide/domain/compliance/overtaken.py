@@ -7,7 +7,7 @@ vendor changes its mind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Container, Hashable, Set
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -31,14 +31,31 @@ class Overtaken(Generic[K]):
         ground: Ground,
         supersedence: Supersedence[K],
         leaves: Callable[[K], Collection[PlacedLeaf]],
+        *,
+        counted: Container[K],
     ) -> None:
+        """`counted` are the updates that counts speak of: no parts of others."""
         above = supersedence.above(lambda k: ground.applies(leaves(k)), nowhere=BitMap())
         self._machines = {
             update: found
             for update, machines in above.items()
-            if machines and (found := ground.held(leaves(update)).required & machines)
+            if machines
+            and update in counted
+            and (found := ground.held(leaves(update)).required & machines)
         }
         self._counts = BitCounts(self._machines.values())
+        self._since: dict[int, int] = {}
+        """Of machines that moved since: on how many updates."""
+
+    def moved(self, machine: int, overtaken: Set[K]) -> Set[K]:
+        """Take up what is overtaken on a machine now; return the updates that this changes."""
+        before = {update for update, machines in self._machines.items() if machine in machines}
+        for update in before - overtaken:
+            self._machines[update].discard(machine)
+        for update in overtaken - before:
+            self._machines.setdefault(update, BitMap()).add(machine)
+        self._since[machine] = len(overtaken)
+        return before ^ overtaken
 
     def tally(self, update: K, told: Tally) -> Tally:
         machines = self._machines.get(update)
@@ -46,7 +63,8 @@ class Overtaken(Generic[K]):
 
     def tally_on(self, machine: int, told: Tally) -> Tally:
         """Return how many updates stand how on the machine, from how many it named so."""
-        return _moved(told, self._counts.of(machine))
+        since = self._since.get(machine)
+        return _moved(told, self._counts.of(machine) if since is None else since)
 
     def held(self, update: K, told: Held) -> Held:
         machines = self._machines.get(update)
@@ -63,11 +81,12 @@ def on_one_machine(
     supersedence: Supersedence[K], told: Callable[[K], LeafState]
 ) -> Callable[[K], LeafState]:
     """Return what says how one machine stands, from what it named: the same as for the fleet."""
-    above: Mapping[K, bool] = supersedence.above(lambda k: told(k) in APPLIES, nowhere=False)
 
     def state(update: K) -> LeafState:
         named = told(update)
-        is_overtaken = named is LeafState.REQUIRED and above.get(update, False)
+        if named is not LeafState.REQUIRED:
+            return named
+        is_overtaken = supersedence.is_any_above(update, lambda k: told(k) in APPLIES)
         return LeafState.NOT_REQUIRED if is_overtaken else named
 
     return state

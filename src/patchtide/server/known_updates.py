@@ -1,0 +1,67 @@
+"""Updates as lists have them: what is published, what people read of it, and how it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from uuid import UUID
+
+from patchtide.domain.catalog.details import Severity, UpdateDetails
+from patchtide.domain.catalog.risk import RiskClass
+from patchtide.domain.compliance.states import PlacedLeaf, Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownUpdate:
+    """An update as it is published, and what people read of it, if a feed told any."""
+
+    id: UUID
+    title: str
+    leaves: tuple[PlacedLeaf, ...]
+    details: UpdateDetails | None = None
+    order: tuple[int, str, str]
+    """Its place among others, the most severe first; made once, compared often."""
+    text: str = ""
+    """What a search looks through, case folded; made once, too."""
+
+    @property
+    def severity(self) -> Severity:
+        return self.details.severity if self.details else Severity.NONE
+
+    @property
+    def supersedes(self) -> Collection[UUID]:
+        return self.details.supersedes if self.details else ()
+
+    @property
+    def is_expired(self) -> bool:
+        return self.details is not None and self.details.expired_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """All updates that are known, by what lists make of them."""
+
+    updates: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
+    """Those that are offered, and counted."""
+    expired: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
+    """Those that their vendor stands by no more; they have no leaves."""
+    parts: Mapping[UUID, KnownUpdate] = field(default_factory=dict)
+    """Those that show within a bundle alone: its leaves are theirs, too."""
+    bundles: Mapping[UUID, frozenset[UUID]] = field(default_factory=dict)
+    """Bundle -> all that it is made of."""
+
+    def all(self) -> Iterable[KnownUpdate]:
+        return chain(self.updates.values(), self.expired.values(), self.parts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """An update with what lists are sorted and filtered by."""
+
+    update: KnownUpdate
+    tally: Tally
+    restart_pending: int = 0
+    status: str = "current"
+    risk: RiskClass = RiskClass.LOW
+    licence: str = "none"

@@ -1,0 +1,135 @@
+"""A view that follows single reports counts as one that was made anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyroaring import BitMap
+
+from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.domain.compliance.states import PlacedLeaf, States
+from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import Catalog, KnownUpdate
+from patchtide.server.ports.storage import Client, ClientState, StateRow
+from tests.simulator.catalogs import an_update_id, some_details
+from tests.simulator.reports import NOON
+
+LINEAGE = bytes(16)
+SHARDS = ("debian-11", "debian-12")
+UPDATES, MACHINES, SERIALS = 6, 4, 4
+NAMES = [f"update-{number}" for number in range(UPDATES)]
+
+
+@st.composite
+def catalogs(draw: st.DrawFn) -> Catalog:
+    """Updates of one or two leaves, some of which supersede others."""
+    made: dict[UUID, KnownUpdate] = {}
+    for place, name in enumerate(NAMES):
+        older = draw(st.lists(st.sampled_from(NAMES), max_size=2))
+        details = replace(some_details(name), supersedes=tuple(map(an_update_id, older)))
+        leaves = tuple(
+            PlacedLeaf(
+                number=UpdateNumber(10 * place + n),
+                shard=draw(st.sampled_from(SHARDS)),
+                entered=draw(st.integers(1, SERIALS)),
+            )
+            for n in range(draw(st.integers(1, 2)))
+        )
+        made[details.update] = KnownUpdate(
+            id=details.update, title=name, leaves=leaves, details=details, order=(0, name, "")
+        )
+    return Catalog(updates=made)
+
+
+numbers = st.sampled_from([10 * place + n for place in range(UPDATES) for n in range(2)])
+states = st.builds(
+    lambda required, installed, unknown, shards: States(
+        required=BitMap(required),
+        installed=BitMap(installed),
+        unknown=BitMap(unknown),
+        shards=shards,
+    ),
+    st.sets(numbers),
+    st.sets(numbers),
+    st.sets(numbers, max_size=2),
+    st.dictionaries(st.sampled_from(SHARDS), st.integers(1, SERIALS)),
+)
+reports = st.tuples(
+    st.integers(1, MACHINES), states, st.sampled_from(["completed", "completed", "failed"])
+)
+
+
+def a_machine(number: int) -> Client:
+    return Client(
+        number=number,
+        uuid=number.to_bytes(16),
+        name=f"web-{number}",
+        public_key=b"",
+        machine=b"",
+        site="",
+        state=ClientState.ACTIVE,
+        enrolled_at=NOON,
+    )
+
+
+def a_row(number: int, scan: str) -> StateRow:
+    return StateRow(
+        client=number,
+        counter=1,
+        lineage=LINEAGE,
+        digest=b"",
+        required=b"",
+        installed=b"",
+        unknown=b"",
+        shards=b"",
+        scan=scan,
+        scanned_at=1,
+        reported_at=(NOON - timedelta(hours=1)).timestamp(),
+        change=1,
+    )
+
+
+def a_view(catalog: Catalog) -> View:
+    view = View(now=NOON)
+    view.put_clients([a_machine(number) for number in range(1, MACHINES + 1)])
+    view.put_catalog(LINEAGE, dict.fromkeys(SHARDS, SERIALS), catalog)
+    view.put_heard({1: True, 2: True})
+    return view
+
+
+def counts(view: View) -> tuple[object, ...]:
+    return (
+        [view.counted(update) for update in view.updates.values()],
+        [view.tally_on(member) for member in view.members.values()],
+        [view.held(update).tally for update in view.updates.values()],
+    )
+
+
+@settings(max_examples=200)
+@given(catalogs(), st.lists(reports, max_size=12))
+def test_following_report_by_report_is_counting_anew(
+    catalog: Catalog, told: list[tuple[int, States, str]]
+) -> None:
+    following = a_view(catalog)
+    latest: dict[int, tuple[int, States, str]] = {}
+    for report in told:
+        number, said, scan = latest[report[0]] = report
+        following.put_row(a_row(number, scan), said)
+        followed = counts(following)
+
+        anew = a_view(catalog)
+        for number, said, scan in latest.values():
+            anew.put_row(a_row(number, scan), said)
+        assert followed == counts(anew)
+        for member in following.members.values():
+            stands = following.states_on(member)
+            tally = following.tally_on(member)
+            found = [stands(update).value for update in following.updates.values()]
+            assert (found.count("required"), found.count("not-required")) == (
+                tally.required,
+                tally.not_required,
+            )
