@@ -87,7 +87,18 @@ def encode_leaf(leaf: Leaf) -> LeafEntryV1:
     Raises:
         InvalidDocument: a reader would refuse it: a rule too large, a text too long.
     """
-    document = encode(
+    made = entry(leaf.number, leaf.revision, leaf_document(leaf))
+    decode_leaf(made)
+    return made
+
+
+def leaf_document(leaf: Leaf) -> bytes:
+    """Return the document alone, for whoever has it read by another at once.
+
+    Raises:
+        InvalidDocument: a rule holds what has no form here.
+    """
+    return encode(
         LeafV1(
             update=leaf.update.bytes,
             prerequisite=msgspec.Raw(msgspec.msgpack.encode(encode_rule(leaf.prerequisite))),
@@ -103,9 +114,6 @@ def encode_leaf(leaf: Leaf) -> LeafEntryV1:
             payload=leaf.payload,
         )
     )
-    made = entry(leaf.number, leaf.revision, document)
-    decode_leaf(made)
-    return made
 
 
 def decode_leaf(said: LeafEntryV1, shared: dict[bytes, Rule] | None = None) -> Leaf:

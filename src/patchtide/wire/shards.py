@@ -27,7 +27,7 @@ from patchtide.wire.sets import unpack
 
 MAX_SHARD_BYTES = 64 << 20
 MAX_INDEX_BYTES = 64 << 10
-_LARGE = 2 << 20
+_LEVELS = ((8 << 20, 12), (2 << 20, 17), (0, 19))
 ShardName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9.-]{0,62}\Z")]
 
 Leaves = Mapping[int, LeafEntryV1]
@@ -169,8 +169,8 @@ def apply_delta(current: Leaves, serial: int, delta: DeltaV1) -> dict[int, LeafE
 def pack_document(document: ShardV1 | DeltaV1) -> bytes:
     """Return the file: MessagePack under zstd."""
     body = encode(document)
-    # The last twentieth of a large one is half of the work, which a synchronisation waits for.
-    level = 19 if len(body) < _LARGE else 17
+    # The last tenth of a large one is most of the work, which a synchronisation waits for.
+    level = next(level for least, level in _LEVELS if len(body) >= least)
     return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(body)
 
 

@@ -22,7 +22,7 @@ from patchtide.domain.catalog.details import (
     UpdateDetails,
 )
 from patchtide.domain.catalog.updates import UpdateId
-from patchtide.wire.leaves import decode_leaf, encode_leaf, entry
+from patchtide.wire.leaves import decode_leaf, entry, leaf_document
 from patchtide.wire.messages import Digest, Text, Uuid, decode, encode
 
 MAX_BYTES = 128 << 20
@@ -169,7 +169,7 @@ def _packed(update: FeedUpdate) -> FeedUpdateV1:
             sources=tuple(SourceV1(s.sha256, s.address) for s in details.sources),
             expired_at=details.expired_at,
         ),
-        tuple(encode_leaf(leaf).body for leaf in update.leaves),
+        tuple(leaf_document(leaf) for leaf in update.leaves),
     )
 
 

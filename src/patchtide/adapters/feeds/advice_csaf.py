@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from patchtide.domain.catalog.cvss import severity_of
 from patchtide.domain.catalog.details import Severity
-from patchtide.domain.catalog.enrichment import MAX_TEXT, Advice
+from patchtide.domain.catalog.enrichment import MAX_ID, MAX_TEXT, Advice
 
 _Word = Annotated[str, Meta(max_length=512)]
 _Text = Annotated[str, Meta(max_length=1 << 20)]
@@ -39,7 +39,7 @@ _Notes = Annotated[tuple[_Note, ...], Meta(max_length=1_000)]
 
 
 class _Tracking(Struct, frozen=True):
-    id: Annotated[str, Meta(min_length=1, max_length=512)]
+    id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
     status: Literal["draft", "final", "interim"]
     aliases: Annotated[tuple[_Word, ...], Meta(max_length=1_000)] = ()
 
@@ -85,9 +85,10 @@ def read_csaf(data: bytes) -> Advice | None:
     head = said.document
     if head.tracking.status == "draft":
         return None
+    names = (head.tracking.id, *head.tracking.aliases)
     cves = (vulnerability.cve for vulnerability in said.vulnerabilities)
     return Advice(
-        ids=frozenset((head.tracking.id, *head.tracking.aliases)),
+        ids=frozenset(name for name in names if 0 < len(name) <= MAX_ID),
         cves=frozenset(cve for cve in cves if _CVE.fullmatch(cve)),
         severity=_severity(said),
         text=_text(said),

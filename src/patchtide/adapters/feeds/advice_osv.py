@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from patchtide.domain.catalog.cvss import base_score, severity_of
 from patchtide.domain.catalog.details import Severity
-from patchtide.domain.catalog.enrichment import MAX_TEXT, Advice, Fix
+from patchtide.domain.catalog.enrichment import MAX_ID, MAX_TEXT, Advice, Fix
 
 _Word = Annotated[str, Meta(max_length=512)]
 _Words = Annotated[tuple[_Word, ...], Meta(max_length=5_000)]
@@ -60,7 +60,7 @@ _Severities = Annotated[tuple[_Severity, ...], Meta(max_length=100)]
 
 
 class _Document(Struct, frozen=True):
-    id: Annotated[str, Meta(min_length=1, max_length=512)]
+    id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
     modified: _Word
     aliases: _Words = ()
     upstream: _Words = ()
@@ -89,7 +89,7 @@ def read_osv(data: bytes) -> Advice | None:
     names = (said.id, *said.aliases)
     mended = (*names, *said.upstream, *said.related)
     return Advice(
-        ids=frozenset(names),
+        ids=frozenset(name for name in names if 0 < len(name) <= MAX_ID),
         cves=frozenset(each for each in mended if _CVE.fullmatch(each)),
         severity=_severity(said),
         text=_text(said),

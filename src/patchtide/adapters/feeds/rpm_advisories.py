@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 
 from patchtide.adapters.feeds.errors import FeedDamaged
 from patchtide.adapters.feeds.xml_stream import read_xml
+from patchtide.domain.catalog.enrichment import MAX_CVES
 
 MAX_ADVISORIES = 100_000
 MAX_PACKAGES = 20_000
 """Of one advisory."""
 _MAX_TEXT = 60_000
+_LONGEST = 200
 _MAX_ELEMENTS = 5_000_000
 _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
 _TAKEN_BACK = frozenset({"retracted", "pending", "testing", "obsolete"})
@@ -129,8 +131,9 @@ class _Reader:
                 raise FeedDamaged(f"{self.name} has more than {MAX_ADVISORIES} advisories")
 
     def _advised(self, said: dict[str, str]) -> AdvisedPackage:
+        where = f"{self.name}: {self._said.get('id', '')[:_LONGEST]}"
         try:
-            return AdvisedPackage(
+            found = AdvisedPackage(
                 name=said["name"],
                 architecture=said["arch"],
                 version=version_of(said.get("epoch"), said["version"], said["release"]),
@@ -139,13 +142,17 @@ class _Reader:
                 relogin=said.get("relogin_suggested", "no") in _YES,
             )
         except KeyError as error:
-            where = f"{self.name}: {self._said.get('id')}"
             raise FeedDamaged(f"{where}: a package has no {error.args[0]}") from error
+        module = found.module
+        words = (found.name, found.architecture, found.version)
+        if not all(map(_is_word, words + ((module.name, module.stream) if module else ()))):
+            raise FeedDamaged(f"{where}: a package has a name or a version that none can have")
+        return found
 
     def _advisory(self) -> Advisory:
         said = self._said
-        if not said.get("id"):
-            raise FeedDamaged(f"{self.name}: an advisory has no id")
+        if not _is_word(said.get("id", "")):
+            raise FeedDamaged(f"{self.name}: an advisory has no id, or one that none can have")
         return Advisory(
             id=said["id"],
             kind=said["type"].lower(),
@@ -154,11 +161,15 @@ class _Reader:
             description=said.get("description", "")[:_MAX_TEXT],
             issued=moment(said.get("issued", "")),
             updated=moment(said.get("updated", "")),
-            cves=tuple(sorted(self._cves)),
+            cves=tuple(sorted(self._cves)[:MAX_CVES]),
             packages=tuple(self._packages),
             restart=said.get("reboot_suggested", "no").lower() in _YES,
             relogin=said.get("relogin_suggested", "no").lower() in _YES,
         )
+
+
+def _is_word(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST
 
 
 def moment(text: str) -> datetime | None:

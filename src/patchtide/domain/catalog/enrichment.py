@@ -17,6 +17,7 @@ from patchtide.domain.catalog.details import FeedUpdate, Severity, UpdateDetails
 
 MAX_TEXT = 60_000
 MAX_CVES = 1_000
+MAX_ID = 200
 _MAX_ADVISORIES = 100
 _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
 _ORDER = (Severity.NONE, Severity.LOW, Severity.MODERATE, Severity.IMPORTANT, Severity.CRITICAL)

@@ -108,6 +108,14 @@ def test_an_ecosystem_is_a_shard_or_none(ecosystem: str, shard: str) -> None:
     assert shard_of(ecosystem) == shard
 
 
+def test_a_name_longer_than_any_is_none() -> None:
+    said = read_osv(osv(aliases=["x" * 300, "", "DSA-2-1"]))
+
+    assert said is not None and said.ids == {"DSA-1-1", "DSA-2-1"}
+    with pytest.raises(msgspec.DecodeError):
+        read_osv(osv(id="x" * 300))
+
+
 def test_files_folders_and_archives_are_read_alike(tmp_path: Path) -> None:
     (tmp_path / "folder/deep").mkdir(parents=True)
     (tmp_path / "folder/deep/a.json").write_bytes(osv(id="A"))

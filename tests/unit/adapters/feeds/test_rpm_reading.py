@@ -18,12 +18,21 @@ from hypothesis import strategies as st
 
 from patchtide.adapters.feeds import unpacking
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
-from patchtide.adapters.feeds.rpm_advisories import Module, moment, read_advisories, version_of
+from patchtide.adapters.feeds.rpm_advisories import (
+    Advisory,
+    Module,
+    moment,
+    read_advisories,
+    version_of,
+)
 from patchtide.adapters.feeds.rpm_index import is_path, read_index
 from patchtide.adapters.feeds.rpm_mirrors import read_metalink, read_mirror_list
-from patchtide.adapters.feeds.rpm_packages import read_packages
+from patchtide.adapters.feeds.rpm_packages import OfferedPackage, read_packages
+from patchtide.adapters.feeds.rpm_sources import System
+from patchtide.adapters.feeds.rpm_updates import Repository, updates_of
 from patchtide.adapters.feeds.unpacking import unpacked
 from patchtide.adapters.feeds.xml_stream import MAX_DEPTH, read_xml
+from patchtide.wire.spool import pack_spool, unpack_spool
 
 DATA = Path(__file__).parents[3] / "data/advisories/updateinfo.xml"
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -298,6 +307,49 @@ def read_any(document: bytes) -> None:
 @given(documents)
 def test_whatever_comes_is_read_or_refused(document: bytes) -> None:
     read_any(document)
+
+
+SYSTEM = System(
+    os_id="toylinux", version="9.4", name="Toy Linux", vendor="Toys",
+    architectures=("x86_64",), has_minors=True,
+)  # fmt: skip
+
+
+def handed_over(advisories: list[Advisory]) -> int:
+    """Make updates of what was read and hand them over; return how many came through."""
+    offers = [
+        OfferedPackage(
+            name=p.name, architecture=p.architecture, version=p.version, sha256=bytes(32),
+            size_bytes=1, path="x.rpm",
+        )
+        for told in advisories
+        for p in told.packages
+    ]  # fmt: skip
+    repository = Repository(
+        architecture="x86_64", advisories=advisories, packages=offers, address="https://x.invalid"
+    )
+    made = updates_of([repository], SYSTEM)
+    _, shards = unpack_spool(pack_spool({"x": made.updates}, as_of={}, stamp=b""))
+    return len(shards["x"])
+
+
+def test_what_was_read_can_be_handed_over() -> None:
+    assert handed_over(read_advisories([DATA.read_bytes()], name="x")) == 4
+
+
+@given(st.data())
+def test_whatever_is_accepted_of_an_advisory_can_be_handed_over(data: st.DataObject) -> None:
+    """One advisory that the server refuses would keep all others away."""
+    text = ADVISORIES.decode()
+    for old in ("A-1", "t</title>", "d</desc", 'stream="s"', 'name="a"', 'version="1"', "noarch"):
+        new = data.draw(st.sampled_from((old, old, "", "x" * 300, "\u2028é'", 'name=""')))
+        text = text.replace(old, new)
+    try:
+        found = read_advisories([text.encode()], name="x")
+    except FeedDamaged:
+        return
+
+    assert handed_over(found) <= 1
 
 
 @given(st.sampled_from([index(), ADVISORIES, PACKAGE]), st.data())
