@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
-from msgspec import Meta, Struct
+import msgspec
+from msgspec import Meta, Raw, Struct
 
 from patchtide.domain.catalog.details import (
     Classification,
@@ -22,12 +23,18 @@ from patchtide.domain.catalog.details import (
     UpdateDetails,
 )
 from patchtide.domain.catalog.updates import UpdateId
+from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.wire.leaves import decode_leaf, entry, leaf_document
 from patchtide.wire.messages import Digest, Text, Uuid, decode, encode
 
-MAX_BYTES = 128 << 20
-"""A file that is longer is not read. Debian's whole security suite takes a hundredth of it."""
+T = TypeVar("T")
+MAX_BYTES = 64 << 20
+"""A file that is longer is not read. Debian's whole security suite takes a thirtieth of it, all
+advisories of an Enterprise Linux with its packages and where they come from a half."""
 MAX_UPDATES = 100_000
+MAX_THINGS = 1_000_000
+"""Packages, sources, CVEs and the like of all updates together: in memory each is a hundred bytes,
+however few it has in the file. An Enterprise Linux has a quarter."""
 _MAX_NOTE = 4_000
 LongText = Annotated[str, Meta(max_length=64 << 10)]
 Cves = Annotated[tuple[Text, ...], Meta(max_length=10_000)]
@@ -129,15 +136,63 @@ def unpack_head(data: bytes) -> SpoolHeadV1:
     return decode(data, SpoolHeadV1)
 
 
-def unpack_spool(data: bytes) -> tuple[SpoolV1, Mapping[str, tuple[FeedUpdate, ...]]]:
-    """Return the file and the updates of each shard.
+def unpack_spool(data: bytes) -> tuple[SpoolHeadV1, Mapping[str, tuple[FeedUpdate, ...]]]:
+    """Return the file's head and the updates of each shard.
+
+    They are read one by one: other threads have their turn, and what is too much is never made.
 
     Raises:
         InvalidDocument: it is not such a file, or one of its leaves cannot be read.
     """
-    spool = decode(data, SpoolV1)
-    updates = {name: tuple(map(_unpacked, packed)) for name, packed in spool.shards.items()}
-    return spool, updates
+    spool = decode(data, _UnreadV1)
+    left = _Left()
+    found: dict[str, tuple[FeedUpdate, ...]] = {}
+    for name, shard in spool.shards.items():
+        packed = _read(_raws, shard)
+        left.take(updates=len(packed))
+        found[name] = tuple(_unpacked(left.taken(_read(_updates, one))) for one in packed)
+    return spool, found
+
+
+class _UnreadV1(SpoolHeadV1, kw_only=True, frozen=True):
+    shards: Annotated[dict[Text, Raw], Meta(max_length=1_000)]
+
+
+class _Left:
+    """How much more the file may tell of."""
+
+    def __init__(self) -> None:
+        self._updates, self._things = MAX_UPDATES, MAX_THINGS
+
+    def take(self, *, updates: int = 0, things: int = 0) -> None:
+        self._updates -= updates
+        self._things -= things
+        if self._updates < 0 or self._things < 0:
+            things = f"{MAX_THINGS} packages, sources, CVEs and the like"
+            problem = Problem("spool", f"more than {MAX_UPDATES} updates, or {things}")
+            raise InvalidDocument([problem])
+
+    def taken(self, update: FeedUpdateV1) -> FeedUpdateV1:
+        told = update.details
+        lists = (
+            told.packages, told.sources, told.cves or (), told.advisories, told.also_for,
+            told.languages, told.architectures, told.supersedes, told.members, update.leaves,
+        )  # fmt: skip
+        self.take(things=sum(map(len, lists)))
+        return update
+
+
+def _read(decoder: msgspec.msgpack.Decoder[T], data: Raw) -> T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidDocument([Problem("spool", str(error))]) from error
+
+
+_raws: msgspec.msgpack.Decoder[tuple[Raw, ...]] = msgspec.msgpack.Decoder(
+    Annotated[tuple[Raw, ...], Meta(max_length=MAX_UPDATES)]
+)
+_updates = msgspec.msgpack.Decoder(FeedUpdateV1)
 
 
 def _packed(update: FeedUpdate) -> FeedUpdateV1:

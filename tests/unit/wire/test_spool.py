@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from patchtide.domain.catalog.details import FeedUpdate, FileSource, Severity, UpdateDetails
 from patchtide.domain.errors import InvalidDocument
+from patchtide.wire import spool as spool_module
 from patchtide.wire.messages import encode
-from patchtide.wire.spool import DetailsV1, FeedUpdateV1, SpoolV1, pack_spool, unpack_spool
+from patchtide.wire.spool import DetailsV1, FeedUpdateV1, FixedV1, SpoolV1, pack_spool, unpack_spool
 from tests.simulator.catalogs import a_leaf, an_update_id, some_details
 from tests.simulator.reports import NOON
 
@@ -62,6 +66,31 @@ BEYOND = {
     "leaves": spool(shards={"s": (FeedUpdateV1(A_DETAIL, (b"",) * 101),)}),
     "a leaf's bytes": spool(shards={"s": (FeedUpdateV1(A_DETAIL, (bytes((2 << 20) + 1),)),)}),
 }
+
+
+def tracked(*shards: Sequence[FeedUpdateV1]) -> tuple[int, str]:
+    """Return how many bytes it took to refuse them, and why."""
+    data = spool(shards={f"s{n}": shard for n, shard in enumerate(shards)})
+    tracemalloc.start()
+    with pytest.raises(InvalidDocument) as refused:
+        unpack_spool(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak, str(refused.value)
+
+
+def test_the_bounds_hold_for_all_updates_together_and_for_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spool_module, "MAX_THINGS", 30_000)
+    monkeypatch.setattr(spool_module, "MAX_UPDATES", 1_000)
+    of_empty = replace_struct(A_DETAIL, packages=(FixedV1("", "", ""),) * 10_000)
+    many = [FeedUpdateV1(of_empty, ())] * 100
+
+    for shards in ((many,), (many[:2], many[:2]), ([FeedUpdateV1(A_DETAIL, ())] * 501,) * 2):
+        peak, why = tracked(*shards)
+        assert "packages, sources" in why
+        assert peak < 15 << 20
 
 
 @pytest.mark.parametrize("data", BEYOND.values(), ids=BEYOND)
