@@ -168,8 +168,8 @@ class _Left:
         self._updates -= updates
         self._things -= things
         if self._updates < 0 or self._things < 0:
-            things = f"{MAX_THINGS} packages, sources, CVEs and the like"
-            problem = Problem("spool", f"more than {MAX_UPDATES} updates, or {things}")
+            others = f"{MAX_THINGS} packages, sources, CVEs and the like"
+            problem = Problem("spool", f"more than {MAX_UPDATES} updates, or {others}")
             raise InvalidDocument([problem])
 
     def taken(self, update: FeedUpdateV1) -> FeedUpdateV1:
