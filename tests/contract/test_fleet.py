@@ -15,6 +15,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_follower import in_time
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.storage import Client, ClientState, IncomingReport, Presence
@@ -300,6 +301,35 @@ async def test_what_is_installed_but_waits_for_a_restart_is_not_compliant(site: 
 
     assert site.judgement(waiting) == Judgement(Compliance.COMPLIANT)
     assert site.fleet.ask(with_openssl) == 1
+
+
+async def test_a_word_about_a_restart_counts_however_late_it_could_be_stored(site: Site) -> None:
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, installed=[1]))
+    assert site.judgement(client) == Judgement(Compliance.COMPLIANT)
+    at = site.clock.now().timestamp()
+    health = encode(HealthV1(restart_pending=True))
+    seen = [Presence(client=client.number, counter=1, seen_at=at + 1, health=health)]
+    site.clock.advance(seconds=300)
+    assert site.judgement(client) == Judgement(Compliance.COMPLIANT)
+
+    site.clock.advance(seconds=10)
+    await site.storage.flush_presence(in_time(seen, now=site.clock.now()))
+    site.clock.advance(seconds=10)
+
+    assert site.judgement(client) == Judgement(Compliance.RESTART)
+
+
+async def test_who_is_heard_after_the_clock_was_put_back_is_listened_to(site: Site) -> None:
+    [client] = await site.begin(1)
+    await site.report(a_scan(client.number, 1, installed=[1]))
+    site.clock.advance(seconds=3600)
+    assert site.judgement(client) == Judgement(Compliance.COMPLIANT)
+    site.clock.advance(seconds=-3600)
+
+    await say_restart(site, client, pending=True)
+
+    assert site.judgement(client) == Judgement(Compliance.RESTART)
 
 
 async def test_silence_is_no_word_about_a_restart(site: Site) -> None:

@@ -26,7 +26,7 @@ from patchtide.server.listing import in_order
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore, Heard
-from patchtide.server.ports.storage import Cursor, DecisionEvent, StateRow, StoredLeaf
+from patchtide.server.ports.storage import Cursor, DecisionEvent, Presence, StateRow, StoredLeaf
 from patchtide.wire.sets import decode_set
 
 log = logging.getLogger(__name__)
@@ -102,8 +102,10 @@ class FleetFollower:
     def _listen(self) -> None:
         """Read what machines said of their health since; that is in neither log."""
         now = self._clock.now()
-        if self._listened is None or now - self._listened >= HEARD_EVERY:
-            since = 0.0 if self._listened is None else (self._listened - HEARD_LATE).timestamp()
+        last = self._listened
+        # A clock that was put back makes what is heard from now on older than what was.
+        if last is None or now < last or now - last >= HEARD_EVERY:
+            since = 0.0 if last is None else (min(last, now) - HEARD_LATE).timestamp()
             heard = self._store.heard_after(since)
             self.view.put_heard({number: _is_restarting(h) for number, h in heard.items()})
             self._listened = now
@@ -203,6 +205,15 @@ class FleetFollower:
             for uuid, leaves in found.items()
         }
         self.view.put_catalog(lineage, serials, _known_catalog(published, details))
+
+
+def in_time(seen: Iterable[Presence], *, now: datetime) -> list[Presence]:
+    """Return them so that every view will hear of them, also what could not be stored for long.
+
+    Views look back by `HEARD_LATE`: who was heard before that is stored as heard since.
+    """
+    earliest = (now - HEARD_LATE / 2).timestamp()
+    return [p if p.seen_at >= earliest else replace(p, seen_at=earliest) for p in seen]
 
 
 def _shape(details: Iterable[UpdateDetails]) -> frozenset[tuple[object, ...]]:

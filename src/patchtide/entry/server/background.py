@@ -12,6 +12,7 @@ from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.entry.server.node import Server
 from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.expiry import ExpiredUpdates
+from patchtide.server.fleet_follower import in_time
 from patchtide.server.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ async def background(server: Server) -> AsyncIterator[None]:
     async def presence() -> None:
         unsaved = server.agents.standings.unsaved()
         try:
-            await storage.flush_presence(unsaved)
+            await storage.flush_presence(in_time(unsaved, now=clock.now()))
         except BaseException:  # a cancelled flush must not lose what it held, either
             server.agents.standings.keep_for_later(unsaved)
             raise
