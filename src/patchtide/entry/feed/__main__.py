@@ -65,7 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _bound() -> None:
-    """Let neither this process nor what it starts fill the memory, the disk, or a core for ever."""
+    """Bound the memory, the length of a file and the time of this process, and of each it starts.
+
+    Each has that much for itself, and a file that much each: it is the disk's size, or a quota of
+    the spool's, that bounds all files together.
+    """
     for kind, most, more in (
         (resource.RLIMIT_AS, MEMORY_BYTES, 0),
         (resource.RLIMIT_FSIZE, FILE_BYTES, 0),
