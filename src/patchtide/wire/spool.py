@@ -28,9 +28,9 @@ from patchtide.wire.leaves import decode_leaf, entry, leaf_document
 from patchtide.wire.messages import Digest, Text, Uuid, decode, encode
 
 T = TypeVar("T")
-MAX_BYTES = 64 << 20
-"""A file that is longer is not read. Debian's whole security suite takes a thirtieth of it, all
-advisories of an Enterprise Linux with its packages and where they come from a half."""
+MAX_BYTES = 128 << 20
+"""A file that is longer is not read. Debian's whole security suite takes a sixtieth of it, all
+advisories of an Enterprise Linux with its packages and where they come from a quarter."""
 MAX_UPDATES = 100_000
 MAX_THINGS = 1_000_000
 """Packages, sources, CVEs and the like of all updates together: in memory each is a hundred bytes,
