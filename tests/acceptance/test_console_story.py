@@ -205,6 +205,7 @@ def test_many_people_get_another_role_at_once(window: Reader) -> None:
     page.get_by_label("Choose all on this page").check()
     page.get_by_label("New role").select_option("engineer")
     page.get_by_role("button", name="Change role").click()
+    page.get_by_role("button", name="Change role of 2 people").click()
 
     expect(page.get_by_role("status").first).to_have_text("2 people given another role.")
     assert window.open("/people?role=engineer").locator("tbody tr").count() == 2

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder
@@ -97,6 +98,9 @@ class IssuedLink(Output, kw_only=True, frozen=True):
     link: str
     """The path that lets the person in, once; it is shown this once and kept nowhere."""
     expires_at: datetime
+    sessions: int = 0
+    tokens: int = 0
+    """How many sessions ended and API tokens were revoked with it."""
 
 
 def new_user(
@@ -157,7 +161,7 @@ async def renew_link(call: Call, principal: Principal, asked: OneUser) -> Issued
         tx.put_link(link)
         until = link.expires_at.isoformat()
         tx.note(user.id, name=user.name, until=until, sessions=ended, tokens=revoked)
-        return answer
+        return replace(answer, sessions=ended, tokens=revoked)
 
     answer = await call.decide(principal, work)
     call.context.api_tokens.forget()

@@ -164,6 +164,21 @@ async def test_a_person_gets_a_link_and_is_shut_out_again(site: ConsoleSite) -> 
     assert gone.headers["location"] == "/people?done=disable-1"
 
 
+async def test_what_a_new_link_takes_away_is_asked_about_and_told(site: ConsoleSite) -> None:
+    admin = await site.signed_in()
+    ben = await site.person("ben", "auditor")
+    await site.visitor().sign_in("ben")
+    asked = {"act": "link", "user": ben}
+
+    question = await admin.post("/people/act", asked)
+    before = site.storage.newest_audit(limit=1)[0].operation
+    done = await admin.post("/people/act", {**asked, "sure": "yes"})
+
+    assert b"Make a new link for 1 person?" in question.body
+    assert b"every API token" in question.body and before == "sessions.sign-in"
+    assert b"/welcome#" in done.body and b"1 session ended, 0 API tokens revoked." in done.body
+
+
 async def test_the_last_administrator_is_not_disabled(site: ConsoleSite) -> None:
     admin = await site.signed_in()
     [user] = site.storage.users()
@@ -194,12 +209,18 @@ async def test_many_people_get_another_role_and_whoever_could_not_is_named(
     await site.person("done", "deployer")
     chosen = [user.id for user in site.storage.users() if user.name != "maria"]
 
-    some = await admin.post("/people/act", {"act": "role", "role": "deployer", "user": chosen})
+    asked = {"act": "role", "role": "deployer", "user": chosen}
+    question = await admin.post("/people/act", asked)
+    some = await admin.post("/people/act", {**asked, "sure": "yes"})
     every = await admin.post(
         "/people/act",
-        {"act": "role", "role": "engineer", "user": people, "back": "/people?role=deployer"},
-    )
+        {
+            "act": "role", "role": "engineer", "user": people, "sure": "yes",
+            "back": "/people?role=deployer",
+        },
+    )  # fmt: skip
 
+    assert b"Change role of 3 people?" in question.body and b"every API token" in question.body
     assert b"2 people given another role, 1 not" in some.body
     assert b"done</bdi>: the user has just these rights already" in some.body
     assert every.headers["location"] == "/people?role=deployer&done=role-2"

@@ -17,12 +17,22 @@ from patchtide.server.users import IssuedLink, ShownUser
 
 PEOPLE = Rows(field="user", form="/people/act", noun="person", plural="people")
 LINK, ROLE = "link", "role"
+NEW_LINK = Act(
+    operation="users.link",
+    label="Make a new link for",
+    done="given a new link",
+    asks_first="Out at once: every session ends, and every API token made by them or with such a"
+    " token is revoked for good. The old password is good until the link is used.",
+    right="accounts.modify",
+)
 ACTS: Mapping[str, Act] = MappingProxyType(
     {
         ROLE: Act(
             operation="users.role",
             label="Change role of",
             done="given another role",
+            asks_first="It holds at once, and every API token made by them or with such a token"
+            " that may do more than the new role is revoked for good.",
             right="accounts.modify",
         ),
         "enable": Act(
@@ -56,22 +66,25 @@ async def create(desk: Desk, visit: Visit) -> Reply:
 
 async def act(desk: Desk, visit: Visit) -> Reply:
     name, ids = visit.said("act"), ids_of(visit, PEOPLE.field)
+    back = local_path(visit.said("back"), otherwise="/people")
     if name == LINK and len(ids) == 1:
-        return await _link(desk, visit, ids[0])
+        return await _link(desk, visit, ids, back=back)
     if name not in ACTS:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a person")])
     if name == ROLE and not visit.said(ROLE):
         no_role = InvalidDocument([Problem("role", "is missing: choose one beside the button")])
         return await _shown(desk, visit, error=no_role)
     more = {ROLE: visit.said(ROLE)} if name == ROLE else {}
-    back = local_path(visit.said("back"), otherwise="/people")
     chosen = await _chosen(desk, visit, ids)
     return await carry_out(desk, visit, PEOPLE, name, ACTS[name], chosen, back=back, **more)
 
 
-async def _link(desk: Desk, visit: Visit, user: str) -> Reply:
+async def _link(desk: Desk, visit: Visit, ids: Sequence[str], *, back: str) -> Reply:
+    if visit.said("sure") != "yes":
+        chosen = await _chosen(desk, visit, ids)
+        return await carry_out(desk, visit, PEOPLE, LINK, NEW_LINK, chosen, back=back)
     try:
-        issued = await desk.ask(visit, "users.link", user=user)
+        issued = await desk.ask(visit, NEW_LINK.operation, user=ids[0])
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
     return await _shown(desk, visit, issued=issued)
