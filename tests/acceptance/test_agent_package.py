@@ -134,6 +134,38 @@ def test_removing_keeps_the_identity_and_purging_forgets_it(
 
 
 @needs_root
+def test_installed_again_it_goes_on_as_the_machine_that_it_was(
+    machine: ThrowawayRoot, site: Site
+) -> None:
+    install(machine, site)
+    machine.run("/media/install-agent", "--uninstall")
+    before = machine.run("sha256sum", f"{STATE}/identity/enrolment").stdout
+
+    again = machine.run("/media/install-agent")
+    once = machine.run("patchtide", "agent", "once")
+
+    assert again.returncode == 0, again.stderr
+    assert "goes on as the machine that it was" in again.stderr
+    assert once.returncode == 0, once.stderr
+    assert machine.run("sha256sum", f"{STATE}/identity/enrolment").stdout == before
+
+
+@needs_root
+def test_an_older_agent_is_not_put_over_what_a_newer_one_left(
+    machine: ThrowawayRoot, site: Site
+) -> None:
+    install(machine, site)
+    machine.run("/media/install-agent", "--uninstall")
+    newer = r"/^Package: patchtide-agent$/,/^$/s/^Version: .*/Version: 99/"
+    machine.run("sed", "-i", newer, "/var/lib/dpkg/status")
+
+    again = machine.run("/media/install-agent")
+
+    assert again.returncode == 1 and "version 99" in again.stderr
+    assert machine.run("ls", "/usr/bin/patchtide").returncode != 0
+
+
+@needs_root
 def test_a_machine_that_is_enrolled_already_is_left_alone(
     machine: ThrowawayRoot, site: Site
 ) -> None:
