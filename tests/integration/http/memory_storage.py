@@ -7,9 +7,9 @@ hundreds of requests cheap, and is where a test can make the database fail.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
@@ -37,6 +37,7 @@ from patchtide.server.ports.storage import (
     StateRow,
     StoredLeaf,
 )
+from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
 
 T = TypeVar("T")
@@ -47,6 +48,40 @@ DETAILS = UpdateDetails(
     update=UPDATE, vendor_id="openssl", title="openssl", feed="debian-security", vendor="Debian",
     product="Debian 12", classification=Classification.SECURITY, licence=TERMS, cves=(),
 )  # fmt: skip
+
+
+class MemoryLists:
+    """One list, of the one update, and whatever is done to it works."""
+
+    def searches(self) -> Sequence[SavedSearch]:
+        return []
+
+    def lists(self) -> Sequence[StoredList]:
+        return [StoredList(name="x", note="", by="", at=datetime.now(UTC), size=1)]
+
+    def members(self, name: str) -> Sequence[UUID]:
+        return [UPDATE]
+
+    def held(self, updates: Collection[UUID]) -> Collection[UUID]:
+        return [UPDATE]
+
+    def put_search(self, search: SavedSearch) -> None:
+        return None
+
+    def drop_search(self, name: str) -> bool:
+        return True
+
+    def add_list(self, made: StoredList) -> bool:
+        return True
+
+    def drop_list(self, name: str) -> bool:
+        return True
+
+    def put_on(self, name: str, updates: Sequence[UUID]) -> int | None:
+        return len(updates)
+
+    def take_off(self, name: str, updates: Sequence[UUID]) -> int | None:
+        return len(updates)
 
 
 @dataclass
@@ -62,6 +97,7 @@ class MemoryStorage:
     history: dict[int, bytes] = field(default_factory=dict)
     ratings: dict[UpdateId, Rating] = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
+    update_lists: MemoryLists = field(default_factory=MemoryLists)
     epochs: int = 0
     breaks: Exception | None = None
 
@@ -236,6 +272,10 @@ class MemoryStorage:
 class MemoryTransaction:
     storage: MemoryStorage
     notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def update_lists(self) -> MemoryLists:
+        return self.storage.update_lists
 
     def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
         return True

@@ -26,6 +26,10 @@ STATE_BEFORE = {
     "machines.release": ClientState.QUARANTINED,
 }
 DOCUMENTS = {
+    "searches.save": {"query": "expired"},
+    "lists.create": {"name": "x"},
+    "lists.add": {"updates": [str(UPDATE)]},
+    "lists.remove": {"updates": [str(UPDATE)]},
     "updates.accept-licence": {"sha256": sha256(TERMS.encode()).hexdigest()},
     "tokens.create": {},
     "api-tokens.create": {"name": "n", "role": "auditor"},
@@ -58,6 +62,7 @@ async def call(
         "machine": str(machine),
         "token": enrolment.json["id"],
         "path": "x",
+        "name": "x",
         "update": str(UPDATE),
     }
     if operation.name == "api-tokens.revoke":

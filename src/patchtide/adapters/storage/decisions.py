@@ -30,6 +30,7 @@ from patchtide.adapters.storage.tables import (
     enrolment_token,
     setting,
 )
+from patchtide.adapters.storage.update_lists import ListWrites
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.risk import Rating
@@ -95,6 +96,7 @@ class SqlTransaction(accounts.AccountWrites):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.update_lists = ListWrites(connection)
         self.notes: list[tuple[str, str]] = []
         self._absent: set[str] = set()
 

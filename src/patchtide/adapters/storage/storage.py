@@ -31,6 +31,7 @@ from patchtide.adapters.storage.engines import is_sqlite, open_readers, open_wri
 from patchtide.adapters.storage.grants import grant_agents
 from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.transactions import committed, read
+from patchtide.adapters.storage.update_lists import ListReads
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Judged
@@ -71,6 +72,7 @@ class Storage:
         self._write_engine = writer
         self._report_engine = reporter
         self._readers = readers
+        self.update_lists = ListReads(self._read)
         self._writer = Writer(self._take_group)
 
     @classmethod

@@ -252,6 +252,32 @@ licence_acceptance = Table(
     _required("accepted_by", String(256)),
 )
 
+update_search = Table(
+    "update_search",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    _required("query", Text),
+    _required("saved_by", String(256)),
+    _required("at", Float),
+)
+
+update_list = Table(
+    "update_list",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    _required("note", Text),
+    _required("made_by", String(256)),
+    _required("at", Float),
+)
+
+update_list_member = Table(
+    "update_list_member",
+    metadata,
+    Column("list_name", String(64), primary_key=True),
+    Column("update_id", LargeBinary, primary_key=True),
+    Index("update_list_member_by_update", "update_id"),
+)
+
 # The history of synchronisations, one row each; `document` tells what came of it.
 synchronisation = Table(
     "synchronisation",

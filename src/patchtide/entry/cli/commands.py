@@ -43,6 +43,8 @@ Exit codes: 0 done, 1 refused, 2 misused, 3 the server cannot be reached."""
 _GROUPS = {
     "site": "The server itself.",
     "machines": "Machines of the site.",
+    "searches": "Queries over updates, saved under names.",
+    "lists": "Lists of updates: nothing but lists.",
     "updates": "Updates that exist, and who needs them.",
     "tokens": "Tokens that let machines enrol.",
     "api-tokens": "Keys of people and programs to this interface.",

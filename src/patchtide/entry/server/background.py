@@ -54,7 +54,7 @@ async def background(server: Server) -> AsyncIterator[None]:
     expired = ExpiredUpdates(
         decisions=storage,
         reading=storage,
-        holders=(),
+        holders=(storage.update_lists,),
         clock=clock,
         kept=timedelta(days=server.settings.expired_days),
     )

@@ -19,6 +19,7 @@ from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.risk import Rating
 from patchtide.server.ports.accounts import AccountReading, AccountWriting
+from patchtide.server.ports.update_lists import UpdateListReading, UpdateListWriting
 
 T = TypeVar("T")
 
@@ -205,6 +206,9 @@ class Transaction(AccountWriting, Protocol):
     def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
         """Keep what people read of these updates, in place of what was there before."""
         ...
+
+    @property
+    def update_lists(self) -> UpdateListWriting: ...
 
     def rate_update(self, update: UUID, rating: Rating) -> None: ...
 
@@ -457,6 +461,9 @@ class Reading(Protocol):
     def clients(
         self, *, after: int = 0, limit: int = 100, search: str = "", state: str = ""
     ) -> Sequence[Client]: ...
+
+    @property
+    def update_lists(self) -> UpdateListReading: ...
 
     def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]: ...
 

@@ -1,0 +1,107 @@
+"""Saved searches and update lists: made, shown, changed, and what they keep from being removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from patchtide.adapters.storage import Storage
+from tests.integration.http.plane import AdministratorsPlane, Answer
+from tests.simulator.catalogs import Catalog, a_leaf, an_update_id, some_details
+
+pytestmark = pytest.mark.anyio
+NAMES = ("openssl", "curl", "bash")
+
+
+class Site:
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.catalog = Catalog(storage)
+        self.plane = AdministratorsPlane(storage=storage, catalog=self.catalog)
+
+    async def do(self, method: str, path: str, said: Any = None) -> Answer:
+        token = await self.plane.token(role="engineer")
+        return await self.plane.ask(method, f"/api/v1{path}", token=token, document=said)
+
+    async def on(self, name: str) -> list[str]:
+        shown = (await self.do("GET", f"/lists/{name}")).json
+        return sorted(update["title"].split()[0] for update in shown["updates"])
+
+
+@pytest.fixture
+async def site(storage: Storage) -> Site:
+    made = Site(storage)
+    leaves = [a_leaf(number, name) for number, name in enumerate(NAMES, start=1)]
+    await made.catalog.publish(leaves, details=[some_details(name) for name in NAMES])
+    return made
+
+
+def ids(*names: str) -> dict[str, Any]:
+    return {"updates": [str(an_update_id(name)) for name in names]}
+
+
+async def test_a_list_begins_with_what_a_query_finds_and_changes_only_when_told(site: Site) -> None:
+    made = await site.do("POST", "/lists", {"name": "october", "query": "curl or bash"})
+    added = await site.do("POST", "/lists/october/updates", ids("openssl", "curl"))
+    removed = await site.do("POST", "/lists/october/removals", ids("bash", "openssl"))
+    listed = (await site.do("GET", "/lists")).json["items"]
+
+    assert (made.status, made.json["size"]) == (201, 2)
+    assert (added.json["changed"], removed.json["changed"]) == (1, 2)
+    assert await site.on("october") == ["curl"]
+    assert [(one["name"], one["size"]) for one in listed] == [("october", 1)]
+
+
+async def test_what_is_on_a_list_is_held_until_the_list_is_gone(site: Site) -> None:
+    asked = [an_update_id("curl"), an_update_id("bash")]
+    await site.do("POST", "/lists", {"name": "kept"})
+    await site.do("POST", "/lists/kept/updates", ids("curl"))
+    held = site.storage.update_lists.held(asked)
+    await site.do("DELETE", "/lists/kept")
+
+    assert list(held) == [an_update_id("curl")]
+    assert not site.storage.update_lists.held(asked)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "said", "status"),
+    [
+        ("GET", "/lists/none", None, 404),
+        ("DELETE", "/lists/none", None, 404),
+        ("POST", "/lists/none/updates", ids("curl"), 404),
+        ("POST", "/lists/none/removals", ids("curl"), 404),
+        ("POST", "/lists/there/updates", ids("unheard-of"), 404),
+        ("POST", "/lists", {"name": "there"}, 409),
+        ("POST", "/lists", {"name": "Not A Name"}, 400),
+        ("POST", "/lists", {"name": "new", "query": "severty = low"}, 400),
+        ("DELETE", "/searches/none", None, 404),
+        ("PUT", "/searches/new", {"query": "risk = "}, 400),
+    ],
+)
+async def test_what_cannot_be_is_refused(
+    site: Site, method: str, path: str, said: Any, status: int
+) -> None:
+    await site.do("POST", "/lists", {"name": "there"})
+
+    assert (await site.do(method, path, said)).status == status
+
+
+async def test_a_search_is_saved_in_its_canonical_form_and_replaced(site: Site) -> None:
+    await site.do("PUT", "/searches/urgent", {"query": "risk = low"})
+    saved = await site.do("PUT", "/searches/urgent", {"query": "curl age<2w"})
+    listed = (await site.do("GET", "/searches")).json["items"]
+    deleted = await site.do("DELETE", "/searches/urgent")
+
+    assert saved.json["query"] == '"curl" and age < 14d'
+    assert [(one["name"], one["query"]) for one in listed] == [("urgent", saved.json["query"])]
+    assert deleted.status == 204
+    assert (await site.do("GET", "/searches")).json["items"] == []
+
+
+async def test_a_query_is_completed_from_what_the_catalog_holds(site: Site) -> None:
+    fields = (await site.do("GET", "/query-completions?text=sever")).json
+    feeds = (await site.do("GET", "/query-completions?text=feed%20%3D%20")).json
+
+    assert (fields["start"], fields["items"][0]["text"]) == (0, "severity")
+    assert feeds["start"] == len("feed = ") and feeds["items"]
