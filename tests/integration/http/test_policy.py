@@ -37,6 +37,8 @@ DOCUMENTS = {
     "users.create": {"name": "maria", "role": "auditor"},
     "users.role": {"role": "machine-owner"},
 }
+BY_PERSON = {"users.password"}
+"""What no token can ask for: it has no password."""
 BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
 _FORGED = (
     ("signature", "sig1=:AAAA:"),

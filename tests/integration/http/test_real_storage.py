@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from patchtide.adapters.storage.storage import Storage
 from patchtide.server.operations import OPERATIONS
+from tests.integration.http.memory_storage import TERMS, UPDATE
 from tests.integration.http.plane import CODE, AdministratorsPlane
-from tests.integration.http.test_policy import call
+from tests.integration.http.test_policy import BY_PERSON, call
+from tests.simulator.catalogs import Catalog, a_leaf, some_details
 
 pytestmark = pytest.mark.anyio
-OTHERS = {"site.bootstrap", "users.password"}
-"""What no token can ask for."""
+OTHERS = {"site.bootstrap", *BY_PERSON}
 DECIDING = [
     o
     for o in OPERATIONS
@@ -24,7 +26,10 @@ BY = "api-token:000000000001"
 
 
 async def test_each_decision_leaves_one_entry_and_the_chain_holds(storage: Storage) -> None:
-    plane = AdministratorsPlane(storage=storage)
+    catalog = Catalog(storage)
+    told = replace(some_details("openssl"), update=UPDATE, licence=TERMS)
+    await catalog.publish([replace(a_leaf(1, "openssl"), update=UPDATE)], details=[told])
+    plane = AdministratorsPlane(storage=storage, catalog=catalog)
     token = await plane.token(role="full-administrator")
     machines = iter(range(100))
 
