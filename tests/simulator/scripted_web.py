@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from hashlib import sha256
@@ -16,7 +17,7 @@ Answering = Callable[[BaseHTTPRequestHandler], None]
 class ScriptedWeb:
     """Answers paths by `paths`, and all others with what lies in the folder."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self.paths: dict[str, Answering] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         here = self
@@ -33,6 +34,9 @@ class ScriptedWeb:
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         self.address = f"http://127.0.0.1:{self.port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self.address = f"https://localhost:{self.port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def __enter__(self) -> ScriptedWeb:

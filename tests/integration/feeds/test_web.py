@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
 from patchtide.adapters.feeds.web import Account, Validators, Web
@@ -148,4 +150,71 @@ def test_no_error_tells_an_account(server: ScriptedWeb) -> None:
     with pytest.raises(PatchtideError) as refused:
         web.get(f"{address}/a?token=secret", most=10, known=Validators())
     assert "secret" not in str(refused.value)
-    assert "Authorization" not in server.asked[-1][1]  # for the line is open
+    assert "authorization" not in map(str.lower, server.asked[-1][1])  # for the line is open
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def context(authority: trustme.CA, name: str, *, asks: bool = False) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(made)
+    if asks:
+        made.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(made)
+    return made
+
+
+def here(*_: object) -> list[str]:
+    return ["127.0.0.1"]
+
+
+def test_a_name_is_verified_though_an_address_is_spoken_to(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    ca = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    for name, trusted, said in (
+        ("localhost", ca, None),
+        ("localhost", None, "certificate"),
+        ("other.invalid", ca, "certificate"),
+    ):
+        with ScriptedWeb(tls=context(authority, name)) as web:
+            web.paths["/a"] = says(b"here")
+            asking = Web([web.address], Account(ca=trusted), resolve=here)
+            if said is None:
+                assert asking.get(f"{web.address}/a", most=10).body == b"here"
+            else:
+                with pytest.raises(FeedUnreachable, match=said):
+                    asking.get(f"{web.address}/a", most=10)
+
+
+def test_who_asks_shows_its_account_and_certificate_to_named_hosts_only(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    ca, own = tmp_path / "ca.pem", tmp_path / "own.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    authority.issue_cert("server.invalid").private_key_and_cert_chain_pem.write_to_path(str(own))
+    account = Account(user="me", password="secret", ca=ca, certificate=own, certificate_key=own)
+    with ScriptedWeb(tls=context(authority, "localhost", asks=True)) as web:
+        web.paths["/a"] = says(b"here")
+        named = Web([web.address], account, resolve=here).get(f"{web.address}/a", most=10)
+        without = Web([web.address], Account(ca=ca), resolve=here)
+
+        with pytest.raises(FeedUnreachable):
+            without.get(f"{web.address}/a", most=10)
+
+    assert named.body == b"here"
+    assert web.asked[0][1]["authorization"] == "Basic bWU6c2VjcmV0"
+
+
+def test_an_open_line_is_no_place_to_be_led_to(authority: trustme.CA, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    with ScriptedWeb(tls=context(authority, "localhost")) as web:
+        web.paths["/a"] = says(b"", 302, Location="http://mirror.invalid/a")
+
+        with pytest.raises(FeedUnreachable, match="not https any more"):
+            Web([web.address], Account(ca=ca), resolve=here).get(f"{web.address}/a", most=10)

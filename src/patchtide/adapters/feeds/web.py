@@ -200,7 +200,6 @@ class Web:
             retries=False,
             cert_reqs="CERT_REQUIRED",
             server_hostname=host,
-            assert_hostname=host,
             ca_certs=str(shown_to.ca) if shown_to.ca else None,
             cert_file=str(shown_to.certificate) if shown_to.certificate else None,
             key_file=str(shown_to.certificate_key) if shown_to.certificate_key else None,
@@ -271,4 +270,7 @@ def _require(reply: urllib3.BaseHTTPResponse, status: int, address: str) -> None
 def _why(error: Exception) -> str:
     """Return a cause without the addresses that libraries put into theirs."""
     reason = getattr(error, "reason", None)
+    for cause in (error, reason, *error.args):
+        if said := getattr(cause, "verify_message", ""):
+            return f"its certificate is not believed: {said}"
     return getattr(error, "strerror", None) or str(reason or type(error).__name__)
