@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from itertools import chain
 
 from pyroaring import BitMap
@@ -44,12 +43,17 @@ class UpdateGround:
         return BitMap(range(len(self._updates)))
 
     def where(self, field: str, fits: Fits, /) -> BitMap:
-        told, read, view = cache(fits), _READERS[field], self._view
-        return BitMap(
-            number
-            for number, update in enumerate(self._updates)
-            if any(told(value) for value in read(view, update))
-        )
+        read, view = _READERS[field], self._view
+        told: dict[Value, bool] = {}
+        found: list[int] = []
+        for number, update in enumerate(self._updates):
+            for value in read(view, update):
+                if value not in told:
+                    told[value] = fits(value)
+                if told[value]:
+                    found.append(number)
+                    break
+        return BitMap(found)
 
     def mentioning(self, text: str, /) -> BitMap:
         return BitMap(number for number, update in enumerate(self._updates) if text in update.text)
