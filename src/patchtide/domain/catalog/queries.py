@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
 from operator import and_, or_
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
-from pyroaring import BitMap
+if TYPE_CHECKING:  # an agent has no sets of machines
+    from pyroaring import BitMap
 
 Value = str | int | None
 Fits = Callable[[Value], bool]
