@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 SUBJECTS = (
     "agents_plane",
+    "catalog",
     "console_pages",
     "events",
     "feeds",

@@ -43,6 +43,9 @@ SHOWN = {
     Kind.CATALOG: "/updates",
 }
 
+LIST = "kept"
+"""Has the marked update."""
+
 
 @dataclass(frozen=True)
 class Furnished:
@@ -62,7 +65,7 @@ class Furnished:
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
 
     def path(self, operation: Operation) -> str:
-        return operation.path.format(machine=self.machine, update=self.update)
+        return operation.path.format(machine=self.machine, update=self.update, name=LIST)
 
     async def visitor(self, *rights: Right) -> Visitor:
         """A browser in which somebody with just these rights has signed in."""
@@ -103,6 +106,10 @@ async def furnished(site: ConsoleSite) -> Furnished:
             tx.note(subject, why=MARKS[Kind.AUDIT])  # type: ignore[attr-defined]
 
     await storage.decide(f"user:{someone}", "machines.quarantine", decided, now=now)
+    listed = {"name": LIST, "query": MARKS[Kind.CATALOG]}
+    administrator = await site.plane.token(role="full-administrator")
+    made = await site.plane.ask("POST", "/api/v1/lists", token=administrator, document=listed)
+    assert made.status == 201
     return Furnished(site, machine, an_update_id("toy"))
 
 
