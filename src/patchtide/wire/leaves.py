@@ -93,7 +93,9 @@ def encode_leaf(leaf: Leaf) -> LeafEntryV1:
 
 
 def leaf_document(leaf: Leaf) -> bytes:
-    """Return the document alone, for whoever has it read by another at once.
+    """Return the document alone, for whoever has it read by another at once, or compares it.
+
+    Equal leaves have equal documents; their numbers and revisions are not in them.
 
     Raises:
         InvalidDocument: a rule holds what has no form here.
