@@ -27,6 +27,7 @@ from patchtide.domain.catalog.synchronisation import (
 )
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.errors import Refused, WrongState
+from patchtide.server.collection import without_collection
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed
 from patchtide.server.ports.storage import CatalogReading, Decisions, StoredLeaf, Transaction
@@ -142,7 +143,8 @@ class Synchronisation:
         async with self._running:
             await self._threads.run(self._feed.fetch)
             self._heard("comparing")
-            return await self._compared(actor, full=full, fence=fence)
+            with without_collection():
+                return await self._compared(actor, full=full, fence=fence)
 
     async def _compared(self, actor: str, *, full: bool, fence: Fence) -> Synchronised:
         head = await self._threads.run(self._feed.head)

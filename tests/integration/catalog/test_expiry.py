@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.server.expiry import ExpiredUpdates
+from patchtide.server.ports.feed import FeedContent
 from tests.integration.catalog.node import Node, node
 from tests.integration.catalog.test_synchronisation import SHARD, FakeFeed, a_synchronisation
 from tests.integration.catalog.test_synchronisation import updates as told
@@ -129,3 +131,19 @@ async def test_a_feed_that_tells_the_same_is_not_even_read(site: Site) -> None:
     assert site.feed.reads == reads
     assert site.here.storage.newest_audit(limit=1)[0].sequence == entries
     assert (again.updates, again.changed, delta.updates) == (1, {}, 1)
+
+
+async def test_the_collector_holds_nobody_while_a_feed_is_compared_and_works_again_after(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    read = site.feed.read
+
+    def watched(*, now: datetime) -> FeedContent:
+        seen.append(gc.isenabled())
+        return read(now=now)
+
+    monkeypatch.setattr(site.feed, "read", watched)
+    await site.synchronisation.run("maria")
+
+    assert seen == [False] and gc.isenabled()
