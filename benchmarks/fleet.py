@@ -21,7 +21,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.storage import Storage
-from patchtide.server.ports.storage import ClientState, NewClient, Transaction
+from patchtide.server.ports.clients import ClientState, NewClient
+from patchtide.server.ports.decisions import Transaction
 from patchtide.wire.request_signature import Request, sign_request
 
 ROOT = Path(__file__).parents[1]

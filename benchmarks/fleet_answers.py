@@ -24,7 +24,7 @@ from patchtide.domain.access.principals import TokenHolder
 from patchtide.domain.access.rights import ROLES
 from patchtide.domain.catalog.details import Severity
 from patchtide.server.operations import OPERATIONS
-from patchtide.server.ports.storage import Client
+from patchtide.server.ports.clients import Client
 from patchtide.server.table import perform
 from tests.integration.http.plane import AdministratorsPlane
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details

@@ -19,14 +19,9 @@ from pathlib import Path
 import psycopg
 
 from patchtide.adapters.storage import Storage
-from patchtide.server.ports.storage import (
-    ClientState,
-    IncomingReport,
-    NewClient,
-    Outcome,
-    Presence,
-    Transaction,
-)
+from patchtide.server.ports.clients import ClientState, NewClient
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.ports.reports import IncomingReport, Outcome, Presence
 from patchtide.wire.sets import decode_set, encode_set, state_digest
 from tests.simulator.databases import postgres_url
 

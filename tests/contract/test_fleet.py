@@ -18,7 +18,8 @@ from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_follower import in_time
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.catalog_status import PublishedShard
-from patchtide.server.ports.storage import Client, ClientState, IncomingReport, Presence
+from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.reports import IncomingReport, Presence
 from patchtide.wire.messages import HealthV1, encode
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
 from tests.simulator.clock import FakeClock

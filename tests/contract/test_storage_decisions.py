@@ -18,13 +18,10 @@ from patchtide.adapters.storage.audit_chain import Seal, chained
 from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.adapters.storage.engines import parse_url
 from patchtide.domain.errors import CursorLost, InvalidDocument, StaleRevision
-from patchtide.server.ports.storage import (
-    AuditFlaw,
-    ClientState,
-    EnrolmentToken,
-    StoredLeaf,
-    Transaction,
-)
+from patchtide.server.ports.audit import AuditFlaw
+from patchtide.server.ports.catalog import StoredLeaf
+from patchtide.server.ports.clients import ClientState, EnrolmentToken
+from patchtide.server.ports.decisions import Transaction
 from tests.simulator.reports import NOON, a_machine, a_report, enrolled
 from tests.simulator.restoring import mark_restored
 

@@ -10,13 +10,8 @@ import pytest
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.errors import CursorLost, InvalidDocument
-from patchtide.server.ports.storage import (
-    Accepted,
-    Cursor,
-    HeldInventory,
-    Outcome,
-    Presence,
-)
+from patchtide.server.ports.following import Cursor
+from patchtide.server.ports.reports import Accepted, HeldInventory, Outcome, Presence
 from patchtide.wire.sets import decode_set, encode_set
 from tests.simulator.reports import NOON, a_report, digest_of, enrolled
 from tests.simulator.restoring import mark_restored

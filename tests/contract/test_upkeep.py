@@ -16,7 +16,9 @@ from patchtide.domain.errors import InvalidDocument
 from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.server import upkeep as schedule
 from patchtide.server.inventories import Inventories
-from patchtide.server.ports.storage import AuditSegment, EnrolmentToken, Transaction
+from patchtide.server.ports.audit import AuditSegment
+from patchtide.server.ports.clients import EnrolmentToken
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.upkeep import Upkeep
 from tests.simulator.clock import FakeClock
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from patchtide.adapters.storage import Storage
 from patchtide.entry.server.__main__ import main
-from patchtide.server.ports.storage import Accepted, IncomingReport
+from patchtide.server.ports.reports import Accepted, IncomingReport
 from patchtide.server.standings import Entry, Standings
 from patchtide.wire.messages import HealthV1, decode
 from patchtide.wire.sets import decode_set

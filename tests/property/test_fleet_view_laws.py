@@ -14,7 +14,8 @@ from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
-from patchtide.server.ports.storage import Client, ClientState, StateRow
+from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.reports import StateRow
 from tests.simulator.catalogs import an_update_id, some_details
 from tests.simulator.reports import NOON
 

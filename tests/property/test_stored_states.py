@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchtide.adapters.storage import Storage
-from patchtide.server.ports.storage import Cursor, IncomingReport, Outcome
+from patchtide.server.ports.following import Cursor
+from patchtide.server.ports.reports import IncomingReport, Outcome
 from patchtide.wire.sets import decode_set
 from tests.simulator.databases import Postgres
 from tests.simulator.reports import a_report, digest_of, enrolled

@@ -23,7 +23,7 @@ from patchtide.server.clones import CloneWatch
 from patchtide.server.divergence import Divergence
 from patchtide.server.enrolment import Enrolment
 from patchtide.server.inventories import Inventories
-from patchtide.server.ports.storage import EnrolmentToken
+from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook

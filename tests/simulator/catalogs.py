@@ -32,8 +32,10 @@ from patchtide.domain.catalog.updates import (
     UpdateNumber,
     update_id,
 )
+from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.catalog_status import PublishedShard
-from patchtide.server.ports.storage import IncomingReport, StoredLeaf, Transaction
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.ports.reports import IncomingReport
 from patchtide.wire.leaves import encode_leaf
 from patchtide.wire.sets import encode_set, state_digest
 from tests.simulator.reports import LINEAGE, NOON

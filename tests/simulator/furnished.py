@@ -51,15 +51,9 @@ from patchtide.domain.catalog.updates import (
 )
 from patchtide.entry.server.serving import Server, running
 from patchtide.entry.server.settings import read_settings
-from patchtide.server.ports.storage import (
-    Client,
-    ClientState,
-    HeldInventory,
-    IncomingReport,
-    NewClient,
-    Presence,
-    Transaction,
-)
+from patchtide.server.ports.clients import Client, ClientState, NewClient
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.ports.reports import HeldInventory, IncomingReport, Presence
 from patchtide.wire.inventory import HardwareV1, hardware, package_list
 from patchtide.wire.messages import EventV1, HealthV1, encode
 from patchtide.wire.sets import encode_set, state_digest

@@ -7,13 +7,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from patchtide.adapters.storage import Storage
-from patchtide.server.ports.storage import (
-    Client,
-    ClientState,
-    IncomingReport,
-    NewClient,
-    Transaction,
-)
+from patchtide.server.ports.clients import Client, ClientState, NewClient
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.ports.reports import IncomingReport
 from patchtide.wire.sets import encode_set, state_digest
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 
 
 async def mark_restored(storage: Any, *, now: datetime, numbers_above: int = 0) -> None:

@@ -35,7 +35,8 @@ from patchtide.domain.catalog.rules import (
 from patchtide.domain.catalog.updates import LeafFile, Origin, Revision, UpdateNumber, update_id
 from patchtide.entry.server.serving import Server, running
 from patchtide.entry.server.settings import read_settings
-from patchtide.server.ports.storage import EnrolmentToken, Transaction
+from patchtide.server.ports.clients import EnrolmentToken
+from patchtide.server.ports.decisions import Transaction
 from patchtide.wire.sets import decode_set
 
 SHARD = "debian-12"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from patchtide.domain.errors import PatchtideError, TooMuch
-from patchtide.server.ports.storage import ClientState
+from patchtide.server.ports.clients import ClientState
 from patchtide.server.standings import Entry, Standings
 from patchtide.wire.messages import AgainV1, JumpV1
 from patchtide.wire.request_signature import (

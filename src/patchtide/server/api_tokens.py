@@ -25,7 +25,8 @@ from patchtide.domain.errors import (
 from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
 from patchtide.server.keepers import check_somebody_stays
-from patchtide.server.ports.storage import ApiToken, Transaction
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Nothing, Output
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?![\s\S])")]

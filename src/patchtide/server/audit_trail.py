@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.server.context import Call
-from patchtide.server.ports.storage import AuditEntry
+from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.table import Input, Nothing, Output
 
 

@@ -13,8 +13,9 @@ from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.principals import TokenHolder
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.domain.errors import Unauthenticated
+from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import ApiToken, Lookups
+from patchtide.server.ports.reading import Lookups
 
 KEPT = timedelta(milliseconds=500)
 MOST = 1024

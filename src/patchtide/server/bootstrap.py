@@ -11,7 +11,8 @@ from patchtide.domain.access.rights import ROLES
 from patchtide.domain.errors import NotFound, StaleRevision
 from patchtide.server.api_tokens import IssuedApiToken, Name, issue
 from patchtide.server.context import Call
-from patchtide.server.ports.storage import Lookups, Transaction
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.ports.reading import Lookups
 from patchtide.server.table import Input
 
 DONE = "bootstrap.done"

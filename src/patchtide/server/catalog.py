@@ -22,9 +22,10 @@ from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import LineageId
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server import publication
+from patchtide.server.ports.catalog import CatalogReading
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import CatalogReading, Decisions, Transaction
+from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.publication import NumberClash, Part, ShardRecord
 from patchtide.server.shard_files import (
     LINEAGE,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from patchtide.domain.errors import CursorLost
 from patchtide.server.catalog import PUBLISHED
-from patchtide.server.ports.storage import Cursor, Following
+from patchtide.server.ports.following import Cursor, Following
 
 PAGE = 1000
 

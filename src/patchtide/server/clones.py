@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from patchtide.server.ports.storage import ClientState, Decisions, Transaction
+from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.standings import Entry, Standings
 
 RESTORES_A_DAY = 3

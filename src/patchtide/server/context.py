@@ -19,7 +19,8 @@ from patchtide.server.makers import check_still_let_in
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import Decisions, Lookups, Reading, Transaction
+from patchtide.server.ports.decisions import Decisions, Transaction
+from patchtide.server.ports.reading import Lookups, Reading
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.feed import UpdateFeed
-from patchtide.server.ports.storage import Decisions, Transaction
 from patchtide.server.synchronisation import Fence
 from patchtide.server.threads import Threads
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.site import Site
-from patchtide.server.ports.storage import Decisions, Transaction
 
 ROLES = frozenset({"root", "timestamp", "snapshot"})
 QUIET_S = 3600.0

@@ -16,14 +16,9 @@ from uuid import uuid4
 
 from patchtide.domain.errors import Refused
 from patchtide.server.admission import Verify
+from patchtide.server.ports.clients import Client, ClientState, NewClient
+from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.site import Site
-from patchtide.server.ports.storage import (
-    Client,
-    ClientState,
-    Decisions,
-    NewClient,
-    Transaction,
-)
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
 from patchtide.wire.messages import EnrolledV1, EnrolV1

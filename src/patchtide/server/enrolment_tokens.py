@@ -13,7 +13,8 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import NotFound
 from patchtide.server.api_tokens import TokenId
 from patchtide.server.context import Call
-from patchtide.server.ports.storage import EnrolmentToken, Transaction
+from patchtide.server.ports.clients import EnrolmentToken
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Nothing, Output
 
 LONGEST_H = 24

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from patchtide.server.inventories import Inventories
+from patchtide.server.ports.clients import Client
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import Client, Cursor
+from patchtide.server.ports.following import Cursor
 from patchtide.server.standings import Standings
 
 PAGE = 500

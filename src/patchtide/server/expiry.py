@@ -14,7 +14,7 @@ from uuid import UUID
 
 from patchtide.server.fleet_follower import FORGET
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import Decisions, Transaction
+from patchtide.server.ports.decisions import Decisions, Transaction
 
 SYSTEM = "system"
 SLICE = 200

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from patchtide.domain.access.callers import caller_key
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import Decisions, Transaction
+from patchtide.server.ports.decisions import Decisions, Transaction
 
 ACTOR = "anonymous"
 OPERATION = "sessions.failed"

@@ -11,7 +11,7 @@ from patchtide.domain.access.rights import ROLES
 from patchtide.server.authentication import known_rights
 from patchtide.server.bootstrap import DONE
 from patchtide.server.ports.accounts import LinkUse, User
-from patchtide.server.ports.storage import Decisions, Transaction
+from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.users import IssuedLink, issue, new_user
 
 ACTOR = "home-folder"

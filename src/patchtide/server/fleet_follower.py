@@ -23,10 +23,12 @@ from patchtide.domain.errors import CursorLost, InvalidDocument
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.listing import in_order
+from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore, Heard
-from patchtide.server.ports.storage import Cursor, DecisionEvent, Presence, StateRow, StoredLeaf
+from patchtide.server.ports.following import Cursor, DecisionEvent
+from patchtide.server.ports.reports import Presence, StateRow
 from patchtide.wire.sets import decode_set
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,8 @@ from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.states import States, Tally, state_of
 from patchtide.domain.errors import NotFound
 from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
-from patchtide.server.ports.storage import Client, ClientState, StateRow
+from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.reports import StateRow
 
 _NO_STATES = States()
 

@@ -14,7 +14,8 @@ from patchtide.domain.access.rights import Right, beyond
 from patchtide.server.authentication import known_rights
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.ports.accounts import User
-from patchtide.server.ports.storage import ApiToken, Transaction
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.decisions import Transaction
 
 
 def tokens_of(tx: Transaction, user: User) -> tuple[ApiToken, ...]:

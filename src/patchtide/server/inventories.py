@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from patchtide.domain.errors import InvalidDocument, Problem, TooMuch
-from patchtide.server.ports.storage import HeldInventory, InventoryReading, Reports
+from patchtide.server.ports.reports import HeldInventory, InventoryReading, Reports
 from patchtide.wire.inventory import READERS
 from patchtide.wire.messages import INVENTORY_LIMITS
 from patchtide.wire.sets import unpack

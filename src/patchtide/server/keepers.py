@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from patchtide.domain.access.rights import Right, lost_without
 from patchtide.domain.errors import WrongState
 from patchtide.server.authentication import known_rights
-from patchtide.server.ports.storage import ApiToken, Transaction
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.decisions import Transaction
 
 STAYS = timedelta(days=1)
 """A token that ends sooner keeps nobody from being locked out."""

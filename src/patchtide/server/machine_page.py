@@ -18,8 +18,8 @@ from patchtide.server.fleet_view import Member
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.machine_list import Machine, health_of, judged, shown
 from patchtide.server.machines import MachineId, OneMachine
+from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.fleet import FleetDetails, ReportedEvents
-from patchtide.server.ports.storage import AuditEntry
 from patchtide.server.table import Input, Output
 from patchtide.wire.inventory import HardwareV1, read_hardware
 from patchtide.wire.messages import EventV1

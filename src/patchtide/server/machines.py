@@ -12,7 +12,8 @@ from msgspec import Meta
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import NotFound, WrongState
 from patchtide.server.context import Call
-from patchtide.server.ports.storage import Client, ClientState, Transaction
+from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input
 
 MachineId = Annotated[UUID, Meta(description="The machine's id.")]

@@ -12,7 +12,7 @@ from patchtide.domain.access.principals import Anonymous, Principal, SessionHold
 from patchtide.domain.access.rights import Right, beyond
 from patchtide.domain.errors import Refused, Unauthenticated
 from patchtide.server.authentication import known_rights
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 
 
 def check_still_let_in(tx: Transaction, principal: Principal, *, now: datetime) -> None:

@@ -12,7 +12,8 @@ from patchtide.domain.compliance.judgement import Doubt
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_list import ComplianceCounts, counted, judged
-from patchtide.server.ports.storage import AuditEntry, ClientState
+from patchtide.server.ports.audit import AuditEntry
+from patchtide.server.ports.clients import ClientState
 from patchtide.server.table import Nothing, Output
 from patchtide.server.updates import Update, UpdateCounts, shown, worst
 

@@ -10,7 +10,7 @@ from patchtide.domain.access.principals import Principal, SessionHolder, TokenHo
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
 from patchtide.server.context import Call
 from patchtide.server.ports.accounts import User
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.sessions import WrongPassword, attempt
 from patchtide.server.table import SECRET, Input
 

@@ -17,7 +17,8 @@ import msgspec
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.errors import InvalidDocument, Problem, Refused, StaleRevision
-from patchtide.server.ports.storage import NumberHolder, StoredLeaf, Transaction
+from patchtide.server.ports.catalog import NumberHolder, StoredLeaf
+from patchtide.server.ports.decisions import Transaction
 from patchtide.wire.leaves import encode_leaf
 from patchtide.wire.shard_plan import SPANS, role_of
 

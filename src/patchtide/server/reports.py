@@ -12,7 +12,7 @@ from patchtide.server.admission import Caller, Door, NotAdmitted
 from patchtide.server.clones import CloneWatch, restored_too_often
 from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import Accepted, IncomingReport, Outcome, Reports
+from patchtide.server.ports.reports import Accepted, IncomingReport, Outcome, Reports
 from patchtide.server.standings import Entry, Standings
 from patchtide.wire.messages import (
     ChangesV1,

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.server.context import Call
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input
 
 

@@ -33,7 +33,7 @@ from patchtide.server.bootstrap import DONE
 from patchtide.server.context import Call, Context
 from patchtide.server.handed_on import take_back_all
 from patchtide.server.ports.accounts import LinkUse, Session, User
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.users import UserName, new_user
 

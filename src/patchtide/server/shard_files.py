@@ -14,7 +14,7 @@ from typing import Protocol
 
 from patchtide.domain.catalog.updates import LineageId
 from patchtide.domain.errors import StaleRevision
-from patchtide.server.ports.storage import CatalogReading
+from patchtide.server.ports.catalog import CatalogReading
 from patchtide.server.publication import ShardRecord
 from patchtide.wire.leaves import LeafEntryV1, entry
 from patchtide.wire.messages import decode, encode

@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from patchtide.domain.errors import Unavailable
-from patchtide.server.ports.storage import Presence, Reading, Standing
+from patchtide.server.ports.clients import Standing
+from patchtide.server.ports.reading import Reading
+from patchtide.server.ports.reports import Presence
 
 WINDOW = 64
 _MASK = (1 << WINDOW) - 1

@@ -28,9 +28,10 @@ from patchtide.domain.catalog.synchronisation import (
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.errors import Refused, WrongState
 from patchtide.server.collection import without_collection
+from patchtide.server.ports.catalog import CatalogReading, StoredLeaf
 from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed
-from patchtide.server.ports.storage import CatalogReading, Decisions, StoredLeaf, Transaction
 from patchtide.server.publication import RECORD, read_record
 from patchtide.server.synchronisation_plan import SELECTION, read_choices, selection_of
 from patchtide.server.threads import Threads

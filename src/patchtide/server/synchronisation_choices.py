@@ -13,7 +13,7 @@ from patchtide.domain.catalog.details import Classification, Severity
 from patchtide.domain.catalog.selection import ANY_FEED
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.synchronisation_plan import (
     SCHEDULE,
     SELECTION,

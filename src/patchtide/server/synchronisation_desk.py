@@ -21,7 +21,8 @@ from patchtide.domain.errors import PatchtideError, StaleRevision, WrongState
 from patchtide.domain.schedules.synchronising import Due, due, upcoming
 from patchtide.server import synchronisation_runs as runs
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import Decisions, Lookups, Transaction
+from patchtide.server.ports.decisions import Decisions, Transaction
+from patchtide.server.ports.reading import Lookups
 from patchtide.server.synchronisation import Synchronisation, Synchronised
 from patchtide.server.synchronisation_plan import SCHEDULE, read_schedule, schedule_of
 from patchtide.server.synchronisation_runs import LAST, Last, Run, read_last, read_runs

@@ -14,7 +14,7 @@ import msgspec
 
 from patchtide.domain.errors import StaleRevision, WrongState
 from patchtide.domain.schedules.synchronising import Ended, Past
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 
 LAST = "catalog.synchronising"
 RENEWED_EVERY = timedelta(seconds=10)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from patchtide.domain.errors import Unavailable
-from patchtide.server.ports.storage import Lookups
+from patchtide.server.ports.reading import Lookups
 
 GATHER_S = 0.1
 WAITING_LIMIT = 500

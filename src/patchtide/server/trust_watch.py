@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import Decisions, Lookups, Transaction
+from patchtide.server.ports.decisions import Decisions, Transaction
+from patchtide.server.ports.reading import Lookups
 
 PREFIX = "trust."
 

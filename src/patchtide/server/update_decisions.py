@@ -15,7 +15,7 @@ from patchtide.domain.errors import StaleRevision, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.updates import UpdateId
 

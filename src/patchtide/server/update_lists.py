@@ -21,7 +21,7 @@ from patchtide.domain.catalog.update_query import UPDATE_FIELDS
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.server.table import Input, Nothing, Output
 from patchtide.server.update_search import answering, known_values

@@ -24,7 +24,7 @@ from patchtide.server.fleet_view import Member, View
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import After, Column, Limit, Search, matches, paged
 from patchtide.server.machine_list import Named, named, seconds
-from patchtide.server.ports.storage import StoredLeaf
+from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.table import Input, Output
 from patchtide.server.update_decisions import ShownRating, rating_of
 from patchtide.server.updates import Update, UpdateId, shown

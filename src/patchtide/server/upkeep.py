@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from patchtide.server.inventories import Inventories
+from patchtide.server.ports.audit import AuditStore
 from patchtide.server.ports.audit_archive import AuditArchive
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.storage import AuditStore
 
 EVERY = timedelta(hours=1)
 SEGMENT_ENTRIES = 5000

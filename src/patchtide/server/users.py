@@ -34,7 +34,7 @@ from patchtide.server.context import Call
 from patchtide.server.handed_on import more_than, take_back, take_back_all, tokens_of
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.ports.accounts import LinkUse, SignInLink, User
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Nothing, Output
 
 LINK_LASTS = timedelta(hours=24)

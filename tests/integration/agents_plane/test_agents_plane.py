@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.http import agents_plane
 from patchtide.domain.errors import Unavailable
-from patchtide.server.ports.storage import ClientState
+from patchtide.server.ports.clients import ClientState
 from patchtide.wire.inventory import HardwareV1, package_list
 from patchtide.wire.messages import (
     INVENTORY_LIMITS,

@@ -30,8 +30,8 @@ from patchtide.domain.catalog.updates import Origin, Revision, UpdateNumber, upd
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.descriptions import Descriptions
 from patchtide.server.fleet import Fleet
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.feed import UpdateFeed
-from patchtide.server.ports.storage import Transaction
 from patchtide.server.publication import RECORD, read_record
 from patchtide.wire.leaves import LeafEntryV1
 from patchtide.wire.messages import decode

@@ -14,7 +14,7 @@ import pytest
 from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.repository import KeysElsewhere
 from patchtide.domain.errors import InvalidDocument
-from patchtide.server.ports.storage import Transaction
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.publication import RECORD
 from tests.integration.catalog.node import Node, a_leaf, node
 from tests.simulator.clock import START

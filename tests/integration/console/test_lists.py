@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from patchtide.domain.access.rights import ROLES
-from patchtide.server.ports.storage import ClientState, IncomingReport, Presence
+from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.reports import IncomingReport, Presence
 from patchtide.wire.inventory import HardwareV1, hardware
 from patchtide.wire.messages import HealthV1, encode
 from tests.integration.console.visitor import PASSWORD, ConsoleSite

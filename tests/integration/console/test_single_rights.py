@@ -17,7 +17,7 @@ from patchtide.domain.access.principals import may_read
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.accounts import Session
-from patchtide.server.ports.storage import EnrolmentToken
+from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.table import SAFE_METHODS, Operation, Plane
 from patchtide.server.users import new_user
 from patchtide.wire.messages import EventV1

@@ -22,21 +22,13 @@ from patchtide.domain.catalog.rules import Always, Never, PackageFormat, Package
 from patchtide.domain.catalog.updates import Origin, Revision, UpdateId, UpdateNumber, update_id
 from patchtide.domain.errors import CursorLost
 from patchtide.server.ports.accounts import SignInLink, User
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.audit import AuditEntry, AuditFlaw
+from patchtide.server.ports.catalog import StoredLeaf
+from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient, Standing
 from patchtide.server.ports.fleet import Heard, ReportedEvents
-from patchtide.server.ports.storage import (
-    ApiToken,
-    AuditEntry,
-    AuditFlaw,
-    Client,
-    ClientState,
-    Cursor,
-    DecisionEvent,
-    EnrolmentToken,
-    NewClient,
-    Standing,
-    StateRow,
-    StoredLeaf,
-)
+from patchtide.server.ports.following import Cursor, DecisionEvent
+from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
 

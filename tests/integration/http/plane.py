@@ -30,9 +30,10 @@ from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.accounts import User
+from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.catalog_status import PublishedShard
+from patchtide.server.ports.clients import ClientState, NewClient
 from patchtide.server.ports.feed import FeedContent, FeedHead
-from patchtide.server.ports.storage import ApiToken, ClientState, NewClient
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from patchtide.server.table import Plane, perform

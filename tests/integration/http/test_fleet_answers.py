@@ -17,7 +17,8 @@ from patchtide.domain.catalog.details import FileSource, Severity
 from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server import machine_updates
-from patchtide.server.ports.storage import Client, IncomingReport, Presence
+from patchtide.server.ports.clients import Client
+from patchtide.server.ports.reports import IncomingReport, Presence
 from patchtide.wire.inventory import HardwareV1, hardware, package_list, read_hardware
 from patchtide.wire.messages import EventV1, HealthV1, ReportV1, decode, encode
 from tests.integration.http.plane import AdministratorsPlane

@@ -13,7 +13,7 @@ import yaml
 from patchtide.adapters.http.application import NotServed, build_application
 from patchtide.domain.access.rights import ROLES
 from patchtide.server.operations import OPERATIONS
-from patchtide.server.ports.storage import ClientState
+from patchtide.server.ports.clients import ClientState
 from patchtide.server.table import Operation, Table
 from tests.integration.http.memory_storage import TERMS, UPDATE
 from tests.integration.http.plane import CODE, AdministratorsPlane

@@ -13,7 +13,8 @@ import sys
 from datetime import UTC, datetime
 
 from patchtide.adapters.storage import Storage
-from patchtide.server.ports.storage import Outcome, Transaction
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.ports.reports import Outcome
 from tests.simulator.reports import a_report
 
 

@@ -17,7 +17,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.engines import open_readers, parse_url
 from patchtide.adapters.storage.grants import AGENTS_MAY
 from patchtide.domain.errors import InvalidDocument, Unavailable
-from patchtide.server.ports.storage import Accepted, Outcome, Presence
+from patchtide.server.ports.reports import Accepted, Outcome, Presence
 from tests.simulator.databases import Postgres
 from tests.simulator.reports import NOON, a_report, enrolled
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from patchtide.domain.errors import PatchtideError, Unavailable
 from patchtide.server.admission import BURST, Caller, Door, Jump, NotAdmitted, SayAgain, TooMuch
-from patchtide.server.ports.storage import ClientState, Standing
+from patchtide.server.ports.clients import ClientState, Standing
 from patchtide.server.standings import Standings
 from patchtide.wire.request_signature import (
     BadSignature,

@@ -11,7 +11,7 @@ import pytest
 from patchtide.domain.errors import TooMuch, Unavailable
 from patchtide.server import inventories as module
 from patchtide.server.inventories import BURST, Inventories
-from patchtide.server.ports.storage import HeldInventory
+from patchtide.server.ports.reports import HeldInventory
 from patchtide.wire.inventory import package_list
 from patchtide.wire.sets import pack
 

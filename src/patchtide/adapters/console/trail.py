@@ -15,7 +15,7 @@ from patchtide.adapters.console.listing import Shape
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
-from patchtide.server.ports.storage import AuditEntry
+from patchtide.server.ports.audit import AuditEntry
 
 WINDOW = 1_000
 """How many of the newest entries a list looks through; an export of the interface has all."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from patchtide.adapters.storage.batches import Batch
 from patchtide.adapters.storage.tables import audit, audit_checkpoint, decision_log
 from patchtide.adapters.storage.transactions import read
-from patchtide.server.ports.storage import AuditFlaw
+from patchtide.server.ports.audit import AuditFlaw
 
 PAGE = 5000
 Sign = Callable[[bytes], bytes]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from patchtide.adapters.storage.audit_chain import PAGE, Check, Sign, digest_of
 from patchtide.adapters.storage.tables import audit
 from patchtide.domain.errors import InvalidDocument, Problem
-from patchtide.server.ports.storage import AuditSegment
+from patchtide.server.ports.audit import AuditSegment
 
 _FORMAT = "patchtide-audit-segment-1"
 _FIELDS = ("sequence", "change", "at", "actor", "operation", "subject", "detail")

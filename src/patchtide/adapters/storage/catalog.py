@@ -31,7 +31,7 @@ from patchtide.adapters.storage.tables import (
     number_block,
     synchronisation,
 )
-from patchtide.server.ports.storage import NumberHolder, StoredLeaf
+from patchtide.server.ports.catalog import NumberHolder, StoredLeaf
 
 PART = 500
 """Both databases bound how many values a statement may have."""

@@ -35,15 +35,9 @@ from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.errors import StaleRevision
-from patchtide.server.ports.storage import (
-    ApiToken,
-    Client,
-    ClientState,
-    EnrolmentToken,
-    NewClient,
-    NumberHolder,
-    StoredLeaf,
-)
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.catalog import NumberHolder, StoredLeaf
+from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient
 
 T = TypeVar("T")
 # Made once: composing a statement takes longer than running it.

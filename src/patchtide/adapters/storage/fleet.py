@@ -18,8 +18,11 @@ from patchtide.adapters.storage.tables import (
     client_presence,
     client_state,
 )
+from patchtide.server.ports.audit import AuditEntry
+from patchtide.server.ports.catalog import StoredLeaf
+from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.fleet import Heard, ReportedEvents
-from patchtide.server.ports.storage import AuditEntry, Client, ClientState, StateRow, StoredLeaf
+from patchtide.server.ports.reports import StateRow
 
 T = TypeVar("T")
 PART = 500

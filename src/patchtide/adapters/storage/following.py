@@ -13,7 +13,7 @@ from patchtide.adapters.storage.rows import instant
 from patchtide.adapters.storage.tables import decision_log, log_cursor, setting, state_delta
 from patchtide.adapters.storage.upkeep import TRIMMED
 from patchtide.domain.errors import CursorLost
-from patchtide.server.ports.storage import Cursor, DecisionEvent, StateDelta
+from patchtide.server.ports.following import Cursor, DecisionEvent, StateDelta
 
 
 def deltas(

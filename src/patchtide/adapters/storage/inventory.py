@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from patchtide.adapters.storage.tables import client_inventory, inventory_blob
-from patchtide.server.ports.storage import HeldInventory
+from patchtide.server.ports.reports import HeldInventory
 
 
 def put(

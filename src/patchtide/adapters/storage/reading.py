@@ -20,14 +20,10 @@ from patchtide.adapters.storage.tables import (
     setting,
 )
 from patchtide.adapters.storage.tables import ticket as ticket_table
-from patchtide.server.ports.storage import (
-    ApiToken,
-    AuditEntry,
-    Client,
-    EnrolmentToken,
-    Standing,
-    StateRow,
-)
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.audit import AuditEntry
+from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
+from patchtide.server.ports.reports import StateRow
 
 EPOCH = select(ticket_table.c.epoch).where(ticket_table.c.id == ticket.CHANGES).scalar_subquery()
 _FULL_REPORT = (client_state.c.report_epoch != EPOCH).label("full_report")

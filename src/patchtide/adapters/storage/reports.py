@@ -18,7 +18,7 @@ from patchtide.adapters.storage.tables import (
     client_state,
     state_delta,
 )
-from patchtide.server.ports.storage import Accepted, IncomingReport, Outcome, Presence
+from patchtide.server.ports.reports import Accepted, IncomingReport, Outcome, Presence
 
 RESTORES_KEPT_S = 86_400.0
 RESTORES_KEPT = 16

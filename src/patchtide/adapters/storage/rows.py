@@ -8,16 +8,11 @@ from typing import Any
 
 import msgspec
 
-from patchtide.server.ports.storage import (
-    ApiToken,
-    AuditEntry,
-    Client,
-    ClientState,
-    EnrolmentToken,
-    Standing,
-    StateRow,
-    StoredLeaf,
-)
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.audit import AuditEntry
+from patchtide.server.ports.catalog import StoredLeaf
+from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, Standing
+from patchtide.server.ports.reports import StateRow
 
 
 def instant(seconds: float) -> datetime:

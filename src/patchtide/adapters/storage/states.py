@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchtide.server.ports.storage import IncomingReport
+from patchtide.server.ports.reports import IncomingReport
 from patchtide.wire.sets import decode_set, encode_set, state_digest
 
 Sets = tuple[bytes, bytes, bytes]

@@ -37,25 +37,19 @@ from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.ports.accounts import Session, SignInLink, User
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.audit import AuditEntry, AuditFlaw, AuditSegment
+from patchtide.server.ports.catalog import StoredLeaf
+from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.fleet import Heard, ReportedEvents
-from patchtide.server.ports.storage import (
+from patchtide.server.ports.following import Cursor, DecisionEvent, StateDelta
+from patchtide.server.ports.reports import (
     Accepted,
-    ApiToken,
-    AuditEntry,
-    AuditFlaw,
-    AuditSegment,
-    Client,
-    Cursor,
-    DecisionEvent,
-    EnrolmentToken,
     HeldInventory,
     IncomingReport,
     Presence,
-    Standing,
-    StateDelta,
     StateRow,
-    StoredLeaf,
-    Transaction,
 )
 
 T = TypeVar("T")

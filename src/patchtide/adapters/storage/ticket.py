@@ -11,7 +11,7 @@ import secrets
 from sqlalchemy import Connection, insert, select, update
 
 from patchtide.adapters.storage.tables import ticket
-from patchtide.server.ports.storage import Cursor
+from patchtide.server.ports.following import Cursor
 
 CHANGES, CLIENTS, UPDATES = 1, 2, 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from patchtide.adapters.trust.durable import private_folder, write_durably
-from patchtide.server.ports.storage import AuditSegment
+from patchtide.server.ports.audit import AuditSegment
 
 
 class AuditFolder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from patchtide.server.ports.storage import AuditSegment
+from patchtide.server.ports.audit import AuditSegment
 
 
 class AuditArchive(Protocol):

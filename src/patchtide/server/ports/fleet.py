@@ -10,14 +10,11 @@ from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Judged
-from patchtide.server.ports.storage import (
-    AuditEntry,
-    Client,
-    Cursor,
-    DecisionEvent,
-    StateRow,
-    StoredLeaf,
-)
+from patchtide.server.ports.audit import AuditEntry
+from patchtide.server.ports.catalog import StoredLeaf
+from patchtide.server.ports.clients import Client
+from patchtide.server.ports.following import Cursor, DecisionEvent
+from patchtide.server.ports.reports import StateRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

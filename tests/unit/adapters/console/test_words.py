@@ -15,7 +15,7 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import Classification, Severity
 from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.server.operations import OPERATIONS
-from patchtide.server.ports.storage import ClientState
+from patchtide.server.ports.clients import ClientState
 from tests.simulator.clock import START
 
 

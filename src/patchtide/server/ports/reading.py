@@ -1,0 +1,51 @@
+"""What the use cases read without deciding anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from patchtide.server.ports.accounts import AccountReading
+from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.audit import AuditEntry, AuditFlaw
+from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
+from patchtide.server.ports.following import Cursor, StateDelta
+from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.update_lists import UpdateListReading
+
+
+class Reading(Protocol):
+    """Read-only connections; never waits for the writer (SQLite) nor takes its locks."""
+
+    def standings(self, uuids: Sequence[bytes] | None = None) -> Sequence[Standing]: ...
+
+    def clients(
+        self, *, after: int = 0, limit: int = 100, search: str = "", state: str = ""
+    ) -> Sequence[Client]: ...
+
+    @property
+    def update_lists(self) -> UpdateListReading: ...
+
+    def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]: ...
+
+    def deltas(self, cursor: Cursor, *, limit: int = 1000) -> tuple[Cursor, Sequence[StateDelta]]:
+        """Follow by change number; a cursor of another epoch, or trimmed, raises CursorLost."""
+        ...
+
+    def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]: ...
+
+    def verify_audit(self) -> AuditFlaw | None: ...
+
+
+class Lookups(AccountReading, Protocol):
+    """Single reads that requests make."""
+
+    def api_token(self, secret_hash: bytes) -> ApiToken | None: ...
+
+    def api_tokens(self) -> Sequence[ApiToken]: ...
+
+    def enrolment_tokens(self, ids: Sequence[str] | None = None) -> Sequence[EnrolmentToken]: ...
+
+    def setting(self, name: str) -> bytes | None: ...
+
+    def epoch(self) -> Cursor: ...
