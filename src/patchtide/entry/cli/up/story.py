@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from patchtide.entry.cli.client import Unreachable
 from patchtide.entry.cli.up.api import WRONG_STATE, Api, ServerRefused
 from patchtide.entry.cli.up.errors import HomeNotUsable, NotFinished
 from patchtide.entry.cli.up.home import Home
 from patchtide.entry.cli.up.parts import Parts
 from patchtide.entry.cli.up.progress import Progress, Step
 
+T = TypeVar("T")
 FRESH = timedelta(hours=1)
 LOOK_S = 0.2
+MISSED_LOOKS = 5
+"""So many looks at how far something is may fail one after the other; it goes on all the same."""
 CVES_S = 60.0
 PAGE = 500
 
@@ -126,11 +130,24 @@ class Story:
 
     def _followed(self, step: Step) -> Mapping[str, Any]:
         while True:
-            run = self._newest()
+            run = self._looked(self._newest)
             if run is not None and run["state"] != "running":
                 return run
             step.note(_STEPS.get(run["step"], "") if run else "")
             time.sleep(LOOK_S)
+
+    def _looked(self, look: Callable[[], T]) -> T:
+        """Look again at once a look failed: what is looked at does not end by that.
+
+        Raises:
+            ServerRefused, Unreachable: what the last of several looks came to.
+        """
+        for _ in range(MISSED_LOOKS - 1):
+            try:
+                return look()
+            except (ServerRefused, Unreachable):
+                time.sleep(LOOK_S)
+        return look()
 
     def _older(self, failed: Mapping[str, Any]) -> str:
         """Go on with the catalog of an earlier time, if there is any."""
@@ -165,7 +182,7 @@ class Story:
             return
         with self.progress.step("CVEs of what is required") as step:
             end = time.monotonic() + CVES_S
-            while left := self.api.ask("catalog.status")["to_describe_required"]:
+            while left := self._looked(self._to_describe):
                 if time.monotonic() > end:
                     break
                 step.note(f"reading changelogs, {left} to go")
@@ -173,6 +190,9 @@ class Story:
             _, required = self._required(machine)
             known = sum(update["cves"] is not None for update in required)
             step.end(f"known for {known} of {len(required)} updates")
+
+    def _to_describe(self) -> int:
+        return int(self.api.ask("catalog.status")["to_describe_required"])
 
     def _required(self, machine: str) -> tuple[Mapping[str, int], list[Mapping[str, Any]]]:
         found: list[Mapping[str, Any]] = []
