@@ -12,6 +12,8 @@ from patchtide.entry.simulator.fleet import Fleet, Plan
 from tests.simulator.site_process import SiteProcess, site
 
 MACHINES, VARIANTS = 12, 3
+FACTS = 1
+"""Besides packages each machine tells what its rules are asked of; here all say the same."""
 
 
 def a_fleet(server: SiteProcess, folder: Path) -> Fleet:
@@ -45,12 +47,12 @@ def test_the_server_knows_every_machines_packages_and_was_sent_each_list_once(
         first = server.tell("inventories")
 
         assert first["machines"] == what_machines_have(fleet)
-        assert len(first["bodies"]) == VARIANTS
-        assert fleet.tally.counts["inventory: Taken"] == VARIANTS
+        assert len(first["bodies"]) == VARIANTS + FACTS
+        assert fleet.tally.counts["inventory: Taken"] == VARIANTS + FACTS
 
         fleet.machines[0].platform.set_version("pkg-new", "1.0-1")
         live(fleet, 26)
         second = server.tell("inventories")
 
         assert second["machines"] == what_machines_have(fleet) != first["machines"]
-        assert fleet.tally.counts["inventory: Taken"] == VARIANTS + 1
+        assert fleet.tally.counts["inventory: Taken"] == VARIANTS + FACTS + 1

@@ -18,6 +18,7 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.facts import Facts
 from patchtide.domain.applicability.scan import evaluate_shard, facts_asked
 from patchtide.domain.catalog.leaves import Leaf
+from patchtide.wire.inventory import facts_list
 from patchtide.wire.leaves import LeafEntryV1, entry, read_leaves
 from patchtide.wire.shard_plan import FEEDS, plan, role_of, target_of
 from patchtide.wire.shards import (
@@ -202,10 +203,12 @@ class LocalCatalog:
                 at=int(now),
                 boot_id=boot_id,
                 error="the shards are of different lineages" if heads else "",
+                facts=facts_list(self._platform.facts()),
                 aged=self._aged,
             )
         leaves = [leaf for name, head in heads.items() for leaf in self._leaves(name, head)]
-        found = evaluate_shard(leaves, facts_for(leaves, self._platform)).states
+        facts = facts_for(leaves, self._platform)
+        found = evaluate_shard(leaves, facts).states
         return ScanResult(
             states=states_of(
                 lineages.pop(),
@@ -217,6 +220,7 @@ class LocalCatalog:
             scan="completed",
             at=int(now),
             boot_id=boot_id,
+            facts=facts_list(facts),
             aged=self._aged,
         )
 

@@ -43,6 +43,8 @@ from patchtide.wire.messages import (
 )
 from patchtide.wire.sets import decode_set, pack
 
+FACTS = "facts"
+"""The list of what the last scan went by."""
 _DURABLE_PHASES = (Installing, Restarting, Repairing)
 _brain = msgspec.msgpack.Decoder(Brain)
 _encode = msgspec.msgpack.Encoder().encode
@@ -329,8 +331,13 @@ class AgentCore:
 
     def _list_of(self, kind: str) -> bytes | None:
         """Return the list; None when there is none, or none that the server would take."""
-        body = self._ports.inventory.inventory(kind)
+        body = self._facts() if kind == FACTS else self._ports.inventory.inventory(kind)
         return body if body is not None and len(body) <= INVENTORY_LIMITS[kind] else None
+
+    def _facts(self) -> bytes | None:
+        """Return what the last scan went by; one of an earlier process is made again."""
+        found = self._found or self._ports.catalog.scan(now=self._ports.clock.now())
+        return found.facts or None
 
     def _send_inventory(self) -> None:
         """Send what the server lacks, after everything else; it asks again if this fails."""

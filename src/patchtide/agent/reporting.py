@@ -44,6 +44,8 @@ class ScanResult:
     at: int
     boot_id: str
     error: str = ""
+    facts: bytes = b""
+    """What the scan went by, as the server is told of it; empty: nothing could be read."""
     aged: bool = False
     """The catalog's metadata has expired and no newer one could be had."""
 

@@ -25,7 +25,9 @@ EpochS = Annotated[int, Meta(ge=0, lt=2**33)]
 """Seconds of an agent's clock: until 2242, so that whoever shows it can."""
 Packed = Annotated[bytes, Meta(max_length=1 << 20)]
 Shards = Annotated[dict[Text, Serial], Meta(max_length=64)]
-INVENTORY_LIMITS: Mapping[str, int] = MappingProxyType({"packages": 4 << 20, "hardware": 1 << 20})
+INVENTORY_LIMITS: Mapping[str, int] = MappingProxyType(
+    {"packages": 4 << 20, "hardware": 1 << 20, "facts": 1 << 20}
+)
 """Every kind of inventory there is, and how many bytes its body may have, unpacked."""
 ScanState = Literal["none", "running", "completed", "waiting-catalog", "failed", "retrying"]
 
@@ -155,7 +157,7 @@ class ReportV1(Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field=
 
 
 class InventoryV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="inventory1"):
-    """A content-addressed list (packages, hardware): `digest` is of the unpacked `body`."""
+    """A content-addressed list (packages, hardware, facts): `digest` is of the unpacked `body`."""
 
     kind: Text
     digest: Digest

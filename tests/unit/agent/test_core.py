@@ -15,6 +15,7 @@ from patchtide.agent.ports.trust import MetadataExpired, TrustEvent
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.states import Installing, newborn
+from patchtide.wire.inventory import facts_list
 from patchtide.wire.messages import INVENTORY_LIMITS, CheckInAnswerV1
 from patchtide.wire.sets import decode_set, unpack
 from tests.simulator.machine import NOON, SimulatedMachine, a_leaf
@@ -274,6 +275,10 @@ def named(machine: SimulatedMachine) -> dict[str, bytes]:
     return {"packages": sha256(packages).digest()}
 
 
+def facts_named(machine: SimulatedMachine) -> dict[str, bytes]:
+    return {"facts": sha256(facts_list(machine.platform.facts())).digest()}
+
+
 def test_a_list_is_named_once_after_it_changed() -> None:
     machine = a_machine_that_reported()
     first = named(machine)
@@ -284,7 +289,7 @@ def test_a_list_is_named_once_after_it_changed() -> None:
         machine.core.step(ev.Rung())
 
     said = [check_in.inventory for check_in in machine.check_ins]
-    assert said == [{}, first, {}, named(machine), {}]
+    assert said == [{}, first | facts_named(machine), {}, named(machine), {}]
     assert named(machine) != first
 
 
@@ -300,7 +305,8 @@ def test_a_list_is_sent_when_it_is_asked_for_and_named_until_the_server_has_it()
     assert (sent.kind, unpack(sent.body)) == ("packages", machine.platform.inventory("packages"))
     assert sent.digest == named(machine)["packages"]
     said = [check_in.inventory for check_in in machine.check_ins[1:]]
-    assert said == [named(machine), named(machine), named(machine), {}]
+    whole = named(machine) | facts_named(machine)
+    assert said == [whole, named(machine), named(machine), {}]
 
 
 def test_a_server_that_has_lost_track_is_told_of_every_list_again() -> None:
@@ -311,7 +317,19 @@ def test_a_server_that_has_lost_track_is_told_of_every_list_again() -> None:
         machine.core.step(ev.Rung())
 
     said = [check_in.inventory for check_in in machine.check_ins[1:]]
-    assert said == [named(machine), {}, named(machine), {}]
+    everything = named(machine) | facts_named(machine)
+    assert said == [everything, {}, everything, {}]
+
+
+def test_what_the_server_gets_are_the_facts_that_the_scan_went_by() -> None:
+    machine = a_machine_that_reported()
+    told = facts_list(machine.platform.facts())
+    machine.next_answers.append(the_server_says(inventory=("facts",)))
+
+    machine.core.step(ev.Rung())
+
+    [sent] = machine.inventories
+    assert (sent.kind, unpack(sent.body)) == ("facts", told)
 
 
 def test_a_list_that_the_server_would_refuse_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,5 +340,5 @@ def test_a_list_that_the_server_would_refuse_is_not_named(monkeypatch: pytest.Mo
 
     machine.core.step(ev.Rung())
 
-    assert machine.check_ins[-1].inventory == {}
+    assert machine.check_ins[-1].inventory == facts_named(machine)
     assert machine.inventories == []

@@ -124,6 +124,7 @@ class SharedScans:
             at=int(now),
             boot_id=boot_id,
             error=known.error,
+            facts=known.facts,
             aged=known.aged,
         )
 
