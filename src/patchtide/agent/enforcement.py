@@ -19,7 +19,7 @@ from patchtide.agent.ports.trust import Compare, Trust
 from patchtide.domain.applicability.evaluation import PACKAGE_ORDER
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import PackageFormat
-from patchtide.domain.catalog.updates import Verification
+from patchtide.domain.catalog.updates import Evaluator, Verification
 from patchtide.domain.errors import Refused
 from patchtide.domain.sequencer.consent import (
     Assigned,
@@ -147,7 +147,7 @@ class Enforcement:
         self._platform.install(leaves)
         compare = self._compare()
         for leaf in leaves:
-            for file in leaf.files:
+            for file in leaf.packages:
                 self._trust.package_installed(file.name, file.version, compare)
         return self._platform.uptime().restart_pending
 
@@ -189,7 +189,7 @@ class Enforcement:
 
     def _refuse_older(self, plan: _Plan, *, now: float) -> None:
         compare = self._compare()
-        for file in (file for leaf in plan.leaves for file in leaf.files):
+        for file in (file for leaf in plan.leaves for file in leaf.packages):
             leave = plan.rollbacks.get(file.name, b"")
             self._trust.check_package(file.name, file.version, compare, order=leave, now=now)
 
@@ -226,6 +226,7 @@ def _listed(leaf: Leaf, role: str) -> Listed:
         files=_files(leaf),
         origin=origin or Origin.PUBLISHER,
         signed_by=role if origin else "",
+        is_understood=leaf.evaluator is not Evaluator.UNSUPPORTED,
     )
 
 

@@ -2,6 +2,9 @@
 
 A leaf's document is kept as the bytes it came in, so a field that this version does not know
 is still there after an upgrade of whoever stored it.
+
+A leaf with an installer has another word for its evaluator: who knows nothing of installers does
+not know the word, takes the leaf for one that it cannot judge, says so, and never installs it.
 """
 
 from __future__ import annotations
@@ -26,11 +29,14 @@ from patchtide.domain.catalog.updates import (
     UpdateNumber,
 )
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.wire.installers import read_installer, said_installer
 from patchtide.wire.messages import Digest, Text, Uuid, decode, encode
 from patchtide.wire.rules import decode_rule, encode_rule
 
 MAX_FILES = 2_000
 MAX_SHARED = 1_000
+WITH_INSTALLER = "rules-and-installer"
+"""For an evaluator: its rules decide, and whoever installs it has to know its installer."""
 Number = Annotated[int, Meta(ge=0, lt=2**32)]
 Size = Annotated[int, Meta(ge=0, lt=2**53)]
 
@@ -62,6 +68,8 @@ class LeafV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     exclusive: bool = False
     evaluator: Text = "rules"
     payload: Annotated[bytes, Meta(max_length=1 << 20)] = b""
+    installer: Any = None
+    """An InstallerV1 (wire.installers); read apart, so that an unknown one spoils nothing else."""
 
 
 class LeafEntryV1(Struct, frozen=True, array_like=True):
@@ -112,8 +120,9 @@ def leaf_document(leaf: Leaf) -> bytes:
             floors=_floors_to_say(leaf),
             restart=leaf.restart.value,
             exclusive=leaf.exclusive,
-            evaluator=leaf.evaluator.value,
+            evaluator=_evaluator_to_say(leaf),
             payload=leaf.payload,
+            installer=said_installer(leaf.installer) if leaf.installer else None,
         )
     )
 
@@ -185,6 +194,11 @@ def _unpacked(form: bytes) -> object:
 
 
 def _leaf(said: LeafEntryV1, document: LeafV1, rules: list[Rule]) -> Leaf:
+    evaluator = _EVALUATORS.get(document.evaluator, Evaluator.UNSUPPORTED)
+    names = {file.name for file in document.files}
+    installer = read_installer(document.installer, files=names)
+    if (installer is not None) is not (document.evaluator == WITH_INSTALLER):
+        evaluator, installer = Evaluator.UNSUPPORTED, None
     return Leaf(
         number=UpdateNumber(said.number),
         revision=Revision(said.revision),
@@ -201,9 +215,19 @@ def _leaf(said: LeafEntryV1, document: LeafV1, rules: list[Rule]) -> Leaf:
         origin=Origin(document.origin),
         restart=_RESTARTS.get(document.restart, Restart.ALWAYS),
         exclusive=document.exclusive,
-        evaluator=_EVALUATORS.get(document.evaluator, Evaluator.UNSUPPORTED),
+        evaluator=evaluator,
         payload=document.payload,
+        installer=installer,
     )
+
+
+def _evaluator_to_say(leaf: Leaf) -> str:
+    if leaf.installer is None:
+        return leaf.evaluator.value
+    flaw = leaf.installer.flaw({file.name for file in leaf.files})
+    if leaf.evaluator is not Evaluator.RULES or flaw:
+        raise InvalidDocument([Problem("installer", flaw or "is for what rules decide")])
+    return WITH_INSTALLER
 
 
 def _floors_to_say(leaf: Leaf) -> tuple[FloorV1, ...] | None:
@@ -232,4 +256,8 @@ def _unreadable(said: LeafEntryV1) -> Leaf:
 
 
 _RESTARTS = {member.value: member for member in Restart}
-_EVALUATORS = {Evaluator.RULES.value: Evaluator.RULES, Evaluator.WINDOWS.value: Evaluator.WINDOWS}
+_EVALUATORS = {
+    Evaluator.RULES.value: Evaluator.RULES,
+    Evaluator.WINDOWS.value: Evaluator.WINDOWS,
+    WITH_INSTALLER: Evaluator.RULES,
+}

@@ -23,11 +23,16 @@ from patchtide.adapters.publisher.marked import (
 from patchtide.domain.catalog.custom import (
     ID,
     CustomUpdate,
-    Installer,
-    InstallerKind,
     named_update,
 )
 from patchtide.domain.catalog.details import Classification, Severity
+from patchtide.domain.catalog.installers import (
+    FILE_NAME,
+    LONGEST_RUN,
+    MAX_CODE,
+    Installer,
+    InstallerKind,
+)
 from patchtide.domain.catalog.rules import MAX_DEPTH, Never, Rule
 from patchtide.domain.catalog.updates import LeafFile, Restart, UpdateId
 from patchtide.domain.errors import PatchtideError
@@ -35,9 +40,7 @@ from patchtide.domain.errors import PatchtideError
 Measure = Callable[[str], tuple[bytes, int]]
 """SHA-256 and size of a file beside the definition, by its relative path."""
 
-LONGEST_RUN = timedelta(hours=24)
 MAX_SIZE = (1 << 53) - 1
-MAX_CODE = (1 << 32) - 1
 
 _NEEDED = (
     "id",
@@ -69,7 +72,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.:~^_-]{0,127}", re.ASCII)
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+._~^-]{0,127}", re.ASCII)
+_FILE = FILE_NAME
 _PATH = re.compile(rf"({_FILE.pattern}/){{0,8}}{_FILE.pattern}", re.ASCII)
 _ID = "write small letters, digits and . _ + / -, at most 127"
 _FILE_HINT = "write letters, digits and . _ + ~ ^ -; it has no folder and begins with no dot"

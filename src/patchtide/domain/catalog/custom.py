@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from patchtide.domain.catalog.details import (
@@ -15,6 +14,7 @@ from patchtide.domain.catalog.details import (
     Severity,
     UpdateDetails,
 )
+from patchtide.domain.catalog.installers import Installer, InstallerKind
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import And, Architecture, Rule
 from patchtide.domain.catalog.synchronisation import FIRST, UNNUMBERED
@@ -30,30 +30,6 @@ from patchtide.domain.catalog.updates import (
 KIND = "publisher"
 ID = re.compile(r"[a-z0-9][a-z0-9._+/-]{0,126}")
 """What a publisher may call an update."""
-
-
-class InstallerKind(StrEnum):
-    """What installs an update's files."""
-
-    DEB = "deb"
-    RPM = "rpm"
-    PROGRAM = "program"
-    """One of the files is run, with a list of arguments; no shell reads them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installer:
-    """How an update's files are installed, and what the program's exit code means.
-
-    `program` is the name of the file that is run; only a program has one, with arguments.
-    """
-
-    kind: InstallerKind
-    program: str = ""
-    arguments: tuple[str, ...] = ()
-    success_codes: frozenset[int] = frozenset((0,))
-    restart_codes: frozenset[int] = frozenset()
-    """It went well, and the machine has to restart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +76,7 @@ def feed_update(custom: CustomUpdate) -> FeedUpdate:
     """
     is_packages = custom.installer.kind is not InstallerKind.PROGRAM
     floors = tuple(PackageFloor(f.name, f.version) for f in custom.files if is_packages)
+    details = _details(custom, floors)
     leaf = Leaf(
         number=UNNUMBERED,
         revision=FIRST,
@@ -112,8 +89,9 @@ def feed_update(custom: CustomUpdate) -> FeedUpdate:
         floors=floors,
         origin=Origin(KIND),
         restart=custom.restart,
+        installer=replace(custom.installer, run_time=details.run_time),
     )
-    return FeedUpdate(details=_details(custom, floors), leaves=(leaf,))
+    return FeedUpdate(details=details, leaves=(leaf,))
 
 
 def _for_architectures(custom: CustomUpdate) -> Rule:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 from types import MappingProxyType
 
+from patchtide.domain.catalog.installers import RUN_TIME
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import UpdateId
 
@@ -74,7 +75,6 @@ RUN_TIMES: Mapping[Classification, timedelta] = MappingProxyType(
     }
 )
 """How long an installation may take if nobody says otherwise; all other kinds: `RUN_TIME`."""
-RUN_TIME = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

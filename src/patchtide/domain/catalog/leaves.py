@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from patchtide.domain.catalog.installers import Installer, InstallerKind
 from patchtide.domain.catalog.rules import NAMES_LEAVES, Rule, leaves_named
 from patchtide.domain.catalog.updates import (
     Evaluator,
@@ -40,6 +41,14 @@ class Leaf:
     exclusive: bool = False
     evaluator: Evaluator = Evaluator.RULES
     payload: bytes = b""
+    installer: Installer | None = None
+    """None: its files are packages, installed by their own tool from their vendor's repository."""
+
+    @property
+    def packages(self) -> tuple[LeafFile, ...]:
+        """Return those of its files that a package's tool installs, by name and version."""
+        runs = self.installer is not None and self.installer.kind is InstallerKind.PROGRAM
+        return () if runs else self.files
 
     @property
     def rules(self) -> tuple[Rule, Rule, Rule]:

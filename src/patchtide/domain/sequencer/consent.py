@@ -34,6 +34,8 @@ class Listed:
     origin: Origin
     signed_by: str
     """The role whose signed file it was read from."""
+    is_understood: bool = True
+    """This version knows how its state is found and how it is installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class Reason(StrEnum):
     NOT_IN_CATALOG = "not-in-catalog"
     NOT_ASSIGNED = "not-assigned"
     OTHER_REVISION = "revision-differs"
+    NOT_UNDERSTOOD = "not-understood"
     NOT_AS_LISTED = "files-differ-from-catalog"
     NOT_AS_ASSIGNED = "files-differ-from-assignment"
     NOT_BY_VENDOR = "vendor-not-verified"
@@ -152,6 +155,8 @@ def _objections(
 
 
 def _against_catalog(candidate: Candidate, listed: Listed) -> Iterator[Reason]:
+    if not listed.is_understood:
+        yield Reason.NOT_UNDERSTOOD
     if not candidate.files or not candidate.files <= listed.files:
         yield Reason.NOT_AS_LISTED
     if listed.signed_by != listed.origin.value:

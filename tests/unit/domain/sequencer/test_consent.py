@@ -60,6 +60,7 @@ def test_what_both_name_is_granted_file_by_file() -> None:
         (decide(replace(ASKED, vendor_verified=False)), [Reason.NOT_BY_VENDOR]),
         (decide(listed=replace(OWN, signed_by="feeds")), [Reason.WRONG_ROLE]),
         (decide(listed=replace(OWN, origin=Origin.AGENT)), [Reason.WRONG_ROLE]),
+        (decide(listed=replace(OWN, is_understood=False)), [Reason.NOT_UNDERSTOOD]),
         (decide(order=replace(ORDER, stopped=True)), [Reason.STOPPED]),
         (decide(order=replace(ORDER, not_before=NOW + 1)), [Reason.TOO_EARLY]),
         (decide(order=replace(ORDER, valid_until=NOW)), [Reason.EXPIRED]),
