@@ -46,7 +46,7 @@ from patchtide.domain.catalog.updates import (
 from patchtide.domain.catalog.versions_deb import compare as compare_deb
 from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.catalog.versions_rpm import compare as compare_rpm
-from patchtide.domain.catalog.versions_rpm import plain_key, rpm_key
+from patchtide.domain.catalog.versions_rpm import plain_key, rpm_key, segment_key
 from patchtide.wire.leaves import encode_leaf, read_leaves
 from patchtide.wire.messages import encode
 from patchtide.wire.shard_plan import deltas_due, listed
@@ -206,7 +206,7 @@ def measure_scan(leaves: list[Leaf], facts: Facts, title: str) -> None:
     bare = seconds(lambda: [any(name in packages for name in some) for some in names])
 
     def anew() -> None:
-        for key in (deb_key, rpm_key, plain_key):
+        for key in (deb_key, rpm_key, plain_key, segment_key):
             key.cache_clear()
         evaluate_shard(leaves, facts)
 

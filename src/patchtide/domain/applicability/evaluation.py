@@ -101,16 +101,16 @@ def verdict_on(rule: Rule, ground: Ground) -> Verdict:
 
 def fits(rule: PackageInstalled, instance: InstalledPackage) -> bool:
     """Say whether one installed instance is what the rule asks for."""
-    if rule.architecture is not None and not (
-        instance.architecture == rule.architecture or instance.architecture in _ANY_ARCHITECTURE
-    ):
+    own, wanted = instance.architecture, rule.architecture
+    if wanted is not None and own != wanted and own not in _ANY_ARCHITECTURE:
         return False
-    if rule.comparison is None:
+    by = rule.comparison
+    if by is None:
         return True
     if instance.version == rule.version:
-        return rule.comparison in _REFLEXIVE  # most often so, and no key need be made
+        return by in _REFLEXIVE  # most often so, and no key need be made
     key = PACKAGE_ORDER[rule.format]
-    return _COMPARE[rule.comparison](key(instance.version), key(rule.version))
+    return _COMPARE[by](key(instance.version), key(rule.version))
 
 
 def leaf_verdict(state: LeafState | None) -> Verdict:
@@ -130,10 +130,10 @@ def _package(rule: PackageInstalled, ground: Ground) -> Verdict:
     packages = ground.facts.packages.get(rule.format)
     if packages is None:
         return None
-    instances = packages.get(rule.name)
-    if instances is None:
-        return False
-    return any(fits(rule, instance) for instance in instances)
+    for instance in packages.get(rule.name, ()):  # noqa: SIM110 - a scan spends its time here
+        if fits(rule, instance):
+            return True
+    return False
 
 
 def _system(rule: OperatingSystem, ground: Ground) -> Verdict:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_EPOCH = re.compile(r"\A(?:([0-9]*):)?(.*)\Z", re.DOTALL)
-_SEGMENT = re.compile(r"([0-9]+)|([A-Za-z]+)|([~^])")
+_EPOCH = re.compile(r"([0-9]*):")
+_SEGMENT = re.compile(r"[0-9]+|[A-Za-z]+|[~^]")
+_DIGITS = "0123456789"
 
 _END = b"\x02"
 _MARKS = {"~": b"\x01", "^": b"\x03"}
@@ -29,17 +30,20 @@ def _number(digits: str) -> bytes:
     return prefix + digits.encode()
 
 
+_NO_EPOCH = _number("")
+
+
+@lru_cache(maxsize=1 << 12)
+def segment_key(text: str) -> bytes:
+    """Return the key of a run of digits or letters, or of a mark; most runs recur."""
+    if text[0] in _DIGITS:
+        return _NUMBER + _number(text)
+    return _MARKS.get(text) or _LETTERS + text.encode() + b"\0"
+
+
 def _part(text: str) -> bytes:
     """Return the key of one of epoch, version, release; no key begins another one."""
-    key = b""
-    for digits, letters, mark in _SEGMENT.findall(text):
-        if digits:
-            key += _NUMBER + _number(digits)
-        elif letters:
-            key += _LETTERS + letters.encode() + b"\0"
-        else:
-            key += _MARKS[mark]
-    return key + _END
+    return b"".join(map(segment_key, _SEGMENT.findall(text))) + _END
 
 
 @lru_cache(maxsize=1 << 12)
@@ -55,9 +59,11 @@ def plain_key(version: str) -> bytes:
 @lru_cache(maxsize=1 << 16)
 def rpm_key(version: str) -> bytes:
     """Return the sort key of an RPM version: `[epoch:]version[-release]`."""
-    epoch, main = _EPOCH.findall(version)[0]
+    epoch, main = _NO_EPOCH, version
+    if ":" in version and (begins := _EPOCH.match(version)):
+        epoch, main = _number(begins[1]), version[begins.end() :]
     main, dash, release = main.rpartition("-") if "-" in main else (main, "", "")
-    return _number(epoch) + _part(main) + (_WITH_RELEASE + _part(release) if dash else _NO_RELEASE)
+    return epoch + _part(main) + (_WITH_RELEASE + _part(release) if dash else _NO_RELEASE)
 
 
 def compare(a: str, b: str) -> int:
