@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import site_status, synchronisation_choices, synchronisations
+from patchtide.server import (
+    feed_connections,
+    site_status,
+    synchronisation_choices,
+    synchronisations,
+)
 from patchtide.server.table import API, Operation, Plane
 
 _READ = Right(Kind.CATALOG, Verb.READ)
@@ -57,6 +62,18 @@ CATALOG = (
             "error",
         ),
         example="catalog synchronisations --json",
+    ),
+    Operation(
+        name="feeds.test",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/feeds/test",
+        policy=_MODIFY,
+        sentence="Ask every address of the feeds, and say of each how far that came.",
+        output=feed_connections.TriedList,
+        handler=feed_connections.test,
+        audited=True,
+        columns=("address", "reached", "step", "detail"),
     ),
     Operation(
         name="catalog.schedule",

@@ -53,6 +53,7 @@ PAGES = (
     _form("update-licence", "/updates/{update}/licence", _CATALOG, "Accept its licence terms."),
     _page("synchronisations", "/synchronisations", _CATALOG, "What became of synchronisations."),
     _form("synchronise", "/synchronisations", _CATALOG, "Begin one."),
+    _form("test-feeds", "/synchronisations/test", _CATALOG, "Ask every address of the feeds."),
     _form("reschedule", "/synchronisations/schedule", _CATALOG, "Set when they begin."),
     _form("select", "/synchronisations/selection", _CATALOG, "Choose what is taken of a feed."),
     _page("tokens", "/tokens", _TOKENS, "Enrolment tokens, and how a machine enrols."),

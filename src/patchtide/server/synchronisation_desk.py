@@ -22,6 +22,7 @@ from patchtide.domain.schedules.synchronising import Due, due, upcoming
 from patchtide.server import synchronisation_runs as runs
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
+from patchtide.server.ports.feed import FeedConnections
 from patchtide.server.ports.reading import Lookups
 from patchtide.server.synchronisation import Synchronisation, Synchronised
 from patchtide.server.synchronisation_plan import SCHEDULE, read_schedule, schedule_of
@@ -68,6 +69,8 @@ class SynchronisationDesk:
     clock: Clock
     node: str
     """Another one for every place that runs a server; the same after a restart."""
+    connections: FeedConnections | None = None
+    """The ways to what is fetched; None: nothing is."""
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def begin(self, decide: Decide, *, by: str, full: bool) -> Run:

@@ -59,6 +59,19 @@ async def test_a_running_one_says_how_far_it_is_and_open_pages_hear_of_it(
     assert (await visitor.get("/live")).body != before
 
 
+async def test_the_ways_to_the_feeds_are_tested_and_the_one_that_ends_is_named(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    await visitor.get(PAGE)
+
+    answer = await visitor.post(f"{PAGE}/test")
+
+    page = answer.body.decode()
+    assert answer.status == 200 and "1 of 2 addresses failed" in page
+    assert "https://lost.invalid/x" in page and "The proxy refuses" in page
+
+
 SCHEDULES = {
     "a vendor's calendar": (
         {"way": "cycle", "every_h": "6", "cycle": "patch-tuesday", "days_after": "1"},

@@ -33,7 +33,7 @@ from patchtide.server.ports.accounts import User
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import ClientState, NewClient
-from patchtide.server.ports.feed import FeedContent, FeedHead
+from patchtide.server.ports.feed import FeedContent, FeedHead, Step, Tried
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from patchtide.server.table import Plane, perform
@@ -72,6 +72,14 @@ class EmptyFeed:
         return updates
 
 
+class TwoPlaces:
+    """One of them answers."""
+
+    def try_all(self) -> Sequence[Tried]:
+        lost = Tried(address="https://lost.invalid/x", step=Step.PROXY, detail="it answered 403")
+        return [Tried(address="https://here.invalid/x"), lost]
+
+
 class NoPublisher:
     def serials(self) -> dict[str, int]:
         return {}
@@ -97,6 +105,7 @@ def a_desk(storage: Any, clock: FakeClock, descriptions: Descriptions) -> Synchr
         lookups=storage,
         clock=clock,
         node="here",
+        connections=TwoPlaces(),
     )
 
 

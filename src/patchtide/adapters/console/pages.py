@@ -46,6 +46,7 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.update-licence": updates.accept_licence,
         "console.synchronisations": synchronisations.page,
         "console.synchronise": synchronisations.begin,
+        "console.test-feeds": synchronisations.test,
         "console.reschedule": synchronisations.reschedule,
         "console.select": synchronisations.select,
         "console.tokens": tokens.page,

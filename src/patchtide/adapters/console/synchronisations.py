@@ -9,6 +9,7 @@ from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.errors import PatchtideError
+from patchtide.server.feed_connections import TriedList
 from patchtide.server.synchronisation_choices import SelectionList, ShownSchedule
 from patchtide.server.synchronisation_plan import DAYS
 from patchtide.server.synchronisations import SynchronisationList
@@ -26,6 +27,15 @@ async def begin(desk: Desk, visit: Visit) -> Reply:
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
     return see_other("/synchronisations")
+
+
+async def test(desk: Desk, visit: Visit) -> Reply:
+    """Show what was found at once: it holds for this moment, and nothing keeps it."""
+    try:
+        found: TriedList = await desk.ask(visit, "feeds.test")
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return await _shown(desk, visit, tried=found)
 
 
 async def reschedule(desk: Desk, visit: Visit) -> Reply:
@@ -60,7 +70,13 @@ async def select(desk: Desk, visit: Visit) -> Reply:
     return see_other("/synchronisations?done=select-1")
 
 
-async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = None) -> Reply:
+async def _shown(
+    desk: Desk,
+    visit: Visit,
+    *,
+    error: PatchtideError | None = None,
+    tried: TriedList | None = None,
+) -> Reply:
     before = visit.query.get("before", "")
     found: SynchronisationList = await desk.ask(
         visit, "catalog.synchronisations", limit=50, before=before if before.isdigit() else 0
@@ -77,5 +93,6 @@ async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = Non
         days=DAYS,
         names=await names_of(desk, visit),
         error=error,
+        tried=tried,
         is_newest=not before,
     )

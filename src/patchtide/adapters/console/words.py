@@ -97,6 +97,17 @@ CYCLES: Mapping[str, str] = MappingProxyType(
         "sap": "SAP's Tuesday",
     }
 )
+STEPS: Mapping[str, str] = MappingProxyType(
+    {
+        "name": "The name is not known",
+        "connection": "No connection",
+        "proxy": "The proxy refuses",
+        "tls": "TLS fails",
+        "answer": "No answer",
+        "account": "The account is refused",
+        "status": "Not what is there",
+    }
+)
 WHYS: Mapping[str, str] = MappingProxyType(
     {"first": "the first one", "schedule": "by schedule", "retry": "again after a failure"}
 )
@@ -138,6 +149,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "catalog.publish": "Published updates",
         "catalog.synchronise": "Asked for a synchronisation",
         "catalog.synchronised": "Ended a synchronisation",
+        "feeds.test": "Tested the ways to the feeds",
         "catalog.reschedule": "Set when to synchronise",
         "catalog.select": "Chose which updates to take",
         "searches.save": "Saved a search",

@@ -31,9 +31,10 @@ from patchtide.adapters.feeds.apt_vendors import (
     keyring_of,
 )
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedExpired, FeedNotSigned, NoFeed
+from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.signature import Run, is_signed, signed_text
 from patchtide.domain.catalog.details import FeedUpdate
-from patchtide.server.ports.feed import FeedContent
+from patchtide.server.ports.feed import FeedContent, Tried
 
 ETC = Path("/etc/apt")
 _CLOCKS_DIFFER = timedelta(hours=1)
@@ -75,11 +76,12 @@ class AptFeed:
         etc: Path = ETC,
         lists: Path | None = None,
         keyrings: Path = KEYRINGS,
+        proxy: Proxy | None = None,
     ) -> None:
         self._etc = etc.absolute()
         self._keyrings = keyrings
         self._run = run
-        self._lists = AptLists(folder, etc=etc, run=run, lists=lists)
+        self._lists = AptLists(folder, etc=etc, run=run, lists=lists, proxy=proxy)
         self._changelogs = folder.absolute() / "changelogs"
         self._documents: dict[str, Documents] = {}
 
@@ -90,6 +92,18 @@ class AptFeed:
             FeedUnreachable, FeedNotSigned, FeedDamaged
         """
         self._lists.fetch()
+
+    def places(self) -> Sequence[str]:
+        """Return the addresses of what the vendors sign, as far as they are on a network.
+
+        Raises:
+            FeedUnreachable: the sources cannot be read.
+        """
+        sources = read_sources(sources_in(self._etc))
+        return list(dict.fromkeys(s.release_address for s in sources if not s.is_local))
+
+    def try_one(self, address: str) -> Tried:
+        return self._lists.tried(address)
 
     def stamp(self, *, now: datetime) -> bytes:
         """Return what stands for all that `read` would say: equal stamps, equal content.

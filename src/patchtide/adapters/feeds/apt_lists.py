@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from patchtide.adapters.feeds.apt_release import IndexHash, Release
@@ -22,8 +24,12 @@ from patchtide.adapters.feeds.errors import (
     FeedNotSigned,
     FeedUnreachable,
 )
+from patchtide.adapters.feeds.failures import step_of_apt
+from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.signature import Ended, Run
+from patchtide.adapters.feeds.web import shown
 from patchtide.domain.errors import PatchtideError
+from patchtide.server.ports.feed import Tried
 
 APT_GET = "/usr/bin/apt-get"
 APT_HELPER = "/usr/lib/apt/apt-helper"
@@ -54,6 +60,9 @@ Dir::Cache::srcpkgcache "";
 """Whether a list is too old is judged here, with a word on it; apt would only leave it out. The
 folder is private, so apt's own user could not write there."""
 
+_QUICK = tuple(f"-oAcquire::{x}" for x in ("Retries=0", "http::Timeout=15", "https::Timeout=15"))
+_FAILED = re.compile(r"Failed to fetch \S+\s+(?P<why>.+)")
+
 # In the order in which they are looked for: one failure makes apt say several things.
 _SAID: tuple[tuple[type[PatchtideError], tuple[str, ...]], ...] = (
     (FeedDamaged, ("BADSIG", "Hash Sum mismatch", "unexpected size", "isn't valid")),
@@ -82,7 +91,16 @@ class AptLists:
     `lists` is where the index files lie when they are not ours: what apt has fetched by itself.
     """
 
-    def __init__(self, folder: Path, *, etc: Path, run: Run, lists: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        etc: Path,
+        run: Run,
+        lists: Path | None = None,
+        proxy: Proxy | None = None,
+    ) -> None:
+        self._proxy = proxy
         self._folder = folder.absolute()
         self._etc = etc.absolute()
         self._run = run
@@ -124,10 +142,37 @@ class AptLists:
         """Return the file that tells apt to keep to this folder."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = _CONFIGURATION.format(etc=self._etc, lists=self._lists, cache=self._folder / "cache")
+        if self._proxy is not None:
+            text += self._proxy.apt_lines()
         path = self._folder / "apt.conf"
         if not path.is_file() or path.read_text("utf-8") != text:
-            path.write_text(text, "utf-8")
+            # It may tell the proxy's account; nobody else ever sees a byte of it.
+            new = path.with_suffix(".new")
+            new.unlink(missing_ok=True)
+            new.touch(0o600)
+            new.write_text(text, "utf-8")
+            new.replace(path)
         return path
+
+    def tried(self, address: str) -> Tried:
+        """Have apt ask for a document, and keep nothing of it."""
+        configuration = self.configuration()
+        with TemporaryDirectory(dir=self._folder, prefix=".tried-") as folder:
+            ended = self._run(
+                [
+                    APT_HELPER,
+                    f"--config-file={configuration}",
+                    *_QUICK,
+                    "download-file",
+                    address,
+                    f"{folder}/document",
+                ],
+                timeout_s=_TIMEOUT_S,
+            )
+        if ended.status == 0:
+            return Tried(address=shown(address))
+        said = _why_not(ended.errors.decode("utf-8", "replace"))
+        return Tried(address=shown(address), step=step_of_apt(said), detail=said)
 
     @contextmanager
     def opened(self, index: IndexFile, release: Release) -> Iterator[BinaryIO]:
@@ -193,6 +238,12 @@ def why_not_fetched(errors: str) -> PatchtideError:
             return kind(found[2:].strip())
     first = next((line for line in lines if line.startswith("E:")), "E: apt-get update failed")
     return FeedUnreachable(first[2:].strip())
+
+
+def _why_not(errors: str) -> str:
+    """Return the cause alone: the address before it may hold an account."""
+    found = _FAILED.search(errors)
+    return " ".join(found["why"].split())[:300] if found else "apt could not fetch it"
 
 
 def sources_in(etc: Path) -> Mapping[str, str]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from patchtide.adapters.feeds.apt import AptFeed
 from patchtide.adapters.feeds.apt_lists import AptLists
 from patchtide.adapters.feeds.errors import FeedUnreachable
+from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.signature import Run, is_signed
 from patchtide.domain.catalog.details import FeedUpdate
-from patchtide.server.ports.feed import FeedContent
+from patchtide.server.ports.feed import FeedContent, Tried
 
 FRESH = timedelta(hours=1)
 """As often as the catalog is synchronised: older lists would be older than ours."""
@@ -27,14 +28,18 @@ USABLE = timedelta(days=1)
 class MachineFeed:
     """What the sources of the system under `root` offer; `folder` is the feed's own."""
 
-    def __init__(self, folder: Path, *, run: Run, root: Path = Path("/")) -> None:
+    def __init__(
+        self, folder: Path, *, run: Run, root: Path = Path("/"), proxy: Proxy | None = None
+    ) -> None:
         etc, self._theirs = root / "etc/apt", root / "var/lib/apt/lists"
-        self._lists = AptLists(folder, etc=etc, run=run, lists=self._theirs)
+        self._lists = AptLists(folder, etc=etc, run=run, lists=self._theirs, proxy=proxy)
         self._ours = folder / "fetched/lists"
         keys = root / "usr/share/keyrings"
         self._feeds = {
-            "own": AptFeed(folder / "fetched", run=run, etc=etc, keyrings=keys),
-            "theirs": AptFeed(folder, run=run, etc=etc, lists=self._theirs, keyrings=keys),
+            "own": AptFeed(folder / "fetched", run=run, etc=etc, keyrings=keys, proxy=proxy),
+            "theirs": AptFeed(
+                folder, run=run, etc=etc, lists=self._theirs, keyrings=keys, proxy=proxy
+            ),
         }
         self._chosen = folder / "chosen"
         self.note = ""
@@ -71,6 +76,13 @@ class MachineFeed:
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         return self._feed().describe(updates)
+
+    def places(self) -> Sequence[str]:
+        """Raises FeedUnreachable: the sources cannot be read."""
+        return self._feeds["own"].places()
+
+    def try_one(self, address: str) -> Tried:
+        return self._feeds["own"].try_one(address)
 
     def _feed(self) -> AptFeed:
         chosen = self._chosen.read_text("ascii") if self._chosen.is_file() else "own"

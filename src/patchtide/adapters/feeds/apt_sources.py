@@ -41,6 +41,12 @@ class Source:
     def is_local(self) -> bool:
         return self.uri.startswith(_LOCAL)
 
+    @property
+    def release_address(self) -> str:
+        """Return where its signed Release file is; a name that ends in a slash is a folder's."""
+        folder = self.suite.strip("/") if self.suite.endswith("/") else f"dists/{self.suite}"
+        return "/".join(filter(None, (self.uri.rstrip("/"), folder, "InRelease")))
+
 
 def source_key(uri: str, suite: str) -> tuple[str, str]:
     """Return how a source is found again, whatever slashes it was written with."""

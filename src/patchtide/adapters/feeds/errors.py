@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from patchtide.domain.errors import PatchtideError, Refused, Unavailable
+from patchtide.server.ports.feed import Step
 
 
 class FeedUnreachable(Unavailable):
     """The feed cannot be fetched now."""
 
     code = "feed-unreachable"
+
+    def __init__(self, message: str | None = None, *, step: Step | None = None) -> None:
+        self.step = step
+        """Where a connection failed, if it was one that did."""
+        super().__init__(message)
 
 
 class FeedNotSigned(Refused):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from patchtide import __version__
-from patchtide.adapters.feeds.errors import FeedExpired
+from patchtide.adapters.feeds.errors import FeedDamaged, FeedExpired, FeedUnreachable
+from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.rpm_advisories import Advisory, read_advisories
 from patchtide.adapters.feeds.rpm_index import DataFile, RepositoryIndex, read_index
 from patchtide.adapters.feeds.rpm_packages import OfferedPackage, read_packages
@@ -20,7 +21,8 @@ from patchtide.adapters.feeds.signature import Run, require_signed
 from patchtide.adapters.feeds.unpacking import unpacked
 from patchtide.adapters.feeds.web import shown
 from patchtide.domain.catalog.details import FeedUpdate
-from patchtide.server.ports.feed import FeedContent
+from patchtide.domain.errors import PatchtideError
+from patchtide.server.ports.feed import FeedContent, Step, Tried
 
 _CLOCKS_DIFFER = timedelta(hours=1)
 _OLD = timedelta(days=60)
@@ -40,7 +42,10 @@ class _Read:
 class RpmFeed:
     """What the repositories of the system under `root` offer. `folder` is the feed's own."""
 
-    def __init__(self, folder: Path, *, run: Run, root: Path = Path("/")) -> None:
+    def __init__(
+        self, folder: Path, *, run: Run, root: Path = Path("/"), proxy: Proxy | None = None
+    ) -> None:
+        self._proxy = proxy
         self._folder = folder
         self._run = run
         self._root = root
@@ -111,6 +116,30 @@ class RpmFeed:
         """Return them as they are: advisories say all that there is to say."""
         return updates
 
+    def places(self) -> Sequence[str]:
+        """Return the addresses that are asked first, as far as they are on a network.
+
+        Raises:
+            NoFeed, FeedNotSigned, FeedUnreachable: as `fetch`.
+        """
+        return list(self._places())
+
+    def try_one(self, address: str) -> Tried:
+        """Ask for a document, and keep nothing of it."""
+        try:
+            self._places()[address].try_one(address)
+        except FeedUnreachable as error:
+            step = error.step or Step.ANSWER
+            return Tried(address=shown(address), step=step, detail=_cause(error, address))
+        except FeedDamaged as error:
+            detail = _cause(error, address)
+            return Tried(address=shown(address), step=Step.ANSWER, detail=detail)
+        return Tried(address=shown(address))
+
+    def _places(self) -> Mapping[str, RepositoryStore]:
+        stores = [self._store(source) for source in self._sources()]
+        return {address: store for store in stores for address in store.places()}
+
     def _system(self) -> System:
         return read_system(self._root)
 
@@ -118,7 +147,7 @@ class RpmFeed:
         return read_sources(self._root, self._system())
 
     def _store(self, source: Source) -> RepositoryStore:
-        return RepositoryStore(self._folder, source)
+        return RepositoryStore(self._folder, source, proxy=self._proxy)
 
     def _verified(self, source: Source, document: bytes, signature: bytes) -> RepositoryIndex:
         name = f"repomd.xml of {source.where}"
@@ -135,6 +164,11 @@ class RpmFeed:
             if index.made_at > now + _CLOCKS_DIFFER:
                 raise FeedExpired(f"{source.where} is of the future; look at the clock")
             yield _Read(source=source, store=store, index=index, document=document)
+
+
+def _cause(error: PatchtideError, address: str) -> str:
+    """Return what was said without the address, which is told beside it."""
+    return str(error).removeprefix(shown(address)).lstrip(": ")
 
 
 def _key(path: Path) -> str:

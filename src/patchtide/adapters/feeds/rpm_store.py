@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedNotSigned, FeedUnreachable
+from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.rpm_index import (
     MAX_INDEX_BYTES,
     DataFile,
@@ -34,6 +35,7 @@ from patchtide.adapters.feeds.rpm_sources import Source
 from patchtide.adapters.feeds.web import Account, Answer, Validators, Web, shown
 from patchtide.domain.errors import PatchtideError
 
+_INDEX = "repodata/repomd.xml"
 _MAX_SIGNATURE = 64 << 10
 _PIECE = 1 << 20
 TRIES = 2
@@ -53,7 +55,7 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
 class RepositoryStore:
     """One repository's folder, under `folder`."""
 
-    def __init__(self, folder: Path, source: Source) -> None:
+    def __init__(self, folder: Path, source: Source, *, proxy: Proxy | None = None) -> None:
         self._source = source
         places = (*source.addresses, source.mirror_list, source.metalink)
         named = hashlib.sha256(f"{source.where}\0{places}".encode()).hexdigest()
@@ -67,7 +69,23 @@ class RepositoryStore:
                 certificate=source.certificate,
                 certificate_key=source.certificate_key,
             ),
+            proxy=proxy,
         )
+
+    def places(self) -> Sequence[str]:
+        """Return what is asked first, as far as it is on a network: an index or a list of them."""
+        source = self._source
+        named = (source.metalink, source.mirror_list)
+        found = (*(f"{each}/{_INDEX}" for each in source.addresses), *filter(None, named))
+        return [address for address in found if not address.startswith("file:")]
+
+    def try_one(self, address: str) -> None:
+        """Ask for one of its `places`, and keep nothing of it.
+
+        Raises:
+            FeedUnreachable, FeedDamaged
+        """
+        self._web.get(address, most=MAX_INDEX_BYTES)
 
     @staticmethod
     def remove(folder: Path) -> None:
@@ -137,7 +155,7 @@ class RepositoryStore:
         return Mirrors(tuple(ordered), mirrors.hashes)
 
     def _fetch(self, address: str, verify: Verify, mirrors: Mirrors) -> None:
-        answer = self._get(f"{address}/repodata/repomd.xml", known=self._known(address))
+        answer = self._get(f"{address}/{_INDEX}", known=self._known(address))
         if answer.body is None:
             document, signature = self.index()
         else:

@@ -3,6 +3,9 @@
 Whoever writes the sources may name any host, also one inside; whoever answers may not: what a
 redirect leads to is a public address, or one of those that were named. The address that was
 looked at is the one that is spoken to, so a name that changes its mind changes nothing.
+
+A proxy looks names up by itself. What a name stands for here must be fit all the same, and this
+very machine is never asked through it; of a name that only the proxy knows, the proxy has the word.
 """
 
 from __future__ import annotations
@@ -15,12 +18,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
+from patchtide.adapters.feeds.failures import failed
+from patchtide.adapters.feeds.proxy import Proxy
+from patchtide.server.ports.feed import Step
 
 Resolve = Callable[[str, int], Iterable[str]]
 Address = IPv4Address | IPv6Address
@@ -77,6 +84,7 @@ class Web:
         named: Iterable[str],
         account: Account | None = None,
         *,
+        proxy: Proxy | None = None,
         resolve: Resolve = looked_up,
         total_s: float = TOTAL_S,
         stall_s: float = STALL_S,
@@ -84,6 +92,7 @@ class Web:
     ) -> None:
         self._named = {_origin(address) for address in named}
         self._account = account or Account()
+        self._proxy = proxy
         self._resolve = resolve
         self._total_s = total_s
         self._stall_s = stall_s
@@ -141,7 +150,7 @@ class Web:
                 if self._monotonic() > ends:
                     raise FeedUnreachable(f"{shown(address)} takes longer than {self._total_s} s")
         except (HTTPError, OSError) as error:
-            raise FeedUnreachable(f"{shown(address)}: {_why(error)}") from error
+            raise failed(shown(address), error) from error
 
     @contextmanager
     def _opened(
@@ -149,7 +158,7 @@ class Web:
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         first = urlsplit(address).scheme
         for _ in range(MAX_REDIRECTS + 1):
-            pool, reply = self._ask(address, headers)
+            close, reply = self._ask(address, headers)
             try:
                 if reply.status not in _REDIRECTS:
                     yield reply
@@ -157,19 +166,17 @@ class Web:
                 address = urljoin(address, reply.headers.get("Location", ""))
             finally:
                 reply.close()
-                pool.close()
+                close()
             if first == "https" and urlsplit(address).scheme != "https":
                 raise FeedUnreachable(f"it leads to {shown(address)}, which is not https any more")
         raise FeedUnreachable(f"{shown(address)}: more than {MAX_REDIRECTS} redirects")
 
     def _ask(
         self, address: str, headers: Mapping[str, str]
-    ) -> tuple[urllib3.HTTPConnectionPool, urllib3.BaseHTTPResponse]:
+    ) -> tuple[Callable[[], None], urllib3.BaseHTTPResponse]:
         scheme, host, port = origin = _origin(address)
         parts = urlsplit(address)
         is_named = origin in self._named
-        place = self._place(host, port, is_named=is_named, address=address)
-        pool = self._pool(scheme, host, place, port, is_named=is_named)
         sent = {"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity", **headers}
         if is_named and self._account.user and scheme == "https":
             account = f"{self._account.user}:{self._account.password}"
@@ -177,14 +184,44 @@ class Web:
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (
             f"?{parts.query}" if parts.query else ""
         )
+        pool: urllib3.HTTPConnectionPool | urllib3.ProxyManager
+        if self._proxy is not None and self._proxy.is_for(host):
+            self._require_fit(host, port, is_named=is_named, address=address)
+            pool = self._pool_through(self._proxy, is_named=is_named)
+            target = f"{scheme}://{sent['Host']}{target}"
+            close = pool.clear
+        else:
+            place = self._place(host, port, is_named=is_named, address=address)
+            pool = self._pool(scheme, host, place, port, is_named=is_named)
+            close = pool.close
         try:
             reply = pool.urlopen(
                 "GET", target, headers=sent, redirect=False, retries=False, preload_content=False
             )
         except (HTTPError, OSError) as error:
-            pool.close()
-            raise FeedUnreachable(f"{shown(address)}: {_why(error)}") from error
-        return pool, reply
+            close()
+            raise failed(shown(address), error) from error
+        return close, reply
+
+    def _pool_through(self, proxy: Proxy, *, is_named: bool) -> urllib3.ProxyManager:
+        account = f"{proxy.user}:{proxy.password}"
+        return urllib3.ProxyManager(
+            proxy.address,
+            num_pools=1,
+            timeout=urllib3.Timeout(connect=CONNECT_S, read=self._stall_s),
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=account) if proxy.user else {},
+            cert_reqs="CERT_REQUIRED",
+            **self._shown_to(is_named=is_named),
+        )
+
+    def _shown_to(self, *, is_named: bool) -> dict[str, Any]:
+        """Return whom a host must be vouched for by, and what it is shown: a named one alone."""
+        shown_to = self._account if is_named else Account(ca=self._account.ca)
+        return {
+            "ca_certs": str(shown_to.ca) if shown_to.ca else None,
+            "cert_file": str(shown_to.certificate) if shown_to.certificate else None,
+            "key_file": str(shown_to.certificate_key) if shown_to.certificate_key else None,
+        }
 
     def _pool(
         self, scheme: str, host: str, place: str, port: int, *, is_named: bool
@@ -192,7 +229,6 @@ class Web:
         timeout = urllib3.Timeout(connect=CONNECT_S, read=self._stall_s)
         if scheme == "http":
             return urllib3.HTTPConnectionPool(place, port, timeout=timeout, retries=False)
-        shown_to = self._account if is_named else Account(ca=self._account.ca)
         return urllib3.HTTPSConnectionPool(
             place,
             port,
@@ -200,25 +236,39 @@ class Web:
             retries=False,
             cert_reqs="CERT_REQUIRED",
             server_hostname=host,
-            ca_certs=str(shown_to.ca) if shown_to.ca else None,
-            cert_file=str(shown_to.certificate) if shown_to.certificate else None,
-            key_file=str(shown_to.certificate_key) if shown_to.certificate_key else None,
+            **self._shown_to(is_named=is_named),
         )
 
     def _place(self, host: str, port: int, *, is_named: bool, address: str) -> str:
         """Return the address to speak to; all that the name stands for must be fit for it."""
         try:
-            found = [
-                plain(ip_address(text.partition("%")[0])) for text in self._resolve(host, port)
-            ]
+            found = self._found(host, port)
         except (OSError, ValueError) as error:
-            raise FeedUnreachable(f"{shown(address)}: {_why(error)}") from error
+            raise failed(shown(address), error, step=Step.NAME) from error
         if not found:
-            raise FeedUnreachable(f"{shown(address)}: the name has no address")
+            raise FeedUnreachable(f"{shown(address)}: the name has no address", step=Step.NAME)
+        self._require_all(found, host, is_named=is_named, address=address)
+        return str(found[0])
+
+    def _require_fit(self, host: str, port: int, *, is_named: bool, address: str) -> None:
+        """Refuse what a name leads to as far as it is known here; a proxy may know more names."""
+        try:
+            found = self._found(host, port)
+        except (OSError, ValueError):
+            return
+        self._require_all(found, host, is_named=is_named, address=address)
+
+    def _found(self, host: str, port: int) -> list[Address]:
+        return [plain(ip_address(text.partition("%")[0])) for text in self._resolve(host, port)]
+
+    def _require_all(
+        self, found: Iterable[Address], host: str, *, is_named: bool, address: str
+    ) -> None:
         for place in found:
             if not may_be_asked(place, host, is_named=is_named):
-                raise FeedUnreachable(f"{shown(address)} leads to {place}, where no feed is asked")
-        return str(found[0])
+                raise FeedUnreachable(
+                    f"{shown(address)} leads to {place}, where no feed is asked", step=Step.NAME
+                )
 
 
 def plain(place: Address) -> Address:
@@ -263,14 +313,10 @@ def _goes_on(reply: urllib3.BaseHTTPResponse, have: int) -> bool:
 
 
 def _require(reply: urllib3.BaseHTTPResponse, status: int, address: str) -> None:
+    if reply.status == 407:
+        raise FeedUnreachable(
+            f"{shown(address)}: the proxy wants another account (407)", step=Step.ACCOUNT
+        )
     if reply.status != status:
-        raise FeedUnreachable(f"{shown(address)} answered {reply.status}")
-
-
-def _why(error: Exception) -> str:
-    """Return a cause without the addresses that libraries put into theirs."""
-    reason = getattr(error, "reason", None)
-    for cause in (error, reason, *error.args):
-        if said := getattr(cause, "verify_message", ""):
-            return f"its certificate is not believed: {said}"
-    return getattr(error, "strerror", None) or str(reason or type(error).__name__)
+        step = Step.ACCOUNT if reply.status in (401, 403) else Step.STATUS
+        raise FeedUnreachable(f"{shown(address)} answered {reply.status}", step=step)

@@ -51,6 +51,7 @@ _GROUPS = {
     "users": "People who may sign in.",
     "audit": "Who decided what, and when.",
     "catalog": "What is published to machines.",
+    "feeds": "Where updates come from.",
 }
 
 

@@ -25,8 +25,10 @@ import msgspec
 
 from patchtide.adapters.feeds.advices import AdviceShelf
 from patchtide.adapters.feeds.apt_machine import MachineFeed
-from patchtide.adapters.feeds.errors import FeedTooBig, SpoolNotWritten
+from patchtide.adapters.feeds.errors import FeedTooBig, FeedUnreachable, SpoolNotWritten
+from patchtide.adapters.feeds.proxy import Proxy, read_proxy
 from patchtide.adapters.feeds.rpm import RpmFeed
+from patchtide.adapters.feeds.trying import tried
 from patchtide.adapters.platforms.commands import run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.enrichment import enriched
@@ -89,7 +91,12 @@ def _out_of_time(*_: object) -> None:
 
 def _work(asked: argparse.Namespace) -> None:
     asked.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-    feed = KINDS[asked.kind](asked.spool / asked.kind, run=run, root=asked.root)
+    feed = KINDS[asked.kind](
+        asked.spool / asked.kind, run=run, root=asked.root, proxy=_proxy(asked)
+    )
+    if asked.command == "try":
+        _hand_over(asked.out, msgspec.json.encode(tried(feed.places(), feed.try_one)))
+        return
     shelf = AdviceShelf(asked.advisories)
     now = datetime.now(UTC)
     if asked.command == "fetch":
@@ -110,9 +117,22 @@ def _work(asked: argparse.Namespace) -> None:
         note=content.note,
         is_whole=content.is_whole,
     )
-    draft = asked.out.with_suffix(".new")
+    _hand_over(asked.out, data)
+
+
+def _hand_over(out: Path, data: bytes) -> None:
+    draft = out.with_suffix(".new")
     draft.write_bytes(data)
-    draft.replace(asked.out)
+    draft.replace(out)
+
+
+def _proxy(asked: argparse.Namespace) -> Proxy | None:
+    if not asked.proxy:
+        return None
+    try:
+        return read_proxy(asked.proxy, asked.proxy_account, asked.proxy_direct)
+    except ValueError as error:
+        raise FeedUnreachable(f"the proxy: {error}") from error
 
 
 def _both(stamp: bytes, shelf: AdviceShelf) -> bytes:
@@ -174,13 +194,18 @@ def _say(**words: str | int) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="patchtide.entry.feed", description=__doc__)
-    parser.add_argument("command", choices=("fetch", "describe"))
+    parser.add_argument("command", choices=("fetch", "describe", "try"))
     parser.add_argument("--kind", choices=tuple(KINDS), default="apt", help="whose archives")
     parser.add_argument("--spool", type=Path, required=True, help="folder of the feed's own")
     parser.add_argument("--out", type=Path, required=True, help="file to hand over")
     parser.add_argument("--root", type=Path, default=Path("/"), help="system whose sources it is")
     parser.add_argument(
         "--advisories", type=Path, action="append", default=[], help="what more is known of them"
+    )
+    parser.add_argument("--proxy", default="", help="what leads to what is fetched")
+    parser.add_argument("--proxy-account", type=Path, help="file of USER:PASSWORD for it")
+    parser.add_argument(
+        "--proxy-direct", action="append", default=[], help="a host that is asked without it"
     )
     parser.add_argument("--wanted", type=Path, help="JSON list of the updates to describe")
     return parser

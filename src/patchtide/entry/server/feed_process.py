@@ -7,10 +7,13 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from patchtide.adapters.feeds.errors import (
     FeedDamaged,
@@ -22,14 +25,15 @@ from patchtide.adapters.feeds.errors import (
     NoFeed,
     SpoolNotWritten,
 )
-from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, run
+from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, Finished, run
 from patchtide.domain.catalog.details import FeedUpdate
-from patchtide.domain.errors import PatchtideError, Unavailable
-from patchtide.server.ports.feed import FeedContent, FeedHead
+from patchtide.domain.errors import PatchtideError, Unavailable, WrongState
+from patchtide.server.ports.feed import FeedContent, FeedHead, Step, Tried
 from patchtide.wire.spool import MAX_BYTES, unpack_head, unpack_spool
 
 MODULE = "patchtide.entry.feed"
 LIMIT_S = 1800.0
+TRY_LIMIT_S = 55.0
 _PATIENCE_S = 15.0
 _SAID = 64 << 10
 _KINDS = {
@@ -58,6 +62,30 @@ class _Said(msgspec.Struct):
     detail: str = ""
 
 
+class _Tried(msgspec.Struct, frozen=True):
+    """What the process says of an address, within bounds."""
+
+    address: Annotated[str, Meta(max_length=2_000)]
+    step: Step | None = None
+    detail: Annotated[str, Meta(max_length=2_000)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Through:
+    """The proxy as it is configured; the account stays in its file until the process reads it."""
+
+    proxy: str = ""
+    account: Path | None = None
+    direct: Sequence[str] = ()
+
+    def words(self) -> Sequence[str]:
+        if not self.proxy:
+            return ()
+        account = ("--proxy-account", str(self.account)) if self.account else ()
+        direct = (word for host in self.direct for word in ("--proxy-direct", host))
+        return ("--proxy", self.proxy, *account, *direct)
+
+
 class FeedProcess:
     """Starts the process when it is asked something; between two questions there is none."""
 
@@ -68,6 +96,7 @@ class FeedProcess:
         kind: str = "apt",
         root: Path = Path("/"),
         advisories: Sequence[Path] = (),
+        through: Through | None = None,
         heard: Heard,
     ) -> None:
         """`advisories` are files of OSV and CSAF documents, or what holds such files."""
@@ -75,10 +104,12 @@ class FeedProcess:
         self._root = root.absolute()
         self._kind = kind
         self._advisories = [word for path in advisories for word in ("--advisories", str(path))]
+        self._through = (through or Through()).words()
         self._heard = heard
         self._last = _Said()
         self._stopped = False
         self._one_at_a_time = threading.Lock()
+        self._one_try = threading.Lock()
 
     def stop(self) -> None:
         """End the process within a second, for good; whoever waits for it gets Unavailable."""
@@ -120,6 +151,35 @@ class FeedProcess:
         described = {u.details.update: u for found in shards.values() for u in found}
         return [described.get(update.details.update, update) for update in updates]
 
+    def try_all(self) -> Sequence[Tried]:
+        """Ask every address, beside whatever is being fetched.
+
+        Raises:
+            WrongState: they are being tried already.
+            FeedUnreachable, FeedNotSigned, NoFeed: nobody knows which they are.
+            Unavailable
+        """
+        if not self._one_try.acquire(blocking=False):
+            raise WrongState("the addresses are being tried already")
+        try:
+            return self._tried(self._folder / "tried")
+        finally:
+            self._one_try.release()
+
+    def _tried(self, folder: Path) -> Sequence[Tried]:
+        heard: list[_Said] = []
+        out = folder / "tried"
+        ended = self._ended(
+            "try", spool=folder, out=out, heard=lambda line: heard.append(_said(line))
+        )
+        if ended.status != 0:
+            raise _error(heard[-1] if heard else _Said(), ended)
+        try:
+            found = msgspec.json.decode(handed_over(out), type=list[_Tried])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise FeedDamaged("what was tried was not handed over as it should be") from error
+        return [Tried(address=x.address, step=x.step, detail=x.detail) for x in found]
+
     def _handed_over(self) -> bytes:
         try:
             return handed_over(self._content)
@@ -132,37 +192,57 @@ class FeedProcess:
 
     def _run(self, command: str, *options: str, out: Path) -> None:
         self._last = _Said()
-        named = {"--kind": self._kind, "--spool": self._folder, "--root": self._root, "--out": out}
+        ended = self._ended(
+            command, *options, spool=self._folder, out=out, heard=self._hear, limit_s=LIMIT_S
+        )
+        if ended.status != 0:
+            raise _error(self._last, ended)
+
+    def _ended(
+        self,
+        command: str,
+        *options: str,
+        spool: Path,
+        out: Path,
+        heard: Callable[[bytes], None],
+        limit_s: float = TRY_LIMIT_S,
+    ) -> Finished:
+        named = {"--kind": self._kind, "--spool": spool, "--root": self._root, "--out": out}
         given = [str(word) for pair in named.items() for word in pair]
+        words = (command, *given, *self._through, *self._advisories, *options)
         try:
-            ended = run(
-                [sys.executable, "-P", "-m", MODULE, command, *given, *self._advisories, *options],
-                timeout_s=LIMIT_S,
+            return run(
+                [sys.executable, "-P", "-m", MODULE, *words],
+                timeout_s=limit_s,
                 output_limit=_SAID,
                 environment={**ENVIRONMENT, **_path()},
-                heard=self._hear,
+                heard=heard,
                 is_wanted=lambda: not self._stopped,
                 patience_s=_PATIENCE_S,
             )
         except CommandFailed as error:
             raise Unavailable(f"reading the feed did not end: {error}") from error
-        if ended.status != 0:
-            raise self._error(ended.status, ended.errors)
 
     def _hear(self, line: bytes) -> None:
-        try:
-            self._last = msgspec.json.decode(line, type=_Said)
-        except msgspec.DecodeError:
-            return
-        if self._last.step:
-            self._heard(self._last.step, self._last.done, self._last.of)
+        said = _said(line)
+        if said != _Said():
+            self._last = said
+        if said.step:
+            self._heard(said.step, said.done, said.of)
 
-    def _error(self, status: int, errors: bytes) -> PatchtideError:
-        said = self._last
-        if said.code:
-            return _KINDS.get(said.code, Unavailable)(said.detail)
-        lines = errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-        return Unavailable(f"reading the feed ended with status {status}: {lines[-1]}")
+
+def _said(line: bytes) -> _Said:
+    try:
+        return msgspec.json.decode(line, type=_Said)
+    except msgspec.DecodeError:
+        return _Said()
+
+
+def _error(said: _Said, ended: Finished) -> PatchtideError:
+    if said.code:
+        return _KINDS.get(said.code, Unavailable)(said.detail)
+    lines = ended.errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+    return Unavailable(f"reading the feed ended with status {ended.status}: {lines[-1]}")
 
 
 def handed_over(path: Path) -> bytes:

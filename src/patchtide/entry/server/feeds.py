@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from patchtide.adapters.storage import Storage
+from patchtide.entry.server.feed_process import Through
 from patchtide.entry.server.feeds_together import feed_of
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.server.catalog import CatalogPublisher
@@ -29,6 +30,9 @@ def build_feeds_side(
         settings.home / "feed",
         heard=progress.note,
         advisories=settings.advisories,
+        through=Through(
+            proxy=settings.proxy, account=settings.proxy_account, direct=settings.proxy_direct
+        ),
     )
     descriptions = Descriptions(
         feed=feed, decisions=storage, reading=storage, fleet=fleet, clock=clock
@@ -47,6 +51,7 @@ def build_feeds_side(
     desk = SynchronisationDesk(
         synchronisation=synchronisation,
         stop=(lambda: None) if feed is None else feed.stop,
+        connections=feed,
         progress=progress,
         decisions=storage,
         lookups=storage,

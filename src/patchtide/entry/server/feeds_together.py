@@ -7,6 +7,7 @@ can be read again, for nobody knows what the missing one would say of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -15,13 +16,20 @@ from typing import Protocol, TypeVar
 from patchtide.adapters.feeds.errors import FeedDisputed
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
-from patchtide.entry.server.feed_process import FeedProcess, Heard
-from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed
+from patchtide.entry.server.feed_process import FeedProcess, Heard, Through
+from patchtide.server.ports.feed import (
+    FeedConnections,
+    FeedContent,
+    FeedHead,
+    Step,
+    Tried,
+    UpdateFeed,
+)
 
 T = TypeVar("T")
 
 
-class StoppableFeed(UpdateFeed, Protocol):
+class StoppableFeed(UpdateFeed, FeedConnections, Protocol):
     def stop(self) -> None: ...
 
 
@@ -75,6 +83,12 @@ class FeedsTogether:
                 updates = [told.get(update.details.update, update) for update in updates]
         return updates
 
+    def try_all(self) -> Sequence[Tried]:
+        """Try all feeds at once; one whose addresses nobody knows is told by its own name."""
+        with ThreadPoolExecutor(len(self._feeds), thread_name_prefix="trying") as pool:
+            found = pool.map(_tried, self._feeds, self._feeds.values())
+        return [each for some in found for each in some]
+
     def _each(self, ask: Callable[[StoppableFeed], T]) -> Mapping[str, T]:
         """Return the answers of those feeds that could be read so far."""
         answers: dict[str, T] = {}
@@ -100,8 +114,20 @@ class FeedsTogether:
         return "; ".join([*failed, *(head.note for head in heads.values() if head.note)])
 
 
+def _tried(name: str, feed: FeedConnections) -> Sequence[Tried]:
+    try:
+        return feed.try_all()
+    except PatchtideError as error:
+        return [Tried(address=name, step=Step.NAME, detail=f"{error.code}: {error}")]
+
+
 def feed_of(
-    feeds: Sequence[str], folder: Path, *, heard: Heard, advisories: Sequence[Path] = ()
+    feeds: Sequence[str],
+    folder: Path,
+    *,
+    heard: Heard,
+    advisories: Sequence[Path] = (),
+    through: Through | None = None,
 ) -> StoppableFeed | None:
     """Return the feed that the setting names, all of them as one; None: there is none."""
     made: dict[str, StoppableFeed] = {}
@@ -112,6 +138,7 @@ def feed_of(
             kind=kind,
             root=Path(root or "/"),
             advisories=advisories,
+            through=through,
             heard=heard,
         )
     if len(made) > 1:

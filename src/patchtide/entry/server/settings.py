@@ -14,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from patchtide.adapters.feeds.errors import FeedUnreachable
+from patchtide.adapters.feeds.proxy import read_proxy
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.entry.server.feeds_together import checked_feeds
 
@@ -26,6 +28,27 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part).absolute() for part in _names(text))
+
+
+def _proxy(text: str) -> str:
+    return read_proxy(text).address if text else ""
+
+
+def _account(text: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text).absolute()
+    try:
+        read_proxy("http://proxy", path)
+    except FeedUnreachable as error:
+        raise ValueError(str(error)) from error
+    return path
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    found = _names(text)
+    read_proxy("http://proxy", direct=found)
+    return found
 
 
 def _port(text: str) -> int:
@@ -79,6 +102,14 @@ SETTINGS = (
         "OSV and CSAF documents that say more of updates: files, folders, zip archives, commas",
     ),
     Setting(
+        "proxy",
+        "",
+        _proxy,
+        "Proxy that feeds are fetched through, as http://HOST:PORT; apt's own one if empty",
+    ),
+    Setting("proxy_account", "", _account, "File of USER:PASSWORD for the proxy, nobody else's"),
+    Setting("proxy_direct", "", _hosts, "Hosts that are asked without the proxy, commas"),
+    Setting(
         "expired_days",
         "7",
         _positive,
@@ -102,6 +133,9 @@ class ServerSettings:
     agents_database: str
     feed: tuple[str, ...]
     advisories: tuple[Path, ...]
+    proxy: str
+    proxy_account: Path | None
+    proxy_direct: tuple[str, ...]
     expired_days: int
     poll_s: int
     events: int

@@ -5,9 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from patchtide.domain.catalog.details import FeedUpdate
+
+
+class Step(StrEnum):
+    """How far a connection came before it failed."""
+
+    NAME = "name"
+    CONNECTION = "connection"
+    PROXY = "proxy"
+    TLS = "tls"
+    ANSWER = "answer"
+    ACCOUNT = "account"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """An address of a feed that was asked; `step` is where that failed, None where it did not."""
+
+    address: str
+    step: Step | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,5 +83,16 @@ class UpdateFeed(Protocol):
         """Return updates of the last `read` with what takes longer to learn: CVEs, severity.
 
         One of which nothing can be learnt now comes back as it was, its CVEs None.
+        """
+        ...
+
+
+class FeedConnections(Protocol):
+    def try_all(self) -> Sequence[Tried]:
+        """Ask every address that the feed is fetched from, and keep nothing of it.
+
+        Raises:
+            WrongState: they are being tried already.
+            Unavailable, Refused: nobody knows which addresses they are.
         """
         ...
