@@ -6,7 +6,8 @@ Until then they are shown, and offered nowhere; a vendor that names one again un
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -20,12 +21,20 @@ SYSTEM = "system"
 SLICE = 200
 
 
-class Holder(Protocol):
-    """Something that names updates, which therefore have to stay: a list, a deployment."""
+Held = Callable[[Collection[UUID]], Collection[UUID]]
+"""Returns those of the updates that something names."""
 
-    def held(self, updates: Collection[UUID]) -> Collection[UUID]:
-        """Return those of the updates that it names."""
-        ...
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Something that names updates, which therefore have to stay: a list, a deployment.
+
+    Asked first without holding anything up, and once more in the transaction that removes them:
+    somebody may have named one in between.
+    """
+
+    held: Held
+    held_in: Callable[[Transaction], Held]
 
 
 class ExpiredReading(Protocol):
@@ -58,7 +67,7 @@ class ExpiredUpdates:
         due = await asyncio.to_thread(self._due, now - self._kept)
         for start in range(0, len(due), SLICE):
             part = due[start : start + SLICE]
-            work = partial(_forget, ids=part, by=now - self._kept)
+            work = partial(self._forget, ids=part, by=now - self._kept)
             await self._decisions.decide(SYSTEM, FORGET, work, now=now)
 
     def _due(self, by: datetime) -> list[UUID]:
@@ -66,9 +75,11 @@ class ExpiredUpdates:
         held = {one for holder in self._holders for one in holder.held(expired)}
         return [one for one in expired if one not in held]
 
-
-def _forget(tx: Transaction, *, ids: Sequence[UUID], by: datetime) -> None:
-    # One that was named again meanwhile is not among them any more.
-    count = tx.forget_updates(ids, expired_by=by)
-    if count:
-        tx.note("updates", count=count, first=str(ids[0]))
+    def _forget(self, tx: Transaction, *, ids: Sequence[UUID], by: datetime) -> None:
+        tx.lock_updates(ids)
+        held = {one for holder in self._holders for one in holder.held_in(tx)(ids)}
+        free = [one for one in ids if one not in held]
+        # One that its vendor named again meanwhile is not among them any more.
+        count = tx.forget_updates(free, expired_by=by)
+        if count:
+            tx.note("updates", count=count, first=str(free[0]))

@@ -19,6 +19,7 @@ from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore
 from patchtide.server.threads import Threads
+from patchtide.server.update_index import UpdateIndex
 
 T = TypeVar("T")
 THREADS = 3
@@ -39,6 +40,8 @@ class Fleet:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.store = store
+        self.updates = UpdateIndex()
+        """Asked within a question alone."""
         self._clock = clock
         self._patience_s = patience_s
         self._lock = threading.Lock()

@@ -44,6 +44,8 @@ PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forg
 UNREADABLE = (ValueError, OverflowError, OSError, InvalidDocument, msgspec.DecodeError)
 RATE, ACCEPT = "updates.rate", "updates.accept-licence"
 """Decisions of the site's own about updates."""
+LISTS = "lists."
+"""What all decisions about update lists begin with; their subject is a list's name."""
 
 
 class FleetFollower:
@@ -122,6 +124,7 @@ class FleetFollower:
             view.put_clients(page)
             after = page[-1].number
         view.put_judged(self._store.judged())
+        view.put_lists(self._store.update_lists.lists())
         self._read_catalog()
         after = 0
         while rows := self._store.states(after=after, limit=ROWS):
@@ -133,11 +136,13 @@ class FleetFollower:
     def _follow_decisions(self, cursor: Cursor) -> None:
         uuids: set[bytes] = set()
         operations: set[str] = set()
+        lists: set[str] = set()
         is_done = False
         while not is_done:
             cursor, events = self._store.decided(cursor, limit=PAGE)
             operations.update(event.operation for event in events)
             uuids.update(_machines_in(events))
+            lists.update(e.subject for e in events if e.operation.startswith(LISTS))
             is_done = len(events) < PAGE
         if uuids:
             self.view.put_clients(self._store.clients_of(sorted(uuids)))
@@ -147,6 +152,8 @@ class FleetFollower:
             self._read_details()
         if not operations.isdisjoint((RATE, ACCEPT)):
             self.view.put_judged(self._store.judged())
+        if lists:
+            self.view.put_lists(self._store.update_lists.lists(lists), gone=lists)
         self._decided = cursor
 
     def _follow_reports(self, cursor: Cursor) -> None:
@@ -288,7 +295,10 @@ def _unread(row: StateRow) -> StateRow:
 
 
 def _names(told: UpdateDetails | None) -> Sequence[str]:
-    return () if told is None else (told.vendor_id, *told.advisories, *(told.cves or ()))
+    if told is None:
+        return ()
+    packages = {package.name for package in told.packages}
+    return (told.vendor_id, *told.advisories, *(told.cves or ()), *sorted(packages))
 
 
 def _states_of(row: StateRow) -> States:

@@ -33,6 +33,7 @@ from patchtide.domain.errors import NotFound
 from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.update_lists import StoredList
 
 _NO_STATES = States()
 
@@ -71,6 +72,9 @@ class View:
     updates: dict[UUID, KnownUpdate] = field(default_factory=dict)
     catalog: Catalog = field(default_factory=Catalog)
     judged: Judged = field(default_factory=Judged)
+    lists: Mapping[str, StoredList] = field(default_factory=dict)
+    told: int = 0
+    """Another one whenever something changed that is told of updates, here or by their vendors."""
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
     restarting: BitMap = field(default_factory=BitMap)
@@ -228,16 +232,22 @@ class View:
         self._by_leaf = {leaf.number: u.id for u in updates.values() for leaf in u.leaves}
         self._by_member.clear()
         self._changed()
+        self.told = self.version
 
     def put_described(self, updates: Iterable[KnownUpdate]) -> None:
         """Put what people read of updates anew; leaves and supersedence are the same."""
         self.updates.update((update.id, update) for update in updates)
         self._counted.clear()
-        self.version = next(self._versions)
+        self.told = self.version = next(self._versions)
 
     def put_judged(self, judged: Judged) -> None:
         self.judged = judged
         self._counted.clear()
+        self.told = self.version = next(self._versions)
+
+    def put_lists(self, lists: Iterable[StoredList], *, gone: Collection[str] = ()) -> None:
+        kept = {name: one for name, one in self.lists.items() if name not in gone}
+        self.lists = {**kept, **{one.name: one for one in lists}}
         self.version = next(self._versions)
 
     def risk_of(self, update: KnownUpdate) -> RiskClass:

@@ -69,7 +69,7 @@ LISTS = (
         sentence="List the update lists.",
         output=update_lists.ListList,
         handler=update_lists.lists,
-        columns=("name", "size", "note", "made_by", "made_at"),
+        columns=("name", "size", "required", "note", "made_by", "made_at"),
     ),
     Operation(
         name="lists.create",
@@ -92,9 +92,10 @@ LISTS = (
         path=API + "/lists/{name}",
         policy=_READ,
         sentence="Show what is on an update list.",
-        input=update_lists.OneName,
+        input=update_lists.ShowList,
         output=update_lists.ListWhole,
         handler=update_lists.show_list,
+        columns=("title", "severity", "risk", "required", "installed", "status"),
         example="lists show october",
     ),
     Operation(

@@ -6,26 +6,26 @@ An update that is on a list stays known when its vendor names it no more.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.catalog.query_completion import complete
+from patchtide.domain.catalog.query_completion import Completion, complete
 from patchtide.domain.catalog.query_parser import MAX_LENGTH, parse_query
 from patchtide.domain.catalog.query_text import query_text
-from patchtide.domain.catalog.update_query import UPDATE_FIELDS
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
+from patchtide.server.listing import After, Limit, paged
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.server.table import Input, Nothing, Output
-from patchtide.server.update_search import answering, known_values
-from patchtide.server.updates import Update, shown
+from patchtide.server.update_search import answering, fields_of, known_values
+from patchtide.server.updates import COLUMNS, Update, UpdateSort, shown
 
 MOST = 1000
 """Updates that are put on a list at once: a transaction writes no more."""
@@ -45,6 +45,13 @@ class SaveSearch(Input, kw_only=True, frozen=True):
 
 class OneName(Input, kw_only=True, frozen=True):
     name: Name
+
+
+class ShowList(Input, kw_only=True, frozen=True):
+    name: Name
+    sort: Annotated[UpdateSort, Meta(description="The order; a minus turns it round.")] = "severity"
+    after: After = ""
+    limit: Limit = 100
 
 
 class Complete(Input, kw_only=True, frozen=True):
@@ -94,6 +101,9 @@ class ShownList(Output, kw_only=True, frozen=True):
     name: str
     note: str
     size: int
+    """How many updates are on it."""
+    required: int
+    """How many of them some machine needs."""
     made_by: str
     made_at: datetime
 
@@ -105,7 +115,11 @@ class ListList(Output, kw_only=True, frozen=True):
 class ListWhole(Output, kw_only=True, frozen=True):
     name: str
     note: str
-    updates: tuple[Update, ...]
+    items: tuple[Update, ...]
+    total: int
+    """How many updates are on it."""
+    next: str | None
+    """Where to go on; null at the end."""
 
 
 class Changed(Output, kw_only=True, frozen=True):
@@ -124,7 +138,9 @@ async def save_search(call: Call, principal: Principal, asked: SaveSearch) -> Sh
     Raises:
         InvalidQuery
     """
-    text = query_text(parse_query(asked.query, UPDATE_FIELDS), UPDATE_FIELDS)
+    fleet = call.context.fleet
+    fields = await call.read_fleet(lambda: fleet.ask(fields_of))
+    text = query_text(parse_query(asked.query, fields), fields)
     saved = SavedSearch(name=asked.name, query=text, by=principal.actor, at=call.now)
 
     def work(tx: Transaction) -> None:
@@ -148,31 +164,57 @@ async def delete_search(call: Call, principal: Principal, asked: OneName) -> Non
 
 async def suggest(call: Call, principal: Principal, asked: Complete) -> Completed:
     fleet = call.context.fleet
-    known = await call.read_fleet(lambda: fleet.ask(known_values))
-    found = complete(asked.text, asked.position, UPDATE_FIELDS, known=known)
+
+    def question(view: View) -> Completion:
+        known = known_values(fleet.updates, view)
+        return complete(asked.text, asked.position, fields_of(view), known=known)
+
+    found = await call.read_fleet(lambda: fleet.ask(question))
     items = tuple(Suggested(text=one.text, says=one.says) for one in found.suggestions)
     return Completed(start=found.start, items=items)
 
 
 async def lists(call: Call, principal: Principal, asked: Nothing) -> ListList:
-    found = await call.read(call.context.reading.update_lists.lists)
-    return ListList(items=tuple(map(_list, found)))
+    fleet = call.context.fleet
+    return ListList(items=await call.read_fleet(lambda: fleet.ask(shown_lists)))
 
 
-async def show_list(call: Call, principal: Principal, asked: OneName) -> ListWhole:
+def shown_lists(view: View) -> tuple[ShownList, ...]:
+    """Return all lists by name, each with how many of its updates are needed."""
+    return tuple(shown_list(view, one) for _, one in sorted(view.lists.items()))
+
+
+def shown_list(view: View, one: StoredList) -> ShownList:
+    known = list(view.known(one.updates))
+    return ShownList(
+        name=one.name,
+        note=one.note,
+        size=len(known),
+        required=sum(view.tally_of(update).required > 0 for update in known),
+        made_by=one.by,
+        made_at=one.at,
+    )
+
+
+async def show_list(call: Call, principal: Principal, asked: ShowList) -> ListWhole:
     """Raises NotFound."""
-    reading, fleet = call.context.reading.update_lists, call.context.fleet
-    known = {one.name: one for one in await call.read(reading.lists)}
-    if asked.name not in known:
+    fleet = call.context.fleet
+    return await call.read_fleet(lambda: fleet.ask(lambda view: _whole(view, asked)))
+
+
+def _whole(view: View, asked: ShowList) -> ListWhole:
+    one = view.lists.get(asked.name)
+    if one is None:
         raise NotFound
-    members = await call.read(partial(reading.members, asked.name))
-
-    def rows(view: View) -> tuple[Update, ...]:
-        ordered = sorted(view.known(members), key=lambda update: update.order)
-        return tuple(shown(view.counted(update)) for update in ordered)
-
-    updates = await call.read_fleet(lambda: fleet.ask(rows))
-    return ListWhole(name=asked.name, note=known[asked.name].note, updates=updates)
+    known = [view.counted(update) for update in view.known(one.updates)]
+    page = paged(known, columns=COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
+    return ListWhole(
+        name=one.name,
+        note=one.note,
+        items=tuple(map(shown, page.items)),
+        total=len(known),
+        next=page.next,
+    )
 
 
 async def create_list(call: Call, principal: Principal, asked: CreateList) -> ShownList:
@@ -184,9 +226,7 @@ async def create_list(call: Call, principal: Principal, asked: CreateList) -> Sh
         WrongState: there is one of that name.
     """
     first = await _found(call, asked.query) if asked.query.strip() else []
-    made = StoredList(
-        name=asked.name, note=asked.note.strip(), by=principal.actor, at=call.now, size=len(first)
-    )
+    made = StoredList(name=asked.name, note=asked.note.strip(), by=principal.actor, at=call.now)
 
     def work(tx: Transaction) -> None:
         if not tx.update_lists.add_list(made):
@@ -195,12 +235,16 @@ async def create_list(call: Call, principal: Principal, asked: CreateList) -> Sh
         tx.note(made.name, updates=len(first))
 
     await call.decide(principal, work)
-    return _list(made)
+    fleet = call.context.fleet
+    full = replace(made, updates=frozenset(first))
+    return await call.read_fleet(lambda: fleet.ask(lambda view: shown_list(view, full)))
 
 
 async def _found(call: Call, query: str) -> list[UUID]:
     fleet = call.context.fleet
-    found = await call.read_fleet(lambda: fleet.ask(lambda view: answering(view, query)))
+    found = await call.read_fleet(
+        lambda: fleet.ask(lambda view: answering(fleet.updates, view, query))
+    )
     if len(found) > MOST:
         what = f"finds {len(found)} updates; a list begins with at most {MOST}"
         raise InvalidDocument([Problem("query", what)])
@@ -250,7 +294,3 @@ async def delete_list(call: Call, principal: Principal, asked: OneName) -> None:
 
 def _search(one: SavedSearch) -> ShownSearch:
     return ShownSearch(name=one.name, query=one.query, saved_by=one.by, saved_at=one.at)
-
-
-def _list(one: StoredList) -> ShownList:
-    return ShownList(name=one.name, note=one.note, size=one.size, made_by=one.by, made_at=one.at)

@@ -17,6 +17,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import After, Column, Limit, Search, paged
 from patchtide.server.table import Input, Output
+from patchtide.server.update_index import UpdateIndex
 from patchtide.server.update_search import answering
 
 UpdateId = Annotated[UUID, Meta(description="The update's id.")]
@@ -123,11 +124,14 @@ def mentions(update: KnownUpdate, search: str) -> bool:
 
 
 async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> UpdateList:
-    return await call.read_fleet(lambda: call.context.fleet.ask(lambda view: _listed(view, asked)))
+    fleet = call.context.fleet
+    return await call.read_fleet(
+        lambda: fleet.ask(lambda view: _listed(fleet.updates, view, asked))
+    )
 
 
-def _listed(view: View, asked: ListUpdates) -> UpdateList:
-    known = answering(view, asked.query)
+def _listed(index: UpdateIndex, view: View, asked: ListUpdates) -> UpdateList:
+    known = answering(index, view, asked.query)
     counts = (view.counted(update) for update in known if _fits(update, asked))
     fitting = [
         c for c in counts if asked.status in ("", c.status) and asked.risk in ("", c.risk.value)

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from patchtide.domain.catalog.details import UpdateDetails
-from patchtide.server.expiry import ExpiredUpdates
+from patchtide.server.expiry import ExpiredUpdates, Holder
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.feed import FeedContent
+from patchtide.server.ports.update_lists import StoredList
 from tests.integration.catalog.node import Node, node
 from tests.integration.catalog.test_synchronisation import SHARD, FakeFeed, a_synchronisation
 from tests.integration.catalog.test_synchronisation import updates as told
@@ -40,7 +43,12 @@ class Site:
         self.upkeep = ExpiredUpdates(
             decisions=here.storage,
             reading=here.storage,
-            holders=[self.names],
+            holders=[
+                Holder(held=self.names.held, held_in=lambda tx: self.names.held),
+                Holder(
+                    held=here.storage.update_lists.held, held_in=lambda tx: tx.update_lists.held
+                ),
+            ],
             clock=here.clock,
             kept=timedelta(days=7),
         )
@@ -91,6 +99,31 @@ async def test_it_is_removed_after_its_days_unless_something_names_it(site: Site
 
     assert held == waiting == {"openssl 2", "curl 3"}
     assert set(site.known()) == {"curl 3"}
+
+
+async def test_one_that_is_put_on_a_list_at_the_last_moment_stays(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.synchronisation.run("maria")
+    storage, now = site.here.storage, site.here.clock.now()
+    openssl = site.known()["openssl 2"].update
+    made = StoredList(name="kept", note="", by="maria", at=now)
+    decide = storage.decide
+
+    def put_on(tx: Transaction) -> None:
+        tx.update_lists.add_list(made)
+        tx.update_lists.put_on("kept", [openssl])
+
+    async def late(*asked: Any, **how: Any) -> Any:
+        await decide("maria", "lists.add", put_on, now=now)
+        return await decide(*asked, **how)
+
+    monkeypatch.setattr(storage, "decide", late)
+    site.here.clock.advance(days=7)
+    await site.upkeep.step()
+
+    assert "openssl 2" in site.known()
+    assert storage.update_lists.held([openssl]) == {openssl}
 
 
 async def test_one_that_is_named_again_is_the_same_again(site: Site) -> None:

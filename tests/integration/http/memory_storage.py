@@ -48,11 +48,9 @@ class MemoryLists:
     def searches(self) -> Sequence[SavedSearch]:
         return []
 
-    def lists(self) -> Sequence[StoredList]:
-        return [StoredList(name="x", note="", by="", at=datetime.now(UTC), size=1)]
-
-    def members(self, name: str) -> Sequence[UUID]:
-        return [UPDATE]
+    def lists(self, names: Collection[str] | None = None) -> Sequence[StoredList]:
+        on = frozenset({UPDATE})
+        return [StoredList(name="x", note="", by="", at=datetime.now(UTC), updates=on)]
 
     def held(self, updates: Collection[UUID]) -> Collection[UUID]:
         return [UPDATE]

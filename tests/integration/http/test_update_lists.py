@@ -26,7 +26,7 @@ class Site:
 
     async def on(self, name: str) -> list[str]:
         shown = (await self.do("GET", f"/lists/{name}")).json
-        return sorted(update["title"].split()[0] for update in shown["updates"])
+        return sorted(update["title"].split()[0] for update in shown["items"])
 
 
 @pytest.fixture
@@ -62,6 +62,20 @@ async def test_what_is_on_a_list_is_held_until_the_list_is_gone(site: Site) -> N
 
     assert list(held) == [an_update_id("curl")]
     assert not site.storage.update_lists.held(asked)
+
+
+async def test_a_long_list_is_shown_page_by_page(site: Site) -> None:
+    await site.do("POST", "/lists", {"name": "all", "query": "curl or bash or openssl"})
+    found: list[str] = []
+    after = ""
+    for _ in range(4):
+        page = (await site.do("GET", f"/lists/all?sort=title&limit=2&after={after}")).json
+        found += [one["title"].split()[0] for one in page["items"]]
+        after = page["next"]
+        if after is None:
+            break
+
+    assert found == ["bash", "curl", "openssl"] and page["total"] == 3
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from patchtide.adapters.storage import Storage
 from patchtide.domain.catalog.details import Classification, Severity
 from tests.integration.http.plane import AdministratorsPlane, Answer
-from tests.simulator.catalogs import Catalog, a_leaf, some_details
+from tests.simulator.catalogs import Catalog, a_leaf, an_update_id, some_details
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +67,26 @@ async def test_every_field_of_an_update_can_be_asked(
     site: Site, query: str, found: list[str]
 ) -> None:
     assert await site.titles(query) == found
+
+
+async def test_what_is_on_a_list_is_found_as_the_list_is_now(site: Site) -> None:
+    token = await site.plane.token(role="engineer")
+
+    async def do(method: str, path: str, said: Any = None) -> Answer:
+        return await site.plane.ask(method, f"/api/v1{path}", token=token, document=said)
+
+    await do("POST", "/lists", {"name": "october-2", "query": "curl"})
+    made = await site.titles("list = october-2")
+    await do("POST", "/lists/october-2/updates", {"updates": [str(an_update_id("bash"))]})
+    more = await site.titles("list = october-2"), await site.titles("list != october-2")
+    offered = (await do("GET", "/query-completions?text=list%20%3D%20o")).json["items"]
+    misspelt = await site.ask("list = octobr-2")
+    await do("DELETE", "/lists/october-2")
+
+    assert made == ["curl"] and more == (["bash", "curl"], ["openssl"])
+    assert [one["text"] for one in offered] == ["october-2"]
+    assert "did you mean `october-2`?" in misspelt.body.decode()
+    assert (await site.ask("list = october-2")).status == 400
 
 
 async def test_every_mistake_of_a_query_is_told_with_its_place(site: Site) -> None:

@@ -303,6 +303,9 @@ class SqlTransaction(accounts.AccountWrites):
     def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
         return update_rows.accept_licence(self._connection, digest, accepted)
 
+    def lock_updates(self, ids: Sequence[UUID]) -> None:
+        update_rows.lock(self._connection, ids)
+
     def forget_updates(self, ids: Sequence[UUID], *, expired_by: datetime) -> int:
         return update_rows.forget(self._connection, ids, expired_by=expired_by)
 

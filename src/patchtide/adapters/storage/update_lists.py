@@ -6,13 +6,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, true
 
+from patchtide.adapters.storage import update_rows
 from patchtide.adapters.storage.rows import instant
 from patchtide.adapters.storage.tables import update_list, update_list_member, update_search
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 
 T = TypeVar("T")
+K = TypeVar("K", bytes, str)
 PART = 500
 """Both databases bound how many values a statement may have."""
 _member = update_list_member.c
@@ -50,6 +52,7 @@ class ListWrites:
     def put_on(self, name: str, updates: Sequence[UUID]) -> int | None:
         if not self._is_there(name):
             return None
+        update_rows.lock(self._connection, updates, against_removal=True)
         wanted = {update.bytes for update in updates}
         new = wanted.difference(*(self._there(name, part) for part in _parts(wanted)))
         rows = [{"list_name": name, "update_id": key} for key in sorted(new)]
@@ -65,6 +68,9 @@ class ListWrites:
             found = _member.list_name == name, _member.update_id.in_(part)
             gone += self._connection.execute(delete(update_list_member).where(*found)).rowcount
         return gone
+
+    def held(self, updates: Collection[UUID]) -> Collection[UUID]:
+        return _held(self._connection, updates)
 
     def _is_there(self, name: str) -> bool:
         # Locked where rows can be, so that nobody drops the list meanwhile.
@@ -93,12 +99,13 @@ class ListReads:
     def searches(self) -> Sequence[SavedSearch]:
         return self._read(_searches)
 
-    def lists(self) -> Sequence[StoredList]:
-        return self._read(_lists)
-
-    def members(self, name: str) -> Sequence[UUID]:
-        named = select(_member.update_id).where(_member.list_name == name)
-        return self._read(lambda c: [UUID(bytes=one) for one in c.execute(named).scalars()])
+    def lists(self, names: Collection[str] | None = None) -> Sequence[StoredList]:
+        if names is None:
+            return self._read(lambda c: _lists(c, true()))
+        parts = list(_parts(names))
+        return self._read(
+            lambda c: [x for some in parts for x in _lists(c, update_list.c.name.in_(some))]
+        )
 
     def held(self, updates: Collection[UUID]) -> Collection[UUID]:
         return self._read(lambda c: _held(c, updates))
@@ -112,17 +119,20 @@ def _searches(connection: Connection) -> Sequence[SavedSearch]:
     ]
 
 
-def _lists(connection: Connection) -> Sequence[StoredList]:
-    counted = select(_member.list_name, func.count()).group_by(_member.list_name)
-    sizes = {row[0]: row[1] for row in connection.execute(counted)}
-    found = connection.execute(select(update_list).order_by(update_list.c.name))
+def _lists(connection: Connection, named: ColumnElement[bool]) -> Sequence[StoredList]:
+    on: dict[str, list[UUID]] = {}
+    together = update_list.c.name == _member.list_name
+    members = select(_member.list_name, _member.update_id).join(update_list, together).where(named)
+    for name, key in connection.execute(members):
+        on.setdefault(name, []).append(UUID(bytes=key))
+    found = connection.execute(select(update_list).where(named).order_by(update_list.c.name))
     return [
         StoredList(
             name=row.name,
             note=row.note,
             by=row.made_by,
             at=instant(row.at),
-            size=sizes.get(row.name, 0),
+            updates=frozenset(on.get(row.name, ())),
         )
         for row in found
     ]
@@ -136,7 +146,7 @@ def _held(connection: Connection, updates: Collection[UUID]) -> Collection[UUID]
     return held
 
 
-def _parts(keys: Collection[bytes]) -> Iterator[list[bytes]]:
+def _parts(keys: Collection[K]) -> Iterator[list[K]]:
     ordered = sorted(keys)
     for start in range(0, len(ordered), PART):
         yield ordered[start : start + PART]

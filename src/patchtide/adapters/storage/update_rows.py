@@ -64,6 +64,16 @@ def put(connection: Connection, updates: Sequence[UpdateDetails]) -> None:
         connection.execute(insert(catalog_update), [_row(one) for one in part])
 
 
+def lock(connection: Connection, updates: Sequence[UUID], *, against_removal: bool = False) -> None:
+    """Hold these, or only keep others from removing them, until the transaction ends."""
+    # On SQLite nobody else writes meanwhile anyway, and no row is locked.
+    for part in _parts(sorted(update.bytes for update in updates)):
+        rows = select(catalog_update.c.update_id).where(catalog_update.c.update_id.in_(part))
+        ordered = rows.order_by(catalog_update.c.update_id)
+        locked = ordered.with_for_update(read=against_removal, key_share=against_removal)
+        connection.execute(locked).all()
+
+
 def forget(connection: Connection, updates: Sequence[UUID], *, expired_by: datetime) -> int:
     """Remove those that had expired by then; return how many."""
     gone = 0

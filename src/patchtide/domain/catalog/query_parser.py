@@ -33,6 +33,8 @@ _WORDS = frozenset((Operator.CONTAINS, Operator.IN, Operator.BETWEEN))
 _UNITS = {"d": 1, "w": 7}
 _WIDEST = 9
 """Digits of a number."""
+_TOLD = 20
+"""Choices that are named to whoever missed them all."""
 
 
 def parse_query(text: str, fields: Fields) -> Query:
@@ -163,9 +165,14 @@ def _value(reading: Reading, field: QueryField) -> str:
 
 def _choice(reading: Reading, field: QueryField, here: Token) -> str:
     if here.text.lower() not in field.choices:
-        hint = did_you_mean(here.text, field.choices) or f"there are {', '.join(field.choices)}"
+        hint = did_you_mean(here.text, field.choices) or _there_are(field.choices)
         reading.lose(here, f"{in_sight(here.text)} is no `{field.name}`", hint)
     return here.text.lower()
+
+
+def _there_are(choices: tuple[str, ...]) -> str:
+    more = ", ..." if len(choices) > _TOLD else ""
+    return f"there are {', '.join(choices[:_TOLD])}{more}" if choices else "there is none yet"
 
 
 def _days(reading: Reading, field: QueryField, here: Token) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from types import MappingProxyType
 
 from patchtide.domain.catalog.details import Classification, Severity
-from patchtide.domain.catalog.queries import FieldKind, QueryField
+from patchtide.domain.catalog.queries import FieldKind, Fields, QueryField
 from patchtide.domain.catalog.risk import CLASSES
 
 _SEVERITIES = (
@@ -55,4 +55,13 @@ _DECLARED = (
     QueryField(name="feed", kind=FieldKind.TEXT, says="the feed that brought it"),
     QueryField(name="vendor", kind=FieldKind.TEXT, says="who made it"),
 )
-UPDATE_FIELDS: Mapping[str, QueryField] = MappingProxyType({one.name: one for one in _DECLARED})
+UPDATE_FIELDS: Fields = MappingProxyType({one.name: one for one in _DECLARED})
+"""Those that are the same on every site."""
+
+
+def update_fields(lists: Iterable[str]) -> Fields:
+    """Return all that can be asked of updates where there are lists of these names."""
+    on = QueryField(
+        name="list", kind=FieldKind.CHOICE, says="a list that it is on", choices=tuple(lists)
+    )
+    return {**UPDATE_FIELDS, on.name: on}

@@ -11,7 +11,7 @@ from datetime import timedelta
 from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.entry.server.node import Server
 from patchtide.server.epoch_watch import EpochWatch
-from patchtide.server.expiry import ExpiredUpdates
+from patchtide.server.expiry import ExpiredUpdates, Holder
 from patchtide.server.fleet_follower import in_time
 from patchtide.server.upkeep import Upkeep
 
@@ -54,7 +54,7 @@ async def background(server: Server) -> AsyncIterator[None]:
     expired = ExpiredUpdates(
         decisions=storage,
         reading=storage,
-        holders=(storage.update_lists,),
+        holders=(Holder(held=storage.update_lists.held, held_in=lambda tx: tx.update_lists.held),),
         clock=clock,
         kept=timedelta(days=server.settings.expired_days),
     )

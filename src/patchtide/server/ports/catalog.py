@@ -71,6 +71,10 @@ class CatalogWriting(Protocol):
         """Note that these terms are accepted; False: they were already."""
         ...
 
+    def lock_updates(self, ids: Sequence[UUID]) -> None:
+        """Until the end of this transaction nobody else puts one of them on a list."""
+        ...
+
     def forget_updates(self, ids: Sequence[UUID], *, expired_by: datetime) -> int:
         """Remove what people read of those that had expired by then; return how many."""
         ...

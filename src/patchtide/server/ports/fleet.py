@@ -15,6 +15,7 @@ from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.following import Cursor, DecisionEvent
 from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.update_lists import UpdateListReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,9 @@ class FleetReading(Protocol):
     def judged(self) -> Judged:
         """Return what this site has decided about updates."""
         ...
+
+    @property
+    def update_lists(self) -> UpdateListReading: ...
 
     def heard_after(self, since: float) -> Mapping[int, Heard]:
         """Return what machines said of their health that were heard after that moment."""

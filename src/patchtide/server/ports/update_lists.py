@@ -23,8 +23,8 @@ class StoredList:
     note: str
     by: str
     at: datetime
-    size: int = 0
-    """How many updates are on it."""
+    updates: frozenset[UUID] = frozenset()
+    """What is on it; some may be known no more."""
 
 
 class UpdateListWriting(Protocol):
@@ -48,13 +48,17 @@ class UpdateListWriting(Protocol):
         """Return how many were on it; None: there is no such list."""
         ...
 
+    def held(self, updates: Collection[UUID]) -> Collection[UUID]:
+        """Return those of the updates that are on a list."""
+        ...
+
 
 class UpdateListReading(Protocol):
     def searches(self) -> Sequence[SavedSearch]: ...
 
-    def lists(self) -> Sequence[StoredList]: ...
-
-    def members(self, name: str) -> Sequence[UUID]: ...
+    def lists(self, names: Collection[str] | None = None) -> Sequence[StoredList]:
+        """Return those of these names, or all, with what is on them."""
+        ...
 
     def held(self, updates: Collection[UUID]) -> Collection[UUID]:
         """Return those of the updates that are on a list."""
