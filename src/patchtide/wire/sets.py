@@ -22,6 +22,8 @@ _compressors: list[zstandard.ZstdCompressor] = []
 _decompressors: list[zstandard.ZstdDecompressor] = []
 # A varint in its shortest form: at most five bytes, and no empty last one.
 _RUNS = re.compile(rb"[\x00-\x7f]+|[\x80-\xff]{1,4}[\x01-\x7f]")
+_STEPS = bytes(range(1, 129)) + bytes(128)
+"""Numbers follow each other by one more than the gap between them."""
 _NEARBY = re.compile(
     rb"((?:[\x80-\xff]{1,4}[\x01-\x7f])?)(?:[\x00-\x7f]++|[\x80-\xff][\x01-\x7f])*+"
 )
@@ -49,7 +51,7 @@ def decode_set(data: bytes) -> list[int]:
     Raises:
         InvalidDocument: the bytes are no canonical set.
     """
-    gaps: list[int] = []
+    steps: list[int] = []
     position = 0
     # Runs of one-byte gaps are nearly all there is; they are taken whole, at the speed of C.
     for run in _RUNS.finditer(data):
@@ -58,12 +60,14 @@ def decode_set(data: bytes) -> list[int]:
         position = run.end()
         text = run[0]
         if text.isascii():
-            gaps.extend(text)
+            steps += text.translate(_STEPS)
         else:
-            gaps.append(_number(text))
+            steps.append(_number(text) + 1)
     if position != len(data):
         raise InvalidDocument([Problem("set", f"byte {position} starts no canonical number")])
-    numbers = [total + index for index, total in enumerate(accumulate(gaps))]
+    if steps:
+        steps[0] -= 1
+    numbers = list(accumulate(steps))
     if numbers and numbers[-1] > MAX_NUMBER:
         raise InvalidDocument([Problem("set", "a number of more than 32 bits")])
     return numbers

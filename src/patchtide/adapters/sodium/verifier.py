@@ -1,7 +1,7 @@
 """Verifying request signatures beside the event loop: what waits, in one go, on another core.
 
-One verification costs as much as half of a check-in, and holds no lock of the interpreter
-while it runs. So the loop hands over whatever came in since the last hand-over.
+One verification costs as much as half of a check-in. So the loop hands over whatever came in
+since the last hand-over, to a thread that verifies or has it verified.
 
 libsodium takes half of OpenSSL's time for Ed25519; both give the same verdicts and signatures.
 """
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 Claim = tuple[bytes, bytes, bytes]
 """public key, signature, message"""
+VerifyAll = Callable[[Sequence[Claim]], Sequence[bool]]
+"""Never raises: somebody waits for each verdict."""
 
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
@@ -50,7 +52,8 @@ def signer(key: Ed25519PrivateKey) -> Callable[[bytes], bytes]:
 class Verifier:
     """Verifies for one event loop; a lone signature at once, several on a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, verify_all: VerifyAll | None = None) -> None:
+        self._verify_all = verify_all or verdicts
         self._waiting: list[tuple[Claim, asyncio.Future[bool]]] = []
         self._is_busy = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="verifier")
@@ -74,27 +77,31 @@ class Verifier:
             return
         self._is_busy = False
         for claim, future in batch:
-            _tell(future, _verdict(claim))
+            _tell(future, verdict(claim))
 
     def _work(
         self, batch: Sequence[tuple[Claim, asyncio.Future[bool]]], loop: asyncio.AbstractEventLoop
     ) -> None:
-        verdicts = [_verdict(claim) for claim, _ in batch]
+        found = self._verify_all([claim for claim, _ in batch])
         if not loop.is_closed():
-            loop.call_soon_threadsafe(self._conclude, batch, verdicts, loop)
+            loop.call_soon_threadsafe(self._conclude, batch, found, loop)
 
     def _conclude(
         self,
         batch: Sequence[tuple[Claim, asyncio.Future[bool]]],
-        verdicts: Sequence[bool],
+        found: Sequence[bool],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        for (_, future), verdict in zip(batch, verdicts, strict=True):
-            _tell(future, verdict)
+        for (_, future), is_good in zip(batch, found, strict=True):
+            _tell(future, is_good)
         self._hand_over(loop)
 
 
-def _verdict(claim: Claim) -> bool:
+def verdicts(claims: Sequence[Claim]) -> list[bool]:
+    return [verdict(claim) for claim in claims]
+
+
+def verdict(claim: Claim) -> bool:
     try:
         return verify(*claim)
     except Exception:  # somebody waits for an answer, and what was not verified is false
@@ -102,6 +109,6 @@ def _verdict(claim: Claim) -> bool:
         return False
 
 
-def _tell(future: asyncio.Future[bool], verdict: bool) -> None:
+def _tell(future: asyncio.Future[bool], is_good: bool) -> None:
     if not future.done():  # whoever asked has gone away
-        future.set_result(verdict)
+        future.set_result(is_good)

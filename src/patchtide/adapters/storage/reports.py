@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from patchtide.adapters.storage import states, ticket
 from patchtide.adapters.storage.batches import Batch
@@ -63,10 +64,15 @@ _HELD = select(
     client_state.c.report_epoch,
 ).order_by(client_state.c.client)
 
+_NEW: dict[str, BindParameter[Any]] = {
+    c.name: bindparam(f"new_{c.name}") for c in client_state.columns if not c.primary_key
+}
+_ROW = sqlite_insert(client_state).values(client=bindparam("of"), **_NEW)
 _UPDATE = Batch(
-    update(client_state)
-    .where(client_state.c.client == bindparam("of"))
-    .values({c.name: bindparam(f"new_{c.name}") for c in client_state.columns if not c.primary_key})
+    update(client_state).where(client_state.c.client == bindparam("of")).values(_NEW),
+    on_sqlite=_ROW.on_conflict_do_update(
+        index_elements=[client_state.c.client], set_={name: _ROW.excluded[name] for name in _NEW}
+    ),
 )
 _DELTA = Batch(insert(state_delta))
 _EVENT = Batch(insert(client_event))

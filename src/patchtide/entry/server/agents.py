@@ -16,6 +16,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.domain.errors import Unavailable
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
+from patchtide.entry.server.verifier_process import VerifierProcess
 from patchtide.server.admission import Door
 from patchtide.server.checkins import CheckIns
 from patchtide.server.clones import CloneWatch
@@ -41,6 +42,11 @@ class AgentsSide:
     whole: dict[str, AnswerWhole]
     """By operation, what answers requests that were read whole."""
     verifier: Verifier
+    beside: VerifierProcess
+
+    def close(self) -> None:
+        self.verifier.close()
+        self.beside.close()
 
     async def machines_changed(self, uuids: Sequence[bytes]) -> None:
         """Follow what was decided about these machines, and have those that listen come for it."""
@@ -76,7 +82,8 @@ def build_agents_side(
     standings.load()
     inventories = Inventories(storage, storage)
     inventories.load()
-    verifier = Verifier()
+    beside = VerifierProcess()
+    verifier = Verifier(beside)
     door = Door(
         standings,
         verifier,
@@ -124,6 +131,7 @@ def build_agents_side(
         clock=clock,
         whole=plane.whole(),
         verifier=verifier,
+        beside=beside,
         endpoints={
             **plane.handlers(),
             "agents.events": _only_handed_over,

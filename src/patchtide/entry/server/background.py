@@ -95,7 +95,7 @@ async def background(server: Server) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.context.synchronisations.close()
-        server.agents.verifier.close()
+        await asyncio.to_thread(server.agents.close)
         await presence()
         await server.context.failed_sign_ins.write()
 

@@ -28,7 +28,7 @@ from patchtide.adapters.feeds.errors import (
 from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, Finished, run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, Unavailable, WrongState
-from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried, Wanted
+from patchtide.server.ports.feed import FeedContent, FeedHead, Step, Tried
 from patchtide.wire.spool import MAX_BYTES, unpack_head, unpack_spool
 
 MODULE = "patchtide.entry.feed"
@@ -115,7 +115,7 @@ class FeedProcess:
         """End the process within a second, for good; whoever waits for it gets Unavailable."""
         self._stopped = True
 
-    def fetch(self, wanted: Wanted = ALL) -> None:
+    def fetch(self) -> None:
         """Raises FeedUnreachable, FeedNotSigned, FeedDamaged, FeedExpired, NoFeed, Unavailable."""
         with self._one_at_a_time:
             self._run("fetch", out=self._content)
@@ -215,7 +215,7 @@ class FeedProcess:
                 [sys.executable, "-P", "-m", MODULE, *words],
                 timeout_s=limit_s,
                 output_limit=_SAID,
-                environment={**ENVIRONMENT, **_path()},
+                environment={**ENVIRONMENT, **own_path()},
                 heard=heard,
                 is_wanted=lambda: not self._stopped,
                 patience_s=_PATIENCE_S,
@@ -262,6 +262,6 @@ def handed_over(path: Path) -> bytes:
         return file.read(MAX_BYTES)
 
 
-def _path() -> dict[str, str]:
+def own_path() -> dict[str, str]:
     """A server that runs from a source tree starts its processes from there too."""
     return {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}

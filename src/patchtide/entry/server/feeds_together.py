@@ -6,7 +6,7 @@ can be read again, for nobody knows what the missing one would say of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hashlib import sha256
@@ -18,14 +18,12 @@ from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.feed_process import FeedProcess, Heard, Through
 from patchtide.server.ports.feed import (
-    ALL,
     FeedConnections,
     FeedContent,
     FeedHead,
     Step,
     Tried,
     UpdateFeed,
-    Wanted,
 )
 
 T = TypeVar("T")
@@ -46,11 +44,10 @@ class FeedsTogether:
         for feed in self._feeds.values():
             feed.stop()
 
-    def fetch(self, wanted: Wanted = ALL) -> None:
+    def fetch(self) -> None:
         """Raises what the first feed says, when none of them can be fetched."""
         self._failed = {}
-        asked = wanted.feeds & self._feeds.keys() or self._feeds.keys()
-        self._each(lambda feed: feed.fetch(wanted), among=asked)
+        self._each(lambda feed: feed.fetch())
 
     def head(self) -> FeedHead:
         heads = self._each(lambda feed: feed.head())
@@ -59,7 +56,6 @@ class FeedsTogether:
             stamp=self._stamp(heads),
             note=self._note(heads),
             is_whole=not self._failed and all(head.is_whole for head in heads.values()),
-            failed=tuple(self._failed),
         )
 
     def read(self, *, now: datetime) -> FeedContent:
@@ -76,7 +72,6 @@ class FeedsTogether:
             stamp=self._stamp(contents),
             note=self._note(contents),
             is_whole=not self._failed and all(each.is_whole for each in contents.values()),
-            failed=tuple(self._failed),
         )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
@@ -94,13 +89,11 @@ class FeedsTogether:
             found = pool.map(_tried, self._feeds, self._feeds.values())
         return [each for some in found for each in some]
 
-    def _each(
-        self, ask: Callable[[StoppableFeed], T], *, among: Collection[str] | None = None
-    ) -> Mapping[str, T]:
+    def _each(self, ask: Callable[[StoppableFeed], T]) -> Mapping[str, T]:
         """Return the answers of those feeds that could be read so far."""
         answers: dict[str, T] = {}
         for name, feed in self._feeds.items():
-            if name not in self._failed and (among is None or name in among):
+            if name not in self._failed:
                 try:
                     answers[name] = ask(feed)
                 except PatchtideError as error:

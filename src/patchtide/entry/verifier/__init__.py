@@ -1,0 +1,1 @@
+"""The process in which a busy server has its signatures verified."""

@@ -1,0 +1,79 @@
+"""A crowd of signatures is verified in a process of its own, or here where there is none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from patchtide.adapters.sodium.verifier import Claim, signer
+from patchtide.entry.server.verifier_process import VerifierProcess
+
+WITHIN_S = 30.0
+
+
+@pytest.fixture
+def verifier() -> Iterator[VerifierProcess]:
+    made = VerifierProcess()
+    yield made
+    made.close()
+
+
+def claims() -> tuple[list[Claim], list[bool]]:
+    key = Ed25519PrivateKey.generate()
+    public, sign = key.public_key().public_bytes_raw(), signer(key)
+    good = [(public, sign(b"%d" % n), b"%d" % n) for n in range(100)]
+    bad = [(public, sign(b"one"), b"other"), (public, b"short", b"one"), (b"", sign(b"a"), b"a")]
+    return [*good, *bad], [True] * len(good) + [False] * len(bad)
+
+
+def verifying() -> list[int]:
+    """Return this process's children that verify."""
+    own = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    found = [int(pid) for children in own for pid in children.read_text().split()]
+    return [p for p in found if b"patchtide.entry.verifier" in _command(p)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def until_it_is_asked(verifier: VerifierProcess) -> int:
+    asked, expected = claims()
+    deadline = time.monotonic() + WITHIN_S
+    while not verifier.is_beside:
+        assert list(verifier(asked)) == expected
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    [pid] = verifying()
+    return pid
+
+
+def test_the_process_gives_the_same_verdicts(verifier: VerifierProcess) -> None:
+    asked, expected = claims()
+    until_it_is_asked(verifier)
+    assert list(verifier(asked)) == expected
+
+
+def test_without_the_process_everybody_still_gets_a_verdict(
+    verifier: VerifierProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, expected = claims()
+    os.kill(until_it_is_asked(verifier), signal.SIGKILL)
+    assert [list(verifier(asked)) for _ in range(3)] == [expected] * 3
+    assert caplog.text.count("verified within the server") == 1
+    assert verifying() == []
+
+
+def test_the_process_ends_with_who_started_it(verifier: VerifierProcess) -> None:
+    until_it_is_asked(verifier)
+    verifier.close()
+    assert verifying() == []
