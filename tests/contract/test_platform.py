@@ -1,15 +1,16 @@
-"""What every platform promises: the simulated machine, and apt's on a root of its own."""
+"""What every platform promises: the simulated machine, and apt's and dnf's on their own roots."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from patchtide.adapters.platforms.apt import AptPlatform
+from patchtide.adapters.platforms.dnf import DnfPlatform
 from patchtide.adapters.platforms.simulated import Description, Model, SimulatedPlatform
 from patchtide.agent.ports.platform import Inventory, Platform
 from patchtide.domain.applicability.facts import NO, YES, Asked, InstalledPackage
@@ -17,8 +18,11 @@ from patchtide.domain.catalog.rules import PackageFormat
 from patchtide.wire.inventory import PackageRowV1, read_hardware, read_package_list
 from patchtide.wire.messages import INVENTORY_LIMITS
 from tests.simulator.debian_root import DebianRoot
+from tests.simulator.rpm_repository import Rpm
+from tests.simulator.rpm_root import RpmRoot
 
 PACKAGES = {"dpkg": "1.21.22", "libtoy1": "2:1.0~rc1-1+b2"}
+RPM_PACKAGES = {"rpm": "4.16.1.3-29.el9", "libtoy1": "2:1.0~rc1-1.el9"}
 FILES = {
     "etc/locale.conf": "LANG=de_CH.UTF-8\n",
     "proc/sys/kernel/osrelease": "6.1.0-37-amd64\n",
@@ -48,6 +52,13 @@ class Machine(Protocol):
     """A machine that a test may change behind the agent's back."""
 
     platform: AnyPlatform
+    format: PackageFormat
+    system: tuple[str, str, str]
+    """Its id, its version, its architecture."""
+    shard: str
+    packages: Mapping[str, str]
+    newer: str
+    """A version that its package tool takes."""
 
     def set_version(self, name: str, version: str) -> None: ...
 
@@ -56,7 +67,15 @@ class Machine(Protocol):
     def want_restart(self) -> None: ...
 
 
-class SimulatedMachine:
+class DebianMachine:
+    format = PackageFormat.DEB
+    system = ("debian", "12", "amd64")
+    shard = "debian-12"
+    packages: Mapping[str, str] = PACKAGES
+    newer = "3"
+
+
+class SimulatedMachine(DebianMachine):
     def __init__(self) -> None:
         description = Description(
             os_id="debian",
@@ -88,7 +107,7 @@ class SimulatedMachine:
         self.platform = SimulatedPlatform(self._model, name="m1", restart_pending=True)
 
 
-class AptMachine:
+class AptMachine(DebianMachine):
     def __init__(self, folder: Path) -> None:
         self.root = DebianRoot(folder)
         for name, version in PACKAGES.items():
@@ -107,15 +126,47 @@ class AptMachine:
         self.root.write("run/reboot-required", "")
 
 
+class DnfMachine:
+    format = PackageFormat.RPM
+    system = ("toylinux", "9.4", "x86_64")
+    shard = "toylinux-9"
+    packages: Mapping[str, str] = RPM_PACKAGES
+    newer = "3-1.el9"
+
+    def __init__(self, folder: Path) -> None:
+        self.root = RpmRoot(folder)
+        self.root.put(*(Rpm(*row) for row in RPM_PACKAGES.items()))
+        for name, text in FILES.items():
+            self.root.write(name, text)
+        self.platform: AnyPlatform = DnfPlatform(self.root.folder)
+
+    def set_version(self, name: str, version: str) -> None:
+        self.root.put(Rpm(name, version))
+
+    def restart(self) -> None:
+        self.root.restart()
+
+    def want_restart(self) -> None:
+        self.root.restart()
+        self.root.put(Rpm("glibc", "2.34-100.el9"))
+
+
 def _apt(folder: Path) -> Machine:
     if shutil.which("dpkg-query") is None:
         pytest.skip("needs dpkg")
     return AptMachine(folder)
 
 
+def _dnf(folder: Path) -> Machine:
+    if shutil.which("rpmbuild") is None:
+        pytest.skip("needs rpm")
+    return DnfMachine(folder / "root")
+
+
 MAKERS: dict[str, Callable[[Path], Machine]] = {
     "simulated": lambda _: SimulatedMachine(),
     "apt": _apt,
+    "dnf": _dnf,
 }
 
 
@@ -127,9 +178,12 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
 def test_facts_tell_system_architecture_and_packages(machine: Machine) -> None:
     facts = machine.platform.facts()
 
-    assert (facts.os_id, facts.os_version, facts.architecture) == ("debian", "12", "amd64")
-    assert facts.packages[PackageFormat.DEB] == {
-        name: (InstalledPackage(version, "amd64"),) for name, version in PACKAGES.items()
+    assert (facts.os_id, facts.os_version, facts.architecture) == machine.system
+    assert facts.packages == {
+        machine.format: {
+            name: (InstalledPackage(version, machine.system[2]),)
+            for name, version in machine.packages.items()
+        }
     }
 
 
@@ -147,16 +201,16 @@ def test_what_is_asked_for_is_answered_and_nothing_else(machine: Machine) -> Non
 
 
 def test_it_follows_the_shard_of_its_release_and_that_of_everybody(machine: Machine) -> None:
-    assert set(machine.platform.shards) == {"debian-12", "custom"}
+    assert set(machine.platform.shards) == {machine.shard, "custom"}
 
 
 def test_what_changes_behind_the_agents_back_shows_in_the_next_facts(machine: Machine) -> None:
     machine.platform.facts()
-    machine.set_version("libtoy1", "3")
+    machine.set_version("libtoy1", machine.newer)
 
-    found = machine.platform.facts().packages[PackageFormat.DEB]["libtoy1"]
+    found = machine.platform.facts().packages[machine.format]["libtoy1"]
 
-    assert found == (InstalledPackage("3", "amd64"),)
+    assert found == (InstalledPackage(machine.newer, machine.system[2]),)
 
 
 def test_each_start_of_the_machine_has_a_name_of_its_own(machine: Machine) -> None:
@@ -179,7 +233,8 @@ def test_the_list_of_packages_is_whole_ordered_and_the_same_twice(machine: Machi
 
     assert body is not None and body == machine.platform.inventory("packages")
     assert list(read_package_list(body)) == [
-        PackageRowV1(name, version, "amd64") for name, version in sorted(PACKAGES.items())
+        PackageRowV1(name, version, machine.system[2])
+        for name, version in sorted(machine.packages.items())
     ]
 
 
@@ -193,7 +248,7 @@ def test_every_list_it_has_is_one_that_the_protocol_knows_and_takes(machine: Mac
 def test_what_it_says_of_its_hardware_can_be_read(machine: Machine) -> None:
     body = machine.platform.inventory("hardware")
 
-    assert body is None or read_hardware(body).architecture == "amd64"
+    assert body is None or read_hardware(body).architecture == machine.system[2]
 
 
 def test_repairing_what_is_whole_changes_nothing(machine: Machine) -> None:

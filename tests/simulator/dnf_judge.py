@@ -82,8 +82,9 @@ def main() -> None:
         with open(path, "rb") as file:
             headers[path] = reader.hdrFromFdno(file.fileno())
     answers = []
-    for machine in asked["machines"]:
-        made = Machine(Path(asked["folder"]) / "root")
+    for number, machine in enumerate(asked["machines"]):
+        name = f"root-{number}" if number < asked["kept"] else "root"
+        made = Machine(Path(asked["folder"]) / name)
         made.install(machine["packages"], headers)
         made.follow(machine["modules"])
         answers.append(made.required(asked["repository"], asked["folder"] + "/cache"))

@@ -119,6 +119,35 @@ def module_documents(streams: Iterable[tuple[str, str, Sequence[Rpm]]]) -> str:
     )
 
 
+def build(group: Sequence[Rpm], folder: Path, *, top: Path) -> list[Path]:
+    """Build packages that share version and architecture; return their files.
+
+    One source package with a subpackage for each, which cost next to nothing.
+    """
+    top.mkdir(parents=True)
+    first = group[0]
+    lines = [
+        f"Name: {top.name}", f"Version: {first.version}", f"Release: {first.release}",
+        f"Epoch: {first.epoch}", "Summary: toys", "License: MIT", "%description", "toys",
+    ]  # fmt: skip
+    for package in group:
+        lines += [f"%package -n {package.name}", "Summary: a toy"]
+        lines += [f"Provides: {each}" for each in package.provides]
+        lines += [f"ModularityLabel: {package.module}"] if package.module else []
+        lines += [f"%description -n {package.name}", "a toy", f"%files -n {package.name}"]
+    spec = top / "made.spec"
+    spec.write_text("\n".join(lines) + "\n")
+    tool(
+        "rpmbuild", "-bb", "--quiet", f"--target={first.architecture}", f"-D_topdir {top}",
+        "-D_build_id_links none", f"-D_rpmdir {top / 'out'}", "-D_binary_payload w0.ufdio",
+        spec,
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    made = [path.replace(folder / path.name) for path in (top / "out").rglob("*.rpm")]
+    shutil.rmtree(top)
+    return made
+
+
 @dataclass(kw_only=True)
 class RpmRepository:
     """One repository under a folder. Fill it, then `publish`."""
@@ -155,7 +184,9 @@ class RpmRepository:
         for package in packages:
             groups.setdefault((package.evr, package.architecture), []).append(package)
         for group in groups.values():
-            self._build(group)
+            self._made += 1
+            top = self.folder.with_name(f"{self.folder.name}-build-{self._made}")
+            build(group, self.folder / "Packages", top=top)
 
     def publish(self, *options: str, compressed: str = "gz") -> None:
         """Write and sign the repository's documents."""
@@ -213,34 +244,6 @@ class RpmRepository:
         )  # fmt: skip
         document.unlink()
 
-    def _build(self, group: Sequence[Rpm]) -> None:
-        """One source package with a subpackage for each, which cost next to nothing."""
-        self._made += 1
-        first = group[0]
-        top = self.folder.with_name(f"{self.folder.name}-build-{self._made}")
-        top.mkdir(parents=True)
-        lines = [
-            f"Name: made{self._made}", f"Version: {first.version}", f"Release: {first.release}",
-            f"Epoch: {first.epoch}", "Summary: toys", "License: MIT", "%description", "toys",
-        ]  # fmt: skip
-        for package in group:
-            lines += [f"%package -n {package.name}", "Summary: a toy"]
-            lines += [f"Provides: {each}" for each in package.provides]
-            lines += [f"ModularityLabel: {package.module}"] if package.module else []
-            lines += [f"%description -n {package.name}", "a toy", f"%files -n {package.name}"]
-        spec = top / "made.spec"
-        spec.write_text("\n".join(lines) + "\n")
-        tool(
-            "rpmbuild", "-bb", "--quiet", f"--target={first.architecture}", f"-D_topdir {top}",
-            "-D_build_id_links none", f"-D_rpmdir {top / 'out'}", "-D_binary_payload w0.ufdio",
-            spec,
-        )  # fmt: skip
-        packages = self.folder / "Packages"
-        packages.mkdir(parents=True, exist_ok=True)
-        for made in (top / "out").rglob("*.rpm"):
-            made.rename(packages / made.name)
-        shutil.rmtree(top)
-
 
 @dataclass(kw_only=True)
 class RpmSystem:
@@ -277,12 +280,16 @@ class RpmMachine:
 
 
 def required_by_dnf(
-    folder: Path, repository: RpmRepository, machines: Sequence[RpmMachine]
+    folder: Path, repository: RpmRepository, machines: Sequence[RpmMachine], *, kept: int = 0
 ) -> list[list[str]]:
-    """Return the advisories that dnf itself finds a machine to lack, for each machine."""
+    """Return the advisories that dnf itself finds a machine to lack, for each machine.
+
+    The roots of the first ones are kept: `folder/root-0` and so on.
+    """
     asked = {
         "folder": str(folder),
         "repository": str(repository.folder),
+        "kept": kept,
         "machines": [
             {
                 "packages": [str(repository.path(package)) for package in machine.packages],

@@ -159,6 +159,20 @@ def on_packages(broken: Sequence[str], *, interrupted: bool) -> Finding:
     return fine("dpkg", "every package is whole")
 
 
+def on_rpm(doubled: Sequence[str], *, holder: str) -> Finding:
+    """A transaction under way has doubles of its own, and they are no fault."""
+    if holder:
+        return note("rpm", f"{holder} is at work on the packages", "wait until it is done")
+    if doubled:
+        said = f"there twice, since a transaction was ended half way: {_some(doubled)}"
+        return wrong("rpm", said, "dnf check, then dnf remove --duplicates")
+    return fine("rpm", "every package is there once")
+
+
+def on_rpm_unread(said: str) -> Finding:
+    return wrong("rpm", said, "rpmdb --verifydb says more; rpmdb --rebuilddb often mends it")
+
+
 def on_lists(looked_at: float | None, now: float) -> Finding:
     """Only a note: what is required comes from the site's catalog, not from these lists."""
     if looked_at is None:

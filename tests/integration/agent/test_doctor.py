@@ -18,6 +18,8 @@ from patchtide.adapters.transport.site_ca import find_ca
 from patchtide.agent.ports.web import TransferFailed, TransferUntrusted
 from tests.simulator.agent_command import MACHINE_ID, Agent, a_leaf
 from tests.simulator.debian_root import DebianRoot
+from tests.simulator.rpm_repository import Rpm, needs_rpm
+from tests.simulator.rpm_root import RpmRoot
 from tests.simulator.site_server import Site, running
 
 needs_dpkg = pytest.mark.skipif(shutil.which("dpkg") is None, reason="needs dpkg")
@@ -147,6 +149,20 @@ def test_an_interrupted_dpkg_is_told_of(agent: Agent, root: DebianRoot) -> None:
     root.write("var/lib/dpkg/updates/0001", "Package: toy\n")
 
     assert "while it worked" in wrong(agent)["dpkg"]
+
+
+@needs_rpm
+def test_an_rpm_database_is_looked_at_and_a_damaged_one_is_told_of(
+    agent: Agent, tmp_path: Path
+) -> None:
+    made = RpmRoot(tmp_path / "el9")
+    made.put(Rpm("rpm", "4-1"))
+    agent.platform = f"auto:{made.folder}"
+    before = examined(agent)
+    (made.database / "rpmdb.sqlite").write_bytes(b"no database")
+
+    assert before["rpm"]["level"] == "fine" and "dpkg" not in before
+    assert "command-failed: rpm: error" in wrong(agent)["rpm"]
 
 
 @needs_dpkg

@@ -13,6 +13,7 @@ import pytest
 
 from patchtide.adapters.feeds.rpm import RpmFeed
 from patchtide.adapters.platforms.commands import run
+from patchtide.adapters.platforms.dnf import DnfPlatform
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.facts import Facts, by_name
 from patchtide.domain.applicability.scan import evaluate_shard
@@ -35,7 +36,7 @@ HAS_DNF = not subprocess.run(
 ).returncode
 pytestmark = [needs_rpm, pytest.mark.skipif(not HAS_DNF, reason="needs python3-dnf, python3-rpm")]
 
-MACHINES = 220
+MACHINES, KEPT = 220, 30
 VERSIONS = (
     "1.0~rc1-1.el9",
     "1.0-1.el9",
@@ -161,6 +162,22 @@ def facts(machine: RpmMachine) -> Facts:
     )
 
 
+def as_made(machine: RpmMachine) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
+    made = facts(machine)
+    return dict(made.modules or {}), rows(made)
+
+
+def as_seen(root: Path) -> tuple[dict[str, str], set[tuple[str, str, str]]]:
+    """Return what the agent's platform finds of the same machine."""
+    seen = DnfPlatform(root).facts()
+    return dict(seen.modules or {}), rows(seen)
+
+
+def rows(said: Facts) -> set[tuple[str, str, str]]:
+    packages = said.packages[PackageFormat.RPM].items()
+    return {(name, one.version, one.architecture) for name, some in packages for one in some}
+
+
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Here]:
     with SigningKey("vendor") as key:
@@ -176,8 +193,10 @@ def test_what_dnf_lists_for_some_hundred_machines_is_what_is_required(here: Here
     leaves, names = here.leaves()
     machines = [universe.machine() for _ in range(MACHINES)]
 
-    judged = required_by_dnf(here.folder / "judge", here.repository, machines)
+    judged = required_by_dnf(here.folder / "judge", here.repository, machines, kept=KEPT)
 
+    for number, machine in enumerate(machines[:KEPT]):
+        assert as_seen(here.folder / f"judge/root-{number}") == as_made(machine)
     found = []
     for machine in machines:
         states = evaluate_shard(leaves, facts(machine)).states

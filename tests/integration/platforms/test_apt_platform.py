@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from patchtide.adapters.platforms.apt import AptPlatform, ReportOnly
+from patchtide.adapters.platforms.apt import AptPlatform
 from patchtide.adapters.platforms.commands import CommandFailed, Finished
 from patchtide.adapters.platforms.linux import System
+from patchtide.adapters.platforms.onlooker import ReportOnly
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.facts import InstalledPackage
 from patchtide.domain.applicability.scan import evaluate_shard

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from patchtide.adapters.feeds.errors import FeedNotSigned, FeedUnreachable, NoFeed
 from patchtide.adapters.feeds.web import shown
+from patchtide.domain.catalog.systems import has_minors
 
 REPO_FOLDERS = ("etc/yum.repos.d", "etc/distro.repos.d")
 _VARS = ("etc/yum/vars", "etc/dnf/vars")
@@ -85,14 +86,13 @@ def read_system(root: Path) -> System:
     if not said.get("ID") or not said.get("VERSION_ID"):
         raise NoFeed(f"{root}/etc/os-release does not say which system the repositories are for")
     named = _variables(root).get("basearch", "").split()
-    family = {said["ID"], *said.get("ID_LIKE", "").split()}
     return System(
         os_id=said["ID"],
         version=said["VERSION_ID"],
         name=said.get("NAME", said["ID"]),
         vendor=said.get("VENDOR_NAME", said.get("NAME", said["ID"])),
         architectures=tuple(named) or (platform.machine(),),
-        has_minors=bool(family & {"rhel", "centos", "fedora"}),
+        has_minors=has_minors(said["ID"], said.get("ID_LIKE", "").split()),
     )
 
 

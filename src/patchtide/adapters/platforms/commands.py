@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from patchtide.domain.errors import PatchtideError
 
@@ -45,6 +45,14 @@ class Finished:
     output: bytes
     errors: bytes
     truncated: bool
+
+
+class Run(Protocol):
+    """What platforms need of `run`."""
+
+    def __call__(
+        self, arguments: Sequence[str], *, timeout_s: float, output_limit: int = ...
+    ) -> Finished: ...
 
 
 @dataclass(slots=True)

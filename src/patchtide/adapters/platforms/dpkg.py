@@ -7,11 +7,11 @@ never configured has never worked, so it is not installed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
 
-from patchtide.adapters.platforms.commands import CommandFailed, Finished
+from patchtide.adapters.platforms.commands import CommandFailed, Run
+from patchtide.adapters.platforms.onlooker import Row, when
 
 DPKG_QUERY = "/usr/bin/dpkg-query"
 ADMIN_FOLDER = Path("var/lib/dpkg")
@@ -22,15 +22,6 @@ _TIMEOUT_S = 60.0
 _CONFIGURED = frozenset("itW")
 """Installed, or with triggers of its own or of others still to run."""
 _HALFWAY = frozenset("UFH")
-
-Row = tuple[str, str, str]
-"""Name, version, architecture."""
-
-
-class Run(Protocol):
-    def __call__(
-        self, arguments: Sequence[str], *, timeout_s: float, output_limit: int = ...
-    ) -> Finished: ...
 
 
 def installed(root: Path, run: Run) -> list[Row]:
@@ -73,12 +64,4 @@ def rows(lines: Iterable[str]) -> Iterator[Row]:
 def stamp(root: Path) -> tuple[object, ...]:
     """Return what is another thing whenever the database has changed."""
     folder = root / ADMIN_FOLDER
-    return tuple(_when(folder / name) for name in ("status", "updates"))
-
-
-def _when(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return tuple(when(folder / name) for name in ("status", "updates"))

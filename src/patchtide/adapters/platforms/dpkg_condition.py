@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchtide.adapters.platforms.commands import CommandFailed
-from patchtide.adapters.platforms.dpkg import ADMIN_FOLDER, DPKG_QUERY, Run
+from patchtide.adapters.platforms.commands import CommandFailed, Run
+from patchtide.adapters.platforms.dpkg import ADMIN_FOLDER, DPKG_QUERY
 
 _FORMAT = "${Package}\\t${db:Status-Abbrev}\\n"
 _SETTLED = frozenset("nci")

@@ -21,6 +21,7 @@ _TEMPORARY = 0x01
 _LOCAL = re.compile(r"\|--\s+([0-9.]+)\n(?:(?!.*\|--).*\n)*?\s+/32 host LOCAL")
 _IMAGE = re.compile(r"linux-image-(?P<release>\d.*)")
 _KERNEL = re.compile(r"(?P<version>\d[^-]*(?:-\d+)?)-(?P<flavour>[a-z].*)")
+_BOOTED = re.compile(r"^btime (\d+)$", re.MULTILINE)
 _DEBIAN = re.compile(r"\bDebian (\d\S*) \(\d{4}-")
 
 
@@ -52,12 +53,32 @@ class System:
             return None
         return path if path.is_relative_to(self._root) else None
 
+    def names(self, folder: str) -> Sequence[str]:
+        """Return what a folder holds; nothing where it cannot be looked into."""
+        inside = self._inside(folder)
+        try:
+            return sorted(path.name for path in inside.iterdir()) if inside else []
+        except OSError:
+            return []
+
     def os_release(self) -> Mapping[str, str]:
         found = (text for name in _OS_RELEASE if (text := self.text(name)) is not None)
         return dict(_assignments(next(found, "")))
 
     def boot_id(self) -> str:
         return (self.text("proc/sys/kernel/random/boot_id") or NOT_BOOTED).strip()
+
+    def booted_at(self) -> int | None:
+        """Return when the machine came up, in seconds of the epoch; None: nothing runs here.
+
+        The later of two: a container's first process is younger than its host's kernel, and a
+        machine without a clock of its own starts in 1970.
+        """
+        said = [int(text) for text in _BOOTED.findall(self.text("proc/stat") or "")]
+        first = self._inside("proc/1")
+        if first is not None and first.exists():
+            said.append(int(first.stat().st_mtime))
+        return max(said, default=None)
 
     def kernel(self) -> str:
         return (self.text("proc/sys/kernel/osrelease") or "").strip()

@@ -36,10 +36,11 @@ examples:
 exit status: 0 done, 1 refused or failed, 2 misused, 3 server not reached
 """
 PLATFORM_HELP = (
-    "what to look at: apt, this machine (default); apt:ROOT, a Debian system in a folder;"
+    "what to look at: auto (default), this machine by the package tool that it has; apt or dnf,"
+    " this machine by that tool; with :ROOT after it, a system in a folder;"
     " simulated:FILE, a JSON file that describes a machine"
 )
-_PLATFORM = re.compile(r"apt|apt:.+|simulated:.+")
+_PLATFORM = re.compile(r"(auto|apt|dnf)(:.+)?|simulated:.+")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_platform(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--platform", default="apt", type=_platform, help=PLATFORM_HELP)
+    command.add_argument("--platform", default="auto", type=_platform, help=PLATFORM_HELP)
 
 
 def _platform(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from patchtide.adapters.agentstate.identity import is_of_this_machine, read_machine_id
 from patchtide.adapters.agentstate.status import Status, open_to_others, read_status
 from patchtide.adapters.platforms.apt import AptPlatform
+from patchtide.adapters.platforms.dnf import DnfPlatform
 from patchtide.adapters.transport.probe import certificate_end
 from patchtide.adapters.trust.ends import ends_of
 from patchtide.agent import checkup
@@ -82,17 +83,33 @@ def _of_the_site(asked: argparse.Namespace, seen: Status, now: float) -> Iterato
 
 def _of_the_machine(platform: str, now: float) -> Iterator[Finding]:
     machine = machine_of(platform)
-    if isinstance(machine, AptPlatform):
-        try:
-            condition = machine.condition()
-        except PatchtideError as error:
-            yield _unseen("dpkg", error)
-            return
-        yield checkup.on_packages(condition.broken, interrupted=condition.interrupted)
-        yield checkup.on_lists(condition.lists_at, now)
+    match machine:
+        case AptPlatform():
+            try:
+                yield from _of_dpkg(machine, now)
+            except PatchtideError as error:
+                yield _unseen("dpkg", error)
+                return
+        case DnfPlatform():
+            try:
+                yield _of_rpm(machine)
+            except PatchtideError as error:
+                yield checkup.on_rpm_unread(f"{error.code}: {error}")
+                return
     yield from _looked(
         "restart", lambda: checkup.on_restart(pending=machine.uptime().restart_pending)
     )
+
+
+def _of_dpkg(machine: AptPlatform, now: float) -> Iterator[Finding]:
+    condition = machine.condition()
+    yield checkup.on_packages(condition.broken, interrupted=condition.interrupted)
+    yield checkup.on_lists(condition.lists_at, now)
+
+
+def _of_rpm(machine: DnfPlatform) -> Finding:
+    condition = machine.condition()
+    return checkup.on_rpm(condition.doubled, holder=condition.holder)
 
 
 def _looked(check: str, look: Callable[[], Finding]) -> Iterator[Finding]:

@@ -78,8 +78,8 @@ def _test_command(printer: Printer) -> Callable[..., int]:
         /,
         *,
         platform: Annotated[
-            str, Parameter(help="apt, apt:ROOT, or simulated:FILE with a described machine.")
-        ] = "apt",
+            str, Parameter(help="auto, apt or dnf, each with a :ROOT or without; simulated:FILE.")
+        ] = "auto",
         json: _Json = False,
     ) -> int:
         return _answered(printer, path, partial(tried, platform=platform), as_json=json)

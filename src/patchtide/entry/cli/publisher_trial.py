@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from patchtide.adapters.platforms.apt import AptPlatform
+from patchtide.adapters.platforms.machines import LinuxPlatform, linux_machine
 from patchtide.adapters.platforms.simulated import SimulatedPlatform, read_machine
 from patchtide.adapters.publisher.folder import Definition
 from patchtide.agent.catalog import facts_for
@@ -44,13 +44,14 @@ def tried(definitions: Sequence[Definition], platform: str) -> Mapping[str, Any]
     return {"items": [_standing(name, leaf, scan) for name, leaf in leaves], "rules": rules}
 
 
-def _machine(platform: str) -> AptPlatform | SimulatedPlatform:
+def _machine(platform: str) -> LinuxPlatform | SimulatedPlatform:
     kind, _, where = platform.partition(":")
     if kind == "simulated" and where:
         return read_machine(Path(where))
-    if kind == "apt":
-        return AptPlatform(Path(where or "/"))
-    raise InvalidDocument([Problem("platform", "is apt, apt:ROOT or simulated:FILE")])
+    if kind in ("auto", "apt", "dnf"):
+        return linux_machine(platform)
+    words = "auto, apt or dnf, each with a :ROOT or without, or simulated:FILE"
+    raise InvalidDocument([Problem("platform", f"is {words}")])
 
 
 def _standing(name: str, leaf: Leaf, scan: Scan) -> Mapping[str, Any]:
