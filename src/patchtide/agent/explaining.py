@@ -13,12 +13,13 @@ from patchtide.agent.catalog import facts_for, in_order
 from patchtide.agent.ports.journal import KeptShards, ShardHead
 from patchtide.agent.ports.platform import FactSource
 from patchtide.domain.applicability.evaluation import LeafState
-from patchtide.domain.applicability.explanation import Explanation, explain
+from patchtide.domain.applicability.explanation import Explanation
 from patchtide.domain.applicability.facts import Facts
+from patchtide.domain.applicability.questions import standing
 from patchtide.domain.applicability.scan import Scan, WhyUnknown, evaluate_shard
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import PackageInstalled, nodes
-from patchtide.domain.catalog.updates import Evaluator, UpdateNumber
+from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.errors import NotFound
 from patchtide.wire.leaves import entry, read_leaves
 from patchtide.wire.shard_plan import role_of
@@ -94,19 +95,8 @@ class Catalog:
 
 def explained(kept: Kept, scan: Scan, facts: Facts) -> Explained:
     """Return where the leaf stands, with every part of its rules."""
-    leaf = kept.leaf
-    named = ("prerequisite", "applicable", "installed")
-    by_rules = leaf.evaluator is Evaluator.RULES
-    return Explained(
-        kept=kept,
-        state=scan.states[leaf.number],
-        why_unknown=scan.why_unknown.get(leaf.number),
-        rules={
-            name: explain(rule, facts, states=scan.states)
-            for name, rule in zip(named, leaf.rules, strict=True)
-            if by_rules
-        },
-    )
+    found = standing(kept.leaf, facts, scan)
+    return Explained(kept=kept, state=found.state, why_unknown=found.why_unknown, rules=found.rules)
 
 
 def _read(store: KeptShards, shard: str, head: ShardHead) -> Iterator[Kept]:

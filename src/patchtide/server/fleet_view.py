@@ -28,7 +28,7 @@ from patchtide.domain.compliance.judgement import (
 )
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
-from patchtide.domain.compliance.states import States, Tally, state_of
+from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
 from patchtide.domain.errors import NotFound
 from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
 from patchtide.server.ports.clients import Client, ClientState
@@ -300,6 +300,12 @@ class View:
         """Return the update that a leaf is of; None: it is published no more."""
         update = self._by_leaf.get(number)
         return None if update is None else self.updates[update]
+
+    def placed(self, number: int) -> PlacedLeaf | None:
+        """Return where a leaf is published; None: it is not."""
+        update = self.of_leaf(number)
+        leaves = update.leaves if update else ()
+        return next((leaf for leaf in leaves if leaf.number == number), None)
 
     def doubt(self, member: Member) -> Doubt:
         if member.client.state is not ClientState.ACTIVE:

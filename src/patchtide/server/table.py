@@ -74,6 +74,8 @@ class Operation:
     status: int = 200
     audited: bool = False
     """It decides something: then it leaves exactly one audit entry, under its name."""
+    is_question: bool = False
+    """It changes nothing, although it is no GET: what it asks may be too long for an address."""
     also: tuple[Right, ...] = ()
     """Rights that are needed too, because the answer tells of other kinds of objects."""
     columns: tuple[str, ...] = ()
@@ -91,7 +93,8 @@ class Operation:
         unknown = set(self.parameters) - set(self.input.__struct_fields__)
         if self.handler is not None and unknown:
             raise ValueError(f"{self.name}: the input lacks {sorted(unknown)}")
-        if self.handler is not None and self.audited is (self.method in SAFE_METHODS):
+        asks = self.is_question or self.method in SAFE_METHODS
+        if self.handler is not None and self.audited is asks:
             raise ValueError(f"{self.name}: what changes something is audited, a question is not")
 
     @property

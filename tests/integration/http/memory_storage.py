@@ -28,7 +28,7 @@ from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient, Standing
 from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.following import Cursor, DecisionEvent
-from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.reports import HeldInventory, StateRow
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
 
@@ -241,6 +241,20 @@ class MemoryStorage:
 
     def inventory(self, client: int, kind: str) -> bytes | None:
         return None
+
+    def leaves_numbered(self, shard: str, numbers: Sequence[int]) -> Sequence[StoredLeaf]:
+        return [leaf for leaf in self.leaves(shard, at=1) if leaf.number in numbers]
+
+    def inventory_of(self, client: int) -> Sequence[HeldInventory]:
+        return []
+
+    def held_inventories(
+        self, kind: str, *, after: int = 0, limit: int = 5000
+    ) -> Sequence[HeldInventory]:
+        return []
+
+    def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return {}
 
     def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
         return []

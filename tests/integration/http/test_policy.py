@@ -26,6 +26,7 @@ STATE_BEFORE = {
     "machines.release": ClientState.QUARANTINED,
 }
 DOCUMENTS = {
+    "machines.whatif": {"rule": "deb openssl installed"},
     "searches.save": {"query": "expired"},
     "lists.create": {"name": "x"},
     "lists.add": {"updates": [str(UPDATE)]},

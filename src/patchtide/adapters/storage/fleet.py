@@ -15,14 +15,16 @@ from patchtide.adapters.storage.tables import (
     catalog_leaf,
     client,
     client_event,
+    client_inventory,
     client_presence,
     client_state,
+    inventory_blob,
 )
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.fleet import Heard, ReportedEvents
-from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.reports import HeldInventory, StateRow
 
 T = TypeVar("T")
 PART = 500
@@ -79,6 +81,44 @@ def heard_since(connection: Connection, since: float) -> int:
 def leaves_of(connection: Connection, update: UUID) -> Sequence[StoredLeaf]:
     found = select(catalog_leaf).where(catalog_leaf.c.update_id == update.bytes)
     return [rows.leaf_of(row) for row in connection.execute(found)]
+
+
+def leaves_numbered(
+    connection: Connection, shard: str, numbers: Sequence[int]
+) -> Sequence[StoredLeaf]:
+    columns = catalog_leaf.c
+    found = (
+        select(catalog_leaf).where(columns.shard == shard, columns.number.in_(part))
+        for part in _parts(numbers)
+    )
+    return [rows.leaf_of(row) for part in found for row in connection.execute(part)]
+
+
+def inventory_of(connection: Connection, client_number: int) -> Sequence[HeldInventory]:
+    found = select(client_inventory).where(client_inventory.c.client == client_number)
+    return [rows.held_inventory_of(row) for row in connection.execute(found)]
+
+
+def held_inventories(
+    connection: Connection, kind: str, *, after: int, limit: int
+) -> Sequence[HeldInventory]:
+    columns = client_inventory.c
+    found = (
+        select(client_inventory)
+        .where(columns.client > after, columns.kind == kind)
+        .order_by(columns.client)
+        .limit(limit)
+    )
+    return [rows.held_inventory_of(row) for row in connection.execute(found)]
+
+
+def inventory_bodies(connection: Connection, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+    columns = inventory_blob.c
+    found = (
+        select(columns.digest, columns.body).where(columns.digest.in_(part))
+        for part in _parts(digests)
+    )
+    return {row.digest: row.body for part in found for row in connection.execute(part)}
 
 
 def recent_events(

@@ -12,7 +12,7 @@ from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, Standing
-from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.reports import HeldInventory, StateRow
 
 
 def instant(seconds: float) -> datetime:
@@ -102,6 +102,10 @@ def standing_of(row: Any) -> Standing:
         full_report=bool(row.full_report),
         restores=restores_of(row.restores),
     )
+
+
+def held_inventory_of(row: Any) -> HeldInventory:
+    return HeldInventory(client=row.client, kind=row.kind, digest=row.digest, at=row.at)
 
 
 def state_of(row: Any) -> StateRow:

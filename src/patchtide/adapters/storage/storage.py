@@ -316,6 +316,20 @@ class Storage:
     def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
         return self._read(lambda c: fleet.leaves_of(c, update))
 
+    def leaves_numbered(self, shard: str, numbers: Sequence[int]) -> Sequence[StoredLeaf]:
+        return self._read(lambda c: fleet.leaves_numbered(c, shard, numbers))
+
+    def inventory_of(self, client: int) -> Sequence[HeldInventory]:
+        return self._read(lambda c: fleet.inventory_of(c, client))
+
+    def held_inventories(
+        self, kind: str, *, after: int = 0, limit: int = 5000
+    ) -> Sequence[HeldInventory]:
+        return self._read(lambda c: fleet.held_inventories(c, kind, after=after, limit=limit))
+
+    def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return self._read(lambda c: fleet.inventory_bodies(c, digests))
+
     def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
         return self._read(lambda c: fleet.recent_events(c, client, limit=limit))
 

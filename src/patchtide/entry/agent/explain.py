@@ -7,37 +7,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from patchtide.adapters.agentstate.looking import LookedAt, looked_at
 from patchtide.agent.explaining import Catalog, Explained, Kept, NoCatalog, explained
 from patchtide.agent.ports.journal import States
-from patchtide.domain.applicability.evaluation import LeafState, Verdict
+from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.explanation import NOT_INSTALLED, Explanation
 from patchtide.domain.applicability.scan import Scan, WhyUnknown
+from patchtide.domain.applicability.wording import QUESTIONS, VERDICTS, why
 from patchtide.domain.catalog.rule_text import lines, part_text
-from patchtide.domain.catalog.rules import ASKS_FACTS, PackageInstalled
+from patchtide.domain.catalog.rules import PackageInstalled
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.machine import machine_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
 from patchtide.wire.sets import decode_set
 
-_WORDS: Mapping[Verdict, str] = {True: "yes", False: "no", None: "unknown"}
-_ASKED = {
-    "prerequisite": "is it for this system?",
-    "applicable": "is what it concerns here?",
-    "installed": "is it installed?",
-}
-_WHY = {
-    LeafState.INSTALLED: "what it concerns is here, in the version it brings or a newer one",
-    LeafState.REQUIRED: "what it concerns is here, in an older version than it brings",
-}
-_WHY_ASKED = {
-    LeafState.INSTALLED: "what it concerns is here, and its own rule finds it present",
-    LeafState.REQUIRED: "what it concerns is here, and its own rule finds it missing",
-}
-"""Where its rule asks for more than packages and their versions."""
 _WHY_UNKNOWN = {
     WhyUnknown.CIRCLE: "it depends on itself through other updates; its publisher must mend that",
     WhyUnknown.EVALUATOR: "it is decided by a program that this machine does not have",
@@ -130,12 +116,8 @@ def _named(kept: Kept, state: LeafState) -> dict[str, Any]:
 def _why(said: Explained) -> str:
     if said.why_unknown is not None:
         return _WHY_UNKNOWN[said.why_unknown]
-    if said.state is not LeafState.NOT_REQUIRED:
-        asks = said.kept.leaf.installed.traits & ASKS_FACTS
-        return (_WHY_ASKED if asks else _WHY)[said.state]
-    if said.rules["prerequisite"].verdict is False:
-        return "it is not for this system"
-    return "nothing that it concerns is here"
+    verdicts = {name: rule.verdict for name, rule in said.rules.items()}
+    return why(said.kept.leaf, said.state, verdicts)
 
 
 def _as_json(said: Explained, told: str | None) -> dict[str, Any]:
@@ -169,14 +151,14 @@ def _as_text(said: Explained, told: str | None, *, everything: bool) -> Iterator
         yield f"  reported  {(told or 'nothing yet').replace('-', ' ')}; the next scan tells"
     for name, rule in said.rules.items():
         yield ""
-        yield f"{_ASKED[name]} {_WORDS[rule.verdict]}"
+        yield f"{QUESTIONS[name]} {VERDICTS[rule.verdict]}"
         yield from columns(list(_rows(rule, 1, everything=everything)))
 
 
 def _rows(part: Explanation, depth: int, *, everything: bool) -> Iterator[tuple[str, str, str]]:
     """Yield verdict, words and what was seen; packages that are not there are counted."""
     text = part_text(part.rule)
-    yield f"  {_WORDS[part.verdict]}", f"{'  ' * (depth - 1)}{text}", _saw(part)
+    yield f"  {VERDICTS[part.verdict]}", f"{'  ' * (depth - 1)}{text}", _saw(part)
     absent = [below for below in part.parts if _is_absent(below)]
     folded = len(absent) > FEW and not everything
     for below in part.parts:
@@ -184,7 +166,7 @@ def _rows(part: Explanation, depth: int, *, everything: bool) -> Iterator[tuple[
             yield from _rows(below, depth + 1, everything=everything)
     if folded:
         words = f"{'  ' * depth}{len(absent)} more packages (--all names them)"
-        yield f"  {_WORDS[absent[0].verdict]}", words, f"saw: {NOT_INSTALLED}"
+        yield f"  {VERDICTS[absent[0].verdict]}", words, f"saw: {NOT_INSTALLED}"
 
 
 def _is_absent(part: Explanation) -> bool:

@@ -10,19 +10,31 @@ from getpass import getpass
 from types import GenericAlias
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+import msgspec
 from cyclopts import App, CycloptsError, Parameter
 from msgspec import Meta
 from msgspec.structs import FieldInfo, fields
 from rich.console import Console
 
 from patchtide import __version__
-from patchtide.domain.errors import PatchtideError
+from patchtide.adapters.publisher.marked import InvalidDefinition
+from patchtide.domain.catalog.rule_mistakes import Misread
+from patchtide.domain.errors import InvalidDocument, PatchtideError, Refused
 from patchtide.entry.cli import PROCESSES
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
+from patchtide.entry.cli.explaining import in_words
 from patchtide.entry.cli.following import followed
-from patchtide.entry.cli.names import MACHINE, Ask, NotOneMachine, with_ids
+from patchtide.entry.cli.names import (
+    MACHINE,
+    UPDATE,
+    Ask,
+    NotOneMachine,
+    NotOneUpdate,
+    with_ids,
+)
 from patchtide.entry.cli.printing import Printer, tame
 from patchtide.entry.cli.publisher import publisher_app
+from patchtide.entry.cli.rule_files import RULE, mistakes_in, placed, with_rules
 from patchtide.entry.cli.rules import rules_app
 from patchtide.entry.cli.trust import trust_app
 from patchtide.entry.cli.up.command import EXAMPLE as UP_EXAMPLE
@@ -31,6 +43,8 @@ from patchtide.entry.cli.up.command import up_command
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import SECRET, Operation
 
+EXPLAIN = "explain"
+"""Asks about an update that people name by its title."""
 DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
 
 _HELP = "Update management for whole fleets: ask a Patchtide server, or start one of its processes."
@@ -71,7 +85,7 @@ def run(arguments: Sequence[str], *, ask: Ask | None = None, console: Console | 
         )
     except CycloptsError:
         return MISUSED
-    except (Misconfigured, NotOneMachine) as error:
+    except (Misconfigured, NotOneMachine, NotOneUpdate, InvalidDocument, Refused) as error:
         return _said(err, error, MISUSED)
     except Unreachable as error:
         return _said(err, error, NO_SERVER)
@@ -145,10 +159,18 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
         raw, waits = asked.pop("json", False), asked.pop("wait", False)
         said = {k: v for k, v in asked.items() if v not in (None, defaults[k])}
         said |= {field.name: _asked_for(field) for field in secret}
-        meant = with_ids(said, ask)
+        try:
+            said = dict(with_rules(said))
+        except (Misread, InvalidDefinition) as error:
+            return _misread(printer, error, as_json=raw)
+        meant = with_ids(said, ask, by_title=operation.name == EXPLAIN)
         answer = meant if isinstance(meant, Answer) else ask(operation, meant)
         if waits and answer.is_done:
             answer = followed(answer, lambda: ask(OPERATIONS[operation.watch], {}), printer)
+        text = in_words(operation, answer.body) if answer.is_done and not raw else None
+        if text is not None:
+            printer.text(text)
+            return DONE
         # What has no declared form has no table either.
         as_json = raw or (is_formless and answer.is_done)
         printer.show(
@@ -157,11 +179,24 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
         return exit_code(answer)
 
     flags = [_WAIT, _JSON] if operation.watch else [_JSON]
-    signature = inspect.Signature([*map(_parameter, _required_first(given)), *flags])
+    signature = inspect.Signature(
+        [*(_parameter(field, operation) for field in _required_first(given)), *flags]
+    )
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     command.__name__ = operation.name
     return command
+
+
+def _misread(printer: Printer, error: Misread | InvalidDefinition, *, as_json: bool) -> int:
+    """Say what is wrong with a rule before anybody is asked."""
+    if as_json:
+        problems = [placed(mistake) for mistake in error.mistakes]
+        document = {"code": error.code, "detail": str(error), "problems": problems}
+        printer.text(msgspec.json.encode(document).decode())
+    else:
+        printer.complain("\n".join(mistakes_in(error)))
+    return MISUSED
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -185,7 +220,7 @@ def _required_first(given: Sequence[FieldInfo]) -> list[FieldInfo]:
     return sorted(given, key=lambda field: not field.required)
 
 
-def _parameter(field: FieldInfo) -> inspect.Parameter:
+def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
     kind = (
         inspect.Parameter.POSITIONAL_OR_KEYWORD
         if field.required
@@ -194,6 +229,10 @@ def _parameter(field: FieldInfo) -> inspect.Parameter:
     plain, text = _plain(field.type)
     if field.name == MACHINE:
         plain, text = str, f"{text.removesuffix('.')} or name."
+    elif field.name == UPDATE and operation.name == EXPLAIN:
+        plain, text = str, f"{text.removesuffix('.')}, or words that only one has in its title."
+    elif field.name == RULE and operation.is_question:
+        text = f"{text.removesuffix('.')}, or a file with one or with a definition in YAML."
     default = _default(field)
     says_default = default not in (inspect.Parameter.empty, None, "", (), False)
     if default in ("", ()):

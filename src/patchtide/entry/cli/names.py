@@ -1,4 +1,4 @@
-"""Machines by the names that people call them. The interface itself knows only ids."""
+"""Machines and updates by what people call them. The interface itself knows only ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from patchtide.entry.cli.client import Answer
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import Operation
 
-MACHINE = "machine"
+MACHINE, UPDATE = "machine", "update"
 _SHOWN = 5
 _LOOKED_AT = 500
 
@@ -26,12 +26,27 @@ class NotOneMachine(PatchtideError):
     code = "not-one-machine"
 
 
-def with_ids(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:
-    """Return what was said with the id of the machine that was named, or the server's refusal.
+class NotOneUpdate(PatchtideError):
+    """No update is called this, or several are."""
+
+    code = "not-one-update"
+
+
+def with_ids(
+    said: Mapping[str, Any], ask: Ask, *, by_title: bool = False
+) -> Mapping[str, Any] | Answer:
+    """Return what was said with the ids of what was named, or the server's refusal.
+
+    `by_title`: an update may be named, too.
 
     Raises:
-        NotOneMachine
+        NotOneMachine, NotOneUpdate
     """
+    meant = _with_machine(said, ask)
+    return meant if isinstance(meant, Answer) or not by_title else _with_update(meant, ask)
+
+
+def _with_machine(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:
     name = said.get(MACHINE)
     if name is None or _is_id(name):
         return said
@@ -46,6 +61,24 @@ def with_ids(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:
         raise NotOneMachine(f"{name!r} is the name of {len(ids)} machines; say which: {_some(ids)}")
     like = _some([item["name"] for item in items])
     raise NotOneMachine(f"no machine is called {name!r}" + (f"; there is {like}" if like else ""))
+
+
+def _with_update(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:
+    name = said.get(UPDATE)
+    if name is None or _is_id(name):
+        return said
+    answer = ask(OPERATIONS["updates.list"], {"search": name, "limit": _LOOKED_AT})
+    if not answer.is_done:
+        return answer
+    items = msgspec.json.decode(answer.body)["items"]
+    exact = [item for item in items if item["title"] == name]
+    fitting = exact or items
+    if len(fitting) == 1:
+        return {**said, UPDATE: fitting[0]["id"]}
+    if not fitting:
+        raise NotOneUpdate(f"no update's title, vendor's id or CVE holds {name!r}")
+    titles = _some([f"{item['title']} ({item['id']})" for item in fitting])
+    raise NotOneUpdate(f"{len(fitting)} updates are meant by {name!r}; say which: {titles}")
 
 
 def _is_id(text: str) -> bool:

@@ -14,7 +14,7 @@ from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.following import Cursor, DecisionEvent
-from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.reports import HeldInventory, StateRow
 from patchtide.server.ports.update_lists import UpdateListReading
 
 
@@ -98,7 +98,23 @@ class FleetDetails(Protocol):
         """Return every revision of the update's leaves that is kept, from whatever shard."""
         ...
 
+    def leaves_numbered(self, shard: str, numbers: Sequence[int]) -> Sequence[StoredLeaf]:
+        """Return every revision of these leaves that the shard keeps."""
+        ...
+
     def inventory(self, client: int, kind: str) -> bytes | None: ...
+
+    def inventory_of(self, client: int) -> Sequence[HeldInventory]:
+        """Return which lists the client has told, and when it told them."""
+        ...
+
+    def held_inventories(
+        self, kind: str, *, after: int = 0, limit: int = 5000
+    ) -> Sequence[HeldInventory]:
+        """Return whose list of this kind is which body, by client, in pages."""
+        ...
+
+    def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]: ...
 
     def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
         """Return what the client's newest reports told, newest first."""
