@@ -173,3 +173,23 @@ def test_an_update_that_is_named_again_has_not_expired_and_is_no_new_revision(
     held = replace(offered, revision=2, expired_at=datetime(2026, 3, 2, tzinfo=UTC))
 
     assert told(held, offered) == replace(offered, revision=2)
+
+
+def test_an_advisory_that_comes_after_the_changelog_was_read_adds_to_what_was_learnt() -> None:
+    plain = replace(details("toy", None, Severity.NONE), description="A toy.")
+    changelog = replace(
+        plain, cves=("CVE-2026-2",), severity=Severity.LOW, description="A toy.\n\n* Mended.",
+        released=datetime(2026, 3, 2, tzinfo=UTC),
+    )  # fmt: skip
+    held = learnt(told(None, plain), changelog)
+    advised = replace(
+        plain, cves=("CVE-2026-1",), severity=Severity.CRITICAL, advisories=("TSA-1",),
+        description="A toy.\n\nA hole in it.",
+    )  # fmt: skip
+
+    after = told(held, advised)
+
+    assert after.revision == held.revision + 1 and after.advisories == ("TSA-1",)
+    assert after.cves == ("CVE-2026-1", "CVE-2026-2") and after.severity is Severity.LOW
+    assert after.description == "A toy.\n\n* Mended.\n\nA hole in it."
+    assert told(after, advised) == after

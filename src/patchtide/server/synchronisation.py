@@ -31,7 +31,7 @@ from patchtide.server.collection import without_collection
 from patchtide.server.ports.catalog import CatalogReading, StoredLeaf
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
-from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed
+from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed, Wanted
 from patchtide.server.publication import RECORD, read_record
 from patchtide.server.synchronisation_plan import SELECTION, read_choices, selection_of
 from patchtide.server.threads import Threads
@@ -126,9 +126,16 @@ class Synchronisation:
         self._running = asyncio.Lock()
 
     async def run(
-        self, actor: str, *, full: bool = True, fence: Fence = lambda tx: None
+        self,
+        actor: str,
+        *,
+        full: bool = True,
+        feeds: Collection[str] = (),
+        fence: Fence = lambda tx: None,
     ) -> Synchronised:
         """Fetch and publish. Not `full`: only what is new; nothing is revised or dropped.
+
+        `feeds`: of several these alone are fetched, and the others are as they were.
 
         A feed that is not whole brings only what is new too: what it does not name may be in what
         is missing.
@@ -142,7 +149,8 @@ class Synchronisation:
         if self._running.locked():
             raise WrongState("a synchronisation is running already")
         async with self._running:
-            await self._threads.run(self._feed.fetch)
+            wanted = Wanted(feeds=frozenset(feeds))
+            await self._threads.run(partial(self._feed.fetch, wanted))
             self._heard("comparing")
             with without_collection():
                 return await self._compared(actor, full=full, fence=fence)

@@ -18,7 +18,7 @@ import msgspec
 
 from patchtide.domain.catalog.synchronisation import UNNUMBERED
 from patchtide.domain.errors import PatchtideError, StaleRevision, WrongState
-from patchtide.domain.schedules.synchronising import Due, due, upcoming
+from patchtide.domain.schedules.synchronising import Due, Why, due, upcoming
 from patchtide.server import synchronisation_runs as runs
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
@@ -73,8 +73,10 @@ class SynchronisationDesk:
     """The ways to what is fetched; None: nothing is."""
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
-    async def begin(self, decide: Decide, *, by: str, full: bool) -> Run:
-        """Start one; it goes on by itself.
+    async def begin(
+        self, decide: Decide, *, by: str, full: bool, feeds: tuple[str, ...] = ()
+    ) -> Run:
+        """Start one; it goes on by itself. `feeds`: of several, these alone are fetched.
 
         Raises:
             WrongState: there is no feed, or one is running already.
@@ -92,6 +94,7 @@ class SynchronisationDesk:
                 full=full,
                 now=self.clock.now(),
                 is_mine_lost=True,
+                feeds=feeds,
             )
         )
         self.progress.note("starting")
@@ -106,7 +109,16 @@ class SynchronisationDesk:
         if found is not None:
             # Another node may have been quicker.
             with suppress(WrongState):
-                await self.begin(self._as_system, by=SYSTEM, full=found.full)
+                await self.begin(
+                    self._as_system, by=SYSTEM, full=found.full, feeds=self._feeds(found)
+                )
+
+    def _feeds(self, found: Due) -> tuple[str, ...]:
+        """Return which feeds a retry is for: after one that was done, those alone that failed."""
+        last = self.last()
+        if found.why is not Why.RETRY or last is None:
+            return ()
+        return last.run.failed or last.run.feeds
 
     def next(self, *, is_due: bool = False) -> Due | None:
         """Return what begins next by itself, and when; `is_due`: only if that is now."""
@@ -149,7 +161,10 @@ class SynchronisationDesk:
         renewing = asyncio.create_task(self._renew(run))
         try:
             made = await synchronisation.run(
-                run.by, full=run.full, fence=lambda tx: runs.require_latest(tx, run)
+                run.by,
+                full=run.full,
+                feeds=run.feeds,
+                fence=lambda tx: runs.require_latest(tx, run),
             )
             ended = _done(run, made)
         except PatchtideError as error:
@@ -187,6 +202,7 @@ def _done(run: Run, made: Synchronised) -> Run:
         run,
         state="done",
         note=made.head.note,
+        failed=made.head.failed,
         as_of=max((at.timestamp() for at in made.head.as_of.values()), default=0.0),
         updates=made.updates,
         new=new,

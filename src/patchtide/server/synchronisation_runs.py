@@ -46,6 +46,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     gone: int = 0
     left_out: int = 0
     """How many updates it told of that nobody here has chosen."""
+    feeds: tuple[str, ...] = ()
+    """Of several these alone were fetched; none: all."""
+    failed: tuple[str, ...] = ()
+    """Those of several that could not be read, while others could."""
 
 
 class Last(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +91,14 @@ def interrupted(run: Run) -> Run:
 
 
 def begin(
-    tx: Transaction, *, node: str, by: str, full: bool, now: datetime, is_mine_lost: bool
+    tx: Transaction,
+    *,
+    node: str,
+    by: str,
+    full: bool,
+    now: datetime,
+    is_mine_lost: bool,
+    feeds: tuple[str, ...] = (),
 ) -> Run:
     """Begin the next one. `is_mine_lost`: a run of this node that seems to go on does not.
 
@@ -105,6 +116,7 @@ def begin(
         by=by,
         full=full,
         started_at=now.timestamp(),
+        feeds=feeds,
     )
     answered = last.answered_at if last else 0.0
     _put(tx, Last(run=run, renewed_at=now.timestamp(), answered_at=answered, step="starting"))
@@ -141,7 +153,7 @@ def end(tx: Transaction, ended: Run) -> None:
     _keep(tx, ended)
     last = read_last(tx.lock_setting(LAST))
     if last is not None and last.run.number == ended.number:
-        is_answer = ended.full and ended.state == "done"
+        is_answer = ended.full and ended.state == "done" and not ended.feeds
         answered = ended.started_at if is_answer else last.answered_at
         _put(tx, Last(run=ended, renewed_at=ended.ended_at, answered_at=answered))
     tx.note(str(ended.number), state=ended.state, code=ended.code, updates=ended.updates)
@@ -161,4 +173,5 @@ def _past(run: Run) -> Past:
         ended_at=datetime.fromtimestamp(run.ended_at, UTC) if run.ended_at else None,
         state=Ended(run.state),
         full=run.full,
+        is_partial=bool(run.failed) or (bool(run.feeds) and run.state != "done"),
     )

@@ -56,6 +56,10 @@ class ShownSynchronisation(Output, kw_only=True, frozen=True):
     code: str
     error: str
     note: str
+    feeds: tuple[str, ...]
+    """Of several feeds these alone were fetched, since they had failed; none: all."""
+    failed: tuple[str, ...]
+    """Those of several that could not be read; they are tried again within the hour."""
 
 
 class SynchronisationList(Output, kw_only=True, frozen=True):
@@ -110,6 +114,8 @@ def shown(run: Run, last: Last | None) -> ShownSynchronisation:
         code=run.code,
         error=run.error,
         note=run.note,
+        feeds=run.feeds,
+        failed=run.failed,
     )
 
 

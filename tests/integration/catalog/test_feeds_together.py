@@ -13,7 +13,7 @@ from patchtide.adapters.feeds.errors import FeedDisputed, FeedUnreachable
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.feeds_together import FeedsTogether, checked_feeds, feed_of
-from patchtide.server.ports.feed import FeedContent, FeedHead
+from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Wanted
 from tests.integration.catalog.test_synchronisation import updates
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -26,8 +26,10 @@ class AFeed:
         )
         self.broken: PatchtideError | None = None
         self.asked: list[FeedUpdate] = []
+        self.fetches = 0
 
-    def fetch(self) -> None:
+    def fetch(self, wanted: Wanted = ALL) -> None:
+        self.fetches += 1
         if self.broken:
             raise self.broken
 
@@ -81,6 +83,23 @@ def test_one_that_is_away_is_named_and_the_other_goes_on(debian: AFeed, el9: AFe
     assert set(content.shards) == {"debian-12"} and not content.is_whole
     assert content.note == "rpm:/el9 (feed-unreachable): no way there"
     assert content.stamp != whole.stamp and feeds.head() == whole
+
+
+def test_one_that_failed_is_fetched_alone_and_the_others_are_as_they_were(
+    debian: AFeed, el9: AFeed
+) -> None:
+    feeds = FeedsTogether({"apt": debian, "rpm:/el9": el9})
+    el9.broken = FeedUnreachable("no way there")
+    feeds.fetch()
+    failed = feeds.head().failed
+    with pytest.raises(FeedUnreachable):
+        feeds.fetch(Wanted(feeds=frozenset(failed)))
+    el9.broken = None
+    feeds.fetch(Wanted(feeds=frozenset(failed)))
+
+    content = feeds.read(now=NOW)
+    assert failed == ("rpm:/el9",) and (debian.fetches, el9.fetches) == (1, 3)
+    assert content.is_whole and content.failed == () and len(content.shards) == 2
 
 
 def test_when_all_are_away_the_first_says_why(debian: AFeed, el9: AFeed) -> None:

@@ -18,7 +18,7 @@ from patchtide.adapters.feeds.apt_updates import Index, Platform, updates_of
 from patchtide.adapters.feeds.errors import FeedExpired
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, StaleRevision, WrongState
-from patchtide.server.ports.feed import FeedContent, FeedHead
+from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Wanted
 from patchtide.server.synchronisation import FeedWentBack, Synchronisation
 from tests.integration.catalog.node import Node, node
 from tests.simulator.clock import FakeClock
@@ -54,9 +54,12 @@ class FakeFeed:
     signed_at: datetime = datetime(2026, 3, 1, tzinfo=UTC)
     is_whole: bool = True
     stamp: bytes = b""
+    failed: tuple[str, ...] = ()
     reads: int = 0
+    wanted: list[Wanted] = field(default_factory=list)
 
-    def fetch(self) -> None:
+    def fetch(self, wanted: Wanted = ALL) -> None:
+        self.wanted.append(wanted)
         if self.held:
             assert self.go_on.wait(10)
 
@@ -68,13 +71,15 @@ class FakeFeed:
             as_of=head.as_of,
             stamp=head.stamp,
             is_whole=head.is_whole,
+            failed=head.failed,
         )
 
     def head(self) -> FeedHead:
         if self.broken:
             raise self.broken
         as_of = {"security": self.signed_at}
-        return FeedHead(as_of=as_of, stamp=self.stamp, is_whole=self.is_whole)
+        whole = self.is_whole and not self.failed
+        return FeedHead(as_of=as_of, stamp=self.stamp, is_whole=whole, failed=self.failed)
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         return updates

@@ -105,6 +105,39 @@ async def test_it_is_due_every_hour_and_an_hour_after_a_failure_until_one_is_don
     assert (failed.code, failed.error) == ("feed-unreachable", "no way there")
 
 
+async def test_one_feed_of_several_that_failed_is_tried_again_alone_within_the_hour(
+    here: Node,
+) -> None:
+    site = Site(here)
+    schedule = msgspec.msgpack.encode(SaidSchedule(every_h=3))
+    await here.storage.decide(
+        "maria",
+        "catalog.reschedule",
+        lambda tx: tx.put_setting(SCHEDULE, schedule),
+        now=site.clock.now(),
+    )
+    site.feed.failed = ("rpm:/el9",)
+    await site.pass_time()
+    await site.pass_time(minutes=59)
+    site.feed.broken = FeedUnreachable("still no way there")
+    await site.pass_time(minutes=1)
+    await site.pass_time(hours=1)
+    site.feed.broken, site.feed.failed = None, ()
+    await site.pass_time(hours=1)
+    await site.pass_time(hours=1)
+
+    runs = list(reversed(site.desk.runs()))
+    assert [(run.state, run.feeds, run.failed) for run in runs] == [
+        ("done", (), ("rpm:/el9",)),
+        ("failed", ("rpm:/el9",), ()),
+        ("failed", ("rpm:/el9",), ()),
+        ("done", (), ()),  # its turn by the schedule, which is of all feeds
+    ]
+    assert [sorted(wanted.feeds) for wanted in site.feed.wanted] == [
+        [], ["rpm:/el9"], ["rpm:/el9"], [],
+    ]  # fmt: skip
+
+
 async def test_one_on_demand_brings_what_is_new_and_puts_no_full_one_off(here: Node) -> None:
     site = Site(here)
     await site.pass_time()

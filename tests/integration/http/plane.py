@@ -33,7 +33,7 @@ from patchtide.server.ports.accounts import User
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import ClientState, NewClient
-from patchtide.server.ports.feed import FeedContent, FeedHead, Step, Tried
+from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried, Wanted
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from patchtide.server.table import Plane, perform
@@ -59,7 +59,7 @@ class OneShard:
 class EmptyFeed:
     """A feed that tells of nothing."""
 
-    def fetch(self) -> None:
+    def fetch(self, wanted: Wanted = ALL) -> None:
         """There is nothing to bring."""
 
     def head(self) -> FeedHead:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
+from patchtide.domain.catalog.details import FeedUpdate, Severity, UpdateDetails
+from patchtide.domain.catalog.enrichment import MAX_CVES, MAX_TEXT
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import Architecture, nodes
 from patchtide.domain.catalog.updates import Revision, UpdateId, UpdateNumber
@@ -130,12 +131,37 @@ def learnt(held: UpdateDetails, described: UpdateDetails) -> UpdateDetails:
 def _as_revised(held: UpdateDetails | None, offered: UpdateDetails) -> UpdateDetails:
     if held is None:
         return offered
-    is_same_text = held.vendor_id == offered.vendor_id and offered.cves is None
-    told = learnt(offered, held) if is_same_text and held.cves is not None else offered
+    told = _with_what_was_learnt(held, offered)
     same = replace(told, revision=held.revision)
     if same == replace(held, expired_at=same.expired_at):
         return same
     return replace(told, revision=held.revision + 1)
+
+
+def _with_what_was_learnt(held: UpdateDetails, offered: UpdateDetails) -> UpdateDetails:
+    if held.vendor_id != offered.vendor_id or held.cves is None:
+        return offered
+    if offered.cves is None:
+        return learnt(offered, held)
+    if held.released is None or offered.released is not None:
+        return offered
+    # Its feed tells neither: they were learnt of its changelog, and others speak of it since.
+    return replace(
+        offered,
+        description=_joined(held.description, offered.description),
+        severity=offered.severity if held.severity is Severity.NONE else held.severity,
+        cves=tuple(sorted({*held.cves, *offered.cves})[:MAX_CVES]),
+        released=held.released,
+    )
+
+
+def _joined(text: str, other: str) -> str:
+    """Return the text with the other's paragraphs that it lacks, as far as there is room."""
+    for paragraph in other.split("\n\n"):
+        longer = f"{text}\n\n{paragraph}"
+        if paragraph not in text and len(longer) <= MAX_TEXT:
+            text = longer
+    return text
 
 
 def _entered(once: Leaf | None, offered: Leaf) -> Leaf:

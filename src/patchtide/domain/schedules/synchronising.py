@@ -39,6 +39,8 @@ class Past:
     ended_at: datetime | None
     state: Ended
     full: bool
+    is_partial: bool = False
+    """Some feed could not be read, so what it tells is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +66,11 @@ def upcoming(schedule: Schedule, history: Sequence[Past], now: datetime) -> Due 
     if last is not None and last.state is Ended.RUNNING:
         return None
     scheduled = _scheduled(schedule, history, now)
-    if last is None or last.state is Ended.DONE:
+    if last is None or (last.state is Ended.DONE and not last.is_partial):
         return scheduled
     again = _again(last, now)
+    if last.is_partial and scheduled is not None and scheduled.at <= again:
+        return scheduled  # of all feeds, not of those alone that failed
     full = last.full or (scheduled is not None and scheduled.at <= again)
     return Due(at=again, full=full, why=Why.RETRY)
 

@@ -28,7 +28,7 @@ from patchtide.adapters.feeds.errors import (
 from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, Finished, run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, Unavailable, WrongState
-from patchtide.server.ports.feed import FeedContent, FeedHead, Step, Tried
+from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried, Wanted
 from patchtide.wire.spool import MAX_BYTES, unpack_head, unpack_spool
 
 MODULE = "patchtide.entry.feed"
@@ -115,7 +115,7 @@ class FeedProcess:
         """End the process within a second, for good; whoever waits for it gets Unavailable."""
         self._stopped = True
 
-    def fetch(self) -> None:
+    def fetch(self, wanted: Wanted = ALL) -> None:
         """Raises FeedUnreachable, FeedNotSigned, FeedDamaged, FeedExpired, NoFeed, Unavailable."""
         with self._one_at_a_time:
             self._run("fetch", out=self._content)

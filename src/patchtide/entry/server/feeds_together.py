@@ -6,7 +6,7 @@ can be read again, for nobody knows what the missing one would say of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hashlib import sha256
@@ -18,12 +18,14 @@ from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.feed_process import FeedProcess, Heard, Through
 from patchtide.server.ports.feed import (
+    ALL,
     FeedConnections,
     FeedContent,
     FeedHead,
     Step,
     Tried,
     UpdateFeed,
+    Wanted,
 )
 
 T = TypeVar("T")
@@ -44,10 +46,11 @@ class FeedsTogether:
         for feed in self._feeds.values():
             feed.stop()
 
-    def fetch(self) -> None:
+    def fetch(self, wanted: Wanted = ALL) -> None:
         """Raises what the first feed says, when none of them can be fetched."""
         self._failed = {}
-        self._each(lambda feed: feed.fetch())
+        asked = wanted.feeds & self._feeds.keys() or self._feeds.keys()
+        self._each(lambda feed: feed.fetch(wanted), among=asked)
 
     def head(self) -> FeedHead:
         heads = self._each(lambda feed: feed.head())
@@ -56,6 +59,7 @@ class FeedsTogether:
             stamp=self._stamp(heads),
             note=self._note(heads),
             is_whole=not self._failed and all(head.is_whole for head in heads.values()),
+            failed=tuple(self._failed),
         )
 
     def read(self, *, now: datetime) -> FeedContent:
@@ -72,6 +76,7 @@ class FeedsTogether:
             stamp=self._stamp(contents),
             note=self._note(contents),
             is_whole=not self._failed and all(each.is_whole for each in contents.values()),
+            failed=tuple(self._failed),
         )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
@@ -89,11 +94,13 @@ class FeedsTogether:
             found = pool.map(_tried, self._feeds, self._feeds.values())
         return [each for some in found for each in some]
 
-    def _each(self, ask: Callable[[StoppableFeed], T]) -> Mapping[str, T]:
+    def _each(
+        self, ask: Callable[[StoppableFeed], T], *, among: Collection[str] | None = None
+    ) -> Mapping[str, T]:
         """Return the answers of those feeds that could be read so far."""
         answers: dict[str, T] = {}
         for name, feed in self._feeds.items():
-            if name not in self._failed:
+            if name not in self._failed and (among is None or name in among):
                 try:
                     answers[name] = ask(feed)
                 except PatchtideError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.selection import Selection
 
 
 class Step(StrEnum):
@@ -33,6 +34,19 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be fetched; where nothing is named, all."""
+
+    feeds: frozenset[str] = frozenset()
+    """Of several feeds only these; the others are as they were fetched the last time."""
+    selection: Selection = field(default_factory=dict)
+    """What of them will be taken; the rest may stay where it is."""
+
+
+ALL = Wanted()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeedHead:
     """What a feed says of all that it tells."""
 
@@ -44,6 +58,8 @@ class FeedHead:
     """What a person should know of how it was come by; empty: all is as it should be."""
     is_whole: bool = True
     """No: something that it should tell of is not here, so what it does not name may well be."""
+    failed: tuple[str, ...] = ()
+    """Of several feeds those that could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +71,7 @@ class FeedContent(FeedHead):
 
 
 class UpdateFeed(Protocol):
-    def fetch(self) -> None:
+    def fetch(self, wanted: Wanted = ALL) -> None:
         """Bring the feed here.
 
         Raises:
