@@ -10,9 +10,10 @@ import pytest
 from msgspec import structs
 
 from patchtide.domain.sequencer import events as ev
-from patchtide.domain.sequencer.brain import UnexpectedEvent, advance
+from patchtide.domain.sequencer.brain import advance
 from patchtide.domain.sequencer.pacing import FIRST_RETRY_S, MAX_RETRY_AFTER_S
 from patchtide.domain.sequencer.states import Brain, Idle, Installing, Order, newborn
+from patchtide.domain.sequencer.steps import UnexpectedEvent
 
 SEED = bytes(range(16))
 NOON = 1_772_450_000.0
