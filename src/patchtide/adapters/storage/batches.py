@@ -14,7 +14,6 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Update
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 _Compiled = tuple[str, Callable[[Mapping[str, Any]], Any]]
@@ -61,6 +60,9 @@ class Batch:
 
     @cached_property
     def _on_postgres(self) -> _Compiled:
+        # Loaded where it is needed: it brings all of PostgreSQL's other drivers along.
+        from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
         dialect = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
         return self._compiled(self._statement, dialect)
 
