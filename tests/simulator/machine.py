@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from patchtide.adapters.agentstate.memory import MemoryJournal
 from patchtide.adapters.platforms.simulated import Description, Model, SimulatedPlatform
 from patchtide.agent.catalog import LocalCatalog
-from patchtide.agent.core import AgentCore, Ports
+from patchtide.agent.core import AgentCore
 from patchtide.agent.enforcement import Enforcement
+from patchtide.agent.parts import Ports
 from patchtide.agent.policy import LocalPolicy
 from patchtide.agent.ports.content import ContentUnreachable
 from patchtide.agent.ports.journal import Journal

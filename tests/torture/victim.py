@@ -22,7 +22,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from patchtide.adapters.agentstate.sqlite import SqliteJournal, open_journal
-from patchtide.agent.core import AgentCore, Ports
+from patchtide.agent.core import AgentCore
+from patchtide.agent.parts import Ports
 from patchtide.agent.policy import Orders
 from patchtide.agent.ports.journal import JournalFailed, PendingReport, ShardChange, ShardHead
 from patchtide.agent.ports.link import Answer, News, Outgoing, Taken

@@ -19,8 +19,9 @@ from patchtide.adapters.transport.link import TlsLink
 from patchtide.adapters.transport.site_ca import verified_context
 from patchtide.adapters.trust.client import TrustClient
 from patchtide.agent.catalog import LocalCatalog
-from patchtide.agent.core import AgentCore, Condition, Ports
+from patchtide.agent.core import AgentCore
 from patchtide.agent.enforcement import Enforcement
+from patchtide.agent.parts import Condition, Ports
 from patchtide.agent.policy import LocalPolicy
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.machine import machine_of

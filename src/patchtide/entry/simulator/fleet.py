@@ -26,8 +26,9 @@ from patchtide.adapters.transport.site_ca import find_ca, verified_context
 from patchtide.adapters.trust.client import TrustClient
 from patchtide.agent import enrolment
 from patchtide.agent.catalog import Decoded, LocalCatalog
-from patchtide.agent.core import AgentCore, Condition, Ports
+from patchtide.agent.core import AgentCore
 from patchtide.agent.enforcement import Enforcement
+from patchtide.agent.parts import Condition, Ports
 from patchtide.agent.policy import LocalPolicy
 from patchtide.agent.ports.link import Answer, Outgoing
 from patchtide.domain.errors import PatchtideError
