@@ -16,6 +16,8 @@ from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
+from patchtide.server.update_index import UpdateIndex
+from patchtide.server.update_pages import SORTS, Wanted, look
 from tests.simulator.catalogs import an_update_id, some_details
 from tests.simulator.reports import NOON
 
@@ -134,3 +136,33 @@ def test_following_report_by_report_is_counting_anew(
                 tally.required,
                 tally.not_required,
             )
+
+
+def page(index: UpdateIndex, view: View, wanted: Wanted) -> tuple[list[str], int, object]:
+    found = look(index, view, wanted)
+    return [row.update.title for row in found.rows], found.total, found.counts
+
+
+@settings(max_examples=100)
+@given(
+    catalogs(),
+    st.lists(reports, max_size=8),
+    st.sampled_from(["", "required > 0", "state = unknown or installed >= 1", "not superseded"]),
+    st.sampled_from(sorted(SORTS)),
+    st.booleans(),
+)
+def test_a_list_that_follows_shows_what_one_made_anew_does_and_pages_share_it_out(
+    catalog: Catalog, told: list[tuple[int, States, str]], query: str, sort: str, falls: bool
+) -> None:
+    following, view = UpdateIndex(), a_view(catalog)
+    wanted = Wanted(query=query, sort=sort, descending=falls)
+    for number, said, scan in told:
+        look(following, view, wanted)
+        view.put_row(a_row(number, scan), said)
+
+    whole = page(following, view, wanted)
+    assert whole == page(UpdateIndex(), view, wanted)
+    some = [replace(wanted, page=n, size=2) for n in range(1, -(-len(whole[0]) // 2) + 1)]
+    assert whole[0] == [title for one in some for title in page(following, view, one)[0]]
+    plain = [u for u in view.updates.values() if view.tally_of(u).required > 0]
+    assert query != "required > 0" or {u.title for u in plain} == set(whole[0])

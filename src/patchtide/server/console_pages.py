@@ -48,6 +48,7 @@ PAGES = (
     _form("act", "/machines/act", _MACHINES, "Do one thing to all machines that were chosen."),
     _page("machine", "/machines/{machine}", _MACHINES, "One machine."),
     _page("updates", "/updates", _CATALOG, "The list of updates."),
+    _page("completions", "/query-completions", _CATALOG, "How a query over updates may go on."),
     _page("update", "/updates/{update}", _CATALOG, "One update."),
     _form("update-rate", "/updates/{update}/rating", _CATALOG, "Say how dangerous one is."),
     _form("update-licence", "/updates/{update}/licence", _CATALOG, "Accept its licence terms."),

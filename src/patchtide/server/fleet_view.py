@@ -370,6 +370,12 @@ class View:
             self._by_update[update.id] = known
         return known
 
+    def tallies(self, updates: Iterable[KnownUpdate]) -> list[Tally]:
+        """Return how many machines stand how on each; one that did not change is the same."""
+        self._current_ground()
+        known = self._by_update
+        return [known.get(update.id) or self.tally_of(update) for update in updates]
+
     def leaves_held(self) -> int:
         """Return of how many leaves is kept who is in which state."""
         return len(self._index)

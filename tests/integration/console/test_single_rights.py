@@ -63,6 +63,7 @@ class Furnished:
         for tab in ("machines", "about", "rules"):
             yield from (f"{update}?tab={tab}", f"{update}?tab={tab}&format=csv")
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
+        yield from ("/query-completions", "/query-completions?text=product%20%3D%20")
 
     def path(self, operation: Operation) -> str:
         return operation.path.format(machine=self.machine, update=self.update, name=LIST)
@@ -177,5 +178,5 @@ def test_every_page_is_among_those_that_are_asked() -> None:
 
     assert pages - {"/sign-in", "/welcome", "/enter", "/static/{file}"} == {
         "/", "/live", "/account", "/synchronisations", *SHOWN.values(), "/machines/{machine}",
-        "/updates/{update}",
+        "/updates/{update}", "/query-completions",
     }  # fmt: skip

@@ -38,8 +38,6 @@ class UpdateRow:
     known: KnownUpdate
     of: Counted
     """What it was made of: the row is good as long as that is."""
-    text: str
-    """What a search looks through."""
 
     @property
     def feed(self) -> str:
@@ -102,9 +100,6 @@ class FleetRows:
     def machines(self, *, shared: bool = False) -> Sequence[Machine]:
         return self._fleet.ask(partial(self._machines_of, shared=shared))
 
-    def updates(self, *, shared: bool = False) -> Sequence[UpdateRow]:
-        return self._fleet.ask(partial(self._updates_of, shared=shared))
-
     def on_machine(self, machine: UUID, *, shared: bool = False) -> Sequence[UpdateThere]:
         """Raises NotFound."""
 
@@ -151,17 +146,14 @@ class FleetRows:
                 counted, row = view.counted(update), known.get(update.id)
                 # Of thousands of updates, what a machine reports concerns a few.
                 is_good = row is not None and row.of is counted
-                made[update.id] = row if row is not None and is_good else _row(counted)
+                made[update.id] = row if row is not None and is_good else row_of(counted)
             self._by_update = made
             self._updates = _Kept(view.version, view.now, list(made.values()))
         return self._updates.rows
 
 
-def _row(counted: Counted) -> UpdateRow:
-    shown, details = update_list.shown(counted), counted.update.details
-    packages = {p.name for p in details.packages} if details else ()
-    text = " ".join((shown.title, shown.vendor_id, *(shown.cves or ()), *packages))
-    return UpdateRow(shown=shown, known=counted.update, of=counted, text=text)
+def row_of(counted: Counted) -> UpdateRow:
+    return UpdateRow(shown=update_list.shown(counted), known=counted.update, of=counted)
 
 
 def standing(machine: Machine) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -37,7 +37,7 @@ class Asked:
 
     @property
     def search(self) -> str:
-        return self.values.get("q", "").strip()[:200]
+        return self.values.get("q", "").strip()[:4096]
 
     @property
     def sort(self) -> str:
@@ -93,6 +93,13 @@ class Listed(Generic[R]):
     def page(self) -> int:
         return min(self.asked.page, self.pages)
 
+    NONE: ClassVar[str] = ""
+    """How an address says that nothing is chosen in a filter."""
+
+    def now(self, name: str) -> str:
+        """Return what is chosen in a filter; empty: nothing is."""
+        return self.asked.values.get(name, "")
+
     def count(self, name: str, value: str) -> int:
         return self.counts[name].get(value, 0)
 
@@ -132,13 +139,7 @@ class Shape(Generic[R]):
     def export(self, rows: Sequence[R], asked: Asked, kind: str) -> Reply:
         """Return all that is chosen as a file, in the order in which it is shown."""
         found = self._ordered(self._chosen(rows, asked)[0], asked)[:EXPORTED]
-        cells = [{name: cell(row) for name, cell in self.cells.items()} for row in found]
-        if kind == "json":
-            body = msgspec.json.format(msgspec.json.encode(cells), indent=2)
-            return download(body, kind="application/json", name=f"{self.name}.json")
-        return download(
-            _csv(tuple(self.cells), cells), kind="text/csv; charset=utf-8", name=f"{self.name}.csv"
-        )
+        return exported(self.name, found, self.cells, kind)
 
     def _chosen(
         self, rows: Sequence[R], asked: Asked
@@ -171,6 +172,18 @@ class Shape(Generic[R]):
         known.sort(key=itemgetter(0), reverse=asked.descending)
         unknown = [row for said, row in keyed if said is None]
         return [row for _, row in known] + unknown
+
+
+def exported(
+    name: str, rows: Sequence[R], cells: Mapping[str, Callable[[R], Any]], kind: str
+) -> Reply:
+    """Return the rows as a file."""
+    said = [{head: cell(row) for head, cell in cells.items()} for row in rows]
+    if kind == "json":
+        body = msgspec.json.format(msgspec.json.encode(said), indent=2)
+        return download(body, kind="application/json", name=f"{name}.json")
+    body = _csv(tuple(cells), said)
+    return download(body, kind="text/csv; charset=utf-8", name=f"{name}.csv")
 
 
 def _has(text: str, words: Sequence[str]) -> bool:

@@ -218,7 +218,7 @@ SHAPE: Shape[Machine] = Shape(
 )
 UPDATES: Shape[UpdateThere] = Shape(
     name="updates-of-machine",
-    text=lambda s: s.update.text,
+    text=lambda s: s.update.known.text,
     sorts={
         "title": lambda s: s.update.shown.title.casefold(),
         "severity": lambda s: s.update.importance,

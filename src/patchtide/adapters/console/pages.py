@@ -41,6 +41,7 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.act": machines.act,
         "console.machine": machines.machine,
         "console.updates": updates.updates,
+        "console.completions": updates.completions,
         "console.update": updates.update,
         "console.update-rate": updates.rate,
         "console.update-licence": updates.accept_licence,

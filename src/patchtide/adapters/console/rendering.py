@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from patchtide.adapters.console import words
+from patchtide.adapters.console.pointing import pointed
 from patchtide.adapters.console.static_files import StaticFiles
 from patchtide.server.ports.clock import Clock
 
@@ -32,7 +33,7 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
-            static=static.address, site=site, words=words, widths=widths
+            static=static.address, site=site, words=words, widths=widths, pointed=pointed
         )
         self._environment.filters.update(
             ago=lambda at: ago(at, self._clock.now()),

@@ -9,23 +9,37 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
+from patchtide.adapters.console import queries
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.fleet_rows import MachineThere, UpdateRow
+from patchtide.adapters.console.fleet_rows import MachineThere
 from patchtide.adapters.console.listing import Shape
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
-from patchtide.domain.catalog.risk import CLASSES
 from patchtide.domain.errors import NotFound
 
 
 async def updates(desk: Desk, visit: Visit) -> Reply:
-    rows = await desk.of_fleet(partial(desk.rows.updates, shared=visit.is_background))
-    asked = SHAPE.asked(visit.path, visit.query)
+    if address := await queries.rewritten(desk, visit):
+        return see_other(address)
+    listed = await queries.listed(desk, visit)
     if kind := visit.query.get("format"):
-        return await asyncio.to_thread(SHAPE.export, rows, asked, kind)
-    listed = await asyncio.to_thread(SHAPE.page, rows, asked)
-    return desk.page(visit, "updates.html", listed=listed, asked=asked)
+        return await asyncio.to_thread(queries.export, listed, kind, name="updates")
+    return desk.page(
+        visit,
+        "updates.html",
+        listed=listed,
+        asked=listed.asked,
+        query_examples=queries.EXAMPLES,
+    )
+
+
+async def completions(desk: Desk, visit: Visit) -> Reply:
+    said = {name: visit.query[name] for name in ("text", "position") if visit.query.get(name)}
+    found = await desk.ask(visit, "searches.complete", **said)
+    return Reply(body=msgspec.json.encode(found), kind="application/json")
 
 
 async def update(desk: Desk, visit: Visit) -> Reply:
@@ -79,49 +93,6 @@ def update_id(visit: Visit) -> UUID:
 
 _STATES: Mapping[str, int] = MappingProxyType(
     {"required": 0, "unknown": 1, "installed": 2, "not-required": 3}
-)
-RISKS: Mapping[str, int] = MappingProxyType({one.value: n for n, one in enumerate(CLASSES)})
-SHAPE: Shape[UpdateRow] = Shape(
-    name="updates",
-    text=lambda u: u.text,
-    sorts={
-        "title": lambda u: u.shown.title.casefold(),
-        "severity": lambda u: (u.importance, u.shown.required),
-        "risk": lambda u: (RISKS[u.shown.risk], u.importance, u.shown.required),
-        "kind": lambda u: u.shown.classification,
-        "required": lambda u: (u.shown.required, u.importance),
-        "released": lambda u: u.shown.released,
-        "cves": lambda u: len(u.shown.cves) if u.shown.cves else None,
-    },
-    sort="-required",
-    filters={
-        "needed": lambda u: "yes" if u.shown.required else "no",
-        "severity": lambda u: u.shown.severity,
-        "risk": lambda u: u.shown.risk,
-        "kind": lambda u: u.shown.classification,
-        "feed": lambda u: u.feed,
-        "product": lambda u: u.shown.product,
-        "status": lambda u: u.shown.status,
-    },
-    cells={
-        "id": lambda u: str(u.shown.id),
-        "title": lambda u: u.shown.title,
-        "vendor_id": lambda u: u.shown.vendor_id,
-        "severity": lambda u: u.shown.severity,
-        "risk": lambda u: u.shown.risk,
-        "status": lambda u: u.shown.status,
-        "licence": lambda u: u.shown.licence,
-        "classification": lambda u: u.shown.classification,
-        "feed": lambda u: u.feed,
-        "product": lambda u: u.shown.product,
-        "released": lambda u: u.shown.released,
-        "cves": lambda u: u.shown.cves,
-        "required": lambda u: u.shown.required,
-        "installed": lambda u: u.shown.installed,
-        "not_required": lambda u: u.shown.not_required,
-        "unknown": lambda u: u.shown.unknown,
-        "restart_pending": lambda u: u.shown.restart_pending,
-    },
 )
 MACHINES: Shape[MachineThere] = Shape(
     name="machines-of-update",

@@ -9,13 +9,14 @@ from patchtide.domain.catalog.details import Classification, Severity
 from patchtide.domain.catalog.queries import FieldKind, Fields, QueryField
 from patchtide.domain.catalog.risk import CLASSES
 
-_SEVERITIES = (
+SEVERITIES = (
     Severity.NONE,
     Severity.LOW,
     Severity.MODERATE,
     Severity.IMPORTANT,
     Severity.CRITICAL,
 )
+"""From the least to the worst."""
 _DECLARED = (
     QueryField(name="title", kind=FieldKind.TEXT, says="its title"),
     QueryField(name="product", kind=FieldKind.TEXT, says="a product that it is for"),
@@ -29,7 +30,7 @@ _DECLARED = (
         name="severity",
         kind=FieldKind.RANK,
         says="how bad its vendor says it is to be without it",
-        choices=tuple(one.value for one in _SEVERITIES),
+        choices=tuple(one.value for one in SEVERITIES),
     ),
     QueryField(
         name="risk",
