@@ -21,6 +21,7 @@ SUBJECTS = (
     "agents_plane",
     "catalog",
     "console_pages",
+    "debian",
     "events",
     "feeds",
     "fleet_answers",

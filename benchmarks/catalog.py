@@ -23,7 +23,7 @@ from benchmarks.fleet_answers import DICE, SEVERITIES, Site, figure, measure, pl
 from patchtide.adapters.storage import Storage
 from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
 from patchtide.domain.catalog.updates import UpdateNumber
-from patchtide.server.ports.feed import FeedContent, FeedHead
+from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Wanted
 from patchtide.server.synchronisation import Synchronisation
 from tests.integration.catalog.node import Node, node
 from tests.simulator.catalogs import a_leaf, an_update_id, some_details
@@ -48,7 +48,7 @@ class Feed:
     updates: Sequence[FeedUpdate]
     stamp: bytes = b"first"
 
-    def fetch(self) -> None:
+    def fetch(self, wanted: Wanted = ALL) -> None:
         """It is here."""
 
     def head(self) -> FeedHead:

@@ -31,7 +31,7 @@ from patchtide.server.collection import without_collection
 from patchtide.server.ports.catalog import CatalogReading, StoredLeaf
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
-from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed, Wanted
+from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed, VendorIndex, Wanted
 from patchtide.server.publication import RECORD, read_record
 from patchtide.server.synchronisation_plan import SELECTION, read_choices, selection_of
 from patchtide.server.threads import Threads
@@ -76,6 +76,10 @@ class DetailsKeeper(Protocol):
     async def expire(self, updates: Collection[UpdateId], *, fence: Fence) -> None: ...
 
 
+class VendorKeeper(Protocol):
+    def keep(self, vendors: Mapping[str, Sequence[VendorIndex]], now: datetime) -> None: ...
+
+
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What the catalog holds already: the same told again, and chosen again, changes nothing."""
 
@@ -112,9 +116,11 @@ class Synchronisation:
         publisher: Publisher,
         details: DetailsKeeper,
         clock: Clock,
+        vendors: VendorKeeper | None = None,
         heard: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`heard` is told each step when it begins."""
+        self._vendors = vendors
         self._feed = feed
         self._reading = reading
         self._decisions = decisions
@@ -176,6 +182,9 @@ class Synchronisation:
         changed = await self._threads.run(partial(self._all_changes, content, serials, full=full))
         await self._details.expire(_gone(changed.values()), fence=fence)
         await self._publish(actor, changed, serials)
+        if self._vendors is not None and content.vendors:
+            keep = partial(self._vendors.keep, content.vendors, self._clock.now())
+            await self._threads.run(keep)
         updates, before = _count(content), _count(told)
         made = Applied(
             stamp=content.stamp,

@@ -35,6 +35,8 @@ MAX_UPDATES = 100_000
 MAX_THINGS = 1_000_000
 """Packages, sources, CVEs and the like of all updates together: in memory each is a hundred bytes,
 however few it has in the file. An Enterprise Linux has a quarter."""
+VENDORS = "vendors"
+"""The folder beside the spool in which the documents that vendors signed lie."""
 _MAX_NOTE = 4_000
 LongText = Annotated[str, Meta(max_length=64 << 10)]
 Cves = Annotated[tuple[Text, ...], Meta(max_length=10_000)]
@@ -92,6 +94,23 @@ class FeedUpdateV1(Struct, frozen=True, array_like=True):
 ShardV1 = Annotated[tuple[FeedUpdateV1, ...], Meta(max_length=MAX_UPDATES)]
 
 
+class VendorFileV1(Struct, frozen=True, array_like=True):
+    """A file beside the spool, named by its digest."""
+
+    key: Text
+    sha256: Digest
+
+
+class VendorIndexV1(Struct, kw_only=True, frozen=True):
+    kind: Text
+    name: Text
+    signed: VendorFileV1
+    lists: Annotated[tuple[VendorFileV1, ...], Meta(max_length=100)]
+
+
+Vendors = dict[Text, Annotated[tuple[VendorIndexV1, ...], Meta(max_length=100)]]
+
+
 class SpoolHeadV1(Struct, kw_only=True, frozen=True):
     """What the file says of itself; whoever reads this alone passes over the rest unread."""
 
@@ -101,6 +120,8 @@ class SpoolHeadV1(Struct, kw_only=True, frozen=True):
     """What a person should know of how it was come by; empty: all is as it should be."""
     is_whole: bool = True
     """No: something is missing that it should tell of."""
+    vendors: Annotated[Vendors, Meta(max_length=1_000)] = {}
+    """Shard -> what its vendors signed themselves, and what follows from that."""
 
 
 class SpoolV1(SpoolHeadV1, kw_only=True, frozen=True):
@@ -116,6 +137,7 @@ def pack_spool(
     stamp: bytes,
     note: str = "",
     is_whole: bool = True,
+    vendors: Vendors | None = None,
 ) -> bytes:
     packed = {
         name: tuple(_packed(update) for update in updates) for name, updates in shards.items()
@@ -127,6 +149,7 @@ def pack_spool(
             stamp=stamp,
             note=note[:_MAX_NOTE],
             is_whole=is_whole,
+            vendors=vendors or {},
         )
     )
 

@@ -231,7 +231,7 @@ def test_what_it_leaves_is_for_the_server_alone(reader: Reader) -> None:
     modes = {
         path.name: path.stat().st_mode & 0o777 for path in (reader.spool, *reader.spool.iterdir())
     }
-    assert modes == {"spool": 0o700, "apt": 0o700, "content": 0o600}
+    assert modes == {"spool": 0o700, "apt": 0o700, "vendors": 0o700, "content": 0o600}
 
 
 def test_what_is_as_it_was_is_not_handed_over_anew(reader: Reader, archive: AptRepository) -> None:

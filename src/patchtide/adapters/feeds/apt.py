@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from patchtide.adapters.feeds.apt_changelog import described, read_changelog, si
 from patchtide.adapters.feeds.apt_documents import ChangelogShelf, Documents, documents_of
 from patchtide.adapters.feeds.apt_lists import AptLists, IndexFile, sources_in, trusted_in
 from patchtide.adapters.feeds.apt_packages import read_packages
-from patchtide.adapters.feeds.apt_release import SuiteKind, read_release
+from patchtide.adapters.feeds.apt_release import Release, SuiteKind, read_release
 from patchtide.adapters.feeds.apt_sources import Source, read_sources, source_key
 from patchtide.adapters.feeds.apt_updates import (
     OFFERS,
@@ -34,7 +35,7 @@ from patchtide.adapters.feeds.errors import FeedDamaged, FeedExpired, FeedNotSig
 from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.signature import Run, is_signed, signed_text
 from patchtide.domain.catalog.details import FeedUpdate
-from patchtide.server.ports.feed import FeedContent, Tried
+from patchtide.server.ports.feed import FeedContent, Tried, VendorFile, VendorIndex
 
 ETC = Path("/etc/apt")
 _CLOCKS_DIFFER = timedelta(hours=1)
@@ -123,14 +124,17 @@ class AptFeed:
         """
         look = self._look(now=now)
         shards: dict[str, list[FeedUpdate]] = defaultdict(list)
+        vendors: dict[str, list[VendorIndex]] = defaultdict(list)
         for group in by_release(look.suites):
             platform = platform_of(suite.release for suite in group)
             if platform is not None:
                 shards[platform.shard] += self._updates(group, platform)
+                vendors[platform.shard] += self._vendors(group)
         if not shards:
             raise NoFeed(f"{self._etc}: no source there is a security or an updates suite")
         return FeedContent(
             shards={shard: tuple(updates) for shard, updates in shards.items()},
+            vendors={shard: tuple(indexes) for shard, indexes in vendors.items() if indexes},
             as_of=_as_of(look.suites),
             stamp=look.stamp,
             is_whole=not look.missing,
@@ -198,6 +202,33 @@ class AptFeed:
         except (FeedNotSigned, FeedDamaged):
             return False
         return True
+
+    def _vendors(self, group: Sequence[Suite]) -> Iterator[VendorIndex]:
+        """Yield what vendors signed of what they offer, where it carries its own signature."""
+        for suite in group:
+            if suite.release.kind in OFFERS and suite.path.is_file():
+                named = suite.release.indices
+                yield VendorIndex(
+                    kind="apt",
+                    name=_where(suite)[:256],
+                    signed=VendorFile(
+                        key="InRelease",
+                        sha256=sha256(suite.path.read_bytes()).digest(),
+                        read=suite.path.read_bytes,
+                    ),
+                    lists=tuple(
+                        VendorFile(
+                            key=file.key,
+                            sha256=bytes.fromhex(named[file.key].sha256),
+                            read=partial(self._bytes_of, file, suite.release),
+                        )
+                        for file in suite.files
+                    ),
+                )
+
+    def _bytes_of(self, file: IndexFile, release: Release) -> bytes:
+        with self._lists.opened(file, release) as stream:
+            return stream.read()
 
     def _updates(self, group: Sequence[Suite], platform: Platform) -> Iterator[FeedUpdate]:
         offers = [i for suite in group if suite.release.kind in OFFERS for i in self._read(suite)]

@@ -33,8 +33,14 @@ from patchtide.adapters.platforms.commands import run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.enrichment import enriched
 from patchtide.domain.errors import PatchtideError
-from patchtide.server.ports.feed import FeedContent
-from patchtide.wire.spool import pack_spool
+from patchtide.server.ports.feed import FeedContent, VendorFile
+from patchtide.wire.spool import (
+    VENDORS,
+    VendorFileV1,
+    VendorIndexV1,
+    Vendors,
+    pack_spool,
+)
 
 T = TypeVar("T")
 KINDS: Mapping[str, type[MachineFeed] | type[RpmFeed]] = {"apt": MachineFeed, "rpm": RpmFeed}
@@ -116,8 +122,41 @@ def _work(asked: argparse.Namespace) -> None:
         stamp=content.stamp,
         note=content.note,
         is_whole=content.is_whole,
+        vendors={} if asked.command == "describe" else _kept(content, asked.out.parent / VENDORS),
     )
     _hand_over(asked.out, data)
+
+
+def _kept(content: FeedContent, folder: Path) -> Vendors:
+    """Put what vendors signed beside the spool, each document under its digest."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def kept(file: VendorFile) -> VendorFileV1:
+        _hand_over(folder / file.sha256.hex(), file.read())
+        return VendorFileV1(file.key, file.sha256)
+
+    found = {
+        shard: tuple(
+            VendorIndexV1(
+                kind=index.kind,
+                name=index.name,
+                signed=kept(index.signed),
+                lists=tuple(map(kept, index.lists)),
+            )
+            for index in indexes
+        )
+        for shard, indexes in content.vendors.items()
+    }
+    named = {
+        file.sha256.hex()
+        for indexes in found.values()
+        for index in indexes
+        for file in (index.signed, *index.lists)
+    }
+    for path in folder.iterdir():
+        if path.name not in named:
+            path.unlink()
+    return found
 
 
 def _hand_over(out: Path, data: bytes) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +29,24 @@ from patchtide.adapters.feeds.errors import (
 from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, Finished, run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, Unavailable, WrongState
-from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried, Wanted
-from patchtide.wire.spool import MAX_BYTES, unpack_head, unpack_spool
+from patchtide.server.ports.feed import (
+    ALL,
+    FeedContent,
+    FeedHead,
+    Step,
+    Tried,
+    VendorFile,
+    VendorIndex,
+    Wanted,
+)
+from patchtide.wire.spool import (
+    MAX_BYTES,
+    VENDORS,
+    VendorFileV1,
+    VendorIndexV1,
+    unpack_head,
+    unpack_spool,
+)
 
 MODULE = "patchtide.entry.feed"
 LIMIT_S = 1800.0
@@ -138,6 +155,22 @@ class FeedProcess:
             stamp=spool.stamp,
             note=spool.note,
             is_whole=spool.is_whole,
+            vendors={
+                shard: tuple(self._vendor_index(said) for said in indexes)
+                for shard, indexes in spool.vendors.items()
+            },
+        )
+
+    def _vendor_index(self, said: VendorIndexV1) -> VendorIndex:
+        def file(each: VendorFileV1) -> VendorFile:
+            path = self._folder / VENDORS / each.sha256.hex()
+            return VendorFile(key=each.key, sha256=each.sha256, read=partial(_vendors_own, path))
+
+        return VendorIndex(
+            kind=said.kind,
+            name=said.name,
+            signed=file(said.signed),
+            lists=tuple(map(file, said.lists)),
         )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
@@ -243,6 +276,13 @@ def _error(said: _Said, ended: Finished) -> PatchtideError:
         return _KINDS.get(said.code, Unavailable)(said.detail)
     lines = ended.errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
     return Unavailable(f"reading the feed ended with status {ended.status}: {lines[-1]}")
+
+
+def _vendors_own(path: Path) -> bytes:
+    try:
+        return handed_over(path)
+    except OSError as error:
+        raise FeedUnreachable("what a vendor signed was not handed over") from error
 
 
 def handed_over(path: Path) -> bytes:

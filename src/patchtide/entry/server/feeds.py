@@ -14,6 +14,7 @@ from patchtide.server.fleet import Fleet
 from patchtide.server.ports.clock import Clock
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
+from patchtide.server.vendor_shelf import VendorShelf
 
 
 def build_feeds_side(
@@ -23,6 +24,7 @@ def build_feeds_side(
     catalog: CatalogPublisher,
     fleet: Fleet,
     clock: Clock,
+    vendors: VendorShelf,
 ) -> tuple[SynchronisationDesk, Descriptions]:
     progress = Progress()
     feed = feed_of(
@@ -46,6 +48,7 @@ def build_feeds_side(
             publisher=catalog,
             details=descriptions,
             clock=clock,
+            vendors=vendors,
             heard=progress.note,
         )
     desk = SynchronisationDesk(

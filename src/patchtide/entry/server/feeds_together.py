@@ -72,6 +72,7 @@ class FeedsTogether:
             shards.update(content.shards)
         return FeedContent(
             shards=shards,
+            vendors={k: v for each in contents.values() for k, v in each.vendors.items()},
             as_of={suite: at for each in contents.values() for suite, at in each.as_of.items()},
             stamp=self._stamp(contents),
             note=self._note(contents),

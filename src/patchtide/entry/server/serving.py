@@ -47,6 +47,7 @@ from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.trust_watch import TrustWatch
+from patchtide.server.vendor_shelf import VendorShelf
 
 DRAIN_S = 3
 
@@ -155,10 +156,11 @@ async def _assembled(
 ) -> Server:
     clock = SystemClock()
     site = PublishedSite(settings.site, keys.answers, repository)
+    content = FileContentStore(settings.home / "content")
     catalog = CatalogPublisher(
         decisions=storage,
         reading=storage,
-        content=FileContentStore(settings.home / "content"),
+        content=content,
         signer=repository,
         clock=clock,
         published=site.published,
@@ -186,7 +188,12 @@ async def _assembled(
         code, text = BootstrapCode.issue(spent=code_file.remove)
     fleet = Fleet(storage, catalog, clock)
     desk, descriptions = build_feeds_side(
-        settings, storage, catalog=catalog, fleet=fleet, clock=clock
+        settings,
+        storage,
+        catalog=catalog,
+        fleet=fleet,
+        clock=clock,
+        vendors=VendorShelf(content=content, signer=repository, lineage=catalog.lineage),
     )
     context = Context(
         decisions=storage,

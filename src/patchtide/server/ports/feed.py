@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -63,11 +63,32 @@ class FeedHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VendorFile:
+    """A document of a vendor's, as it was verified; `read` brings its bytes when they are asked."""
+
+    key: str
+    sha256: bytes
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorIndex:
+    """What a vendor signed, and the lists of packages that it names."""
+
+    kind: str
+    name: str
+    signed: VendorFile
+    lists: tuple[VendorFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeedContent(FeedHead):
     """Everything that a feed tells of, at one moment."""
 
     shards: Mapping[str, tuple[FeedUpdate, ...]]
     """Shard -> the updates whose leaves belong in it."""
+    vendors: Mapping[str, tuple[VendorIndex, ...]] = field(default_factory=dict)
+    """Shard -> what machines can verify those updates by themselves with."""
 
 
 class UpdateFeed(Protocol):
