@@ -24,7 +24,7 @@ from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import After, Column, Limit, Page, Search, paged
 from patchtide.server.machines import MachineId
 from patchtide.server.table import Input, Output
-from patchtide.server.update_page import LeafStateName, StateCounts
+from patchtide.server.update_machines import LeafStateName, StateCounts
 from patchtide.server.updates import (
     COLUMNS,
     Place,
