@@ -88,7 +88,10 @@ def check_set(data: bytes) -> bytes:
 
 
 def _number(text: bytes) -> int:
-    return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(text))
+    number = 0
+    for byte in reversed(text):
+        number = number << 7 | byte & 0x7F
+    return number
 
 
 def pack(data: bytes) -> bytes:
