@@ -86,6 +86,7 @@ def helps() -> Iterator[tuple[str, str]]:
     commands = [o for o in OPERATIONS if o.plane.is_interface]
     groups = sorted({o.group for o in commands if o.group})
     names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
+    names += ["catalog export", "catalog import"]
     names += ["up", "trust", *(f"trust {name}" for name in TRUST)]
     names += ["publisher", *(f"publisher {name}" for name in PUBLISHER)]
     names += ["rules", *(f"rules {name}" for name in RULES)]

@@ -12,6 +12,7 @@ from patchtide.domain.access.principals import Principal
 from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.catalog_files import CatalogExchange
 from patchtide.server.descriptions import Descriptions
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
@@ -43,6 +44,7 @@ class Context:
     failed_sign_ins: FailedSignIns
     synchronisations: SynchronisationDesk
     descriptions: Descriptions
+    exchange: CatalogExchange
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""

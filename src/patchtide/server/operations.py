@@ -18,6 +18,7 @@ from patchtide.server import (
 from patchtide.server.account_operations import ACCOUNTS, SESSIONS
 from patchtide.server.catalog_operations import CATALOG
 from patchtide.server.console_pages import PAGES
+from patchtide.server.exchange_operations import EXCHANGE
 from patchtide.server.fleet_operations import FLEET
 from patchtide.server.list_operations import LISTS
 from patchtide.server.table import API, Operation, Plane, Table
@@ -169,5 +170,16 @@ _AUDIT = (
 )
 
 OPERATIONS = Table(
-    (*_AGENTS_PLANE, *_SITE, *FLEET, *ACCOUNTS, *_AUDIT, *CATALOG, *LISTS, *SESSIONS, *PAGES)
+    (
+        *_AGENTS_PLANE,
+        *_SITE,
+        *FLEET,
+        *ACCOUNTS,
+        *_AUDIT,
+        *CATALOG,
+        *EXCHANGE,
+        *LISTS,
+        *SESSIONS,
+        *PAGES,
+    )
 )

@@ -36,6 +36,7 @@ SYSTEM = "system"
 _MAX_TEXT = 1000
 
 Decide = Callable[[Callable[[Transaction], "Run"]], Awaitable["Run"]]
+Before = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -74,9 +75,17 @@ class SynchronisationDesk:
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def begin(
-        self, decide: Decide, *, by: str, full: bool, feeds: tuple[str, ...] = ()
+        self,
+        decide: Decide,
+        *,
+        by: str,
+        full: bool,
+        feeds: tuple[str, ...] = (),
+        before: Before | None = None,
     ) -> Run:
         """Start one; it goes on by itself. `feeds`: of several, these alone are fetched.
+
+        If what comes `before` fails, so does the whole.
 
         Raises:
             WrongState: there is no feed, or one is running already.
@@ -98,7 +107,7 @@ class SynchronisationDesk:
             )
         )
         self.progress.note("starting")
-        self._task = asyncio.create_task(self._go(synchronisation, run))
+        self._task = asyncio.create_task(self._go(synchronisation, run, before))
         return run
 
     async def step(self) -> None:
@@ -157,9 +166,11 @@ class SynchronisationDesk:
     async def _as_system(self, work: Callable[[Transaction], Run]) -> Run:
         return await self.decisions.decide(SYSTEM, START, work, now=self.clock.now())
 
-    async def _go(self, synchronisation: Synchronisation, run: Run) -> None:
+    async def _go(self, synchronisation: Synchronisation, run: Run, before: Before | None) -> None:
         renewing = asyncio.create_task(self._renew(run))
         try:
+            if before is not None:
+                await before()
             made = await synchronisation.run(
                 run.by,
                 full=run.full,

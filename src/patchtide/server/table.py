@@ -76,6 +76,8 @@ class Operation:
     """It decides something: then it leaves exactly one audit entry, under its name."""
     is_question: bool = False
     """It changes nothing, although it is no GET: what it asks may be too long for an address."""
+    part_of: str = ""
+    """The operation that decides over what this one only brings, and that is audited for both."""
     also: tuple[Right, ...] = ()
     """Rights that are needed too, because the answer tells of other kinds of objects."""
     columns: tuple[str, ...] = ()
@@ -93,8 +95,8 @@ class Operation:
         unknown = set(self.parameters) - set(self.input.__struct_fields__)
         if self.handler is not None and unknown:
             raise ValueError(f"{self.name}: the input lacks {sorted(unknown)}")
-        asks = self.is_question or self.method in SAFE_METHODS
-        if self.handler is not None and self.audited is asks:
+        asks = self.is_question or self.part_of or self.method in SAFE_METHODS
+        if self.handler is not None and self.audited is bool(asks):
             raise ValueError(f"{self.name}: what changes something is audited, a question is not")
 
     @property

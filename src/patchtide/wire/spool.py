@@ -219,41 +219,48 @@ _updates = msgspec.msgpack.Decoder(FeedUpdateV1)
 
 
 def _packed(update: FeedUpdate) -> FeedUpdateV1:
-    details = update.details
-    return FeedUpdateV1(
-        DetailsV1(
-            update=details.update.bytes,
-            vendor_id=details.vendor_id,
-            title=details.title,
-            feed=details.feed,
-            vendor=details.vendor,
-            product=details.product,
-            classification=details.classification.value,
-            severity=details.severity.value,
-            description=details.description,
-            cves=details.cves,
-            packages=tuple(FixedV1(p.name, p.version, p.architecture) for p in details.packages),
-            released=details.released,
-            revised=details.revised,
-            advisories=details.advisories,
-            also_for=details.also_for,
-            languages=details.languages,
-            architectures=details.architectures,
-            supersedes=tuple(update.bytes for update in details.supersedes),
-            members=tuple(update.bytes for update in details.members),
-            max_run_s=_seconds(details.max_run_time),
-            can_uninstall=details.can_uninstall,
-            licence=details.licence,
-            sources=tuple(SourceV1(s.sha256, s.address) for s in details.sources),
-            expired_at=details.expired_at,
-        ),
-        tuple(leaf_document(leaf) for leaf in update.leaves),
+    leaves = tuple(leaf_document(leaf) for leaf in update.leaves)
+    return FeedUpdateV1(said_details(update.details), leaves)
+
+
+def said_details(details: UpdateDetails) -> DetailsV1:
+    """Return what is told of an update; its revision is not: whoever keeps it counts its own."""
+    return DetailsV1(
+        update=details.update.bytes,
+        vendor_id=details.vendor_id,
+        title=details.title,
+        feed=details.feed,
+        vendor=details.vendor,
+        product=details.product,
+        classification=details.classification.value,
+        severity=details.severity.value,
+        description=details.description,
+        cves=details.cves,
+        packages=tuple(FixedV1(p.name, p.version, p.architecture) for p in details.packages),
+        released=details.released,
+        revised=details.revised,
+        advisories=details.advisories,
+        also_for=details.also_for,
+        languages=details.languages,
+        architectures=details.architectures,
+        supersedes=tuple(update.bytes for update in details.supersedes),
+        members=tuple(update.bytes for update in details.members),
+        max_run_s=_seconds(details.max_run_time),
+        can_uninstall=details.can_uninstall,
+        licence=details.licence,
+        sources=tuple(SourceV1(s.sha256, s.address) for s in details.sources),
+        expired_at=details.expired_at,
     )
 
 
 def _unpacked(packed: FeedUpdateV1) -> FeedUpdate:
-    said = packed.details
-    details = UpdateDetails(
+    leaves = tuple(decode_leaf(entry(0, 1, document)) for document in packed.leaves)
+    return FeedUpdate(details=read_details(packed.details), leaves=leaves)
+
+
+def read_details(said: DetailsV1) -> UpdateDetails:
+    """Return what is told of an update; a word that is new here is taken for the plainest one."""
+    return UpdateDetails(
         update=UpdateId(UUID(bytes=said.update)),
         vendor_id=said.vendor_id,
         title=said.title,
@@ -279,8 +286,6 @@ def _unpacked(packed: FeedUpdateV1) -> FeedUpdate:
         sources=tuple(FileSource(s.sha256, s.address) for s in said.sources),
         expired_at=said.expired_at,
     )
-    leaves = tuple(decode_leaf(entry(0, 1, document)) for document in packed.leaves)
-    return FeedUpdate(details=details, leaves=leaves)
 
 
 def _seconds(length: timedelta | None) -> int | None:

@@ -23,6 +23,9 @@ from patchtide.server.api_tokens import CreateApiToken, RoleName
 from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.catalog_export import CatalogExports
+from patchtide.server.catalog_files import CatalogExchange
+from patchtide.server.catalog_import import CatalogImports
 from patchtide.server.context import Context
 from patchtide.server.descriptions import Descriptions
 from patchtide.server.failed_sign_ins import FailedSignIns
@@ -37,6 +40,7 @@ from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried,
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from patchtide.server.table import Plane, perform
+from tests.integration.http.memory_files import AnyVoucher, MemoryFiles
 from tests.integration.http.memory_storage import MemoryStorage
 from tests.simulator.clock import START, FakeClock
 
@@ -109,6 +113,16 @@ def a_desk(storage: Any, clock: FakeClock, descriptions: Descriptions) -> Synchr
     )
 
 
+def an_exchange(storage: Any, catalog: Any) -> CatalogExchange:
+    files, vouching = MemoryFiles(), AnyVoucher()
+    return CatalogExchange(
+        exports=CatalogExports(
+            reading=storage, catalog=catalog, files=files, vouching=vouching, site="hq"
+        ),
+        imports=CatalogImports(files=files, vouching=vouching, progress=Progress(), is_read=True),
+    )
+
+
 def token_text(text: str) -> ApiTokenText:
     found = ApiTokenText.read(text)
     assert found is not None
@@ -135,6 +149,8 @@ class AdministratorsPlane:
     rates: Rates = NO_LIMIT
     code: str | None = CODE
     catalog: Any = field(default_factory=lambda: OneShard())
+    exchange: CatalogExchange | None = None
+    desk: SynchronisationDesk | None = None
     changed: list[bytes] = field(default_factory=list)
     app: Application = field(init=False)
 
@@ -159,8 +175,9 @@ class AdministratorsPlane:
             passwords=PasswordDesk(QUICK),
             attempts=Attempts(),
             failed_sign_ins=FailedSignIns(self.storage, self.clock),
-            synchronisations=a_desk(self.storage, self.clock, descriptions),
+            synchronisations=self.desk or a_desk(self.storage, self.clock, descriptions),
             descriptions=descriptions,
+            exchange=self.exchange or an_exchange(self.storage, self.catalog),
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,

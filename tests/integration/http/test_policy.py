@@ -15,6 +15,7 @@ from patchtide.domain.access.rights import ROLES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.table import Operation, Table
+from tests.integration.http.memory_files import NAME, ROOT
 from tests.integration.http.memory_storage import TERMS, UPDATE
 from tests.integration.http.plane import CODE, AdministratorsPlane
 
@@ -37,7 +38,11 @@ DOCUMENTS = {
     "site.bootstrap": {"code": CODE},
     "users.create": {"name": "maria", "role": "auditor"},
     "users.role": {"role": "machine-owner"},
+    "catalog.take-in": {"export": NAME},
+    "catalog.trust-exporter": {"root": ROOT.hex()},
 }
+PINNED = {"catalog.take-in", "catalog.distrust-exporter"}
+"""What can be done only once the site of a catalog's file is believed."""
 BY_PERSON = {"users.password"}
 """What no token can ask for: it has no password."""
 BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
@@ -67,7 +72,15 @@ async def call(
         "path": "x",
         "name": "x",
         "update": str(UPDATE),
+        "export": NAME,
     }
+    if operation.name in PINNED:
+        await plane.ask(
+            "PUT",
+            "/api/v1/catalog/exporters/x",
+            token=await plane.token(role="full-administrator"),
+            document={"root": ROOT.hex()},
+        )
     if operation.name == "api-tokens.revoke":
         ids["token"] = "000000000001"
     if "{user}" in operation.path:

@@ -84,6 +84,11 @@ class PublishedFiles:
         version = self._highest_file(ROOT)
         return version, (self._metadata / f"{version}.root.json").read_bytes()
 
+    def roots(self) -> list[bytes]:
+        """Return all roots there ever were, the oldest first."""
+        versions = range(1, self._highest_file(ROOT) + 1)
+        return [(self._metadata / f"{version}.root.json").read_bytes() for version in versions]
+
     def current(self) -> dict[str, Signable]:
         """Return what the newest timestamp leads to, by role; empty before the first one."""
         timestamp = self._metadata / "timestamp.json"

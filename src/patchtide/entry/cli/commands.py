@@ -21,6 +21,7 @@ from patchtide.adapters.publisher.marked import InvalidDefinition
 from patchtide.domain.catalog.rule_mistakes import Misread
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Refused
 from patchtide.entry.cli import PROCESSES
+from patchtide.entry.cli.carrying import carrying_commands
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.explaining import in_words
 from patchtide.entry.cli.following import followed
@@ -120,6 +121,10 @@ def build(ask: Ask, printer: Printer) -> App:
             name=operation.verb,
             help=operation.sentence,
             help_epilogue=f"Example: patchtide {example_of(operation)}",
+        )
+    for name, (command, text, example) in carrying_commands(ask, printer, exit_code).items():
+        groups["catalog"].command(
+            command, name=name, help=text, help_epilogue=f"Example: patchtide {example}"
         )
     app.command(
         up_command(printer), name="up", help=UP, help_epilogue=f"Example: patchtide {UP_EXAMPLE}"

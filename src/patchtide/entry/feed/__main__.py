@@ -26,6 +26,7 @@ import msgspec
 from patchtide.adapters.feeds.advices import AdviceShelf
 from patchtide.adapters.feeds.apt_machine import MachineFeed
 from patchtide.adapters.feeds.errors import FeedTooBig, FeedUnreachable, SpoolNotWritten
+from patchtide.adapters.feeds.imported import ImportedFeed
 from patchtide.adapters.feeds.proxy import Proxy, read_proxy
 from patchtide.adapters.feeds.rpm import RpmFeed
 from patchtide.adapters.feeds.trying import tried
@@ -43,7 +44,12 @@ from patchtide.wire.spool import (
 )
 
 T = TypeVar("T")
-KINDS: Mapping[str, type[MachineFeed] | type[RpmFeed]] = {"apt": MachineFeed, "rpm": RpmFeed}
+Feed = MachineFeed | RpmFeed | ImportedFeed
+KINDS: Mapping[str, type[MachineFeed] | type[RpmFeed] | type[ImportedFeed]] = {
+    "apt": MachineFeed,
+    "rpm": RpmFeed,
+    "imported": ImportedFeed,
+}
 ENDED = 143
 MEMORY_BYTES = 2 << 30
 FILE_BYTES = 2 << 30
@@ -201,7 +207,7 @@ def _stamp_of(out: Path) -> bytes:
         return b""
 
 
-def _described(feed: MachineFeed | RpmFeed, content: FeedContent, wanted: set[str]) -> FeedContent:
+def _described(feed: Feed, content: FeedContent, wanted: set[str]) -> FeedContent:
     """Return the wanted updates alone, each with what can be learnt of it."""
     total, done = len(wanted), 0
     shards: dict[str, tuple[FeedUpdate, ...]] = {}

@@ -174,8 +174,8 @@ class FeedProcess:
         )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
-        if self._kind == "rpm":
-            return updates  # advisories say all that there is to say
+        if self._kind in ("rpm", "imported"):
+            return updates  # advisories, or the other site, say all that there is to say
         wanted, out = self._folder / "wanted.json", self._folder / "described"
         with self._one_at_a_time:
             wanted.write_bytes(msgspec.json.encode([u.details.vendor_id for u in updates]))

@@ -17,6 +17,7 @@ from patchtide.adapters.feeds.errors import FeedDisputed
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.feed_process import FeedProcess, Heard, Through
+from patchtide.server.catalog_import import IMPORTED
 from patchtide.server.ports.feed import (
     ALL,
     FeedConnections,
@@ -136,15 +137,19 @@ def feed_of(
     heard: Heard,
     advisories: Sequence[Path] = (),
     through: Through | None = None,
+    imports: Path = Path("/"),
 ) -> StoppableFeed | None:
-    """Return the feed that the setting names, all of them as one; None: there is none."""
+    """Return the feed that the setting names, all of them as one; None: there is none.
+
+    `imports` is where the catalogs of other sites lie.
+    """
     made: dict[str, StoppableFeed] = {}
     for text in feeds:
         kind, _, root = text.partition(":")
         made[text] = FeedProcess(
             folder if len(feeds) == 1 else folder / sha256(text.encode()).hexdigest()[:16],
             kind=kind,
-            root=Path(root or "/"),
+            root=imports if kind == IMPORTED else Path(root or "/"),
             advisories=advisories,
             through=through,
             heard=heard,
@@ -159,6 +164,9 @@ def checked_feeds(text: str) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for each in found:
         kind, _, root = each.partition(":")
-        if kind not in ("apt", "rpm") or (root and not Path(root).is_dir()):
-            raise ValueError("apt, rpm, apt:FOLDER or rpm:FOLDER of such a system, commas between")
+        is_known = each == IMPORTED or kind in ("apt", "rpm")
+        if not is_known or (root and not Path(root).is_dir()):
+            raise ValueError(
+                "apt, rpm, apt:FOLDER or rpm:FOLDER of such a system, or imported, commas between"
+            )
     return found

@@ -187,7 +187,7 @@ async def _assembled(
     if not is_done(storage):
         code, text = BootstrapCode.issue(spent=code_file.remove)
     fleet = Fleet(storage, catalog, clock)
-    desk, descriptions = build_feeds_side(
+    feeds = build_feeds_side(
         settings,
         storage,
         catalog=catalog,
@@ -207,8 +207,9 @@ async def _assembled(
         passwords=PasswordDesk(Argon2Passwords()),
         attempts=Attempts(),
         failed_sign_ins=FailedSignIns(storage, clock),
-        synchronisations=desk,
-        descriptions=descriptions,
+        synchronisations=feeds.desk,
+        descriptions=feeds.descriptions,
+        exchange=feeds.exchange,
         site_name=settings.site,
         site_ca=keys.ca_digest,
         machines_changed=agents.machines_changed,

@@ -93,7 +93,7 @@ SETTINGS = (
         "feed",
         "",
         checked_feeds,
-        "Where updates come from: apt, rpm, apt:FOLDER, rpm:FOLDER, with commas between several",
+        "Where updates come from: apt, rpm, apt:FOLDER, rpm:FOLDER, imported, with commas",
     ),
     Setting(
         "advisories",
