@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.reading import Lookups, Reading
 from patchtide.server.synchronisation_desk import SynchronisationDesk
+from patchtide.server.whatif_runs import WhatIfs
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class Context:
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""
     machines_changed: Callable[[Sequence[bytes]], Awaitable[None]]
     """Told after a decision about machines, so that it holds at once and not at the next poll."""
+    what_ifs: WhatIfs = field(default_factory=WhatIfs)
     silent_after: timedelta = timedelta(hours=3)
     """A machine that was not heard for so long is silent."""
 

@@ -15,6 +15,7 @@ from patchtide.server import (
     update_machines,
     update_page,
     updates,
+    whatif,
 )
 from patchtide.server.table import API, Operation, Plane
 
@@ -108,6 +109,21 @@ FLEET = (
         is_question=True,
         also=(Right(Kind.CATALOG, Verb.READ),),
         example=f"machines whatif {_MACHINE} 'deb openssl < 3.0.15'",
+    ),
+    Operation(
+        name="whatif",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/whatif",
+        policy=Right(Kind.MACHINES, Verb.READ),
+        sentence="Say which machines would need an update with these rules, by what they told.",
+        input=whatif.AskFleet,
+        output=whatif.WhatIf,
+        handler=whatif.ask,
+        is_question=True,
+        also=(Right(Kind.CATALOG, Verb.READ),),
+        columns=("name", "state", "group", "platform", "id"),
+        example="whatif 'deb openssl < 3.0.15' --state required",
     ),
     Operation(
         name="machines.history",

@@ -5,15 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.applicability.questions import Question
 from patchtide.server.asked_rules import Installed, Prerequisite, RuleText, leaf_asked
 from patchtide.server.context import Call
 from patchtide.server.explanations import ExplainedLeaf, ToldFacts, shown_leaf, shown_told
 from patchtide.server.fleet import Fleet
 from patchtide.server.machines import MachineId
-from patchtide.server.published_leaves import others
 from patchtide.server.stored_facts import told_by
 from patchtide.server.table import Input, Output
+from patchtide.server.whatif import question_of
 
 
 class AskMachine(Input, kw_only=True, frozen=True):
@@ -41,12 +40,7 @@ def _would_stand(fleet: Fleet, asked: AskMachine) -> WouldStand:
     leaf = leaf_asked(rule=asked.rule, prerequisite=asked.prerequisite, installed=asked.installed)
     member = fleet.ask(lambda view: view.member(asked.machine))
     told = told_by(fleet.store, member.number)
-    named = others(fleet, [leaf])
-    question = Question(
-        leaf,
-        [one.leaf for one in named.values()],
-        {number: one.place.shard for number, one in named.items()},
-    )
+    question = question_of(fleet, leaf)
     found = question.standing(told.facts, followed=frozenset(member.states.shards))
     shown = shown_leaf(found, shard="")
     return WouldStand(

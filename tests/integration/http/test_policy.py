@@ -27,6 +27,7 @@ STATE_BEFORE = {
     "machines.release": ClientState.QUARANTINED,
 }
 DOCUMENTS = {
+    "whatif": {"rule": "deb openssl installed"},
     "machines.whatif": {"rule": "deb openssl installed"},
     "searches.save": {"query": "expired"},
     "lists.create": {"name": "x"},

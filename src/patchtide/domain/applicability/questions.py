@@ -49,6 +49,8 @@ class Question:
     """Names of the packages that any of the rules is about."""
     asked: frozenset[Asked] = field(init=False)
     modules: frozenset[str] = field(init=False)
+    usual: frozenset[str] = field(init=False)
+    """Which of the facts that every machine tells are asked for: `kernel`, `language`."""
 
     def __post_init__(self) -> None:
         rules = [rule for leaf in (self.leaf, *self.others) for rule in leaf.rules]
@@ -61,6 +63,7 @@ class Question:
         object.__setattr__(self, "packages", frozenset(packages))
         object.__setattr__(self, "asked", frozenset(asked))
         object.__setattr__(self, "modules", frozenset(modules))
+        object.__setattr__(self, "usual", frozenset(node.fact for node in of_facts))
 
     @property
     def shards(self) -> frozenset[str]:
@@ -71,6 +74,8 @@ class Question:
         modules = facts.modules
         return replace(
             facts,
+            language=facts.language if "language" in self.usual else None,
+            kernel=facts.kernel if "kernel" in self.usual else None,
             modules=None
             if modules is None
             else {name: stream for name, stream in modules.items() if name in self.modules},

@@ -24,7 +24,7 @@ from patchtide.entry.cli import PROCESSES
 from patchtide.entry.cli.carrying import carrying_commands
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.explaining import in_words
-from patchtide.entry.cli.following import followed
+from patchtide.entry.cli.following import completed, followed
 from patchtide.entry.cli.names import (
     MACHINE,
     UPDATE,
@@ -46,6 +46,8 @@ from patchtide.server.table import SECRET, Operation
 
 EXPLAIN = "explain"
 """Asks about an update that people name by its title."""
+WHATIF = "whatif"
+"""Is asked again until it is complete."""
 DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
 
 _HELP = "Update management for whole fleets: ask a Patchtide server, or start one of its processes."
@@ -169,9 +171,10 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
         except (Misread, InvalidDefinition) as error:
             return _misread(printer, error, as_json=raw)
         meant = with_ids(said, ask, by_title=operation.name == EXPLAIN)
-        answer = meant if isinstance(meant, Answer) else ask(operation, meant)
-        if waits and answer.is_done:
-            answer = followed(answer, lambda: ask(OPERATIONS[operation.watch], {}), printer)
+        if isinstance(meant, Answer):
+            answer = meant
+        else:
+            answer = _answered(operation, meant, ask, printer, waits=waits)
         text = in_words(operation, answer.body) if answer.is_done and not raw else None
         if text is not None:
             printer.text(text)
@@ -191,6 +194,18 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     command.__name__ = operation.name
     return command
+
+
+def _answered(
+    operation: Operation, meant: Mapping[str, Any], ask: Ask, printer: Printer, *, waits: bool
+) -> Answer:
+    """Ask, and where the first answer is only the beginning, until the end if that is wanted."""
+    answer = ask(operation, meant)
+    if waits and answer.is_done:
+        return followed(answer, lambda: ask(OPERATIONS[operation.watch], {}), printer)
+    if operation.name == WHATIF:
+        return completed(answer, lambda: ask(operation, meant), printer)
+    return answer
 
 
 def _misread(printer: Printer, error: Misread | InvalidDefinition, *, as_json: bool) -> int:

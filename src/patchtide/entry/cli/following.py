@@ -41,6 +41,18 @@ def followed(
             sleep(LOOK_S)
 
 
+def completed(answer: Answer, ask: Callable[[], Answer], printer: Printer) -> Answer:
+    """Ask again until the answer is complete, or goes on no more; each waits for a while itself."""
+    with printer.err.status(Text("asking")) as line:
+        while answer.is_done:
+            said = _decoded(answer)
+            if said.get("is_complete", True) or said["stopped"]:
+                break
+            line.update(Text(f"{said['evaluated']} of {said['of']} machines"))
+            answer = ask()
+    return answer
+
+
 def in_words(item: _Item) -> str:
     """Return how far a running one is."""
     words = item["step"] or "running"

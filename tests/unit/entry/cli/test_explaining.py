@@ -166,3 +166,20 @@ def test_a_mistake_is_shown_under_its_line_and_nobody_is_asked() -> None:
     assert (code, asked) == (2, [])
     assert "  deb toy <\n" in text and "^" in text
     assert json.loads(document)["problems"][0]["column"] == 10
+
+
+def test_the_fleet_is_asked_until_the_answer_is_complete() -> None:
+    begun = {"is_complete": False, "stopped": "", "evaluated": 1, "of": 2, "items": []}
+    answers = [begun, begun, {**begun, "is_complete": True, "evaluated": 2}]
+    asked: list[str] = []
+    text = io.StringIO()
+
+    def ask(operation: Operation, values: Mapping[str, Any]) -> Answer:
+        asked.append(operation.name)
+        return Answer(status=200, body=json.dumps(answers[len(asked) - 1]).encode())
+
+    console = Console(file=text, width=100, color_system=None, force_terminal=False)
+    code = run(["whatif", "always", "--json"], ask=ask, console=console)
+
+    assert (code, asked) == (0, ["whatif"] * 3)
+    assert json.loads(text.getvalue())["evaluated"] == 2
