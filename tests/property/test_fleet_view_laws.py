@@ -13,6 +13,7 @@ from pyroaring import BitMap
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.server.fleet_view import View
+from patchtide.server.followed_view import FollowedView
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
@@ -96,8 +97,8 @@ def a_row(number: int, scan: str) -> StateRow:
     )
 
 
-def a_view(catalog: Catalog) -> View:
-    view = View(now=NOON)
+def a_view(catalog: Catalog) -> FollowedView:
+    view = FollowedView(now=NOON)
     view.put_clients([a_machine(number) for number in range(1, MACHINES + 1)])
     view.put_catalog(LINEAGE, dict.fromkeys(SHARDS, SERIALS), catalog)
     view.put_heard({1: True, 2: True})

@@ -20,7 +20,7 @@ from patchtide.domain.catalog.details import Severity, UpdateDetails
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.domain.errors import CursorLost, InvalidDocument
-from patchtide.server.fleet_view import View
+from patchtide.server.followed_view import FollowedView
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.listing import in_order
 from patchtide.server.ports.catalog import StoredLeaf
@@ -52,12 +52,17 @@ class FleetFollower:
     """One view and how far it has followed; not for two threads at once."""
 
     def __init__(
-        self, store: FleetStore, catalog: CatalogStatus, clock: Clock, *, view: View | None = None
+        self,
+        store: FleetStore,
+        catalog: CatalogStatus,
+        clock: Clock,
+        *,
+        view: FollowedView | None = None,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._clock = clock
-        self.view = view or View(now=clock.now())
+        self.view = view or FollowedView(now=clock.now())
         self._reported: Cursor | None = None
         self._decided: Cursor | None = None
         self._listened: datetime | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from itertools import chain, count
+from datetime import datetime
+from itertools import count
 from uuid import UUID
 
 from pyroaring import BitMap
@@ -32,7 +32,6 @@ from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_
 from patchtide.domain.errors import NotFound
 from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
 from patchtide.server.ports.clients import Client, ClientState
-from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import StoredList
 
 _NO_STATES = States()
@@ -97,168 +96,9 @@ class View:
     _overtaken: Overtaken[UUID] | None = None
     _ground_until: datetime | None = None
 
-    def emptied(self) -> View:
-        return View(now=self.now, version=next(self._versions), _versions=self._versions)
-
-    def copied(self) -> View:
-        """Return the same with all that is changed in place its own, and no count kept."""
-        return replace(
-            self,
-            members=dict(self.members),
-            numbers=dict(self.numbers),
-            updates=dict(self.updates),
-            active=self.active.copy(),
-            restarting=self.restarting.copy(),
-            cut=self.cut.copy(),
-            _index=self._index.copied(),
-            _by_member={},
-            _by_update={},
-            _counted={},
-            _by_restarting={},
-            _ground=None,
-            _restarting_ground=None,
-            _overtaken=None,
-        )
-
-    # What is put in
-
-    def put_clients(self, clients: Collection[Client]) -> None:
-        for client in clients:
-            known = self.members.get(client.number)
-            self.members[client.number] = (
-                Member(client=client) if known is None else replace(known, client=client)
-            )
-            self.numbers[client.uuid] = client.number
-            if client.state is ClientState.ACTIVE:
-                self.active.add(client.number)
-            else:
-                self.active.discard(client.number)
-        if clients:
-            self._changed()
-
-    def put_row(self, row: StateRow, states: States) -> None:
-        """Put what a machine reported last, as far as it speaks of what is published.
-
-        Raises:
-            ValueError, OverflowError, OSError: a time of it is none; nothing was put.
-        """
-        known = self.members.get(row.client)
-        if known is None:
-            return
-        scanned_at, reported_at = _instant(row.scanned_at), _instant(row.reported_at)
-        kept = self._published.borne_out(states, lineage=row.lineage)
-        (self.cut.discard if kept == states else self.cut.add)(row.client)
-        self._index.put(row.client, kept, old=known.states)
-        now = self.members[row.client] = replace(
-            known,
-            states=kept,
-            is_of_this_catalog=self._is_of_this_catalog(row, states),
-            scan=row.scan,
-            scan_error=row.scan_error,
-            scanned_at=scanned_at,
-            reported_at=reported_at,
-            aged_catalog=row.aged_catalog,
-        )
-        self._by_member.pop(row.client, None)
-        if self._ground is None or not self._stands_on_the_same_ground(known, now):
-            self._changed()
-            return
-        self.version = next(self._versions)
-        for number in chain(_moved(known.states, now.states), self._caught_up(known, now)):
-            self._uncount(self._by_leaf.get(number))
-        if self._overtaken is not None:
-            for update in self._overtaken.moved(now.number, self._overtaken_on(now)):
-                self._uncount(update)
-
-    def _stands_on_the_same_ground(self, before: Member, after: Member) -> bool:
-        """Say whether nothing counts otherwise but what the machine says of single leaves."""
-        was, now = before.states.shards, after.states.shards
-        return (
-            was.keys() == now.keys()
-            and all(was[shard] <= serial for shard, serial in now.items())
-            and self.doubt(before) is Doubt.NONE
-            and self.doubt(after) is Doubt.NONE
-            # A leaf of several bundles is found by one of them alone.
-            and not self.catalog.bundles
-        )
-
-    def _caught_up(self, before: Member, after: Member) -> Iterator[int]:
-        """Yield the leaves that the machine has evaluated in their revision only now."""
-        for shard, serial in after.states.shards.items():
-            was = before.states.shards[shard]
-            if was != serial and self._ground is not None:
-                self._ground.advanced(after.number, shard, before=was, now=serial)
-                self._restarting_ground = None
-                yield from self._counting.entered(shard, after=was, upto=serial)
-
-    def _uncount(self, update: UUID | None) -> None:
-        if update is not None:
-            self._by_update.pop(update, None)
-            self._by_restarting.pop(update, None)
-            self._counted.pop(update, None)
-
-    def _overtaken_on(self, member: Member) -> set[UUID]:
-        """Return what the machine would require but for something newer."""
-        named = (self._by_leaf.get(number) for number in member.states.required)
-        candidates = {u for u in named if u is not None and self._supersedence.is_superseded(u)}
-        stands = self.states_on(member)
-        return {
-            u
-            for u in candidates
-            if state_of(member.states, self.updates[u].leaves) is LeafState.REQUIRED
-            and stands(self.updates[u]) is LeafState.NOT_REQUIRED
-        }
-
-    def _is_of_this_catalog(self, row: StateRow, states: States) -> bool:
-        return row.lineage == self.lineage and not self._published.is_ahead(states)
-
-    def put_heard(self, restarting: Mapping[int, bool]) -> None:
-        """Put which machines said that they wait for a restart, and which that they do not."""
-        known = BitMap(self.restarting)
-        self.restarting |= BitMap(number for number, waits in restarting.items() if waits)
-        self.restarting -= BitMap(number for number, waits in restarting.items() if not waits)
-        if self.restarting != known:
-            self.version = next(self._versions)
-            self._restarting_ground = None
-            self._counted.clear()
-
-    def put_catalog(self, lineage: bytes, serials: Mapping[str, int], catalog: Catalog) -> None:
-        """Put what is published now; the rows of those in `cut` are to be put once more."""
-        updates = catalog.updates
-        self._published = Published.of(lineage, serials, (u.leaves for u in updates.values()))
-        self.catalog, self.updates = catalog, dict(updates)
-        self._counting = Counting({key: update.leaves for key, update in updates.items()})
-        self._supersedence = Supersedence({u.id: u.supersedes for u in catalog.all()})
-        self._by_leaf = {leaf.number: u.id for u in updates.values() for leaf in u.leaves}
-        self._by_member.clear()
-        self._changed()
-        self.told = self.version
-
-    def put_described(self, updates: Iterable[KnownUpdate]) -> None:
-        """Put what people read of updates anew; leaves and supersedence are the same."""
-        self.updates.update((update.id, update) for update in updates)
-        self._counted.clear()
-        self.told = self.version = next(self._versions)
-
-    def put_judged(self, judged: Judged) -> None:
-        self.judged = judged
-        self._counted.clear()
-        self.told = self.version = next(self._versions)
-
-    def put_lists(self, lists: Iterable[StoredList], *, gone: Collection[str] = ()) -> None:
-        kept = {name: one for name, one in self.lists.items() if name not in gone}
-        self.lists = {**kept, **{one.name: one for one in lists}}
-        self.version = next(self._versions)
-
     def risk_of(self, update: KnownUpdate) -> RiskClass:
         """Return how urgent it is on an ordinary machine."""
         return risk_class(update.severity, self.judged.rating(UpdateId(update.id)))
-
-    def _changed(self) -> None:
-        self.version = next(self._versions)
-        self._ground = None
-
-    # What is asked
 
     @property
     def lineage(self) -> bytes:
@@ -450,15 +290,6 @@ class View:
         return Ground(self._index, members=self.active, believed=believed)
 
 
-def _moved(before: States, after: States) -> BitMap:
-    """Return the leaves that are not in the state any more in which they were."""
-    return (
-        (before.required ^ after.required)
-        | (before.installed ^ after.installed)
-        | (before.unknown ^ after.unknown)
-    )
-
-
 def _told(member: Member) -> Told:
     return Told(
         reported_at=member.reported_at,
@@ -466,7 +297,3 @@ def _told(member: Member) -> Told:
         follows_a_shard=bool(member.states.shards),
         is_of_this_catalog=member.is_of_this_catalog,
     )
-
-
-def _instant(epoch_s: float) -> datetime | None:
-    return datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None

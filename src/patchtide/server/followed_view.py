@@ -1,0 +1,197 @@
+"""What followers put into the view of the fleet, and which of its counts that undoes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import chain
+from uuid import UUID
+
+from pyroaring import BitMap
+
+from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.judged import Judged
+from patchtide.domain.catalog.supersedence import Supersedence
+from patchtide.domain.compliance.counting import Counting
+from patchtide.domain.compliance.judgement import Doubt
+from patchtide.domain.compliance.published import Published
+from patchtide.domain.compliance.states import States, state_of
+from patchtide.server.fleet_view import Member, View
+from patchtide.server.known_updates import Catalog, KnownUpdate
+from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.update_lists import StoredList
+
+
+@dataclass(slots=True)
+class FollowedView(View):
+    """The fleet as whoever follows it writes it down. Everybody else only asks a `View`."""
+
+    def emptied(self) -> FollowedView:
+        return FollowedView(now=self.now, version=next(self._versions), _versions=self._versions)
+
+    def copied(self) -> FollowedView:
+        """Return the same with all that is changed in place its own, and no count kept."""
+        return replace(
+            self,
+            members=dict(self.members),
+            numbers=dict(self.numbers),
+            updates=dict(self.updates),
+            active=self.active.copy(),
+            restarting=self.restarting.copy(),
+            cut=self.cut.copy(),
+            _index=self._index.copied(),
+            _by_member={},
+            _by_update={},
+            _counted={},
+            _by_restarting={},
+            _ground=None,
+            _restarting_ground=None,
+            _overtaken=None,
+        )
+
+    def put_clients(self, clients: Collection[Client]) -> None:
+        for client in clients:
+            known = self.members.get(client.number)
+            self.members[client.number] = (
+                Member(client=client) if known is None else replace(known, client=client)
+            )
+            self.numbers[client.uuid] = client.number
+            if client.state is ClientState.ACTIVE:
+                self.active.add(client.number)
+            else:
+                self.active.discard(client.number)
+        if clients:
+            self._changed()
+
+    def put_row(self, row: StateRow, states: States) -> None:
+        """Put what a machine reported last, as far as it speaks of what is published.
+
+        Raises:
+            ValueError, OverflowError, OSError: a time of it is none; nothing was put.
+        """
+        known = self.members.get(row.client)
+        if known is None:
+            return
+        scanned_at, reported_at = _instant(row.scanned_at), _instant(row.reported_at)
+        kept = self._published.borne_out(states, lineage=row.lineage)
+        (self.cut.discard if kept == states else self.cut.add)(row.client)
+        self._index.put(row.client, kept, old=known.states)
+        now = self.members[row.client] = replace(
+            known,
+            states=kept,
+            is_of_this_catalog=self._is_of_this_catalog(row, states),
+            scan=row.scan,
+            scan_error=row.scan_error,
+            scanned_at=scanned_at,
+            reported_at=reported_at,
+            aged_catalog=row.aged_catalog,
+        )
+        self._by_member.pop(row.client, None)
+        if self._ground is None or not self._stands_on_the_same_ground(known, now):
+            self._changed()
+            return
+        self.version = next(self._versions)
+        for number in chain(_moved(known.states, now.states), self._caught_up(known, now)):
+            self._uncount(self._by_leaf.get(number))
+        if self._overtaken is not None:
+            for update in self._overtaken.moved(now.number, self._overtaken_on(now)):
+                self._uncount(update)
+
+    def _stands_on_the_same_ground(self, before: Member, after: Member) -> bool:
+        """Say whether nothing counts otherwise but what the machine says of single leaves."""
+        was, now = before.states.shards, after.states.shards
+        return (
+            was.keys() == now.keys()
+            and all(was[shard] <= serial for shard, serial in now.items())
+            and self.doubt(before) is Doubt.NONE
+            and self.doubt(after) is Doubt.NONE
+            # A leaf of several bundles is found by one of them alone.
+            and not self.catalog.bundles
+        )
+
+    def _caught_up(self, before: Member, after: Member) -> Iterator[int]:
+        """Yield the leaves that the machine has evaluated in their revision only now."""
+        for shard, serial in after.states.shards.items():
+            was = before.states.shards[shard]
+            if was != serial and self._ground is not None:
+                self._ground.advanced(after.number, shard, before=was, now=serial)
+                self._restarting_ground = None
+                yield from self._counting.entered(shard, after=was, upto=serial)
+
+    def _uncount(self, update: UUID | None) -> None:
+        if update is not None:
+            self._by_update.pop(update, None)
+            self._by_restarting.pop(update, None)
+            self._counted.pop(update, None)
+
+    def _overtaken_on(self, member: Member) -> set[UUID]:
+        """Return what the machine would require but for something newer."""
+        named = (self._by_leaf.get(number) for number in member.states.required)
+        candidates = {u for u in named if u is not None and self._supersedence.is_superseded(u)}
+        stands = self.states_on(member)
+        return {
+            u
+            for u in candidates
+            if state_of(member.states, self.updates[u].leaves) is LeafState.REQUIRED
+            and stands(self.updates[u]) is LeafState.NOT_REQUIRED
+        }
+
+    def _is_of_this_catalog(self, row: StateRow, states: States) -> bool:
+        return row.lineage == self.lineage and not self._published.is_ahead(states)
+
+    def put_heard(self, restarting: Mapping[int, bool]) -> None:
+        """Put which machines said that they wait for a restart, and which that they do not."""
+        known = BitMap(self.restarting)
+        self.restarting |= BitMap(number for number, waits in restarting.items() if waits)
+        self.restarting -= BitMap(number for number, waits in restarting.items() if not waits)
+        if self.restarting != known:
+            self.version = next(self._versions)
+            self._restarting_ground = None
+            self._counted.clear()
+
+    def put_catalog(self, lineage: bytes, serials: Mapping[str, int], catalog: Catalog) -> None:
+        """Put what is published now; the rows of those in `cut` are to be put once more."""
+        updates = catalog.updates
+        self._published = Published.of(lineage, serials, (u.leaves for u in updates.values()))
+        self.catalog, self.updates = catalog, dict(updates)
+        self._counting = Counting({key: update.leaves for key, update in updates.items()})
+        self._supersedence = Supersedence({u.id: u.supersedes for u in catalog.all()})
+        self._by_leaf = {leaf.number: u.id for u in updates.values() for leaf in u.leaves}
+        self._by_member.clear()
+        self._changed()
+        self.told = self.version
+
+    def put_described(self, updates: Iterable[KnownUpdate]) -> None:
+        """Put what people read of updates anew; leaves and supersedence are the same."""
+        self.updates.update((update.id, update) for update in updates)
+        self._counted.clear()
+        self.told = self.version = next(self._versions)
+
+    def put_judged(self, judged: Judged) -> None:
+        self.judged = judged
+        self._counted.clear()
+        self.told = self.version = next(self._versions)
+
+    def put_lists(self, lists: Iterable[StoredList], *, gone: Collection[str] = ()) -> None:
+        kept = {name: one for name, one in self.lists.items() if name not in gone}
+        self.lists = {**kept, **{one.name: one for one in lists}}
+        self.version = next(self._versions)
+
+    def _changed(self) -> None:
+        self.version = next(self._versions)
+        self._ground = None
+
+
+def _moved(before: States, after: States) -> BitMap:
+    """Return the leaves that are not in the state any more in which they were."""
+    return (
+        (before.required ^ after.required)
+        | (before.installed ^ after.installed)
+        | (before.unknown ^ after.unknown)
+    )
+
+
+def _instant(epoch_s: float) -> datetime | None:
+    return datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None
