@@ -83,7 +83,7 @@ def page() -> str:
 
 
 def helps() -> Iterator[tuple[str, str]]:
-    commands = [o for o in OPERATIONS if o.plane.is_interface]
+    commands = [o for o in OPERATIONS if o.plane.is_interface and not o.step_of]
     groups = sorted({o.group for o in commands if o.group})
     names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
     names += ["catalog export", "catalog import"]
@@ -135,7 +135,11 @@ def _section(operation: Operation) -> Iterator[str]:
     yield f"- Needs: {' and '.join(map(str, operation.needs))}"
     yield f"- Audited: {'yes' if operation.audited else 'no'}"
     if operation.plane.is_interface:
-        yield f"- Command: `patchtide {example_of(operation)}`"
+        command = operation.step_of or example_of(operation)
+        step = "a step of " if operation.step_of else ""
+        yield f"- Command: {step}`patchtide {command}`"
+    if operation.takes_file:
+        yield "- Body: a file, as it is"
     yield ""
     asked = fields(operation.input)
     if asked:

@@ -22,7 +22,7 @@ from msgspec import Struct, structs
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import DelegatedRole, TargetFile
 
-from patchtide.adapters.trust.drafts import sign_draft
+from patchtide.adapters.trust.drafts import read_draft, sign_draft
 from patchtide.adapters.trust.keys import KeyFolder, new_signer
 from patchtide.adapters.trust.layout import (
     OFFLINE,
@@ -91,11 +91,15 @@ class Forger:
     def online(self, role: str) -> list[CryptoSigner]:
         return self.keys.signers(role, self.keys.key_ids(role))
 
-    def force(self, role: str, metadata: Signable, *, signed_by: list[CryptoSigner]) -> None:
-        """Publish metadata without asking anybody, under fresh snapshot and timestamp."""
+    def force(self, role: str, metadata: Signable, *, signed_by: list[CryptoSigner] | None) -> None:
+        """Publish metadata without asking anybody, under fresh snapshot and timestamp.
+
+        Signed by None: under the signatures that it has, whatever they were made for.
+        """
         state = self.state()
         metadata.signed.version += 1
-        _sign(metadata, signed_by)
+        if signed_by is not None:
+            _sign(metadata, signed_by)
         self._write(f"metadata/{metadata.signed.version}.{role}.json", to_bytes(metadata))
         snapshot = state[SNAPSHOT]
         if role != "root":
@@ -328,6 +332,25 @@ def publisher_metadata_signed_by_the_feeds_key(server: EvilServer) -> None:
     _forged_role(server, "publisher", OWN_SHARD, leaf(2, EVIL, origin="publisher"))
 
 
+def a_draft_of_custom_updates_that_nobody_signed(server: EvilServer) -> None:
+    """The server makes drafts for the publisher's role, and here puts one in force as it is."""
+    evil = leaf(2, EVIL, origin="publisher")
+    draft = server.repository.draft("publisher", {OWN_SHARD: encode_shard(evil)}, START)
+    server.put_target(OWN_SHARD, encode_shard(evil))
+    server.force("publisher", read_draft(draft), signed_by=[])
+    server.assign(evil)
+
+
+def a_draft_under_the_signatures_of_the_last_one(server: EvilServer) -> None:
+    a_draft_of_custom_updates_that_nobody_signed(server)
+    *_, before, last = sorted(
+        server.www.glob("metadata/*.publisher.json"), key=lambda path: int(path.name.split(".")[0])
+    )
+    forged = read_draft(last.read_bytes())
+    forged.signatures.update(read_draft(before.read_bytes()).signatures)
+    server.force("publisher", forged, signed_by=None)
+
+
 def agent_metadata_signed_by_the_feeds_key(server: EvilServer) -> None:
     _forged_role(server, "agent", BUILD_SHARD, leaf(3, EVIL, origin="agent"))
 
@@ -408,6 +431,8 @@ ATTACKS: dict[Attack, str] = {
     an_older_package_that_the_vendor_signed: "package-rollback-refused",
     an_older_package_called_a_newer_one: "vendor-not-verified",
     publisher_metadata_signed_by_the_feeds_key: "trust-refused",
+    a_draft_of_custom_updates_that_nobody_signed: "trust-refused",
+    a_draft_under_the_signatures_of_the_last_one: "trust-refused",
     agent_metadata_signed_by_the_feeds_key: "trust-refused",
     publisher_delegated_to_another_key: "trust-refused",
     a_root_of_its_own: "trust-refused",

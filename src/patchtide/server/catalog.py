@@ -20,28 +20,21 @@ import msgspec
 
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import LineageId
-from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision
 from patchtide.server import publication
 from patchtide.server.ports.catalog import CatalogReading
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.publication import NumberClash, Part, ShardRecord
-from patchtide.server.shard_files import (
-    LINEAGE,
-    CatalogContent,
-    CatalogSigner,
-    Overtaken,
-    ShardFiles,
-)
+from patchtide.server.shard_files import LINEAGE, CatalogContent, CatalogSigner, ShardFiles
+from patchtide.server.shard_writing import ShardWriter
 from patchtide.wire.messages import decode, encode
 from patchtide.wire.shard_plan import role_of
 from patchtide.wire.shards import ShardIndexV1
 
 log = logging.getLogger(__name__)
 
-PUBLISHED = "catalog.published"
-"""The event of an index that is signed and there for machines to read."""
 _SHARD = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 """It becomes a folder, a part of signed paths and of addresses."""
 T = TypeVar("T")
@@ -53,6 +46,19 @@ class Publication:
 
     serial: int
     leaves: tuple[Leaf, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A serial that waits for a signature: nobody sees it before."""
+
+    claim: bytes
+    """Empty: the serial is in force already, and only its signature is missing."""
+    serial: int
+    index: bytes
+    leaves: int
+    drops: int
+    """How many of them change."""
 
 
 class CatalogPublisher:
@@ -74,7 +80,9 @@ class CatalogPublisher:
         self._clock = clock
         self._published = published
         self._deciding = asyncio.Lock()
-        self._writing = asyncio.Lock()
+        self._writer = ShardWriter(
+            files=self._files, reading=reading, decisions=decisions, clock=clock
+        )
         self._failing: set[str] = set()
 
     async def publish(
@@ -104,22 +112,75 @@ class CatalogPublisher:
         parts = list(publication.parts_of(leaves, drops))
         claim = uuid4().bytes
         async with self._deciding:
-            try:
-                done = await self._put_in_force(
-                    actor, shard, parts, claim=claim, expected_serial=expected_serial
-                )
-            except NumberClash as clash:
-                await self._note_clash(actor, shard, clash)
-                while await self._decide(
-                    actor, partial(publication.give_up, shard=shard, claim=claim)
-                ):
-                    pass
-                raise
-        await self._write(shard)
+            put = await self._put_in(
+                actor, shard, parts, claim=claim, expected_serial=expected_serial
+            )
+            gone = sum(len(part.drops) for part in parts)
+            finish = partial(
+                publication.finish, shard=shard, claim=claim, leaves=len(put), drops=gone
+            )
+            done = Publication(serial=await self._decide(actor, finish), leaves=put)
+        await self._writer.write(shard)
         self._published(self.serials())
         return done
 
-    async def _put_in_force(
+    async def prepare(
+        self, actor: str, shard: str, *, leaves: Sequence[Leaf], drops: Sequence[int]
+    ) -> Prepared | None:
+        """Put in what the next serial is to be, and write its files; nothing of it is in force.
+
+        None: nothing changes, and what is in force is signed. Another preparation of the shard, or
+        a publication, takes this one's place.
+
+        Raises:
+            InvalidDocument, NumberClash, StaleRevision: as `publish` does.
+        """
+        parts = list(publication.parts_of(leaves, drops))
+        claim = uuid4().bytes if parts else b""
+        async with self._deciding:
+            if parts:
+                await self._put_in(actor, shard, parts, claim=claim, expected_serial=None)
+            signed, record = await asyncio.to_thread(self._writer.standing, shard)
+            if not parts and (signed.serial if signed else 0) == record.serial:
+                return None
+            ahead = msgspec.structs.replace(record, serial=record.serial + bool(parts))
+            index, _ = await asyncio.to_thread(self._files.build, shard, ahead, before=signed)
+        return Prepared(
+            claim=claim,
+            serial=index.serial,
+            index=encode(index),
+            leaves=len(leaves),
+            drops=len(drops),
+        )
+
+    async def enact(self, actor: str, shard: str, prepared: Prepared, metadata: bytes) -> None:
+        """Put in force what was prepared, with the role's metadata that was signed for it.
+
+        Raises:
+            StaleRevision: something else was prepared or published meanwhile.
+            Refused: the metadata is not what can be published now.
+        """
+        signed = publication.SignedElsewhere(serial=prepared.serial, metadata=metadata)
+
+        def work(tx: Transaction) -> None:
+            if prepared.claim:
+                publication.finish(
+                    tx,
+                    shard,
+                    claim=prepared.claim,
+                    leaves=prepared.leaves,
+                    drops=prepared.drops,
+                )
+            elif publication.locked_record(tx, shard).serial != prepared.serial:
+                raise StaleRevision(f"{shard} was published anew meanwhile")
+            publication.put_signed(tx, shard, signed)
+
+        async with self._deciding:
+            await self._decide(actor, work)
+        await self._writer.write(shard)
+        self._published(self.serials())
+
+    async def _put_in(
         self,
         actor: str,
         shard: str,
@@ -127,7 +188,26 @@ class CatalogPublisher:
         *,
         claim: bytes,
         expected_serial: int | None,
-    ) -> Publication:
+    ) -> tuple[Leaf, ...]:
+        try:
+            return await self._put_parts(
+                actor, shard, parts, claim=claim, expected_serial=expected_serial
+            )
+        except NumberClash as clash:
+            await self._note_clash(actor, shard, clash)
+            while await self._decide(actor, partial(publication.give_up, shard=shard, claim=claim)):
+                pass
+            raise
+
+    async def _put_parts(
+        self,
+        actor: str,
+        shard: str,
+        parts: Sequence[Part],
+        *,
+        claim: bytes,
+        expected_serial: int | None,
+    ) -> tuple[Leaf, ...]:
         numbered: list[Leaf] = []
         begin = partial(
             publication.begin, shard=shard, claim=claim, expected_serial=expected_serial
@@ -137,11 +217,7 @@ class CatalogPublisher:
         for part in parts:
             put = partial(publication.put_part, shard=shard, part=part, claim=claim)
             numbered += await self._decide(actor, put)
-        gone = sum(len(part.drops) for part in parts)
-        finish = partial(
-            publication.finish, shard=shard, claim=claim, leaves=len(numbered), drops=gone
-        )
-        return Publication(serial=await self._decide(actor, finish), leaves=tuple(numbered))
+        return tuple(numbered)
 
     async def _decide(self, actor: str, work: Callable[[Transaction], T]) -> T:
         return await self._decisions.decide(actor, "catalog.publish", work, now=self._clock.now())
@@ -161,7 +237,7 @@ class CatalogPublisher:
             await self._decisions.decide("system", "catalog.begin", _lineage, now=self._clock.now())
         for name in await asyncio.to_thread(self._behind):
             try:
-                await self._write(name)
+                await self._writer.write(name)
                 self._failing.discard(name)
             except Exception:
                 if name not in self._failing:  # each failure is told once, not every minute
@@ -171,8 +247,7 @@ class CatalogPublisher:
 
     async def stay_fresh(self) -> None:
         """Sign a new timestamp if the last one is a day old: agents believe one for a week."""
-        async with self._writing:
-            await asyncio.to_thread(self._files.signer.keep_fresh, self._clock.now())
+        await self._writer.stay_fresh()
         self._published(self.serials())
 
     def lineage(self) -> LineageId:
@@ -198,81 +273,14 @@ class CatalogPublisher:
         ]
 
     def _shards(self) -> dict[str, ShardRecord]:
-        found = {name: self._record(name) for name in self._reading.shards()}
+        found = {name: self._writer.record(name) for name in self._reading.shards()}
         # A first publication that has not ended yet has leaves, but no serial.
         return {name: record for name, record in found.items() if record.serial}
-
-    def _record(self, name: str) -> ShardRecord:
-        return publication.read_record(self._reading.setting(publication.RECORD + name))
 
     def _behind(self) -> list[str]:
         # What is signed is read first: the database comes before it, so it is never behind.
         signed = self._files.signed(self._reading.shards())
         return [n for n, shard in self._shards().items() if not _is_out(shard, signed.get(n))]
-
-    async def _write(self, name: str) -> None:
-        async with self._writing:
-            # Another node may put a later serial in force, or sign one, meanwhile.
-            while not await self._is_written(name):
-                pass
-            await self._tidy(name)
-
-    async def _is_written(self, name: str) -> bool:
-        """Come nearer to a signed index of the serial in force; say whether it is there."""
-        signed, record = await asyncio.to_thread(self._standing, name)
-        if signed is not None and signed.serial > record.serial:
-            await self._lift(name, signed.serial)
-            return False
-        if signed is not None and signed.serial == record.serial:
-            held = await asyncio.to_thread(self._files.entries, name, at=signed.serial)
-            return await self._remember(name, signed, len(held))
-        try:
-            index, leaves = await asyncio.to_thread(
-                self._files.write, name, record, self._clock.now(), before=signed
-            )
-        except Overtaken:
-            return False
-        return await self._remember(name, index, leaves)
-
-    def _standing(self, name: str) -> tuple[ShardIndexV1 | None, ShardRecord]:
-        signed = self._files.signed([name]).get(name)
-        return signed, self._record(name)
-
-    async def _lift(self, name: str, signed: int) -> None:
-        """Go on above what was signed: the database was put back to before that."""
-        log.warning("%s was published up to %d, and the database is older", name, signed)
-        claim = uuid4().bytes
-        while await self._decide("system", lambda tx: publication.begin(tx, name, claim=claim)):
-            pass
-        await self._decide(
-            "system", lambda tx: publication.lift(tx, name, claim=claim, above=signed)
-        )
-
-    async def _remember(self, name: str, index: ShardIndexV1, leaves: int) -> bool:
-        """Note what is published, or that it is more; False: a later serial is in force."""
-        now = self._clock.now()
-
-        def work(tx: Transaction) -> bool:
-            record = publication.locked_record(tx, name)
-            if _noted(record, index.lineage) <= index.serial:
-                known = msgspec.structs.replace(
-                    record, published_at=now.timestamp(), leaves=leaves, index=encode(index)
-                )
-                publication.put_record(tx, name, known)
-                tx.note(name, serial=index.serial, leaves=leaves)
-            return record.serial == index.serial
-
-        return await self._decisions.decide("system", PUBLISHED, work, now=now)
-
-    async def _tidy(self, name: str) -> None:
-        """Remove replaced revisions; those of the last step stay for whoever is reading them."""
-        before, limit = self._record(name).serial, publication.SLICE
-
-        def work(tx: Transaction) -> int:
-            return tx.forget_replaced_leaves(name, before=before, limit=limit)
-
-        while await self._decisions.decide("system", "catalog.tidy", work, now=self._clock.now()):
-            pass
 
 
 def _lineage(tx: Transaction) -> None:
@@ -283,8 +291,3 @@ def _lineage(tx: Transaction) -> None:
 
 def _is_out(record: ShardRecord, signed: ShardIndexV1 | None) -> bool:
     return signed is not None and signed.serial == record.serial and record.index == encode(signed)
-
-
-def _noted(record: ShardRecord, lineage: bytes) -> int:
-    index = decode(record.index, ShardIndexV1) if record.index else None
-    return index.serial if index and index.lineage == lineage else 0

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from patchtide.domain.errors import CursorLost
-from patchtide.server.catalog import PUBLISHED
 from patchtide.server.ports.following import Cursor, Following
+from patchtide.server.shard_writing import PUBLISHED
 
 PAGE = 1000
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -14,12 +14,14 @@ from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog_files import CatalogExchange
 from patchtide.server.descriptions import Descriptions
+from patchtide.server.drafts import DraftDesk
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.makers import check_still_let_in
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.content import ContentIntake
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.reading import Lookups, Reading
 from patchtide.server.synchronisation_desk import SynchronisationDesk
@@ -46,6 +48,8 @@ class Context:
     synchronisations: SynchronisationDesk
     descriptions: Descriptions
     exchange: CatalogExchange
+    content: ContentIntake
+    drafts: DraftDesk
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""
@@ -56,6 +60,12 @@ class Context:
     """A machine that was not heard for so long is silent."""
 
 
+async def nothing() -> AsyncIterator[bytes]:
+    """The body of what takes no file."""
+    return
+    yield b""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One operation being performed."""
@@ -63,6 +73,8 @@ class Call:
     context: Context
     operation: str
     audited: bool
+    body: AsyncIterator[bytes]
+    """The file that came with it, if it takes one."""
 
     @property
     def now(self) -> datetime:

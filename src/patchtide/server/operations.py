@@ -21,6 +21,7 @@ from patchtide.server.console_pages import PAGES
 from patchtide.server.exchange_operations import EXCHANGE
 from patchtide.server.fleet_operations import FLEET
 from patchtide.server.list_operations import LISTS
+from patchtide.server.publisher_operations import PUBLISHER
 from patchtide.server.table import API, Operation, Plane, Table
 
 _AGENTS_PLANE = (
@@ -178,6 +179,7 @@ OPERATIONS = Table(
         *_AUDIT,
         *CATALOG,
         *EXCHANGE,
+        *PUBLISHER,
         *LISTS,
         *SESSIONS,
         *PAGES,

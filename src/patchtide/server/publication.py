@@ -23,6 +23,8 @@ from patchtide.wire.leaves import encode_leaf
 from patchtide.wire.shard_plan import SPANS, role_of
 
 RECORD = "catalog.shard."
+SIGNED = "catalog.signed."
+"""Of a shard that is signed elsewhere: what was signed for the serial in force."""
 SLICE = 300
 """A leaf is up to three rows: its number's holder, the new revision and the replaced one."""
 _NAMED = 5
@@ -54,6 +56,13 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """Of the publication that is putting in the next serial."""
     begins: int = 0
     """No delta leads on from before this serial: what was published then is lost."""
+
+
+class SignedElsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """A role's metadata that vouches for a serial, with all its signatures."""
+
+    serial: int
+    metadata: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,14 @@ def put_part(tx: Transaction, shard: str, part: Part, *, claim: bytes) -> tuple[
     stored = [_stored(leaf, serial) for leaf in numbered]
     tx.put_leaves(shard, serial, upserts=stored, drops=part.drops)
     return numbered
+
+
+def read_signed(data: bytes | None) -> SignedElsewhere | None:
+    return msgspec.msgpack.decode(data, type=SignedElsewhere) if data else None
+
+
+def put_signed(tx: Transaction, shard: str, signed: SignedElsewhere) -> None:
+    tx.put_setting(SIGNED + shard, msgspec.msgpack.encode(signed))
 
 
 def finish(tx: Transaction, shard: str, *, claim: bytes, leaves: int, drops: int) -> int:

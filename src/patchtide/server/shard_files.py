@@ -58,6 +58,14 @@ class CatalogSigner(Protocol):
         """`check` sees what is signed for these paths, while nobody else can sign; it may raise."""
         ...
 
+    def accept(self, signed: Mapping[str, bytes], now: datetime) -> None:
+        """Publish metadata that was signed elsewhere, by role.
+
+        Raises:
+            Refused: it is not signed as its role requires, or is no next version.
+        """
+        ...
+
     def keep_fresh(self, now: datetime) -> None: ...
 
 
@@ -98,8 +106,7 @@ class ShardFiles:
         Raises:
             Overtaken
         """
-        held = self.entries(name, at=record.serial)
-        index = self._index(name, record, held=held, before=before)
+        index, leaves = self.build(name, record, before=before)
         path = target_of(name)
 
         def check(signed: Mapping[str, bytes]) -> None:
@@ -108,7 +115,17 @@ class ShardFiles:
                 raise Overtaken(f"serial {there.serial} of {name} is signed already")
 
         self.signer.publish(role_of(name), {path: encode(index)}, now, check=check)
-        return index, len(held)
+        return index, leaves
+
+    def build(
+        self, name: str, record: ShardRecord, *, before: ShardIndexV1 | None
+    ) -> tuple[ShardIndexV1, int]:
+        """Write the files that a serial needs; return the index over them, unsigned, and its size.
+
+        Nobody sees them before the index is signed: they are named by their digests.
+        """
+        held = self.entries(name, at=record.serial)
+        return self._index(name, record, held=held, before=before), len(held)
 
     def _index(
         self,

@@ -8,7 +8,7 @@ policy table, OpenAPI, command line, audit names and reference page are derived 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from patchtide.domain.access.principals import Policy, Principal, check
 from patchtide.domain.access.rights import Right
-from patchtide.server.context import Call, Context
+from patchtide.server.context import Call, Context, nothing
 
 API = "/api/v1"
 
@@ -84,6 +84,11 @@ class Operation:
     """Which fields of a list a table on a terminal shows, in order; none: all of them."""
     watch: str = ""
     """The list whose item of the same number tells how far this one is; empty: it is done."""
+    takes_file: bool = False
+    """Its body is a file, and its other input stands in the address. By itself it decides nothing:
+    a file means nothing until something names it."""
+    step_of: str = ""
+    """The command that goes through this and other operations; it has none of its own then."""
     example: str = ""
     """How it is called on the command line, after `patchtide`; empty: only its name."""
 
@@ -95,9 +100,14 @@ class Operation:
         unknown = set(self.parameters) - set(self.input.__struct_fields__)
         if self.handler is not None and unknown:
             raise ValueError(f"{self.name}: the input lacks {sorted(unknown)}")
-        asks = self.is_question or self.part_of or self.method in SAFE_METHODS
-        if self.handler is not None and self.audited is bool(asks):
+        decides_nothing = self.is_question or bool(self.part_of) or self.asks_in_address
+        if self.handler is not None and self.audited is decides_nothing:
             raise ValueError(f"{self.name}: what changes something is audited, a question is not")
+
+    @property
+    def asks_in_address(self) -> bool:
+        """Say whether all its input stands in the address."""
+        return self.takes_file or self.method in SAFE_METHODS
 
     @property
     def needs(self) -> tuple[Policy, ...]:
@@ -150,7 +160,12 @@ class Table:
 
 
 async def perform(
-    context: Context, operation: Operation, *, principal: Principal, asked: Struct
+    context: Context,
+    operation: Operation,
+    *,
+    principal: Principal,
+    asked: Struct,
+    body: AsyncIterator[bytes] | None = None,
 ) -> Any:
     """Check the policy, then do it. The answer is the operation's output, or None.
 
@@ -161,5 +176,10 @@ async def perform(
         check(principal, policy)
     if operation.handler is None:
         raise LookupError(f"{operation.name} is no use case")
-    call = Call(context=context, operation=operation.name, audited=operation.audited)
+    call = Call(
+        context=context,
+        operation=operation.name,
+        audited=operation.audited,
+        body=nothing() if body is None else body,
+    )
     return await operation.handler(call, principal, asked)

@@ -252,7 +252,7 @@ async def test_a_serial_that_another_node_puts_in_force_meanwhile_is_published_t
 
         async def come_between() -> None:
             # It is killed after the serial is in force and before it writes any file.
-            other.catalog._write = nothing  # type: ignore[method-assign]
+            other.catalog._writer.write = nothing  # type: ignore[method-assign]
             await other.publish(FEED, a_leaf("curl"))
 
         here.decisions.before = lambda operation, count: (

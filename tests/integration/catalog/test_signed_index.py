@@ -34,10 +34,10 @@ async def only_in_force(node: Node, shard: str, name: str) -> None:
 
     async def nothing(shard: object) -> None: ...
 
-    whole = node.catalog._write
-    node.catalog._write = nothing  # type: ignore[method-assign]
+    whole = node.catalog._writer.write
+    node.catalog._writer.write = nothing  # type: ignore[method-assign]
     await node.publish(shard, a_leaf(name))
-    node.catalog._write = whole  # type: ignore[method-assign]
+    node.catalog._writer.write = whole  # type: ignore[method-assign]
 
 
 @contextmanager

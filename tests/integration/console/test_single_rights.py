@@ -66,7 +66,8 @@ class Furnished:
         yield from ("/query-completions", "/query-completions?text=product%20%3D%20")
 
     def path(self, operation: Operation) -> str:
-        return operation.path.format(machine=self.machine, update=self.update, name=LIST)
+        ids = {"machine": self.machine, "update": self.update, "name": LIST, "sha256": "0" * 64}
+        return operation.path.format(**ids)
 
     async def visitor(self, *rights: Right) -> Visitor:
         """A browser in which somebody with just these rights has signed in."""

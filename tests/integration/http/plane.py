@@ -19,6 +19,7 @@ from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.principals import SignedIn
 from patchtide.domain.access.rights import ROLES, Right
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.errors import StaleRevision
 from patchtide.server.api_tokens import CreateApiToken, RoleName
 from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
@@ -28,6 +29,7 @@ from patchtide.server.catalog_files import CatalogExchange
 from patchtide.server.catalog_import import CatalogImports
 from patchtide.server.context import Context
 from patchtide.server.descriptions import Descriptions
+from patchtide.server.drafts import Drafted, Signatures
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
@@ -90,6 +92,38 @@ class NoPublisher:
 
     async def publish(self, *_: Any, **__: Any) -> None:
         raise AssertionError("there is nothing to publish")
+
+
+class Contents:
+    """Files in memory."""
+
+    def __init__(self) -> None:
+        self.whole: dict[bytes, bytes] = {}
+        self.parts: dict[bytes, bytes] = {}
+
+    def size(self, digest: bytes) -> int | None:
+        return len(self.whole[digest]) if digest in self.whole else None
+
+    def begun(self, digest: bytes) -> int:
+        return len(self.parts.get(digest, b""))
+
+    def append(self, digest: bytes, part: bytes, *, offset: int) -> None:
+        if self.begun(digest) != offset:
+            raise StaleRevision
+        self.parts[digest] = self.parts.get(digest, b"") + part
+
+    def finish(self, digest: bytes) -> None:
+        self.whole[digest] = self.parts.pop(digest)
+
+
+class NoDrafts:
+    """Nothing is ever to be signed."""
+
+    async def draft(self, actor: str, document: bytes) -> Drafted:
+        return Drafted(changed=(), draft=None)
+
+    async def sign(self, actor: str, draft: bytes, signed: bytes) -> Signatures:
+        return Signatures(frozenset(), 1)
 
 
 def a_desk(storage: Any, clock: FakeClock, descriptions: Descriptions) -> SynchronisationDesk:
@@ -178,6 +212,8 @@ class AdministratorsPlane:
             synchronisations=self.desk or a_desk(self.storage, self.clock, descriptions),
             descriptions=descriptions,
             exchange=self.exchange or an_exchange(self.storage, self.catalog),
+            content=Contents(),  # type: ignore[arg-type]
+            drafts=NoDrafts(),  # type: ignore[arg-type]
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,

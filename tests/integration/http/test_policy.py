@@ -22,6 +22,7 @@ from tests.integration.http.plane import CODE, AdministratorsPlane
 REVIEWED: dict[str, dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "policy.yaml").read_text()
 )
+NOTHING = sha256().hexdigest()
 STATE_BEFORE = {
     "machines.approve": ClientState.WAITING,
     "machines.release": ClientState.QUARANTINED,
@@ -41,6 +42,8 @@ DOCUMENTS = {
     "users.role": {"role": "machine-owner"},
     "catalog.take-in": {"export": NAME},
     "catalog.trust-exporter": {"root": ROOT.hex()},
+    "publisher.draft": {"document": NOTHING},
+    "publisher.sign": {},
 }
 PINNED = {"catalog.take-in", "catalog.distrust-exporter"}
 """What can be done only once the site of a catalog's file is believed."""
@@ -74,6 +77,8 @@ async def call(
         "name": "x",
         "update": str(UPDATE),
         "export": NAME,
+        "sha256": NOTHING,
+        "draft": "0" * 32,
     }
     if operation.name in PINNED:
         await plane.ask(
@@ -89,6 +94,7 @@ async def call(
             f"owner-of-{name}", is_disabled=operation.name == "users.enable"
         )
     path = operation.path.replace(":path", "").format(**ids)
+    path += "?size=0" * operation.takes_file
     document = DOCUMENTS.get(operation.name)
     answer = await plane.ask(
         operation.method, path, token=token, document=document, headers=headers

@@ -1,18 +1,27 @@
-"""The content store in a folder: `<sha256>`, written whole or not at all."""
+"""The content store in a folder: `<sha256>`, written whole or not at all.
+
+What comes part by part lies under another name, which nobody is served, until it is whole and has
+the digest that it was announced with.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from patchtide.domain.errors import Refused
+from patchtide.domain.errors import NotFound, Refused, StaleRevision
 
+WAITING_S = 7 * 86_400
+"""How long the parts of a file wait for the rest."""
+_PARTS = ".parts."
 _NAME = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
 
@@ -85,7 +94,66 @@ class FileContentStore:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        draft.rename(self.path(digest))
+        self._name(draft, self.path(digest))
+
+    def size(self, digest: bytes) -> int | None:
+        """See the port `ContentIntake`."""
+        return _size(self.path(digest.hex()))
+
+    def begun(self, digest: bytes) -> int:
+        """See the port `ContentIntake`."""
+        return _size(self._parts(digest)) or 0
+
+    def append(self, digest: bytes, part: bytes, *, offset: int) -> None:
+        """See the port `ContentIntake`."""
+        if not offset:
+            self._forget_old_parts()
+        with self._opened(digest, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as handle:
+            found = os.fstat(handle).st_size
+            if found != offset:
+                raise StaleRevision(f"{found} bytes are here by now, not {offset}")
+            with os.fdopen(os.dup(handle), "ab") as file:
+                file.write(part)
+
+    def finish(self, digest: bytes) -> None:
+        """See the port `ContentIntake`."""
+        parts = self._parts(digest)
+        with self._opened(digest, os.O_RDONLY) as handle:
+            with os.fdopen(os.dup(handle), "rb") as file:
+                found = hashlib.file_digest(file, "sha256").digest()
+            if found != digest:
+                parts.unlink(missing_ok=True)
+                raise WrongContent(f"its SHA-256 is {found.hex()}, not {digest.hex()}")
+            os.fsync(handle)
+        self._name(parts, self.path(digest.hex()))
+
+    def read(self, digest: bytes, *, at_most: int) -> bytes:
+        """See the port `ContentIntake`."""
+        path = self.path(digest.hex())
+        found = _size(path)
+        if found is None or found > at_most:
+            raise NotFound(f"there is no file {digest.hex()} of at most {at_most} bytes")
+        return path.read_bytes()
+
+    def _parts(self, digest: bytes) -> Path:
+        return self._folder / f"{_PARTS}{digest.hex()}"
+
+    @contextmanager
+    def _opened(self, digest: bytes, flags: int) -> Iterator[int]:
+        handle = os.open(self._parts(digest), flags | os.O_NOFOLLOW, 0o600)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _forget_old_parts(self) -> None:
+        before = time.time() - WAITING_S
+        for path in self._folder.glob(f"{_PARTS}*"):
+            if path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
+
+    def _name(self, draft: Path, path: Path) -> None:
+        draft.rename(path)
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -100,3 +168,10 @@ def _pieces(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
             return
         size -= len(piece)
         yield piece
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from patchtide.adapters.http.inputs import check_media_type, read_input
-from patchtide.adapters.http.limits import body_of, caller_key
+from patchtide.adapters.http.limits import body_of, caller_key, parts_of
 from patchtide.adapters.http.problems import Reply
 from patchtide.adapters.http.sign_in import SignIn
 from patchtide.domain.access.principals import check
 from patchtide.server.context import Context
-from patchtide.server.table import SAFE_METHODS, Operation, perform
+from patchtide.server.table import Operation, perform
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,16 +42,24 @@ class UseCase:
         # `perform` checks again; here it keeps a stranger's input from being read at all.
         for policy in operation.needs:
             check(principal, policy)
-        body = await body_of(receive)
-        check_media_type(scope["headers"], body)
+        body = b""
+        if not operation.takes_file:
+            body = await body_of(receive)
+            check_media_type(scope["headers"], body)
         asked = read_input(
             operation.input,
             path=scope["path_params"],
             query=scope["query_string"],
             body=body,
-            in_body=operation.method not in SAFE_METHODS,
+            in_body=not operation.asks_in_address,
         )
-        answer = await perform(self._context, operation, principal=principal, asked=asked)
+        answer = await perform(
+            self._context,
+            operation,
+            principal=principal,
+            asked=asked,
+            body=parts_of(receive) if operation.takes_file else None,
+        )
         if answer is None:
             return Reply(status=operation.status, headers=[])
         return json_reply(operation.status, msgspec.json.encode(answer))

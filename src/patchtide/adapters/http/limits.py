@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,21 @@ class Buckets:
 def caller_key(client: tuple[str, int] | None) -> str:
     """Return for whom a rate of this connection is counted."""
     return "" if client is None else callers.caller_key(client[0])
+
+
+async def parts_of(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield the body as it comes; whoever takes it bounds it.
+
+    Raises:
+        InvalidDocument: the connection ended within it.
+    """
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidDocument([Problem("body", "the connection ended within it")])
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
 
 
 async def body_of(receive: Receive, *, limit: int = BODY_LIMIT) -> bytes:

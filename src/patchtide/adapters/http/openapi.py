@@ -17,7 +17,7 @@ from patchtide import __version__
 from patchtide.adapters.http.problems import ProblemDocument
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Right
-from patchtide.server.table import SAFE_METHODS, Operation, Table
+from patchtide.server.table import Operation, Table
 
 Schema = dict[str, Any]
 
@@ -74,7 +74,12 @@ def _operation(operation: Operation, schemas: _Schemas) -> Schema:
     if isinstance(operation.policy, Right):
         described["description"] = f"Needs the {_rights(operation)}."
     parameters = [_parameter(f, schemas, where="path") for f in in_path]
-    if operation.method in SAFE_METHODS:
+    if operation.takes_file:
+        described["requestBody"] = {
+            "required": False,  # an empty file is one, too
+            "content": {"application/octet-stream": {"schema": {}}},
+        }
+    if operation.asks_in_address:
         parameters += [_parameter(f, schemas, where="query") for f in others]
     elif others:
         described["requestBody"] = _body(others, schemas)
@@ -94,7 +99,7 @@ def _responses(operation: Operation, schemas: _Schemas) -> Schema:
         done["content"] = {"application/json": {"schema": _output(operation.output, schemas)}}
     problem = {"application/problem+json": {"schema": schemas.of(ProblemDocument)}}
     codes = _EVERYWHERE if operation.policy is Gate.PUBLIC else (*_EVERYWHERE, *_SIGNED_IN)
-    codes = (*codes, 409) if operation.audited else codes
+    codes = (*codes, 409) if operation.audited or operation.takes_file else codes
     refusals = {
         str(code): {"description": HTTPStatus(code).phrase, "content": problem}
         for code in sorted(codes)

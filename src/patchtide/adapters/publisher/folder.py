@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from patchtide.adapters.publisher.definition import Measure, read_definition
@@ -29,6 +30,8 @@ class Definition:
 
     path: Path
     update: CustomUpdate
+    files: Mapping[bytes, Path] = field(default_factory=dict)
+    """Where those of its files lie that are on this machine, by SHA-256."""
 
 
 def make_definition(folder: Path) -> Path:
@@ -47,8 +50,8 @@ def make_definition(folder: Path) -> Path:
     return path
 
 
-def read_definitions(path: Path) -> tuple[list[Definition], list[InvalidDefinition]]:
-    """Return the updates of a file or a folder, and what is wrong with the others.
+def read_definitions(*paths: Path) -> tuple[list[Definition], list[InvalidDefinition]]:
+    """Return the updates of files and folders, and what is wrong with the others.
 
     Raises:
         Refused: there are none, or too many.
@@ -56,14 +59,15 @@ def read_definitions(path: Path) -> tuple[list[Definition], list[InvalidDefiniti
     """
     found: dict[str, Definition] = {}
     wrong: list[InvalidDefinition] = []
-    for file in _definitions(path):
+    for file in dict.fromkeys(chain.from_iterable(map(_definitions, paths))):
         try:
             text = _text(file)
-            update = _checked(file, text)
+            measured: dict[bytes, Path] = {}
+            update = _checked(file, text, measured)
             if update.id in found:
                 what = f"{found[update.id].path} has the same id, {update.id}"
                 raise _wrong(file, text, what, "give each update an id of its own")
-            found[update.id] = Definition(path=file, update=update)
+            found[update.id] = Definition(path=file, update=update, files=measured)
         except InvalidDefinition as error:
             wrong.append(error)
     return list(found.values()), wrong
@@ -85,8 +89,9 @@ def _walked(folder: Path) -> Iterator[Path]:
         yield from (Path(where, name) for name in names)
 
 
-def _checked(file: Path, text: str) -> CustomUpdate:
-    update = read_definition(text, file=str(file), measure=_measure(file.parent))
+def _checked(file: Path, text: str, measured: dict[bytes, Path]) -> CustomUpdate:
+    measure = _measure(file.parent, measured)
+    update = read_definition(text, file=str(file), measure=measure)
     try:
         for leaf in feed_update(update).leaves:
             encode_leaf(leaf)
@@ -110,7 +115,7 @@ def _text(file: Path) -> str:
         raise _wrong(file, "", what, "save it as UTF-8") from error
 
 
-def _measure(folder: Path) -> Measure:
+def _measure(folder: Path, measured: dict[bytes, Path]) -> Measure:
     """Return what measures files within the folder, and no other one (no link leads out)."""
 
     def measure(name: str) -> tuple[bytes, int]:
@@ -122,6 +127,7 @@ def _measure(folder: Path) -> Measure:
                 raise Refused(f"{name} is no file")
             with path.open("rb") as opened:
                 digest = hashlib.file_digest(opened, "sha256").digest()
+                measured[digest] = path
                 return digest, opened.tell()
         except OSError as error:
             raise Refused(f"{name} cannot be read: {error.strerror}") from error

@@ -131,6 +131,10 @@ class TrustClient:
             raise SearchLimit(f"{path}: not found in the first {len(loaded)} roles")
         raise TargetAbsent(f"the repository has no {path}")
 
+    def metadata(self, role: str) -> bytes:
+        """Return a role's metadata as it was accepted last; empty: it was not needed yet."""
+        return self._cache.read(role) if role in self._floors.roles() else b""
+
     def raise_floor(self, role: str, version: int) -> None:
         """See the port `Trust`."""
         if role == ROOT:

@@ -5,7 +5,7 @@ A state is one metadata a role, as it is published or as it is about to be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from securesystemslib.signer import Key, Signer
@@ -60,6 +60,28 @@ def sign_draft(draft: bytes, signers: Iterable[Signer]) -> bytes:
     for signer in signers:
         metadata.sign(signer, append=True)
     return to_bytes(metadata)
+
+
+def merge_signatures(draft: bytes, signed: bytes, counting: Collection[str]) -> bytes:
+    """Return the draft with those signatures of the other that are by these keys.
+
+    Raises:
+        Refused: the other says something else than the draft, or is none.
+    """
+    held, brought = read_draft(draft), read_draft(signed)
+    if held.signed_bytes != brought.signed_bytes:
+        raise Refused("what was signed is not the draft that is here")
+    more = {key: one for key, one in brought.signatures.items() if key in counting}
+    held.signatures.update(more)
+    return to_bytes(held)
+
+
+def counted_signatures(state: State, role: str, draft: bytes) -> tuple[frozenset[str], int]:
+    """Return the keys whose signatures count for the role, and how many are needed."""
+    metadata = read_draft(draft)
+    parent: Root | Targets = state[ROOT if role in TOP_LEVEL else TARGETS].signed
+    found = parent.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+    return frozenset(found.signed), found.threshold
 
 
 def read_draft(data: bytes) -> Signable:

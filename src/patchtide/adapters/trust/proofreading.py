@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 
 from tuf.api.metadata import DelegatedRole, Root, Targets
@@ -70,6 +71,28 @@ def differences(before: Signable | None, after: Signable) -> list[tuple[str, Sai
     gone, come = set(old) - set(new), set(new) - set(old)
     found = [("-", x) for x in old if x in gone] + [("+", x) for x in new if x in come]
     return sorted(found, key=lambda pair: pair[1].of)
+
+
+def check_one_file(
+    role: str, before: Signable | None, after: Signable, *, path: str, data: bytes
+) -> None:
+    """Refuse a draft of a role that changes anything but that one file, to this content.
+
+    Raises:
+        Refused
+    """
+    check_shape(role, after)
+    if before is not None and after.signed.version <= before.signed.version:
+        raise Refused(f"{role}: version {after.signed.version} is not above what was signed")
+    target = getattr(after.signed, "targets", {}).get(path)
+    if target is None or target.length != len(data) or target.hashes != _hashes(data):
+        raise Refused(f"{role}: it does not name {path} as it was looked at")
+    if strange := [said for _, said in differences(before, after) if said.of != path]:
+        raise Refused(f"{role}: it changes {strange[0].of} too: {strange[0].what}")
+
+
+def _hashes(data: bytes) -> dict[str, str]:
+    return {"sha256": sha256(data).hexdigest()}
 
 
 def _flaws(role: str, metadata: Signable) -> Iterator[str]:

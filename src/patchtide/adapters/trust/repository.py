@@ -79,6 +79,10 @@ class TrustRepository:
         """Return the newest root: its version and its bytes."""
         return self._files.root()
 
+    def state(self) -> State:
+        """Return what is in force, by role."""
+        return self._files.current()
+
     def version(self, role: str) -> int:
         return int(self._files.current()[role].signed.version)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -14,7 +15,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from patchtide.domain.errors import PatchtideError
-from patchtide.server.table import SAFE_METHODS, Operation
+from patchtide.server.table import Operation
 
 _ANSWER_LIMIT = 64 << 20
 
@@ -47,11 +48,12 @@ class Client:
     def __init__(self, url: str, *, token: str = "", ca: Path | None = None) -> None:
         self._url = _checked(url)
         self._token = token
+        self._context = _context(ca)
         self._pool = urllib3.PoolManager(
             num_pools=1,
             retries=False,
             timeout=urllib3.Timeout(connect=5, read=60),
-            ssl_context=_context(ca),
+            ssl_context=self._context,
         )
 
     @classmethod
@@ -72,6 +74,26 @@ class Client:
         """Hang up: a server that ends waits a while for those who are on the line."""
         self._pool.clear()
 
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """What verifies that the server is the one that was asked for."""
+        return self._context
+
+    def send(self, operation: Operation, values: Mapping[str, Any], file: IO[bytes]) -> Answer:
+        """Perform an operation that takes a file: what is left of it to be read.
+
+        Raises:
+            Unreachable: no answer came, or from somebody who is not the server.
+        """
+        target, _ = request_of(operation, values)
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(left)}
+        return self._asked(operation, target, file, headers)
+
     def ask(self, operation: Operation, values: Mapping[str, Any]) -> Answer:
         """Perform the operation on the server.
 
@@ -79,11 +101,19 @@ class Client:
             Unreachable: no answer came, or from somebody who is not the server.
         """
         target, body = request_of(operation, values)
-        headers = {"Accept": "application/json"}
+        headers = {"Content-Type": "application/json"} if body else {}
+        return self._asked(operation, target, body, headers)
+
+    def _asked(
+        self,
+        operation: Operation,
+        target: str,
+        body: bytes | IO[bytes] | None,
+        headers: Mapping[str, str],
+    ) -> Answer:
+        headers = {"Accept": "application/json", **headers}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        if body:
-            headers["Content-Type"] = "application/json"
         try:
             answer = self._pool.request(
                 operation.method, self._url + target, body=body, headers=headers, redirect=False
@@ -99,7 +129,7 @@ def request_of(operation: Operation, values: Mapping[str, Any]) -> tuple[str, by
     path = operation.path
     for name in operation.parameters:
         path = path.replace(f"{{{name}}}", quote(str(plain.pop(name)), safe=""))
-    if operation.method in SAFE_METHODS:
+    if operation.asks_in_address:
         return (f"{path}?{urlencode(plain)}" if plain else path), None
     return path, msgspec.json.encode(plain) if plain else None
 

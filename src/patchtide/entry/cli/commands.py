@@ -105,7 +105,7 @@ def build(ask: Ask, printer: Printer) -> App:
     )
     groups: dict[str, App] = {}
     for operation in OPERATIONS:
-        if not operation.plane.is_interface:
+        if not operation.plane.is_interface or operation.step_of:
             continue
         parent = app
         if operation.group:

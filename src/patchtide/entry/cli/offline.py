@@ -13,6 +13,7 @@ import msgspec
 from cyclopts import Parameter
 
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Refused
+from patchtide.entry.cli.client import Misconfigured, Unreachable
 from patchtide.entry.cli.printing import Printer
 
 DONE, REFUSED, MISUSED = 0, 1, 2
@@ -37,6 +38,8 @@ def offline_command(work: Callable[..., Document], printer: Printer) -> Callable
     def command(*positional: Any, json: bool = False, **named: Any) -> int:
         try:
             document, code = work(*positional, **named), DONE
+        except (Misconfigured, Unreachable):
+            raise
         except PatchtideError as error:
             document, code = _refusal(error)
         except OSError as error:

@@ -1,10 +1,12 @@
-"""`patchtide publisher`: updates of one's own, defined and checked on this machine.
+"""`patchtide publisher`: updates of one's own, defined, checked and signed on this machine.
 
-No server is asked, and none is needed.
+Until they are published no server is asked, and none is needed.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,23 +17,47 @@ from cyclopts import App, Parameter
 
 from patchtide.adapters.publisher.folder import Definition, make_definition, read_definitions
 from patchtide.adapters.publisher.marked import InvalidDefinition
+from patchtide.adapters.trust.keys import read_key_file
+from patchtide.domain.catalog.custom import named_update
 from patchtide.domain.catalog.rule_mistakes import shown
-from patchtide.domain.errors import PatchtideError, Refused
+from patchtide.domain.catalog.updates import UpdateId
+from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Refused
+from patchtide.entry.cli.client import Client, Misconfigured, Unreachable
 from patchtide.entry.cli.offline import DONE, REFUSED, Document, offline_command
 from patchtide.entry.cli.printing import Printer
+from patchtide.entry.cli.publisher_signing import Publishing, published
+from patchtide.entry.cli.publisher_site import open_site
 from patchtide.entry.cli.publisher_trial import tried
 
-HELP = "Updates of your own, defined in YAML; on files of this machine."
+HELP = "Updates of your own, defined in YAML: checked, tried, signed and published."
 _VALIDATE = "Print all mistakes in definitions with their places, or else what they define."
 
 _TEST = "Say how the updates would stand on this machine. It evaluates, and installs nothing."
 
-_Definitions = Annotated[
+_Path = Annotated[
     Path, Parameter(help="A definition, or a folder with update.yaml or *.update.yaml.")
 ]
 _Json = Annotated[bool, Parameter(help="Print as JSON.", negative=(), show_default=False)]
 
-COMMANDS = {"new": "new hello", "validate": "validate hello", "test": "test hello"}
+COMMANDS = {
+    "new": "new hello",
+    "validate": "validate hello",
+    "test": "test hello",
+    "publish": "publish hello backup/update.yaml --sign-with anna.pem",
+    "expire": "expire acme/backup/2.3 --sign-with anna.pem",
+}
+_PUBLISH = "Publish updates, or new revisions of them, signed on this machine."
+_EXPIRE = "Take updates back: they are offered no more, and shown as expired."
+_SignWith = Annotated[
+    tuple[Path, ...],
+    Parameter(help="Key file of a publisher; none: the keys on the server sign.", negative=()),
+]
+_Trust = Annotated[
+    Path | None, Parameter(help="Folder that remembers which sites this machine trusts.")
+]
+_Root = Annotated[
+    Path | None, Parameter(help="First root of the site's trust; else it is taken from the site.")
+]
 
 
 def new(
@@ -51,6 +77,18 @@ def publisher_app(printer: Printer) -> App:
         help_epilogue=_example("validate"),
     )
     app.command(_test_command(printer), name="test", help=_TEST, help_epilogue=_example("test"))
+    app.command(
+        _publish_command(printer),
+        name="publish",
+        help=_PUBLISH,
+        help_epilogue=_example("publish"),
+    )
+    app.command(
+        offline_command(expire, printer),
+        name="expire",
+        help=_EXPIRE,
+        help_epilogue=_example("expire"),
+    )
     return app
 
 
@@ -60,12 +98,12 @@ def _example(name: str) -> str:
 
 def _validate_command(printer: Printer) -> Callable[..., int]:
     def validate(
-        path: _Definitions,
+        path: _Path,
         /,
         *,
         json: _Json = False,
     ) -> int:
-        return _answered(printer, path, _defined, as_json=json)
+        return _answered(printer, [path], _defined, as_json=json)
 
     # As objects: what is annotated within a function cannot be looked up by its name.
     validate.__annotations__ = get_type_hints(validate, include_extras=True)
@@ -74,7 +112,7 @@ def _validate_command(printer: Printer) -> Callable[..., int]:
 
 def _test_command(printer: Printer) -> Callable[..., int]:
     def test(
-        path: _Definitions,
+        path: _Path,
         /,
         *,
         platform: Annotated[
@@ -82,25 +120,84 @@ def _test_command(printer: Printer) -> Callable[..., int]:
         ] = "auto",
         json: _Json = False,
     ) -> int:
-        return _answered(printer, path, partial(tried, platform=platform), as_json=json)
+        return _answered(printer, [path], partial(tried, platform=platform), as_json=json)
 
     test.__annotations__ = get_type_hints(test, include_extras=True)
     return test
 
 
+def _publish_command(printer: Printer) -> Callable[..., int]:
+    def publish(
+        path: _Path,
+        /,
+        *paths: _Path,
+        sign_with: _SignWith = (),
+        trust: _Trust = None,
+        root: _Root = None,
+        json: _Json = False,
+    ) -> int:
+        def work(definitions: Sequence[Definition]) -> Document:
+            return _published(sign_with, trust, root, definitions=definitions)
+
+        return _answered(printer, (path, *paths), work, as_json=json)
+
+    publish.__annotations__ = get_type_hints(publish, include_extras=True)
+    return publish
+
+
+def expire(
+    update: Annotated[str, Parameter(help="Its id, as its definition has it, or its UUID.")],
+    /,
+    *updates: Annotated[str, Parameter(help="More of them.")],
+    sign_with: _SignWith = (),
+    trust: _Trust = None,
+    root: _Root = None,
+) -> Document:
+    """Take updates back: they are offered no more, and shown as expired."""
+    named = {name: named_update(name) for name in (update, *updates)}
+    if strange := [name for name, one in named.items() if one is None]:
+        raise InvalidDocument([Problem(name, "is no id of an update") for name in strange])
+    expired = tuple(one for one in named.values() if one is not None)
+    return _published(sign_with, trust, root, expired=expired)
+
+
+def _published(
+    sign_with: Sequence[Path],
+    trust: Path | None,
+    root: Path | None,
+    *,
+    definitions: Sequence[Definition] = (),
+    expired: Sequence[UpdateId] = (),
+) -> Document:
+    asked = Publishing(
+        definitions=definitions,
+        expired=expired,
+        signers=[read_key_file(path) for path in sign_with],
+    )
+    with open_site(Client.of(os.environ), trust or _trust_folder(), root=root) as site:
+        return published(site, asked, now=time.time())
+
+
+def _trust_folder() -> Path:
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "patchtide" / "publisher"
+
+
 def _answered(
     printer: Printer,
-    path: Path,
+    paths: Sequence[Path],
     work: Callable[[Sequence[Definition]], Document],
     *,
     as_json: bool,
 ) -> int:
     """Print what the work says of the definitions, or else what is wrong with them."""
     try:
-        definitions, wrong = read_definitions(path)
+        definitions, wrong = read_definitions(*paths)
         document = _mistakes(wrong) if wrong else work(definitions)
     except OSError as error:
         return _refused(printer, Refused(f"{error.filename}: {error.strerror}"), as_json=as_json)
+    except (Misconfigured, Unreachable):
+        raise
     except PatchtideError as error:
         return _refused(printer, error, as_json=as_json)
     if wrong and not as_json:

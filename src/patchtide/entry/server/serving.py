@@ -24,6 +24,7 @@ from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_chain import Seal
+from patchtide.adapters.trust.drafted import DraftedRoles
 from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys, open_site_keys
@@ -42,6 +43,7 @@ from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.catalog_following import CatalogFollower
 from patchtide.server.context import Context
+from patchtide.server.drafts import DraftDesk
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
@@ -210,6 +212,17 @@ async def _assembled(
         synchronisations=feeds.desk,
         descriptions=feeds.descriptions,
         exchange=feeds.exchange,
+        content=content,
+        drafts=DraftDesk(
+            publisher=catalog,
+            reading=storage,
+            described=storage,
+            details=feeds.descriptions,
+            decisions=storage,
+            content=content,
+            signer=DraftedRoles(repository),
+            clock=clock,
+        ),
         site_name=settings.site,
         site_ca=keys.ca_digest,
         machines_changed=agents.machines_changed,

@@ -1,0 +1,161 @@
+"""A site as its publisher's machine sees it: what is signed there, checked by keys and floors.
+
+The first root is taken over a verified line when this machine sees the site for the first time,
+and kept; from then on only what that root leads to is believed, and nothing older than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from patchtide.adapters.transport.blobs import ContentBlobs
+from patchtide.adapters.transport.https import HttpsGetter
+from patchtide.adapters.transport.lines import Lines
+from patchtide.adapters.trust.client import TrustClient
+from patchtide.adapters.trust.drafts import read_draft
+from patchtide.adapters.trust.durable import private_folder, write_durably
+from patchtide.adapters.trust.layout import PUBLISHER, Signable
+from patchtide.agent.ports.trust import TargetAbsent
+from patchtide.agent.ports.web import TransferFailed
+from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.entry.cli.client import Answer, Client, Unreachable
+from patchtide.server.operations import OPERATIONS
+from patchtide.wire.shard_draft import Standing, read_standing
+from patchtide.wire.shard_plan import target_of
+from patchtide.wire.shards import MAX_INDEX_BYTES, read_index
+
+SHARD = "custom"
+_ROOT_BYTES = 1 << 20
+_TOTAL_S, _STALL_S = 60.0, 30.0
+
+
+class ServerSaysNo(PatchtideError):
+    """The server refused a step of the command."""
+
+    code = "server-says-no"
+
+    def __init__(self, said_code: str, detail: str) -> None:
+        self.said_code = said_code
+        super().__init__(f"{said_code}: {detail}" if said_code else detail)
+
+
+class PublisherSite:
+    """One site. Close it after use."""
+
+    def __init__(self, client: Client, folder: Path, *, root: Path | None = None) -> None:
+        self._client = client
+        self._getter = HttpsGetter(Lines(client.context))
+        self._blobs = ContentBlobs(client.url, self._getter)
+        parts = urlsplit(client.url)
+        own = private_folder(folder / f"{parts.hostname}-{parts.port or 443}".replace(":", "_"))
+        catalog = f"{client.url}/catalog"
+        self._trust = TrustClient(
+            own,
+            self._first_root(own / "first-root.json", root),
+            metadata_url=f"{catalog}/metadata",
+            targets_url=f"{catalog}/targets",
+            getter=self._getter,
+            build_time=0.0,
+        )
+
+    def close(self) -> None:
+        self._trust.close()
+        self._client.close()
+
+    def standing(self, now: float) -> Standing:
+        """Return what the publisher's role has signed, and no older than what was seen before.
+
+        Raises:
+            TrustRefused, RepositoryUnreachable, ContentRefused: it is not what it should be.
+        """
+        self._trust.refresh(now)
+        try:
+            signed = self._trust.read_target(target_of(SHARD), MAX_INDEX_BYTES)
+        except TargetAbsent:
+            return Standing()
+        index = read_index(signed, lineage=None, shard=SHARD)
+        return read_standing(index, self.content)
+
+    def in_force(self) -> Signable | None:
+        """Return the publisher's metadata that `standing` was read from."""
+        data = self._trust.metadata(PUBLISHER)
+        return read_draft(data) if data else None
+
+    def content(self, digest: bytes, at_most: int) -> bytes:
+        return self._blobs.read(digest, at_most=at_most)
+
+    def ask(self, operation: str, **values: Any) -> Any:
+        """Return the answer, decoded.
+
+        Raises:
+            ServerSaysNo, InvalidDocument: the answer is a refusal.
+            Unreachable: there is none.
+        """
+        return _said(self._client.ask(OPERATIONS[operation], values))
+
+    def bring(self, digest: str, path: Path) -> bool:
+        """Have a file on the server; say whether anything of it had to be brought."""
+        known = self.ask("publisher.file", sha256=digest)
+        if known["is_whole"]:
+            return False
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            offset = known["size"] if known["size"] <= size else 0
+            file.seek(offset)
+            values = {"sha256": digest, "size": size, "offset": offset}
+            _said(self._client.send(OPERATIONS["publisher.upload"], values, file))
+        return True
+
+    def _first_root(self, kept: Path, given: Path | None) -> bytes:
+        if given is not None:
+            write_durably(kept, given.read_bytes())
+        elif not kept.exists():
+            write_durably(kept, self._fetched("/catalog/metadata/1.root.json"))
+        return kept.read_bytes()
+
+    def _fetched(self, path: str) -> bytes:
+        data = bytearray()
+        url = f"{self._client.url}{path}"
+        try:
+            with self._getter.get(url, total_s=_TOTAL_S, stall_s=_STALL_S) as reply:
+                for chunk in _of_file(reply.status, reply.chunks):
+                    data += chunk
+                    if len(data) > _ROOT_BYTES:
+                        raise Unreachable(f"{url} has no end")
+        except TransferFailed as error:
+            raise Unreachable(f"{url}: {error}") from error
+        return bytes(data)
+
+
+@contextmanager
+def open_site(client: Client, folder: Path, *, root: Path | None = None) -> Iterator[PublisherSite]:
+    site = PublisherSite(client, folder, root=root)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+def _of_file(status: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    if status != 200:
+        raise TransferFailed(f"status {status}")
+    return chunks
+
+
+def _said(answer: Answer) -> Any:
+    try:
+        said = msgspec.json.decode(answer.body) if answer.body else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = {"detail": answer.body[:300].decode("utf-8", "replace")}
+    if answer.is_done:
+        return said
+    problems = [Problem(str(p.get("where")), str(p.get("what"))) for p in said.get("problems", ())]
+    if problems:
+        raise InvalidDocument(problems)
+    raise ServerSaysNo(str(said.get("code", "")), str(said.get("detail", "")))
