@@ -65,7 +65,7 @@ def _file(body: bytes) -> Answering:
         if handler.headers.get("If-None-Match") == etag:
             says(b"", 304, ETag=etag)(handler)
         else:
-            says(body, ETag=etag)(handler)
+            says(body, ETag=etag, Content_Length=str(len(body)))(handler)
 
     return answer
 

@@ -155,21 +155,25 @@ class Synchronisation:
         if self._running.locked():
             raise WrongState("a synchronisation is running already")
         async with self._running:
-            wanted = Wanted(feeds=frozenset(feeds))
+            # What is chosen while it is fetched has its turn at the next one.
+            choices = await asyncio.to_thread(self._reading.setting, SELECTION)
+            selection = selection_of(read_choices(choices))
+            wanted = Wanted(feeds=frozenset(feeds), selection=selection)
             await self._threads.run(partial(self._feed.fetch, wanted))
             self._heard("comparing")
             with without_collection():
-                return await self._compared(actor, full=full, fence=fence)
+                return await self._compared(actor, choices, full=full, fence=fence)
 
-    async def _compared(self, actor: str, *, full: bool, fence: Fence) -> Synchronised:
+    async def _compared(
+        self, actor: str, choices: bytes | None, *, full: bool, fence: Fence
+    ) -> Synchronised:
         head = await self._threads.run(self._feed.head)
-        applied = await asyncio.to_thread(self._applied, head, full=full)
+        applied = await asyncio.to_thread(self._applied, head, choices, full=full)
         if applied is not None:
             await self._remember(actor, head, fence)
             return Synchronised(
                 head=head, updates=applied.updates, left_out=applied.left_out, changed={}
             )
-        choices = await asyncio.to_thread(self._reading.setting, SELECTION)
         told = await self._threads.run(partial(self._feed.read, now=self._clock.now()))
         content = await self._threads.run(partial(_chosen, told, choices))
         # Read before it is asked how new the content is: if another node has newer content,
@@ -215,12 +219,12 @@ class Synchronisation:
                 expected_serial=serials[shard],
             )
 
-    def _applied(self, head: FeedHead, *, full: bool) -> Applied | None:
+    def _applied(self, head: FeedHead, choices: bytes | None, *, full: bool) -> Applied | None:
         data = self._reading.setting(APPLIED)
         known = msgspec.msgpack.decode(data, type=Applied) if data else None
         if known is None or not head.stamp or not head.is_whole or full > known.full:
             return None
-        same = (head.stamp, self._reading.setting(SELECTION) or b"", __version__)
+        same = (head.stamp, choices or b"", __version__)
         return known if same == (known.stamp, known.selection, known.version) else None
 
     async def _note_applied(self, actor: str, made: Applied, fence: Fence) -> None:

@@ -45,12 +45,28 @@ class SaidChoice(msgspec.Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ()
 
 
+Choices = dict[str, SaidChoice]
+
+
 def read_schedule(data: bytes | None) -> SaidSchedule:
     return msgspec.msgpack.decode(data, type=SaidSchedule) if data else HOURLY
 
 
 def read_choices(data: bytes | None) -> Mapping[str, SaidChoice]:
-    return msgspec.msgpack.decode(data, type=dict[str, SaidChoice]) if data else {}
+    return msgspec.msgpack.decode(data, type=Choices) if data else {}
+
+
+def choices_of(selection: Selection) -> Choices:
+    """Return a selection in the words in which it is kept and handed on."""
+    return {
+        feed: SaidChoice(
+            products=tuple(sorted(choice.products)),
+            classifications=tuple(sorted(choice.classifications)),
+            severities=tuple(sorted(choice.severities)),
+            languages=tuple(sorted(choice.languages)),
+        )
+        for feed, choice in selection.items()
+    }
 
 
 def selection_of(choices: Mapping[str, SaidChoice]) -> Selection:

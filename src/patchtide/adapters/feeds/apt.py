@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from patchtide import __version__
 from patchtide.adapters.feeds.apt_changelog import described, read_changelog, since
 from patchtide.adapters.feeds.apt_documents import ChangelogShelf, Documents, documents_of
 from patchtide.adapters.feeds.apt_lists import AptLists, IndexFile, sources_in, trusted_in
+from patchtide.adapters.feeds.apt_narrowing import narrowed, narrowed_text
 from patchtide.adapters.feeds.apt_packages import read_packages
 from patchtide.adapters.feeds.apt_release import Release, SuiteKind, read_release
 from patchtide.adapters.feeds.apt_sources import Source, read_sources, source_key
@@ -35,6 +37,8 @@ from patchtide.adapters.feeds.errors import FeedDamaged, FeedExpired, FeedNotSig
 from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.signature import Run, is_signed, signed_text
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.selection import Selection
+from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import FeedContent, Tried, VendorFile, VendorIndex
 
 ETC = Path("/etc/apt")
@@ -84,15 +88,51 @@ class AptFeed:
         self._run = run
         self._lists = AptLists(folder, etc=etc, run=run, lists=lists, proxy=proxy)
         self._changelogs = folder.absolute() / "changelogs"
+        self._left = folder.absolute() / "left-out.json"
         self._documents: dict[str, Documents] = {}
 
-    def fetch(self) -> None:
-        """Bring the lists here.
+    def fetch(self, selection: Selection | None = None) -> None:
+        """Bring the lists here, those alone in which anything is that is chosen.
 
         Raises:
             FeedUnreachable, FeedNotSigned, FeedDamaged
         """
+        self._narrow(selection or {})
         self._lists.fetch()
+
+    def _narrow(self, selection: Selection) -> None:
+        texts = sources_in(self._etc)
+        sources = read_sources(texts)
+        found = narrowed(sources, selection, self._peek) if selection else None
+        if found is None or found.wanted == {(s.uri, s.suite) for s in sources}:
+            self._left.unlink(missing_ok=True)
+            return self._lists.follow(None)
+        # First what is not told any more: between the two steps that is only less, never wrong.
+        said = {"shards": found.shards, "products": found.products}
+        self._left.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._left.write_text(json.dumps(said), "utf-8")
+        return self._lists.follow(
+            {name: narrowed_text(name, text, found.wanted) for name, text in texts.items()}
+        )
+
+    def _peek(self, source: Source) -> Release | None:
+        try:
+            path = self._lists.release_at(source.release_address)
+            if path is None:
+                return None
+            trusted = trusted_in(self._etc)
+            signed = signed_text(path, source.signed_by, trusted=trusted, run=self._run)
+            return read_release(signed.text)
+        except PatchtideError:  # apt will say what it is
+            return None
+
+    def _left_out(self) -> Mapping[str, Sequence[str]]:
+        """Return the shards, and their products, of which nothing is chosen."""
+        try:
+            said = json.loads(self._left.read_text("utf-8"))
+            return {name: list(map(str, said[name])) for name in ("shards", "products")}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {"shards": (), "products": ()}
 
     def places(self) -> Sequence[str]:
         """Return the addresses of what the vendors sign, as far as they are on a network.
@@ -130,6 +170,8 @@ class AptFeed:
             if platform is not None:
                 shards[platform.shard] += self._updates(group, platform)
                 vendors[platform.shard] += self._vendors(group)
+        for shard in self._left_out()["shards"]:
+            shards.setdefault(shard, [])
         if not shards:
             raise NoFeed(f"{self._etc}: no source there is a security or an updates suite")
         return FeedContent(
@@ -142,13 +184,14 @@ class AptFeed:
         )
 
     def _look(self, *, now: datetime) -> _Look:
-        sources = read_sources(sources_in(self._etc))
+        sources = read_sources(self._lists.sources())
         indices = self._lists.indices()
         found = list(self._suites(sources, indices, now=now))
         missing = list(_missing(sources, indices))
         told = list(heard(_of_use(found), self._is_official))
         suites = [suite for chosen, _ in told for suite in chosen]
         notes = [
+            *(f"nothing for {each} is chosen" for each in self._left_out()["products"]),
             *(f"{each} was not fetched yet" for each in missing),
             *(f"{_where(s)} is not {s.release.origin}'s" for _, others in told for s in others),
             *(_old(suite, now=now) for suite in suites if _is_old(suite, now=now)),

@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ APT_HELPER = "/usr/lib/apt/apt-helper"
 FETCH_TIMEOUT_S = 900.0
 _TIMEOUT_S = 60.0
 _FORMAT = "$(FILENAME)\t$(METAKEY)\t$(REPO_URI)\t$(RELEASE)\t$(ARCHITECTURE)\t$(SOURCESENTRY)"
+_RELEASE_KEPT_S = 86_400.0
 _MAX_INDEX_BYTES = 256 << 20
 _PIECE = 1 << 20
 _CONFIGURATION = """\
@@ -104,8 +107,37 @@ class AptLists:
         self._folder = folder.absolute()
         self._etc = etc.absolute()
         self._run = run
+        self._narrow = self._folder / "sources"
         self._theirs = lists is not None
         self._lists = lists.absolute() if lists else self._folder / "lists"
+
+    def sources(self) -> Mapping[str, str]:
+        """Return the texts of the source lists that are followed, by path.
+
+        Raises:
+            FeedUnreachable: one of them cannot be read.
+        """
+        return texts_in(self._narrow) if self._narrow.is_dir() else sources_in(self._etc)
+
+    def follow(self, texts: Mapping[str, str] | None) -> None:
+        """Follow these sources from now on; None: all that are configured."""
+        if self._narrow.is_dir():
+            shutil.rmtree(self._narrow)
+        if texts is not None:
+            self._narrow.mkdir(mode=0o700, parents=True)
+            for number, (name, text) in enumerate(texts.items()):
+                (self._narrow / f"{number:03}-{Path(name).name}").write_text(text, "utf-8")
+
+    def release_at(self, address: str) -> Path | None:
+        """Return a suite's signed Release file as it was within a day; None: it cannot be had."""
+        folder = self._folder / "releases"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / sha256(address.encode()).hexdigest()
+        if path.is_file() and 0 <= time.time() - path.stat().st_mtime < _RELEASE_KEPT_S:
+            return path
+        path.unlink(missing_ok=True)
+        ended = self._download(address, path)
+        return path if ended.status == 0 and path.is_file() else None
 
     def fetch(self) -> None:
         """Bring everything up to date; what was here stays when that fails.
@@ -142,6 +174,8 @@ class AptLists:
         """Return the file that tells apt to keep to this folder."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = _CONFIGURATION.format(etc=self._etc, lists=self._lists, cache=self._folder / "cache")
+        if self._narrow.is_dir():
+            text += f'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "{self._narrow}";\n'
         if self._proxy is not None:
             text += self._proxy.apt_lines()
         path = self._folder / "apt.conf"
@@ -156,23 +190,19 @@ class AptLists:
 
     def tried(self, address: str) -> Tried:
         """Have apt ask for a document, and keep nothing of it."""
-        configuration = self.configuration()
+        self.configuration()  # makes the folder
         with TemporaryDirectory(dir=self._folder, prefix=".tried-") as folder:
-            ended = self._run(
-                [
-                    APT_HELPER,
-                    f"--config-file={configuration}",
-                    *_QUICK,
-                    "download-file",
-                    address,
-                    f"{folder}/document",
-                ],
-                timeout_s=_TIMEOUT_S,
-            )
+            ended = self._download(address, Path(folder) / "document")
         if ended.status == 0:
             return Tried(address=shown(address))
         said = _why_not(ended.errors.decode("utf-8", "replace"))
         return Tried(address=shown(address), step=step_of_apt(said), detail=said)
+
+    def _download(self, address: str, path: Path) -> Ended:
+        words = [*_QUICK, "download-file", address, str(path)]
+        return self._run(
+            [APT_HELPER, f"--config-file={self.configuration()}", *words], timeout_s=_TIMEOUT_S
+        )
 
     @contextmanager
     def opened(self, index: IndexFile, release: Release) -> Iterator[BinaryIO]:
@@ -253,7 +283,12 @@ def sources_in(etc: Path) -> Mapping[str, str]:
         FeedUnreachable: one of them cannot be read.
     """
     parts = etc / "sources.list.d"
-    files = [etc / "sources.list", *sorted(parts.glob("*.list")), *sorted(parts.glob("*.sources"))]
+    return texts_in(parts, etc / "sources.list")
+
+
+def texts_in(parts: Path, *files: Path) -> Mapping[str, str]:
+    """Raises FeedUnreachable: one of them cannot be read."""
+    files = (*files, *sorted(parts.glob("*.list")), *sorted(parts.glob("*.sources")))
     try:
         return {str(file): file.read_text("utf-8", "replace") for file in files if file.is_file()}
     except OSError as error:

@@ -18,6 +18,7 @@ from patchtide.adapters.feeds.errors import FeedUnreachable
 from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.signature import Run, is_signed
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.selection import Selection
 from patchtide.server.ports.feed import FeedContent, Tried
 
 FRESH = timedelta(hours=1)
@@ -45,8 +46,8 @@ class MachineFeed:
         self.note = ""
         """What a person should know of how the lists were come by."""
 
-    def fetch(self, *, now: datetime) -> None:
-        """Bring the lists here, or settle on those that apt has.
+    def fetch(self, *, now: datetime, selection: Selection | None = None) -> None:
+        """Bring the lists of what is chosen here, or settle on those that apt has.
 
         Raises:
             FeedUnreachable, FeedNotSigned, FeedDamaged
@@ -55,7 +56,7 @@ class MachineFeed:
         if fetched_at and self._is_newest(fetched_at, now) and self._are_whole():
             return self._choose("theirs")
         try:
-            self._feeds["own"].fetch()
+            self._feeds["own"].fetch(selection)
         except FeedUnreachable as error:
             if fetched_at is None or now - fetched_at > USABLE or not self._are_whole():
                 raise

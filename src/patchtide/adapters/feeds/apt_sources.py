@@ -83,6 +83,12 @@ def _of_lines(name: str, text: str) -> Iterator[Source]:
             yield _source(found["uri"], found["suite"], lower, entry=f"{name}:{number}")
 
 
+def source_in_line(line: str) -> tuple[str, str] | None:
+    """Return address and suite of a one-line entry; None: it is none."""
+    found = _ONE_LINE.match(line.strip())
+    return (found["uri"], found["suite"]) if found else None
+
+
 def _source(uri: str, suite: str, options: Stanza, *, entry: str) -> Source:
     return Source(
         uri=uri,

@@ -152,9 +152,9 @@ def _update(
         vendor_id=vendor_id,
         title=f"{head.source} {head.source_version}",
         description=_description(everything),
-        feed=_feed(release),
+        feed=feed_of(release),
         vendor=release.origin,
-        product=f"{release.origin} {platform.version}",
+        product=product_of(release, platform),
         classification=classification,
         packages=_fixed(everything),
         architectures=tuple(sorted(by_architecture)),
@@ -166,7 +166,11 @@ def _update(
     return FeedUpdate(details=details, leaves=leaves)
 
 
-def _feed(release: Release) -> str:
+def product_of(release: Release, platform: Platform) -> str:
+    return f"{release.origin} {platform.version}"
+
+
+def feed_of(release: Release) -> str:
     """Debian names its security archive by a label of its own; Ubuntu has one label for all."""
     name, kind = slug(release.label or release.origin), release.kind.value
     return name if name.endswith(kind) else f"{name}-{kind}"

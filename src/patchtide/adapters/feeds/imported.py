@@ -76,7 +76,7 @@ class ImportedFeed:
         """Raises FeedUnreachable: there is no such place."""
         raise FeedUnreachable(f"catalogs come in files, not from {place}")
 
-    def fetch(self, *, now: datetime) -> None:
+    def fetch(self, *, now: datetime, selection: Any = None) -> None:
         """There is nothing to bring: people bring it."""
 
     def stamp(self, *, now: datetime) -> bytes:

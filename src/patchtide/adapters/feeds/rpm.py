@@ -16,11 +16,12 @@ from patchtide.adapters.feeds.rpm_index import DataFile, RepositoryIndex, read_i
 from patchtide.adapters.feeds.rpm_packages import OfferedPackage, read_packages
 from patchtide.adapters.feeds.rpm_sources import Source, System, read_sources, read_system
 from patchtide.adapters.feeds.rpm_store import RepositoryStore
-from patchtide.adapters.feeds.rpm_updates import Repository, updates_of
+from patchtide.adapters.feeds.rpm_updates import Repository, may_bring_any, product_of, updates_of
 from patchtide.adapters.feeds.signature import Run, require_signed
 from patchtide.adapters.feeds.unpacking import unpacked
 from patchtide.adapters.feeds.web import shown
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.selection import Selection
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import FeedContent, Step, Tried
 
@@ -47,16 +48,21 @@ class RpmFeed:
     ) -> None:
         self._proxy = proxy
         self._folder = folder
+        self._left = folder / "left-out"
         self._run = run
         self._root = root
 
-    def fetch(self, *, now: datetime) -> None:
-        """Bring the repositories' documents here.
+    def fetch(self, *, now: datetime, selection: Selection | None = None) -> None:
+        """Bring the repositories' documents here, if anything of them is chosen.
 
         Raises:
             FeedUnreachable, FeedNotSigned, FeedDamaged, NoFeed
         """
         del now
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._left.unlink(missing_ok=True)
+        if not may_bring_any(self._system(), selection or {}):
+            return self._left.touch()
         stores = [self._store(source) for source in self._sources()]
         for store in stores:
             store.fetch(self._verified)
@@ -64,6 +70,7 @@ class RpmFeed:
         for other in self._folder.iterdir():
             if other.is_dir() and other not in kept:
                 RepositoryStore.remove(other)
+        return None
 
     def stamp(self, *, now: datetime) -> bytes:
         """Return what stands for all that `read` would say: equal stamps, equal content.
@@ -73,6 +80,8 @@ class RpmFeed:
         """
         known = f"patchtide-rpm-feed-1\0{__version__}\0{self._system()}\0"
         digest = hashlib.sha256(known.encode())
+        if self._left.exists():
+            return hashlib.sha256(known.encode() + b"left out").digest()
         for read in self._indices(now=now):
             said = (read.source.where, _address(read.source), _note(read, now=now))
             digest.update(repr(said).encode())
@@ -86,7 +95,15 @@ class RpmFeed:
             FeedNotSigned, FeedDamaged, FeedExpired: of any repository; then none counts.
             NoFeed: there is no repository.
         """
-        system, reads = self._system(), list(self._indices(now=now))
+        system = self._system()
+        if self._left.exists():
+            return FeedContent(
+                shards={system.shard: ()},
+                as_of={},
+                stamp=self.stamp(now=now),
+                note=f"nothing for {product_of(system)} is chosen",
+            )
+        reads = list(self._indices(now=now))
         told = [(read, list(_advisories(read))) for read in reads]
         names = {p.name for _, some in told for advisory in some for p in advisory.packages}
         made = updates_of(

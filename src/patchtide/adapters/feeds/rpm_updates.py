@@ -42,6 +42,7 @@ from patchtide.domain.catalog.rules import (
     Rule,
     nodes,
 )
+from patchtide.domain.catalog.selection import Selection, may_bring
 from patchtide.domain.catalog.synchronisation import FIRST, UNNUMBERED
 from patchtide.domain.catalog.updates import LeafFile, Origin, PackageFloor, Restart, update_id
 from patchtide.domain.catalog.versions_rpm import rpm_key
@@ -192,6 +193,24 @@ def _newest(package: AdvisedPackage, offers: Offers) -> bool:
     return any(rpm_key(package.version) <= rpm_key(offered.version) for offered in some)
 
 
+def product_of(system: System) -> str:
+    return f"{system.name} {system.release}"
+
+
+def feed_of(system: System) -> str:
+    return _NO_SLUG.sub("-", system.shard.lower()).strip("-")
+
+
+def may_bring_any(system: System, selection: Selection) -> bool:
+    """Say whether anything that the repositories of a system tell may be chosen."""
+    return may_bring(
+        selection,
+        feed=feed_of(system),
+        product=product_of(system),
+        classifications={Classification.GENERAL, *_CLASSES.values()},
+    )
+
+
 def _details(
     advisory: Advisory, here: Mapping[str, Sequence[AdvisedPackage]], system: System
 ) -> UpdateDetails:
@@ -203,9 +222,9 @@ def _details(
         vendor_id=vendor_id,
         title=f"{advisory.id} {advisory.title}".strip()[:_MAX_TITLE],
         description=advisory.description,
-        feed=_NO_SLUG.sub("-", system.shard.lower()).strip("-"),
+        feed=feed_of(system),
         vendor=system.vendor,
-        product=f"{system.name} {system.release}",
+        product=product_of(system),
         classification=_CLASSES.get(advisory.kind, Classification.GENERAL),
         severity=SEVERITIES.get(advisory.severity, Severity.NONE),
         cves=advisory.cves,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from patchtide.domain.catalog.details import Classification, FeedUpdate, Severity, UpdateDetails
@@ -44,6 +44,12 @@ class Choice:
             for one in chosen
         )
 
+    def may_take(self, product: str, classifications: Collection[Classification]) -> bool:
+        """Say whether anything for that product, and of those kinds, may be taken."""
+        return (not self.products or product in self.products) and (
+            not self.classifications or not self.classifications.isdisjoint(classifications)
+        )
+
 
 EVERYTHING = Choice()
 Selection = Mapping[str, Choice]
@@ -58,3 +64,11 @@ def chosen(updates: Iterable[FeedUpdate], selection: Selection) -> tuple[FeedUpd
         for update in updates
         if selection.get(update.details.feed, fallback).takes(update.details)
     )
+
+
+def may_bring(
+    selection: Selection, *, feed: str, product: str, classifications: Collection[Classification]
+) -> bool:
+    """Say whether what a feed has for a product is worth fetching."""
+    choice = selection.get(feed, selection.get(ANY_FEED, EVERYTHING))
+    return choice.may_take(product, classifications)

@@ -33,8 +33,10 @@ from patchtide.adapters.feeds.trying import tried
 from patchtide.adapters.platforms.commands import run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.enrichment import enriched
+from patchtide.domain.catalog.selection import Selection
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import FeedContent, VendorFile
+from patchtide.server.synchronisation_plan import Choices, selection_of
 from patchtide.wire.spool import (
     VENDORS,
     VendorFileV1,
@@ -113,7 +115,7 @@ def _work(asked: argparse.Namespace) -> None:
     now = datetime.now(UTC)
     if asked.command == "fetch":
         _say(step="fetching")
-        feed.fetch(now=now)
+        feed.fetch(now=now, selection=_selection(asked.selection))
         _say(step="verifying")
         stamp = _both(feed.stamp(now=now), shelf)
         if stamp == _stamp_of(asked.out):
@@ -169,6 +171,10 @@ def _hand_over(out: Path, data: bytes) -> None:
     draft = out.with_suffix(".new")
     draft.write_bytes(data)
     draft.replace(out)
+
+
+def _selection(path: Path | None) -> Selection:
+    return selection_of(msgspec.json.decode(path.read_bytes(), type=Choices)) if path else {}
 
 
 def _proxy(asked: argparse.Namespace) -> Proxy | None:
@@ -252,6 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--proxy-direct", action="append", default=[], help="a host that is asked without it"
     )
+    parser.add_argument("--selection", type=Path, help="JSON of what is chosen of which feed")
     parser.add_argument("--wanted", type=Path, help="JSON list of the updates to describe")
     return parser
 

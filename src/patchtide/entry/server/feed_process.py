@@ -28,6 +28,7 @@ from patchtide.adapters.feeds.errors import (
 )
 from patchtide.adapters.platforms.commands import ENVIRONMENT, CommandFailed, Finished, run
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.selection import Selection
 from patchtide.domain.errors import PatchtideError, Unavailable, WrongState
 from patchtide.server.ports.feed import (
     ALL,
@@ -39,6 +40,7 @@ from patchtide.server.ports.feed import (
     VendorIndex,
     Wanted,
 )
+from patchtide.server.synchronisation_plan import choices_of
 from patchtide.wire.spool import (
     MAX_BYTES,
     VENDORS,
@@ -135,7 +137,15 @@ class FeedProcess:
     def fetch(self, wanted: Wanted = ALL) -> None:
         """Raises FeedUnreachable, FeedNotSigned, FeedDamaged, FeedExpired, NoFeed, Unavailable."""
         with self._one_at_a_time:
-            self._run("fetch", out=self._content)
+            self._run("fetch", *self._selected(wanted.selection), out=self._content)
+
+    def _selected(self, selection: Selection) -> Sequence[str]:
+        if not selection:
+            return ()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / "selection.json"
+        path.write_bytes(msgspec.json.encode(choices_of(selection)))
+        return ("--selection", str(path))
 
     def head(self) -> FeedHead:
         head = unpack_head(self._handed_over())
