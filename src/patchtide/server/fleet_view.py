@@ -28,6 +28,7 @@ from patchtide.domain.compliance.judgement import (
 )
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
+from patchtide.domain.compliance.sites import Population
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
 from patchtide.domain.errors import NotFound
 from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
@@ -256,6 +257,11 @@ class View:
         """Return which active machines stand how on the update."""
         told = self._current_ground().held(update.leaves)
         return self._overtaken_now().held(update.id, told)
+
+    def population(self) -> Population:
+        """Return a copy of the index with the machines that count, as another site counts them."""
+        believed = self._current_ground().asked.copy()
+        return Population(index=self._index.copied(), members=self.active.copy(), believed=believed)
 
     def _overtaken_now(self) -> Overtaken[UUID]:
         ground = self._current_ground()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 
 from patchtide.domain.catalog.details import FeedUpdate, Severity
 from patchtide.domain.catalog.updates import LeafFile
+from patchtide.entry.server.feeds_together import feed_of
 from tests.integration.catalog.carrying_site import Site, site
 from tests.integration.catalog.node import a_leaf
 from tests.integration.catalog.test_synchronisation import SHARD, updates
@@ -244,3 +246,26 @@ async def test_without_content_the_packages_stay(hq: Site, ship: Site, file: Pat
 
     assert made["contents"] == 0 and ship.titles() == hq.titles()
     assert not ship.here.content.path(sha256(PACKAGE).hexdigest()).exists()
+
+
+async def test_the_process_that_reads_feeds_hands_over_what_was_taken_in(
+    hq: Site, tmp_path: Path, file: Path
+) -> None:
+    async with site(f"sqlite:///{tmp_path}/here.db", tmp_path / "here", "here") as here:
+        feed = feed_of(["imported"], tmp_path / "feed", heard=_nobody, imports=here.imports)
+        assert feed is not None
+        await asyncio.to_thread(feed.fetch)
+        nothing = feed.read(now=here.here.clock.now())
+        await here.trusts(hq)
+        await hq.ask(f"export {file}")
+        await here.ask(f"import {file}")
+        await asyncio.to_thread(feed.fetch)
+        content = feed.read(now=here.here.clock.now())
+
+    assert nothing.shards == {} and "no catalog was taken in yet" in nothing.note
+    assert {x.details.title for x in content.shards[SHARD]} == {"curl 3", "openssl 2"}
+    assert "of hq" in content.note and set(content.as_of) == {"catalog of hq"}
+
+
+def _nobody(step: str, done: int, of: int) -> None:
+    """Nobody hears how far it is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -14,6 +15,7 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.wire import catalog_file
 from patchtide.wire.catalog_file import (
     MAGIC,
+    CarriedUpdateV1,
     CatalogFileDamaged,
     ManifestV1,
     PartV1,
@@ -28,7 +30,9 @@ from patchtide.wire.catalog_file import (
     read_updates,
     size_of,
 )
-from patchtide.wire.messages import encode
+from patchtide.wire.leaves import entry
+from patchtide.wire.messages import decode, encode
+from patchtide.wire.site_states import ContainerV1, SiteStatesV1
 
 VOUCHER = VoucherV1(roots=(b"root",), targets=b"targets", signatures=(SignatureV1("k", b"signed"),))
 BODIES = (pack_updates(UpdatesV1(shard="debian-12", updates=())), b"", b"a package")
@@ -123,3 +127,33 @@ def test_a_part_that_grows_without_end_is_refused() -> None:
     assert len(bomb) < 10_000
     with pytest.raises(CatalogFileDamaged, match="declares"):
         read_updates(bomb, part)
+
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "exchange"
+STATES = SiteStatesV1(
+    site="ship",
+    lineage=bytes(range(16)),
+    epoch="one",
+    sequence=7,
+    containers=(
+        ContainerV1("required", "", 5, 65_536, b"\x00\x02"),
+        ContainerV1("evaluated", "debian-12", 3, 65_536, b"\x00"),
+    ),
+)
+DOCUMENTS = {
+    "voucher1": VOUCHER,
+    "catalogfile1": read_manifest(MANIFEST),
+    "updates1": UpdatesV1(
+        shard="debian-12",
+        updates=(CarriedUpdateV1(None, (entry(5, 2, b"\x80"),)),),
+    ),
+    "sitestates1": STATES,
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_golden_documents_read_and_write_as_ever(name: str) -> None:
+    golden = bytes.fromhex((GOLDEN / f"{name}.hex").read_text())
+    kind = type(DOCUMENTS[name])
+
+    assert encode(DOCUMENTS[name]) == golden == encode(decode(golden, kind))

@@ -36,7 +36,7 @@ from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.errors import StaleRevision
 from patchtide.server.ports.api_tokens import ApiToken
-from patchtide.server.ports.catalog import NumberHolder, StoredLeaf
+from patchtide.server.ports.catalog import BlockKind, NumberHolder, StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient
 
 T = TypeVar("T")
@@ -279,6 +279,17 @@ class SqlTransaction(accounts.AccountWrites):
             TooMuch: more than a block holds.
         """
         return blocks.take(self._connection, count, kind=blocks.UPDATES, holder="")
+
+    def grant_block(self, kind: BlockKind, *, site: str) -> int:
+        return blocks.grant(self._connection, kind=kind, holder=site)
+
+    def receive_block(self, kind: BlockKind, first: int, *, site: str) -> None:
+        """Raises WrongState: the block is here already."""
+        holder = site if kind == blocks.CLIENTS else ""
+        blocks.receive(self._connection, kind=kind, first=first, holder=holder)
+
+    def know_numbers(self, numbers: Sequence[int]) -> None:
+        blocks.know(self._connection, numbers)
 
     def unallotted(self, numbers: Sequence[int]) -> Sequence[int]:
         return catalog.unallotted(self._connection, numbers)

@@ -26,6 +26,11 @@ def draw(connection: Connection, count: int, *, of: int = CHANGES) -> int:
     return int(drawn) - count + 1
 
 
+def drawn(connection: Connection, *, of: int) -> int:
+    """Return the last number that was drawn; 0: none was."""
+    return int(connection.execute(select(ticket.c.n).where(ticket.c.id == of)).scalar_one())
+
+
 def raise_to(connection: Connection, n: int, *, of: int) -> None:
     # Only ever upwards: a ticket that fell would give numbers out twice.
     connection.execute(update(ticket).where(ticket.c.id == of, ticket.c.n < n).values(n=n))

@@ -89,6 +89,11 @@ class Ground:
         self._evaluated: dict[tuple[str, int], BitMap] = {}
         self._followers: dict[str, BitMap] = {}
 
+    @property
+    def asked(self) -> BitMap:
+        """Return those of the members whose word is believed."""
+        return self._asked
+
     def among(self, members: BitMap) -> Ground:
         """Return the same for those of its machines that are among these."""
         some = self._members & members

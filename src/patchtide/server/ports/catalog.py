@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.risk import Rating
+
+BlockKind = Literal["client", "update"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,22 @@ class CatalogWriting(Protocol):
 
     def allot_numbers(self, count: int) -> int:
         """Return the first of `count` fresh update numbers of this site's block; never reused."""
+        ...
+
+    def grant_block(self, kind: BlockKind, *, site: str) -> int:
+        """Give a whole block of numbers to a site below, for ever; return where it begins."""
+        ...
+
+    def receive_block(self, kind: BlockKind, first: int, *, site: str) -> None:
+        """Take a block that the site above has granted; numbers come from such alone then.
+
+        Raises:
+            WrongState: the block is here already.
+        """
+        ...
+
+    def know_numbers(self, numbers: Sequence[int]) -> None:
+        """Note that update numbers of these numbers' blocks are given out above."""
         ...
 
     def unallotted(self, numbers: Sequence[int]) -> Sequence[int]:
