@@ -147,7 +147,7 @@ class FleetFollower:
             cursor, events = self._store.decided(cursor, limit=PAGE)
             operations.update(event.operation for event in events)
             uuids.update(_machines_in(events))
-            lists.update(e.subject for e in events if e.operation.startswith(LISTS))
+            lists.update(_lists_in(events))
             is_done = len(events) < PAGE
         if uuids:
             self.view.put_clients(self._store.clients_of(sorted(uuids)))
@@ -326,6 +326,14 @@ _healths = msgspec.msgpack.Decoder(_Health)
 
 def _is_restarting(heard: Heard) -> bool:
     return bool(heard.health) and _healths.decode(heard.health).restart_pending
+
+
+def _lists_in(events: Iterable[DecisionEvent]) -> Iterable[str]:
+    """Yield the lists that decisions speak of; one that was renamed under both names."""
+    for event in events:
+        if event.operation.startswith(LISTS):
+            yield event.subject
+            yield from (str(name) for key, name in event.detail.items() if key == "to")
 
 
 def _machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:

@@ -2,64 +2,134 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from patchtide.domain.access.principals import Policy
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import update_lists
-from patchtide.server.table import API, Operation, Plane
+from patchtide.server import saved_searches, update_lists
+from patchtide.server.table import API, SAFE_METHODS, Operation, Plane
 
 _READ = Right(Kind.CATALOG, Verb.READ)
 _MODIFY = Right(Kind.CATALOG, Verb.MODIFY)
 
-LISTS = (
-    Operation(
-        name="searches.list",
+
+def _search(
+    name: str, method: str, path: str, policy: Policy, sentence: str, **more: Any
+) -> Operation:
+    return Operation(
+        name=f"searches.{name}",
         plane=Plane.ADMINISTRATORS,
-        method="GET",
-        path=API + "/searches",
-        policy=_READ,
-        sentence="List the saved searches.",
-        output=update_lists.SearchList,
-        handler=update_lists.searches,
-        columns=("name", "query", "saved_by", "saved_at"),
+        method=method,
+        path=API + path,
+        policy=policy,
+        sentence=sentence,
+        audited=method not in SAFE_METHODS,
+        **more,
+    )
+
+
+SEARCHES = (
+    _search(
+        "list",
+        "GET",
+        "/searches",
+        _READ,
+        "List the saved searches: everybody's, and your own.",
+        output=saved_searches.SearchList,
+        handler=saved_searches.searches,
+        columns=("name", "query", "shared", "saved_by", "saved_at"),
     ),
-    Operation(
-        name="searches.save",
-        plane=Plane.ADMINISTRATORS,
-        method="PUT",
-        path=API + "/searches/{name}",
-        policy=_MODIFY,
-        sentence="Save a query over updates under a name, in place of what has it.",
-        input=update_lists.SaveSearch,
-        output=update_lists.ShownSearch,
-        handler=update_lists.save_search,
-        audited=True,
+    _search(
+        "save",
+        "PUT",
+        "/searches/{name}",
+        _MODIFY,
+        "Save a query over updates for everybody, in place of what has the name.",
+        input=saved_searches.SaveSearch,
+        output=saved_searches.ShownSearch,
+        handler=saved_searches.save_shared,
         example="searches save urgent --query 'risk >= high and required > 0'",
     ),
-    Operation(
-        name="searches.delete",
-        plane=Plane.ADMINISTRATORS,
-        method="DELETE",
-        path=API + "/searches/{name}",
-        policy=_MODIFY,
-        sentence="Delete a saved search.",
-        input=update_lists.OneName,
-        handler=update_lists.delete_search,
+    _search(
+        "rename",
+        "POST",
+        "/searches/{name}/name",
+        _MODIFY,
+        "Give a saved search of everybody's another name.",
+        input=saved_searches.NewName,
+        output=saved_searches.ShownSearch,
+        handler=saved_searches.rename_shared,
+        example="searches rename urgent --to pressing",
+    ),
+    _search(
+        "delete",
+        "DELETE",
+        "/searches/{name}",
+        _MODIFY,
+        "Delete a saved search of everybody's.",
+        input=saved_searches.OneName,
+        handler=saved_searches.delete_shared,
         status=204,
-        audited=True,
         example="searches delete urgent",
     ),
-    Operation(
-        name="searches.complete",
-        plane=Plane.ADMINISTRATORS,
-        method="GET",
-        path=API + "/query-completions",
-        policy=_READ,
-        sentence="Say how a query over updates may go on.",
-        input=update_lists.Complete,
-        output=update_lists.Completed,
-        handler=update_lists.suggest,
+    _search(
+        "keep",
+        "PUT",
+        "/own-searches/{name}",
+        _READ,
+        "Save a query over updates for yourself alone, in place of what has the name.",
+        input=saved_searches.SaveSearch,
+        output=saved_searches.ShownSearch,
+        handler=saved_searches.save_own,
+        example="searches keep mine --query 'openssl and not superseded'",
+    ),
+    _search(
+        "rename-own",
+        "POST",
+        "/own-searches/{name}/name",
+        _READ,
+        "Give a saved search of your own another name.",
+        input=saved_searches.NewName,
+        output=saved_searches.ShownSearch,
+        handler=saved_searches.rename_own,
+        example="searches rename-own mine --to openssl",
+    ),
+    _search(
+        "share",
+        "POST",
+        "/own-searches/{name}/sharing",
+        _MODIFY,
+        "Make a saved search of your own everybody's.",
+        input=saved_searches.OneName,
+        output=saved_searches.ShownSearch,
+        handler=saved_searches.share,
+        example="searches share openssl",
+    ),
+    _search(
+        "discard",
+        "DELETE",
+        "/own-searches/{name}",
+        _READ,
+        "Delete a saved search of your own.",
+        input=saved_searches.OneName,
+        handler=saved_searches.delete_own,
+        status=204,
+        example="searches discard openssl",
+    ),
+    _search(
+        "complete",
+        "GET",
+        "/query-completions",
+        _READ,
+        "Say how a query over updates may go on.",
+        input=saved_searches.Complete,
+        output=saved_searches.Completed,
+        handler=saved_searches.suggest,
         columns=("text", "says"),
         example="searches complete --text 'sever'",
     ),
+)
+LISTS = (
     Operation(
         name="lists.list",
         plane=Plane.ADMINISTRATORS,
@@ -125,13 +195,26 @@ LISTS = (
         example="lists remove october --updates 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
     ),
     Operation(
+        name="lists.rename",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/lists/{name}/name",
+        policy=_MODIFY,
+        sentence="Give an update list another name.",
+        input=saved_searches.NewName,
+        handler=update_lists.rename_list,
+        status=204,
+        audited=True,
+        example="lists rename october --to autumn",
+    ),
+    Operation(
         name="lists.delete",
         plane=Plane.ADMINISTRATORS,
         method="DELETE",
         path=API + "/lists/{name}",
         policy=_MODIFY,
         sentence="Delete an update list; the updates on it stay what they are.",
-        input=update_lists.OneName,
+        input=saved_searches.OneName,
         handler=update_lists.delete_list,
         status=204,
         audited=True,

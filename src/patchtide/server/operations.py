@@ -20,7 +20,7 @@ from patchtide.server.catalog_operations import CATALOG
 from patchtide.server.console_pages import PAGES
 from patchtide.server.exchange_operations import EXCHANGE
 from patchtide.server.fleet_operations import FLEET
-from patchtide.server.list_operations import LISTS
+from patchtide.server.list_operations import LISTS, SEARCHES
 from patchtide.server.publisher_operations import PUBLISHER
 from patchtide.server.table import API, Operation, Plane, Table
 
@@ -180,6 +180,7 @@ OPERATIONS = Table(
         *CATALOG,
         *EXCHANGE,
         *PUBLISHER,
+        *SEARCHES,
         *LISTS,
         *SESSIONS,
         *PAGES,

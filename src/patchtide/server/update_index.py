@@ -18,6 +18,7 @@ from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
+from patchtide.server.ports.update_lists import StoredList
 
 Values = Mapping[Value, BitMap]
 _STATES = ("required", "installed", "not_required", "unknown")
@@ -34,6 +35,7 @@ class UpdateIndex:
         self._rows = BitMap()
         self._told = -1
         self._values: dict[str, Values] = {}
+        self._lists: dict[str, tuple[StoredList, BitMap]] = {}
         self._counts = _Counts()
 
     def ground(self, view: View) -> UpdateGround:
@@ -45,13 +47,14 @@ class UpdateIndex:
             self._rows = BitMap(range(len(self.updates)))
             self._told = view.told
             self._values.clear()
+            self._lists.clear()
             self._counts = _Counts()
         return UpdateGround(self, view)
 
     def values(self, view: View, field: str) -> Values:
         """Return which updates have which value; of `age`, when they were released."""
         if field == "list":
-            return {name: self._at(one.updates) for name, one in view.lists.items()}
+            return {name: self.on(one) for name, one in view.lists.items()}
         if field in _TOLD:
             if field not in self._values:
                 read = _TOLD[field]
@@ -59,9 +62,14 @@ class UpdateIndex:
             return self._values[field]
         return self._counts.values(view, self.updates)[field]
 
-    def _at(self, updates: Iterable[UUID]) -> BitMap:
-        places = self._places
-        return BitMap([places[update] for update in updates if update in places])
+    def on(self, one: StoredList) -> BitMap:
+        """Return where what is on the list stands."""
+        known = self._lists.get(one.name)
+        if known is None or known[0] is not one:
+            places = self._places
+            at = BitMap([places[update] for update in one.updates if update in places])
+            known = self._lists[one.name] = one, at
+        return known[1]
 
     @property
     def rows(self) -> BitMap:
@@ -81,7 +89,8 @@ class UpdateGround:
 
     def on(self, name: str) -> BitMap:
         """Return what is on the list of that name."""
-        return self._index.values(self._view, "list").get(name, BitMap())
+        one = self._view.lists.get(name)
+        return BitMap() if one is None else self._index.on(one)
 
     def values(self, field: str) -> Values:
         return self._index.values(self._view, field)

@@ -1,12 +1,11 @@
-"""Saved searches, and update lists: nothing but lists, which deploy and publish nothing.
+"""Update lists: nothing but lists, which deploy and publish nothing.
 
 An update that is on a list stays known when its vendor names it no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -14,37 +13,28 @@ from uuid import UUID
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.catalog.query_completion import Completion, complete
-from patchtide.domain.catalog.query_parser import MAX_LENGTH, parse_query
-from patchtide.domain.catalog.query_text import query_text
+from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Limit, paged
 from patchtide.server.ports.decisions import Transaction
-from patchtide.server.ports.update_lists import SavedSearch, StoredList
+from patchtide.server.ports.update_lists import StoredList
+from patchtide.server.saved_searches import Name, NewName, OneName
 from patchtide.server.table import Input, Nothing, Output
-from patchtide.server.update_search import answering, fields_of, known_values
+from patchtide.server.update_index import UpdateIndex
+from patchtide.server.update_search import answering
 from patchtide.server.updates import COLUMNS, Update, UpdateSort, shown
 
 MOST = 1000
 """Updates that are put on a list at once: a transaction writes no more."""
-Name = Annotated[
-    str,
-    Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$", description="Small letters, digits and hyphens."),
-]
+LONGEST, LISTS = 10_000, 500
+"""Updates that are on one list, and how many lists there are."""
 Note = Annotated[str, Meta(max_length=2000, description="What it is for.")]
-Query = Annotated[str, Meta(max_length=MAX_LENGTH, description="As the list of updates has it.")]
 Chosen = Annotated[tuple[UUID, ...], Meta(max_length=MOST, description="Ids of updates.")]
 
 
-class SaveSearch(Input, kw_only=True, frozen=True):
-    name: Name
-    query: Query
-
-
-class OneName(Input, kw_only=True, frozen=True):
-    name: Name
+_Change = Callable[[str, Sequence[UUID]], int | None]
 
 
 class ShowList(Input, kw_only=True, frozen=True):
@@ -54,13 +44,6 @@ class ShowList(Input, kw_only=True, frozen=True):
     limit: Limit = 100
 
 
-class Complete(Input, kw_only=True, frozen=True):
-    text: Query = ""
-    position: Annotated[
-        int, Meta(ge=0, le=MAX_LENGTH, description="Where somebody writes, in characters.")
-    ] = MAX_LENGTH
-
-
 class CreateList(Input, kw_only=True, frozen=True):
     name: Name
     note: Note = ""
@@ -68,33 +51,14 @@ class CreateList(Input, kw_only=True, frozen=True):
         str,
         Meta(max_length=MAX_LENGTH, description="Begin with what answers now; without: empty."),
     ] = ""
+    updates: Annotated[
+        tuple[UUID, ...], Meta(max_length=MOST, description="Begin with these, too.")
+    ] = ()
 
 
 class Listed(Input, kw_only=True, frozen=True):
     name: Name
     updates: Chosen
-
-
-class ShownSearch(Output, kw_only=True, frozen=True):
-    name: str
-    query: str
-    saved_by: str
-    saved_at: datetime
-
-
-class SearchList(Output, kw_only=True, frozen=True):
-    items: tuple[ShownSearch, ...]
-
-
-class Suggested(Output, kw_only=True, frozen=True):
-    text: str
-    says: str
-
-
-class Completed(Output, kw_only=True, frozen=True):
-    start: int
-    """What stands from there to the position is replaced."""
-    items: tuple[Suggested, ...]
 
 
 class ShownList(Output, kw_only=True, frozen=True):
@@ -104,6 +68,8 @@ class ShownList(Output, kw_only=True, frozen=True):
     """How many updates are on it."""
     required: int
     """How many of them some machine needs."""
+    installed: int
+    """How many of them some machine has."""
     made_by: str
     made_at: datetime
 
@@ -127,70 +93,26 @@ class Changed(Output, kw_only=True, frozen=True):
     """How many updates were not there before, or are gone."""
 
 
-async def searches(call: Call, principal: Principal, asked: Nothing) -> SearchList:
-    found = await call.read(call.context.reading.update_lists.searches)
-    return SearchList(items=tuple(map(_search, found)))
-
-
-async def save_search(call: Call, principal: Principal, asked: SaveSearch) -> ShownSearch:
-    """Save it in its canonical form, in place of one of the same name.
-
-    Raises:
-        InvalidQuery
-    """
-    fleet = call.context.fleet
-    fields = await call.read_fleet(lambda: fleet.ask(fields_of))
-    text = query_text(parse_query(asked.query, fields), fields)
-    saved = SavedSearch(name=asked.name, query=text, by=principal.actor, at=call.now)
-
-    def work(tx: Transaction) -> None:
-        tx.update_lists.put_search(saved)
-        tx.note(saved.name, query=text)
-
-    await call.decide(principal, work)
-    return _search(saved)
-
-
-async def delete_search(call: Call, principal: Principal, asked: OneName) -> None:
-    """Raises NotFound."""
-
-    def work(tx: Transaction) -> None:
-        if not tx.update_lists.drop_search(asked.name):
-            raise NotFound
-        tx.note(asked.name)
-
-    await call.decide(principal, work)
-
-
-async def suggest(call: Call, principal: Principal, asked: Complete) -> Completed:
-    fleet = call.context.fleet
-
-    def question(view: View) -> Completion:
-        known = known_values(fleet.updates, view)
-        return complete(asked.text, asked.position, fields_of(view), known=known)
-
-    found = await call.read_fleet(lambda: fleet.ask(question))
-    items = tuple(Suggested(text=one.text, says=one.says) for one in found.suggestions)
-    return Completed(start=found.start, items=items)
-
-
 async def lists(call: Call, principal: Principal, asked: Nothing) -> ListList:
     fleet = call.context.fleet
-    return ListList(items=await call.read_fleet(lambda: fleet.ask(shown_lists)))
+
+    def question(view: View) -> tuple[ShownList, ...]:
+        ordered = sorted(view.lists.values(), key=lambda one: one.name)
+        return tuple(shown_list(fleet.updates, view, one) for one in ordered)
+
+    return ListList(items=await call.read_fleet(lambda: fleet.ask(question)))
 
 
-def shown_lists(view: View) -> tuple[ShownList, ...]:
-    """Return all lists by name, each with how many of its updates are needed."""
-    return tuple(shown_list(view, one) for _, one in sorted(view.lists.items()))
-
-
-def shown_list(view: View, one: StoredList) -> ShownList:
-    known = list(view.known(one.updates))
+def shown_list(index: UpdateIndex, view: View, one: StoredList) -> ShownList:
+    """Return the list with how many of its updates some machine needs, and how many one has."""
+    ground = index.ground(view)
+    on, states = ground.on(one.name), ground.values("state")
     return ShownList(
         name=one.name,
         note=one.note,
-        size=len(known),
-        required=sum(view.tally_of(update).required > 0 for update in known),
+        size=len(on),
+        required=on.intersection_cardinality(states["required"]),
+        installed=on.intersection_cardinality(states["installed"]),
         made_by=one.by,
         made_at=one.at,
     )
@@ -199,14 +121,15 @@ def shown_list(view: View, one: StoredList) -> ShownList:
 async def show_list(call: Call, principal: Principal, asked: ShowList) -> ListWhole:
     """Raises NotFound."""
     fleet = call.context.fleet
-    return await call.read_fleet(lambda: fleet.ask(lambda view: _whole(view, asked)))
+    return await call.read_fleet(lambda: fleet.ask(lambda view: _whole(fleet.updates, view, asked)))
 
 
-def _whole(view: View, asked: ShowList) -> ListWhole:
+def _whole(index: UpdateIndex, view: View, asked: ShowList) -> ListWhole:
     one = view.lists.get(asked.name)
     if one is None:
         raise NotFound
-    known = [view.counted(update) for update in view.known(one.updates)]
+    ground = index.ground(view)
+    known = [view.counted(update) for update in ground.those(ground.on(one.name))]
     page = paged(known, columns=COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
     return ListWhole(
         name=one.name,
@@ -223,12 +146,15 @@ async def create_list(call: Call, principal: Principal, asked: CreateList) -> Sh
     Raises:
         InvalidQuery
         InvalidDocument: the query finds more than a list may begin with.
-        WrongState: there is one of that name.
+        NotFound: one of the updates.
+        WrongState: there is one of that name, or there are too many lists.
     """
-    first = await _found(call, asked.query) if asked.query.strip() else []
+    first = await _first(call, asked)
     made = StoredList(name=asked.name, note=asked.note.strip(), by=principal.actor, at=call.now)
 
     def work(tx: Transaction) -> None:
+        if tx.update_lists.count_lists() >= LISTS:
+            raise WrongState(f"there are {LISTS} lists already; delete one first")
         if not tx.update_lists.add_list(made):
             raise WrongState("there is a list of this name already")
         tx.update_lists.put_on(made.name, first)
@@ -236,36 +162,63 @@ async def create_list(call: Call, principal: Principal, asked: CreateList) -> Sh
 
     await call.decide(principal, work)
     fleet = call.context.fleet
-    full = replace(made, updates=frozenset(first))
-    return await call.read_fleet(lambda: fleet.ask(lambda view: shown_list(view, full)))
-
-
-async def _found(call: Call, query: str) -> list[UUID]:
-    fleet = call.context.fleet
-    found = await call.read_fleet(
-        lambda: fleet.ask(lambda view: answering(fleet.updates, view, query))
+    return await call.read_fleet(
+        lambda: fleet.ask(
+            lambda view: shown_list(fleet.updates, view, view.lists.get(made.name, made))
+        )
     )
-    if len(found) > MOST:
-        what = f"finds {len(found)} updates; a list begins with at most {MOST}"
+
+
+async def _first(call: Call, asked: CreateList) -> list[UUID]:
+    await _check_known(call, asked.updates)
+    first = dict.fromkeys(asked.updates)
+    if asked.query.strip():
+        fleet = call.context.fleet
+        found = await call.read_fleet(
+            lambda: fleet.ask(lambda view: answering(fleet.updates, view, asked.query))
+        )
+        first.update((update.id, None) for update in found)
+    if len(first) > MOST:
+        what = f"finds {len(first)} updates; a list begins with at most {MOST}"
         raise InvalidDocument([Problem("query", what)])
-    return [update.id for update in found]
+    return list(first)
+
+
+async def _check_known(call: Call, updates: Sequence[UUID]) -> None:
+    """Raises NotFound: one of them."""
+    fleet = call.context.fleet
+
+    def question(view: View) -> bool:
+        return all(u in view.updates or u in view.catalog.expired for u in updates)
+
+    if not await call.read_fleet(lambda: fleet.ask(question)):
+        raise NotFound
 
 
 async def put_on(call: Call, principal: Principal, asked: Listed) -> Changed:
-    """Raises NotFound: the list, or one of the updates."""
-    fleet = call.context.fleet
-    known = await call.read_fleet(lambda: fleet.ask(lambda view: list(view.known(asked.updates))))
-    if len(known) < len(asked.updates):
-        raise NotFound
-    return await _changed(call, principal, asked, lambda tx: tx.update_lists.put_on)
+    """Put them on the list; those that are there stay.
+
+    Raises:
+        NotFound: the list, or one of the updates.
+        WrongState: the list would become too long.
+    """
+    await _check_known(call, asked.updates)
+    return await _changed(call, principal, asked, _put_on)
+
+
+def _put_on(tx: Transaction) -> _Change:
+    def change(name: str, updates: Sequence[UUID]) -> int | None:
+        count = tx.update_lists.put_on(name, updates)
+        if count and tx.update_lists.length(name) > LONGEST:
+            raise WrongState(f"a list holds at most {LONGEST} updates")
+        return count
+
+    return change
 
 
 async def take_off(call: Call, principal: Principal, asked: Listed) -> Changed:
     """Raises NotFound."""
     return await _changed(call, principal, asked, lambda tx: tx.update_lists.take_off)
-
-
-_Change = Callable[[str, tuple[UUID, ...]], int | None]
 
 
 async def _changed(
@@ -281,6 +234,20 @@ async def _changed(
     return Changed(changed=await call.decide(principal, work))
 
 
+async def rename_list(call: Call, principal: Principal, asked: NewName) -> None:
+    """Raises NotFound; WrongState: there is one of that name."""
+
+    def work(tx: Transaction) -> None:
+        renamed = tx.update_lists.rename_list(asked.name, asked.to)
+        if renamed is None:
+            raise NotFound
+        if not renamed:
+            raise WrongState("there is a list of this name already")
+        tx.note(asked.name, to=asked.to)
+
+    await call.decide(principal, work)
+
+
 async def delete_list(call: Call, principal: Principal, asked: OneName) -> None:
     """Raises NotFound."""
 
@@ -290,7 +257,3 @@ async def delete_list(call: Call, principal: Principal, asked: OneName) -> None:
         tx.note(asked.name)
 
     await call.decide(principal, work)
-
-
-def _search(one: SavedSearch) -> ShownSearch:
-    return ShownSearch(name=one.name, query=one.query, saved_by=one.by, saved_at=one.at)

@@ -63,11 +63,13 @@ class Furnished:
         for tab in ("machines", "about", "rules"):
             yield from (f"{update}?tab={tab}", f"{update}?tab={tab}&format=csv")
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
+        yield from ("/searches", "/new-search?q=mark", "/lists", "/new-list?q=mark")
+        yield from (f"/lists/{LIST}", f"/lists/{LIST}?format=csv")
         yield from ("/query-completions", "/query-completions?text=product%20%3D%20")
 
     def path(self, operation: Operation) -> str:
         ids = {"machine": self.machine, "update": self.update, "name": LIST, "sha256": "0" * 64}
-        return operation.path.format(**ids)
+        return operation.path.format(**dict.fromkeys(operation.parameters, "x") | ids)
 
     async def visitor(self, *rights: Right) -> Visitor:
         """A browser in which somebody with just these rights has signed in."""
@@ -179,5 +181,6 @@ def test_every_page_is_among_those_that_are_asked() -> None:
 
     assert pages - {"/sign-in", "/welcome", "/enter", "/static/{file}"} == {
         "/", "/live", "/account", "/synchronisations", *SHOWN.values(), "/machines/{machine}",
-        "/updates/{update}", "/query-completions",
+        "/updates/{update}", "/query-completions", "/searches", "/new-search", "/lists",
+        "/new-list", "/lists/{list}",
     }  # fmt: skip

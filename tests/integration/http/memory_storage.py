@@ -45,8 +45,28 @@ DETAILS = UpdateDetails(
 class MemoryLists:
     """One list, of the one update, and whatever is done to it works."""
 
-    def searches(self) -> Sequence[SavedSearch]:
+    is_in_the_way = True
+
+    def searches(self, owners: Collection[str]) -> Sequence[SavedSearch]:
         return []
+
+    def search(self, name: str, *, owner: str) -> SavedSearch | None:
+        # First for what is moved, then for what may be in its way.
+        self.is_in_the_way = not self.is_in_the_way
+        known = SavedSearch(name=name, query="expired", owner=owner, by="", at=datetime.now(UTC))
+        return None if self.is_in_the_way else known
+
+    def count_searches(self, owner: str) -> int:
+        return 0
+
+    def count_lists(self) -> int:
+        return 1
+
+    def length(self, name: str) -> int:
+        return 1
+
+    def rename_list(self, name: str, to: str) -> bool | None:
+        return True
 
     def lists(self, names: Collection[str] | None = None) -> Sequence[StoredList]:
         on = frozenset({UPDATE})
@@ -58,7 +78,7 @@ class MemoryLists:
     def put_search(self, search: SavedSearch) -> None:
         return None
 
-    def drop_search(self, name: str) -> bool:
+    def drop_search(self, name: str, *, owner: str) -> bool:
         return True
 
     def add_list(self, made: StoredList) -> bool:

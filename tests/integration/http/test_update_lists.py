@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from patchtide.adapters.storage import Storage
+from patchtide.server.api_tokens import RoleName
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.catalogs import Catalog, a_leaf, an_update_id, some_details
 
@@ -19,9 +20,14 @@ class Site:
         self.storage = storage
         self.catalog = Catalog(storage)
         self.plane = AdministratorsPlane(storage=storage, catalog=self.catalog)
+        self.tokens: dict[str, str] = {}
 
-    async def do(self, method: str, path: str, said: Any = None) -> Answer:
-        token = await self.plane.token(role="engineer")
+    async def do(
+        self, method: str, path: str, said: Any = None, *, role: RoleName = "engineer"
+    ) -> Answer:
+        if role not in self.tokens:
+            self.tokens[role] = await self.plane.token(role=role)
+        token = self.tokens[role]
         return await self.plane.ask(method, f"/api/v1{path}", token=token, document=said)
 
     async def on(self, name: str) -> list[str]:
@@ -90,6 +96,11 @@ async def test_a_long_list_is_shown_page_by_page(site: Site) -> None:
         ("POST", "/lists", {"name": "Not A Name"}, 400),
         ("POST", "/lists", {"name": "new", "query": "severty = low"}, 400),
         ("DELETE", "/searches/none", None, 404),
+        ("DELETE", "/own-searches/none", None, 404),
+        ("POST", "/own-searches/none/sharing", {}, 404),
+        ("POST", "/lists/none/name", {"to": "new"}, 404),
+        ("POST", "/lists/there/name", {"to": "there"}, 409),
+        ("POST", "/lists", {"name": "new", **ids("unheard-of")}, 404),
         ("PUT", "/searches/new", {"query": "risk = "}, 400),
     ],
 )
@@ -111,6 +122,41 @@ async def test_a_search_is_saved_in_its_canonical_form_and_replaced(site: Site) 
     assert [(one["name"], one["query"]) for one in listed] == [("urgent", saved.json["query"])]
     assert deleted.status == 204
     assert (await site.do("GET", "/searches")).json["items"] == []
+
+
+async def test_a_search_of_ones_own_is_seen_by_nobody_else_until_it_is_shared(site: Site) -> None:
+    async def seen(role: RoleName) -> list[tuple[str, bool]]:
+        items = (await site.do("GET", "/searches", role=role)).json["items"]
+        return [(one["name"], one["shared"]) for one in items]
+
+    await site.do("PUT", "/own-searches/mine", {"query": "curl"})
+    await site.do("PUT", "/own-searches/mine", {"query": "bash"}, role="auditor")
+    await site.do("POST", "/own-searches/mine/name", {"to": "curls"})
+    alone = await seen("engineer"), await seen("auditor")
+    refused = await site.do("POST", "/own-searches/mine/sharing", {}, role="auditor")
+    shared = await site.do("POST", "/own-searches/curls/sharing", {})
+    await site.do("PUT", "/own-searches/curls", {"query": "bash"})
+    again = await site.do("POST", "/own-searches/curls/sharing", {})
+
+    assert alone == ([("curls", False)], [("mine", False)])
+    assert (refused.status, shared.status, again.status) == (403, 200, 409)
+    assert shared.json["query"] == '"curl"'
+    assert await seen("auditor") == [("curls", True), ("mine", False)]
+    assert await seen("engineer") == [("curls", True), ("curls", False)]
+
+
+async def test_searches_and_lists_are_renamed_with_all_that_is_in_them(site: Site) -> None:
+    await site.do("PUT", "/searches/urgent", {"query": "risk = low"})
+    await site.do("PUT", "/searches/other", {"query": "curl"})
+    await site.do("POST", "/lists", {"name": "october", **ids("curl")})
+    renamed = await site.do("POST", "/searches/urgent/name", {"to": "calm"})
+    taken = await site.do("POST", "/searches/calm/name", {"to": "other"})
+    listed = await site.do("POST", "/lists/october/name", {"to": "autumn"})
+
+    assert (renamed.json["query"], taken.status, listed.status) == ("risk = low", 409, 204)
+    assert await site.on("autumn") == ["curl"]
+    assert (await site.do("GET", "/lists/october")).status == 404
+    assert (await site.do("GET", "/updates?query=list%20%3D%20autumn")).json["total"] == 1
 
 
 async def test_a_query_is_completed_from_what_the_catalog_holds(site: Site) -> None:

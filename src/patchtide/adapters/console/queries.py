@@ -88,10 +88,22 @@ def _with_choices(
     return query if changed else None
 
 
-async def listed(desk: Desk, visit: Visit, *, on: str = "") -> QueryListed:
+async def found(desk: Desk, query: str) -> Found | InvalidQuery:
+    """Return what a query finds, of which no row is shown; or else what is wrong with it."""
+    fleet = desk.context.fleet
+    wanted = Wanted(query=query, size=1)
+    try:
+        return await desk.of_fleet(
+            lambda: fleet.ask(lambda view: look(fleet.updates, view, wanted))
+        )
+    except InvalidQuery as error:
+        return error
+
+
+async def listed(desk: Desk, visit: Visit, *, path: str = "", on: str = "") -> QueryListed:
     """Return the page that the address asks for, of all updates or of those on a list."""
     values = {name: value for name, value in visit.query.items() if name != WAS}
-    asked = Asked(path=visit.path, values=values, default_sort="-required")
+    asked = Asked(path=path or visit.path, values=values, default_sort="-required")
     is_export = "format" in visit.query
     wanted = Wanted(
         query=asked.search,
@@ -107,18 +119,18 @@ async def listed(desk: Desk, visit: Visit, *, on: str = "") -> QueryListed:
         return look(fleet.updates, view, wanted)
 
     try:
-        found = await desk.of_fleet(partial(fleet.ask, question))
+        looked = await desk.of_fleet(partial(fleet.ask, question))
     except InvalidQuery as error:
         return QueryListed(
             asked=asked, rows=(), total=0, of=1, counts=_NOTHING, chosen={}, error=error
         )
     return QueryListed(
         asked=asked,
-        rows=[row_of(counted) for counted in found.rows],
-        total=found.total,
-        of=found.of,
-        counts=found.counts,
-        chosen=found.chosen,
+        rows=[row_of(counted) for counted in looked.rows],
+        total=looked.total,
+        of=looked.of,
+        counts=looked.counts,
+        chosen=looked.chosen,
     )
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from patchtide.adapters.console import queries
+from patchtide.adapters.console import queries, searches
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.fleet_rows import MachineThere
 from patchtide.adapters.console.listing import Shape
@@ -33,6 +33,7 @@ async def updates(desk: Desk, visit: Visit) -> Reply:
         listed=listed,
         asked=listed.asked,
         query_examples=queries.EXAMPLES,
+        folders=await searches.folders(desk, visit),
     )
 
 

@@ -160,9 +160,15 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "catalog.trust-exporter": "Pinned a site whose catalogs count",
         "catalog.distrust-exporter": "Unpinned a site",
         "searches.save": "Saved a search",
+        "searches.rename": "Renamed a search",
         "searches.delete": "Deleted a search",
+        "searches.keep": "Saved a search of their own",
+        "searches.rename-own": "Renamed a search of their own",
+        "searches.share": "Shared a search",
+        "searches.discard": "Deleted a search of their own",
         "lists.create": "Made a list of updates",
         "lists.add": "Added updates to a list",
+        "lists.rename": "Renamed a list of updates",
         "lists.remove": "Took updates off a list",
         "lists.delete": "Deleted a list of updates",
         "updates.rate": "Rated an update",
@@ -183,12 +189,22 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "reschedule": ("schedule", "set"),
         "select": ("selection", "set"),
         "accept": ("licence", "accepted"),
+        "saved": ("search", "saved"),
+        "share": ("search", "shared with everybody"),
+        "rename-search": ("search", "renamed"),
+        "delete-shared": ("search", "deleted"),
+        "delete-own": ("search", "deleted"),
+        "make-list": ("list", "made"),
+        "rename-list": ("list", "renamed"),
+        "delete-list": ("list", "deleted"),
+        "listed": ("update", "put on the list"),
+        "unlisted": ("update", "taken off the list"),
         "disable": ("person", "disabled"),
         "enable": ("person", "enabled"),
         "role": ("person", "given another role"),
     }
 )
-_PLURALS: Mapping[str, str] = MappingProxyType({"person": "people"})
+_PLURALS: Mapping[str, str] = MappingProxyType({"person": "people", "search": "searches"})
 _SAID: Mapping[str, str] = MappingProxyType(
     {"password": "Your password is changed. Every other session of yours has ended."}
 )

@@ -261,6 +261,15 @@ update_search = Table(
     _required("at", Float),
 )
 
+own_update_search = Table(
+    "own_update_search",
+    metadata,
+    Column("owner", String(256), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    _required("query", Text),
+    _required("at", Float),
+)
+
 update_list = Table(
     "update_list",
     metadata,

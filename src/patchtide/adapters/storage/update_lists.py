@@ -1,4 +1,4 @@
-"""Saved searches and update lists."""
+"""Update lists, and with them saved searches."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, true
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true, update
 
-from patchtide.adapters.storage import update_rows
+from patchtide.adapters.storage import saved_searches, update_rows
 from patchtide.adapters.storage.rows import instant
-from patchtide.adapters.storage.tables import update_list, update_list_member, update_search
+from patchtide.adapters.storage.tables import update_list, update_list_member
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 
 T = TypeVar("T")
@@ -26,15 +26,21 @@ class ListWrites:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def put_search(self, search: SavedSearch) -> None:
-        self.drop_search(search.name)
-        row = {"name": search.name, "query": search.query, "saved_by": search.by}
-        row_at = {**row, "at": search.at.timestamp()}
-        self._connection.execute(insert(update_search).values(row_at))
+    def search(self, name: str, *, owner: str) -> SavedSearch | None:
+        found = saved_searches.of(self._connection, [owner], name=name)
+        return found[0] if found else None
 
-    def drop_search(self, name: str) -> bool:
-        named = delete(update_search).where(update_search.c.name == name)
-        return self._connection.execute(named).rowcount > 0
+    def count_searches(self, owner: str) -> int:
+        return saved_searches.count(self._connection, owner)
+
+    def put_search(self, search: SavedSearch) -> None:
+        saved_searches.put(self._connection, search)
+
+    def drop_search(self, name: str, *, owner: str) -> bool:
+        return saved_searches.drop(self._connection, name, owner=owner)
+
+    def count_lists(self) -> int:
+        return self._connection.execute(select(func.count()).select_from(update_list)).scalar_one()
 
     def add_list(self, made: StoredList) -> bool:
         if self._is_there(made.name):
@@ -43,6 +49,21 @@ class ListWrites:
         row_at = {**row, "at": made.at.timestamp()}
         self._connection.execute(insert(update_list).values(row_at))
         return True
+
+    def rename_list(self, name: str, to: str) -> bool | None:
+        if not self._is_there(name):
+            return None
+        if self._is_there(to):
+            return False
+        renamed = update(update_list).where(update_list.c.name == name).values(name=to)
+        self._connection.execute(renamed)
+        moved = update(update_list_member).where(_member.list_name == name).values(list_name=to)
+        self._connection.execute(moved)
+        return True
+
+    def length(self, name: str) -> int:
+        on = select(func.count()).where(_member.list_name == name)
+        return self._connection.execute(on).scalar_one()
 
     def drop_list(self, name: str) -> bool:
         self._connection.execute(delete(update_list_member).where(_member.list_name == name))
@@ -53,7 +74,7 @@ class ListWrites:
         if not self._is_there(name):
             return None
         update_rows.lock(self._connection, updates, against_removal=True)
-        wanted = {update.bytes for update in updates}
+        wanted = {one.bytes for one in updates}
         new = wanted.difference(*(self._there(name, part) for part in _parts(wanted)))
         rows = [{"list_name": name, "update_id": key} for key in sorted(new)]
         if rows:
@@ -64,7 +85,7 @@ class ListWrites:
         if not self._is_there(name):
             return None
         gone = 0
-        for part in _parts({update.bytes for update in updates}):
+        for part in _parts({one.bytes for one in updates}):
             found = _member.list_name == name, _member.update_id.in_(part)
             gone += self._connection.execute(delete(update_list_member).where(*found)).rowcount
         return gone
@@ -96,8 +117,8 @@ class ListReads:
     def __init__(self, read: Read) -> None:
         self._read = read
 
-    def searches(self) -> Sequence[SavedSearch]:
-        return self._read(_searches)
+    def searches(self, owners: Collection[str]) -> Sequence[SavedSearch]:
+        return self._read(lambda c: saved_searches.of(c, owners))
 
     def lists(self, names: Collection[str] | None = None) -> Sequence[StoredList]:
         if names is None:
@@ -109,14 +130,6 @@ class ListReads:
 
     def held(self, updates: Collection[UUID]) -> Collection[UUID]:
         return self._read(lambda c: _held(c, updates))
-
-
-def _searches(connection: Connection) -> Sequence[SavedSearch]:
-    found = connection.execute(select(update_search).order_by(update_search.c.name))
-    return [
-        SavedSearch(name=row.name, query=row.query, by=row.saved_by, at=instant(row.at))
-        for row in found
-    ]
 
 
 def _lists(connection: Connection, named: ColumnElement[bool]) -> Sequence[StoredList]:
@@ -140,7 +153,7 @@ def _lists(connection: Connection, named: ColumnElement[bool]) -> Sequence[Store
 
 def _held(connection: Connection, updates: Collection[UUID]) -> Collection[UUID]:
     held: set[UUID] = set()
-    for part in _parts({update.bytes for update in updates}):
+    for part in _parts({one.bytes for one in updates}):
         found = select(_member.update_id).where(_member.update_id.in_(part)).distinct()
         held.update(UUID(bytes=key) for key in connection.execute(found).scalars())
     return held

@@ -8,11 +8,15 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+EVERYBODY = ""
+"""The owner of what everybody on the site sees."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedSearch:
     name: str
     query: str
+    owner: str = EVERYBODY
     by: str
     at: datetime
 
@@ -30,15 +34,29 @@ class StoredList:
 class UpdateListWriting(Protocol):
     """Inside one decision."""
 
-    def put_search(self, search: SavedSearch) -> None: ...
+    def search(self, name: str, *, owner: str) -> SavedSearch | None: ...
 
-    def drop_search(self, name: str) -> bool: ...
+    def count_searches(self, owner: str) -> int: ...
+
+    def put_search(self, search: SavedSearch) -> None:
+        """Its owner has none of that name."""
+        ...
+
+    def drop_search(self, name: str, *, owner: str) -> bool: ...
+
+    def count_lists(self) -> int: ...
 
     def add_list(self, made: StoredList) -> bool:
         """Return False if there is one of that name already."""
         ...
 
+    def rename_list(self, name: str, to: str) -> bool | None:
+        """Return False if there is one of the new name already; None: there is no such list."""
+        ...
+
     def drop_list(self, name: str) -> bool: ...
+
+    def length(self, name: str) -> int: ...
 
     def put_on(self, name: str, updates: Sequence[UUID]) -> int | None:
         """Return how many were not on it before; None: there is no such list."""
@@ -54,7 +72,7 @@ class UpdateListWriting(Protocol):
 
 
 class UpdateListReading(Protocol):
-    def searches(self) -> Sequence[SavedSearch]: ...
+    def searches(self, owners: Collection[str]) -> Sequence[SavedSearch]: ...
 
     def lists(self, names: Collection[str] | None = None) -> Sequence[StoredList]:
         """Return those of these names, or all, with what is on them."""
