@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -29,6 +29,7 @@ _DURATION = re.compile(r"([0-9]{1,5}) ?(min|h)", re.ASCII)
 _MINUTES = {"min": 1, "h": 60}
 
 Choice = TypeVar("Choice", bound=StrEnum)
+Value = TypeVar("Value")
 
 
 class TooManyMistakes(Exception):
@@ -178,6 +179,40 @@ class Fields:
         start = where[first - 1] + 1 if 0 < first == len(said) else where[first]
         span = Span(start, start + mistake.length)
         return placed(self._text, span, what=mistake.what, hint=mistake.hint)
+
+
+class Part:
+    """A table of the definition. What is missing or wrong is read as a stand-in, and noted."""
+
+    def __init__(
+        self, fields: Fields, node: Node, known: Sequence[str], needed: Sequence[str] = ()
+    ) -> None:
+        self.fields = fields
+        self.node = node
+        self.said = fields.table(node, known, needed)
+
+    def read(self, key: str, how: Callable[[Node], Value | None], otherwise: Value) -> Value:
+        node = self.said.get(key)
+        value = None if node is None else how(node)
+        return otherwise if value is None else value
+
+    def word(self, key: str, form: re.Pattern[str], what: str, hint: str = "") -> str:
+        return self.read(key, lambda node: self.fields.fitting(node, form, what, hint), "")
+
+    def words(self, key: str, form: re.Pattern[str], what: str, hint: str = "") -> tuple[str, ...]:
+        none: list[str] = []
+        found = self.read(key, lambda node: self.fields.words(node, form, what, hint), none)
+        return tuple(dict.fromkeys(found))
+
+    def require(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            if key not in self.said:
+                self.fields.refuse(self.node, f"`{key}` is missing", f"add `{key}:` here")
+
+    def refuse(self, keys: Sequence[str], why: str) -> None:
+        for key in keys:
+            if key in self.said:
+                self.fields.refuse(self.said[key], f"`{key}` {why}", "leave it out")
 
 
 def _minutes(said: str) -> int:

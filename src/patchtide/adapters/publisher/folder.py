@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from patchtide.adapters.publisher.definition import Measure, read_definition
+from patchtide.adapters.publisher.definition import read_definition
+from patchtide.adapters.publisher.files import Measure
 from patchtide.adapters.publisher.marked import MAX_LENGTH, InvalidDefinition
+from patchtide.adapters.publisher.packages import identity_of
 from patchtide.adapters.publisher.template import TEMPLATE
 from patchtide.domain.catalog.custom import CustomUpdate, feed_update
 from patchtide.domain.catalog.rule_mistakes import Mistake
@@ -90,8 +92,12 @@ def _walked(folder: Path) -> Iterator[Path]:
 
 
 def _checked(file: Path, text: str, measured: dict[bytes, Path]) -> CustomUpdate:
-    measure = _measure(file.parent, measured)
-    update = read_definition(text, file=str(file), measure=measure)
+    update = read_definition(
+        text,
+        file=str(file),
+        measure=_measure(file.parent, measured),
+        identify=lambda name, kind: identity_of(file.parent / name, kind),
+    )
     try:
         for leaf in feed_update(update).leaves:
             encode_leaf(leaf)

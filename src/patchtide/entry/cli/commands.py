@@ -133,7 +133,7 @@ def build(ask: Ask, printer: Printer) -> App:
     )
     app.command(trust_app(printer))
     app.command(rules_app(printer))
-    app.command(publisher_app(printer))
+    app.command(publisher_app(printer, ask))
     app.command(_completion(app, printer), name="completion", help_epilogue="")
     return app
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -23,16 +22,18 @@ from patchtide.domain.catalog.rule_mistakes import shown
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Refused
 from patchtide.entry.cli.client import Client, Misconfigured, Unreachable
+from patchtide.entry.cli.names import Ask, NotOneMachine
 from patchtide.entry.cli.offline import DONE, REFUSED, Document, offline_command
 from patchtide.entry.cli.printing import Printer
 from patchtide.entry.cli.publisher_signing import Publishing, published
 from patchtide.entry.cli.publisher_site import open_site
+from patchtide.entry.cli.publisher_stored import stood
 from patchtide.entry.cli.publisher_trial import tried
 
 HELP = "Updates of your own, defined in YAML: checked, tried, signed and published."
 _VALIDATE = "Print all mistakes in definitions with their places, or else what they define."
 
-_TEST = "Say how the updates would stand on this machine. It evaluates, and installs nothing."
+_TEST = "Say how updates would stand, here or on a machine of the site; nothing is installed."
 
 _Path = Annotated[
     Path, Parameter(help="A definition, or a folder with update.yaml or *.update.yaml.")
@@ -42,7 +43,7 @@ _Json = Annotated[bool, Parameter(help="Print as JSON.", negative=(), show_defau
 COMMANDS = {
     "new": "new hello",
     "validate": "validate hello",
-    "test": "test hello",
+    "test": "test hello --machine web-1",
     "publish": "publish hello backup/update.yaml --sign-with anna.pem",
     "expire": "expire acme/backup/2.3 --sign-with anna.pem",
 }
@@ -67,7 +68,7 @@ def new(
     return {"file": str(make_definition(folder))}
 
 
-def publisher_app(printer: Printer) -> App:
+def publisher_app(printer: Printer, ask: Ask) -> App:
     app = App(name="publisher", help=HELP, help_epilogue="", version_flags=[])
     app.command(offline_command(new, printer), name="new", help_epilogue=_example("new"))
     app.command(
@@ -76,7 +77,9 @@ def publisher_app(printer: Printer) -> App:
         help=_VALIDATE,
         help_epilogue=_example("validate"),
     )
-    app.command(_test_command(printer), name="test", help=_TEST, help_epilogue=_example("test"))
+    app.command(
+        _test_command(printer, ask), name="test", help=_TEST, help_epilogue=_example("test")
+    )
     app.command(
         _publish_command(printer),
         name="publish",
@@ -110,7 +113,7 @@ def _validate_command(printer: Printer) -> Callable[..., int]:
     return validate
 
 
-def _test_command(printer: Printer) -> Callable[..., int]:
+def _test_command(printer: Printer, ask: Ask) -> Callable[..., int]:
     def test(
         path: _Path,
         /,
@@ -118,9 +121,18 @@ def _test_command(printer: Printer) -> Callable[..., int]:
         platform: Annotated[
             str, Parameter(help="auto, apt or dnf, each with a :ROOT or without; simulated:FILE.")
         ] = "auto",
+        machine: Annotated[
+            str | None,
+            Parameter(help="A machine of the site by name or id: by what it has told, not here."),
+        ] = None,
         json: _Json = False,
     ) -> int:
-        return _answered(printer, [path], partial(tried, platform=platform), as_json=json)
+        def work(definitions: Sequence[Definition]) -> Document:
+            if machine is None:
+                return tried(definitions, platform)
+            return stood(definitions, machine, ask)
+
+        return _answered(printer, [path], work, as_json=json)
 
     test.__annotations__ = get_type_hints(test, include_extras=True)
     return test
@@ -196,7 +208,7 @@ def _answered(
         document = _mistakes(wrong) if wrong else work(definitions)
     except OSError as error:
         return _refused(printer, Refused(f"{error.filename}: {error.strerror}"), as_json=as_json)
-    except (Misconfigured, Unreachable):
+    except (Misconfigured, NotOneMachine, Unreachable):
         raise
     except PatchtideError as error:
         return _refused(printer, error, as_json=as_json)

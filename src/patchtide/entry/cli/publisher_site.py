@@ -97,7 +97,7 @@ class PublisherSite:
             ServerSaysNo, InvalidDocument: the answer is a refusal.
             Unreachable: there is none.
         """
-        return _said(self._client.ask(OPERATIONS[operation], values))
+        return said_by(self._client.ask(OPERATIONS[operation], values))
 
     def bring(self, digest: str, path: Path) -> bool:
         """Have a file on the server; say whether anything of it had to be brought."""
@@ -109,7 +109,7 @@ class PublisherSite:
             offset = known["size"] if known["size"] <= size else 0
             file.seek(offset)
             values = {"sha256": digest, "size": size, "offset": offset}
-            _said(self._client.send(OPERATIONS["publisher.upload"], values, file))
+            said_by(self._client.send(OPERATIONS["publisher.upload"], values, file))
         return True
 
     def _first_root(self, kept: Path, given: Path | None) -> bytes:
@@ -148,7 +148,12 @@ def _of_file(status: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
     return chunks
 
 
-def _said(answer: Answer) -> Any:
+def said_by(answer: Answer) -> Any:
+    """Return what an answer says, decoded.
+
+    Raises:
+        ServerSaysNo, InvalidDocument: it is a refusal.
+    """
     try:
         said = msgspec.json.decode(answer.body) if answer.body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

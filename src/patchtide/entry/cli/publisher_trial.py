@@ -23,7 +23,7 @@ from patchtide.domain.errors import InvalidDocument, Problem
 
 _HIGHEST = 2**32 - 1
 """Numbers from above: rules that name another update by its number mean none of these."""
-_WORDS: Mapping[Verdict, str] = {True: "yes", False: "no", None: "unknown"}
+WORDS: Mapping[Verdict, str] = {True: "yes", False: "no", None: "unknown"}
 
 
 def tried(definitions: Sequence[Definition], platform: str) -> Mapping[str, Any]:
@@ -72,7 +72,7 @@ def _rules(name: str, leaf: Leaf, *, facts: Facts, scan: Scan) -> Iterator[Mappi
                 "id": name,
                 "rule": which,
                 "says": f"{'  ' * depth}{part_text(part.rule)}",
-                "verdict": _WORDS[part.verdict],
+                "verdict": WORDS[part.verdict],
                 "saw": part.seen,
             }
 

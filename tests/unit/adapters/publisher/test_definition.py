@@ -14,11 +14,14 @@ from patchtide.adapters.publisher.definition import read_definition
 from patchtide.adapters.publisher.fields import MAX_MISTAKES
 from patchtide.adapters.publisher.folder import read_definitions
 from patchtide.adapters.publisher.marked import MAX_LENGTH, MAX_NODES, InvalidDefinition
+from patchtide.adapters.publisher.packages import Identity
 from patchtide.domain.catalog.custom import CustomUpdate, feed_update
 from patchtide.domain.catalog.details import Classification
+from patchtide.domain.catalog.installers import InstallerKind
 from patchtide.domain.catalog.rule_text import rule_text
 from patchtide.domain.catalog.updates import PackageFloor, Restart, Verification, update_id
 from patchtide.domain.errors import Refused
+from tests.simulator.debs import a_deb
 
 DEB = """\
 id: acme/backup/2.4
@@ -46,6 +49,7 @@ PROGRAM = DEB.replace(
     "  arguments: [-q, '; rm $(x)']\n  restart_codes: [3]\n",
 ).replace("    package: acme-backup\n    version: 1.20\n", "")
 
+PACKAGE = a_deb("acme-backup", "1.20")
 ID_CURE = "write small letters, digits and . _ + / -, at most 127"
 
 
@@ -190,7 +194,7 @@ def test_whatever_is_written_there_is_an_update_or_a_list_of_mistakes(text: str)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "update.yaml").write_text(DEB)
-    (tmp_path / "backup.deb").write_bytes(b"a package")
+    (tmp_path / "backup.deb").write_bytes(PACKAGE)
     return tmp_path
 
 
@@ -198,8 +202,8 @@ def test_a_file_beside_its_definition_is_measured(folder: Path) -> None:
     (only,), wrong = read_definitions(folder)
 
     (file,) = only.update.files
-    assert (wrong, file.sha256) == ([], hashlib.sha256(b"a package").digest())
-    assert file.size_bytes == 9
+    assert (wrong, file.sha256) == ([], hashlib.sha256(PACKAGE).digest())
+    assert file.size_bytes == len(PACKAGE)
 
 
 def test_a_file_that_is_not_what_was_said_is_refused(folder: Path) -> None:
@@ -239,3 +243,70 @@ def test_of_a_folder_every_definition_is_read_and_no_id_may_come_twice(folder: P
 def test_a_folder_without_definitions_says_so(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"holds no update\.yaml"):
         read_definitions(tmp_path)
+
+
+TWO = DEB.replace("architectures: [amd64]\n", "").replace(
+    "    package: acme-backup\n    version: 1.20\n", "  - path: backup-arm.deb\n"
+)
+"""A definition that leaves to its packages what they say of themselves."""
+
+
+def identified(path: str, kind: InstallerKind) -> Identity | None:
+    architecture = "arm64" if "arm" in path else "amd64"
+    return Identity(package="acme-backup", version="1.20", architecture=architecture)
+
+
+def read_packages(text: str) -> CustomUpdate:
+    def measure(name: str) -> tuple[bytes, int]:
+        return hashlib.sha256(name.encode()).digest(), 5
+
+    return read_definition(text, file="update.yaml", measure=measure, identify=identified)
+
+
+def test_each_architecture_that_has_a_file_of_its_own_becomes_a_leaf() -> None:
+    made = feed_update(read_packages(TWO))
+
+    assert [rule_text(leaf.prerequisite) for leaf in made.leaves] == [
+        "arch amd64 and os debian 12",
+        "arch arm64 and os debian 12",
+    ]
+    assert [leaf.files[0].sha256 for leaf in made.leaves] == [
+        hashlib.sha256(name).digest() for name in (b"backup.deb", b"backup-arm.deb")
+    ]
+    assert made.details.architectures == ("amd64", "arm64")
+    assert {(p.name, p.version, p.architecture) for p in made.details.packages} == {
+        ("acme-backup", "1.20", "amd64"),
+        ("acme-backup", "1.20", "arm64"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            TWO.replace("backup.deb\n", "backup.deb\n    version: 1.19\n"),
+            "the package's version is 1.20; take the right file, or leave this out",
+        ),
+        (
+            TWO.replace("backup-arm.deb\n", "backup-arm.deb\n    architecture: amd64\n"),
+            "the package's architecture is arm64; take the right file, or leave this out",
+        ),
+        (
+            TWO.replace("rules:", "architectures: [amd64]\nrules:"),
+            "a file is for arm64; add arm64, or leave the file out",
+        ),
+        (
+            TWO.replace("rules:", "architectures: [amd64, arm64, i386]\nrules:"),
+            "no file is for i386; leave it out, or add its file",
+        ),
+        (
+            TWO.replace("backup-arm.deb", "backup-amd.deb"),
+            "`acme-backup` is here twice; leave one of them out",
+        ),
+    ],
+)
+def test_what_is_written_and_what_the_package_says_have_to_agree(written: str, said: str) -> None:
+    with pytest.raises(InvalidDefinition) as caught:
+        read_packages(written)
+
+    assert [mistake.sentence for mistake in caught.value.mistakes] == [said]

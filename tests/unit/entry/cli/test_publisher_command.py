@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from patchtide.adapters.publisher.definition import read_definition
+from patchtide.entry.cli.client import Answer
 from patchtide.entry.cli.commands import run
+from patchtide.server.table import Operation
+from tests.simulator.debs import a_deb
 
 GUIDE = Path(__file__).parents[4] / "docs/admin/guides/publish-your-own-updates.md"
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
@@ -25,6 +30,57 @@ def ran(*arguments: str) -> tuple[int, str]:
     return run(["publisher", *arguments], console=console), text.getvalue()
 
 
+STANDING = {
+    "machine": "018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69",
+    "name": "web-1",
+    "state": "unknown",
+    "why": "facts",
+    "told": {"facts_at": None, "packages_at": None, "untold": ["facts"]},
+    "leaf": {
+        "lacking": ["os"],
+        "rules": [
+            {
+                "name": "installed",
+                "asks": "",
+                "verdict": None,
+                "parts": [{"depth": 0, "says": "deb hello >= 2.10-3", "verdict": None, "saw": ""}],
+            }
+        ],
+    },
+}
+
+
+def test_a_trial_on_a_machine_of_the_site_goes_by_what_it_has_told(tmp_path: Path) -> None:
+    ran("new", str(tmp_path))
+    (tmp_path / "hello_2.10-3_amd64.deb").write_bytes(a_deb())
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def ask(operation: Operation, values: Mapping[str, Any]) -> Answer:
+        asked.append((operation.name, dict(values)))
+        found = {"items": [{"id": STANDING["machine"], "name": "web-1"}]}
+        said = found if operation.name == "machines.list" else STANDING
+        return Answer(status=200, body=json.dumps(said).encode())
+
+    text = io.StringIO()
+    console = Console(file=text, width=200, color_system=None, force_terminal=False)
+    words = ["publisher", "test", str(tmp_path), "--machine", "web-1", "--json"]
+    code = run(words, ask=ask, console=console)
+
+    [_, (name, values)] = asked
+    assert (code, name) == (0, "machines.whatif")
+    assert values == {
+        "machine": STANDING["machine"],
+        "prerequisite": "arch amd64 and os debian 12",
+        "rule": "deb hello installed",
+        "installed": "deb hello >= 2.10-3",
+    }
+    said = json.loads(text.getvalue())
+    assert [(row["state"], row["not_told"]) for row in said["items"]] == [
+        ("unknown", ["facts", "os"])
+    ]
+    assert [(row["rule"], row["verdict"]) for row in said["rules"]] == [("installed", "unknown")]
+
+
 def test_what_new_writes_is_valid_once_its_file_is_there(tmp_path: Path) -> None:
     folder = tmp_path / "hello"
 
@@ -36,7 +92,7 @@ def test_what_new_writes_is_valid_once_its_file_is_there(tmp_path: Path) -> None
         "      - path: hello_2.10-3_amd64.deb",
         "              ^^^^^^^^^^^^^^^^^^^^^^",
     ]
-    (folder / "hello_2.10-3_amd64.deb").write_bytes(b"a package")
+    (folder / "hello_2.10-3_amd64.deb").write_bytes(a_deb())
     code, text = ran("validate", str(folder), "--json")
     assert (code, json.loads(text)["items"][0]["id"]) == (0, "example/hello/2.10")
 
@@ -94,7 +150,7 @@ def test_a_trial_says_how_the_update_would_stand_and_changes_nothing(
     tmp_path: Path, packages: dict[str, str], state: str
 ) -> None:
     ran("new", str(tmp_path))
-    (tmp_path / "hello_2.10-3_amd64.deb").write_bytes(b"a package")
+    (tmp_path / "hello_2.10-3_amd64.deb").write_bytes(a_deb())
     machine = tmp_path / "machine.json"
     before = json.dumps({"os_id": "debian", "os_version": "12", "packages": packages})
     machine.write_text(before)
@@ -120,6 +176,6 @@ def test_a_trial_wants_valid_definitions_and_a_machine(tmp_path: Path) -> None:
 
     code, text = ran("test", str(tmp_path))
     assert (code, "put the file there" in text) == (1, True)
-    (tmp_path / "hello_2.10-3_amd64.deb").write_bytes(b"a package")
+    (tmp_path / "hello_2.10-3_amd64.deb").write_bytes(a_deb())
     code, text = ran("test", str(tmp_path), "--platform", "toaster")
     assert (code, "is auto, apt or dnf" in text) == (1, True)
