@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -148,6 +148,15 @@ def build(group: Sequence[Rpm], folder: Path, *, top: Path) -> list[Path]:
     return made
 
 
+def default_documents(streams: Mapping[str, str]) -> str:
+    """Return the rest of modules.yaml: the stream that dnf takes where none was chosen."""
+    return "".join(
+        f"---\ndocument: modulemd-defaults\nversion: 1\ndata:\n  module: {name}\n"
+        f"  stream: '{stream}'\n...\n"
+        for name, stream in streams.items()
+    )
+
+
 @dataclass(kw_only=True)
 class RpmRepository:
     """One repository under a folder. Fill it, then `publish`."""
@@ -156,6 +165,7 @@ class RpmRepository:
     key: SigningKey
     advisories: list[Told] = field(default_factory=list)
     modules: list[tuple[str, str, Sequence[Rpm]]] = field(default_factory=list)
+    default_streams: dict[str, str] = field(default_factory=dict)
     _made: int = field(default=0, init=False)
 
     @property
@@ -197,7 +207,8 @@ class RpmRepository:
         if self.advisories:
             self._attach("updateinfo", "updateinfo.xml", updateinfo(self.advisories), compressed)
         if self.modules:
-            self._attach("modules", "modules.yaml", module_documents(self.modules), compressed)
+            told = module_documents(self.modules) + default_documents(self.default_streams)
+            self._attach("modules", "modules.yaml", told, compressed)
         self.sign()
 
     def sign(self, key: SigningKey | None = None) -> None:

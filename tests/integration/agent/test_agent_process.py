@@ -9,6 +9,7 @@ import signal
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -17,10 +18,14 @@ import pytest
 from patchtide.adapters.agentstate.identity import open_identity
 from patchtide.adapters.transport.site_ca import find_ca
 from patchtide.agent.enrolment import EnrolmentFailed
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rules import Comparison, Not, PackageFormat, PackageInstalled
 from patchtide.wire.sets import decode_set, unpack
 from tests.simulator.agent_command import MACHINE_ID, Agent, a_leaf, environment
 from tests.simulator.debian_root import DebianRoot
 from tests.simulator.processes import children, wait_for
+from tests.simulator.rpm_repository import Rpm, needs_rpm
+from tests.simulator.rpm_root import RpmRoot
 from tests.simulator.site_server import CLIENT, SECRET, Site, jump, running
 
 IDLE_LIMIT_KB = 45 * 1024
@@ -28,6 +33,12 @@ IDLE_LIMIT_KB = 45 * 1024
 
 def numbers(packed: bytes) -> list[int]:
     return decode_set(unpack(packed)) if packed else []
+
+
+def an_rpm_leaf(number: int, name: str, fixed: str) -> Leaf:
+    here = PackageInstalled(PackageFormat.RPM, name, architecture="x86_64")
+    older = replace(here, comparison=Comparison.LESS, version=fixed)
+    return replace(a_leaf(number, name, fixed), applicable=here, installed=Not(older))
 
 
 def test_a_machine_enrols_fetches_the_catalog_and_reports(enrolled: Agent, site: Site) -> None:
@@ -59,6 +70,26 @@ def test_a_debian_system_follows_its_release_and_reports_nothing_twice(
     assert done.returncode == 0, done.stderr
     [report] = site.reports
     assert report.full is not None and report.shards == {"debian-12": 1}
+    assert numbers(report.full.required) == [1]
+    assert numbers(report.full.installed) == [2]
+
+
+@needs_rpm
+def test_a_system_of_rpm_packages_is_found_out_and_reports_by_its_own_shard(
+    enrolled: Agent, site: Site, tmp_path: Path
+) -> None:
+    root = RpmRoot(tmp_path / "root")
+    root.put(Rpm("openssl", "3.0.1-9.el9"), Rpm("curl", "8.0-1.el9"))
+    enrolled.platform = f"auto:{root.folder}"
+    site.publish(
+        "toylinux-9", an_rpm_leaf(1, "openssl", "3.0.1-10.el9"), an_rpm_leaf(2, "curl", "7-1")
+    )
+
+    done = enrolled.once()
+
+    assert done.returncode == 0, done.stderr
+    [report] = site.reports
+    assert report.full is not None and report.shards == {"toylinux-9": 1}
     assert numbers(report.full.required) == [1]
     assert numbers(report.full.installed) == [2]
 
@@ -303,7 +334,7 @@ def test_a_ring_checks_in_and_a_stop_ends_cleanly(loop: subprocess.Popen[str], s
     assert loop.wait(10) == 0
 
 
-@pytest.mark.parametrize("platform", ["", "windows", "apt:", "simulated:"])
+@pytest.mark.parametrize("platform", ["", "windows", "apt:", "dnf:", "simulated:"])
 def test_a_platform_that_there_is_not_is_misuse(agent: Agent, platform: str) -> None:
     done = agent.run(agent.command("run", "--platform", platform))
 

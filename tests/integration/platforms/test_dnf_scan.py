@@ -115,3 +115,22 @@ def test_the_scan_of_a_machine_requires_what_dnf_lists_until_all_is_installed(si
     assert "TOY-5" not in site.required() and site.agrees()
     host.upgrade()
     assert site.required() == {} and site.agrees()
+
+
+def test_a_stream_is_followed_once_something_was_installed_from_its_vendors_default(
+    site: Site,
+) -> None:
+    repository, host = site.repository, site.host
+    nodes = [node("18", minor) for minor in (0, 1)]
+    repository.add(nodes[0])
+    repository.modules = [("nodejs", "18", nodes[:1])]
+    repository.default_streams = {"nodejs": "18"}
+    site.publish()
+    host.install("node")
+    repository.add(nodes[1])
+    repository.modules = [("nodejs", "18", nodes)]
+    repository.advisories = [Told(id="TOY-1", modular=(("nodejs", "18", (nodes[1],)),))]
+    site.publish()
+
+    assert set(site.required()) == {"TOY-1"}
+    assert site.agrees()
