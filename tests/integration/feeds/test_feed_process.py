@@ -184,9 +184,11 @@ def test_a_file_that_was_changed_under_way_is_refused_whole(reader: Reader) -> N
 
 
 ABUSES = {
-    "a file without end": "lambda self, now: os.truncate(os.open('f', os.O_CREAT | 1), 3 << 30)",
-    "memory without end": "lambda self, now: bytearray(8 << 30)",
-    "no end": "lambda self, now: exec('while True: pass')",
+    "a file without end": (
+        "lambda self, now, selection: os.truncate(os.open('f', os.O_CREAT | 1), 3 << 30)"
+    ),
+    "memory without end": "lambda self, now, selection: bytearray(8 << 30)",
+    "no end": "lambda self, now, selection: exec('while True: pass')",
 }
 
 
