@@ -28,6 +28,7 @@ SUBJECTS = (
     "rules",
     "scan",
     "storage",
+    "whatif",
 )
 
 _NUMBER = re.compile(r"-?\d[\d,_]*(?:\.\d+)?")

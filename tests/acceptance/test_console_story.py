@@ -14,6 +14,7 @@ from tests.simulator.furnished import HOSTILE, Furnished, furnished
 
 PASSWORD = "four words in a row"
 MACHINES = 130
+ASKED = "/whatif?rule=any+of+(deb+zlib+installed,+query+rack+exists)"
 NOT_FOUND = "error: Failed to load resource: the server responded with a status of 404 (Not Found)"
 """What a browser says of the one page that is not there."""
 
@@ -254,6 +255,8 @@ def every_page(window: Reader) -> list[str]:
         "/tokens", "/people", "/account", "/audit", "/nowhere", unknown, machine,
         *(f"{machine}?tab={tab}" for tab in ("packages", "facts", "history")),
         update, *(f"{update}?tab={tab}" for tab in ("about", "rules")),
+        f"{machine}/why/{update.removeprefix('/updates/')}", "/whatif", "/whatif?rule=deb+toy+<",
+        ASKED, ASKED.replace("/whatif", machine.replace("machines", "whatif")),
     ]  # fmt: skip
 
 
@@ -288,6 +291,25 @@ def test_what_machines_and_feeds_call_themselves_harms_no_reader(
         assert "49" not in texts
     assert opened.complaints == []
     assert [url for url in foreign if not url.startswith(lying.url)] == []
+
+
+def test_from_a_state_to_its_reasons_and_from_a_rule_to_machines(window: Reader) -> None:
+    page = window.open("/machines?standing=required")
+    page.locator("a.rowlink").first.click()
+    page.get_by_role("link", name=re.compile(r"^why\?")).first.click()
+    expect(page.get_by_role("heading", name="Is it installed?")).to_be_visible()
+    expect(page.locator(".lead")).to_contain_text("Needed")
+
+    page.keyboard.type("gw")
+    page.get_by_label("Needed where").fill("deb zlib <")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("alert").first).to_contain_text("a version is missing here")
+    page.get_by_label("Needed where").fill("deb zlib < 1")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("heading", level=2).first).to_contain_text("would need it")
+    page.get_by_role("link", name=re.compile("would need it$")).click()
+    page.get_by_role("link", name=re.compile(r"^why\?")).first.click()
+    expect(page.locator(".tree")).to_contain_text(["that is older than 1"] * 1)
 
 
 def test_without_scripts_the_console_still_works(browser: Browser, site: Furnished) -> None:

@@ -15,7 +15,6 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.facts import Facts
 from patchtide.domain.applicability.scan import evaluate_shard
 from patchtide.domain.catalog.rules import PackageFormat
-from patchtide.server.ports.reports import HeldInventory
 from patchtide.server.whatif_run import WhatIfRun
 from patchtide.wire.inventory import facts_list, package_list
 from tests.property.test_question_laws import leaves, question
@@ -54,13 +53,12 @@ class ToldFleet:
     def __init__(self, machines: Sequence[Told]) -> None:
         self.store = self
         self._bodies: dict[bytes, bytes] = {}
-        self._held: list[HeldInventory] = []
+        self._held: list[tuple[int, str, bytes]] = []
         for client, machine in enumerate(machines, 1):
             for kind, body in machine.bodies().items():
                 digest = sha256(body).digest()
                 self._bodies[digest] = body
-                held = HeldInventory(client=client, kind=kind, digest=digest, at=0.0)
-                self._held.append(held)
+                self._held.append((client, kind, digest))
         self._view = SimpleNamespace(
             active=range(1, len(machines) + 1),
             members={
@@ -72,10 +70,11 @@ class ToldFleet:
     def ask(self, question: Callable[[Any], Any]) -> Any:
         return question(self._view)
 
-    def held_inventories(
+    def inventory_holders(
         self, kind: str, *, after: int = 0, limit: int = 2
-    ) -> Sequence[HeldInventory]:
-        return [h for h in self._held if h.kind == kind and h.client > after][:limit]
+    ) -> Sequence[tuple[int, bytes]]:
+        held = [(client, digest) for client, of, digest in self._held if of == kind]
+        return [one for one in held if one[0] > after][:limit]
 
     def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return {digest: self._bodies[digest] for digest in digests}

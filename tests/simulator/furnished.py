@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from patchtide.domain.applicability.facts import Facts
 from patchtide.domain.catalog.details import (
     Classification,
     FixedPackage,
@@ -54,7 +55,7 @@ from patchtide.entry.server.settings import read_settings
 from patchtide.server.ports.clients import Client, ClientState, NewClient
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.reports import HeldInventory, IncomingReport, Presence
-from patchtide.wire.inventory import HardwareV1, hardware, package_list
+from patchtide.wire.inventory import HardwareV1, facts_list, hardware, package_list
 from patchtide.wire.messages import EventV1, HealthV1, encode
 from patchtide.wire.sets import encode_set, state_digest
 
@@ -268,6 +269,14 @@ async def tell_facts(
     ]
     packages = package_list({name: (name, v, a) for name, v, a in rows}.values())
     await _give(server, clients, "packages", packages, now=now)
+    facts = Facts(
+        os_id="debian",
+        os_version="12",
+        architecture="amd64",
+        kernel="6.1.0-31-amd64",
+        packages={PackageFormat.DEB: {}},
+    )
+    await _give(server, clients, "facts", facts_list(facts), now=now)
     for variant in range(MODELS):
         alike = clients[variant::MODELS]
         await _give(server, alike, "hardware", _hardware_of(variant), now=now)

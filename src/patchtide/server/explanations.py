@@ -36,6 +36,9 @@ ORDER = (LeafState.REQUIRED, LeafState.UNKNOWN, LeafState.INSTALLED, LeafState.N
 """What several leaves of one update come to: the first of these that is among them."""
 
 
+UNACCOUNTED = ("nothing known here accounts for it: ask the machine for a full report",)
+
+
 class Explain(Input, kw_only=True, frozen=True):
     machine: MachineId
     update: Annotated[UpdateId, Meta(description="The update's id.")]
@@ -138,7 +141,7 @@ def explained(fleet: Fleet, machine: UUID, update: UUID) -> Explained:
         reported=seen.reported.value,
         doubt=seen.doubt,
         counted=seen.counted.value,
-        differs=tuple(_differences(seen, told)) if state is not seen.reported else (),
+        differs=() if state is seen.reported else tuple(_differences(seen, told)) or UNACCOUNTED,
         scanned_at=seen.member.scanned_at,
         told=shown_told(told),
         leaves=tuple(shown_leaf(one, place.shard) for place, one in found),

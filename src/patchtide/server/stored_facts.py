@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -56,9 +56,9 @@ def readable_packages(
 ) -> Packages | None:
     """Return the packages, or those of these names; None: no list that would be taken today."""
     try:
-        rows: Iterable[tuple[str, str, str]] | None = None if body is None else package_rows(body)
+        rows = None if body is None else package_rows(body)
     except InvalidDocument:
         return None
-    if rows is None:
-        return None
-    return by_name(row for row in rows if named is None or row[0] in named)
+    if rows is None or named is None:
+        return None if rows is None else by_name(rows)
+    return by_name([row for row in rows if row[0] in named])

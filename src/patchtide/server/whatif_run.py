@@ -136,10 +136,10 @@ class WhatIfRun:
         """Return who has which body; equal digests are one object."""
         digests: dict[bytes, bytes] = {}
         found: dict[int, bytes] = {}
-        page = self._fleet.store.held_inventories(kind)
+        page = self._fleet.store.inventory_holders(kind)
         while page:
-            found.update((h.client, digests.setdefault(h.digest, h.digest)) for h in page)
-            page = self._fleet.store.held_inventories(kind, after=page[-1].client)
+            found.update((client, digests.setdefault(digest, digest)) for client, digest in page)
+            page = self._fleet.store.inventory_holders(kind, after=page[-1][0])
         return found
 
     def _read_facts(self, digests: set[bytes]) -> None:

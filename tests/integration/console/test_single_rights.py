@@ -65,6 +65,8 @@ class Furnished:
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
         yield from ("/searches", "/new-search?q=mark", "/lists", "/new-list?q=mark")
         yield from (f"/lists/{LIST}", f"/lists/{LIST}?format=csv")
+        yield f"{machine}/why/{self.update}"
+        yield from ("/whatif?rule=always", f"/whatif/{self.machine}?rule=always")
         yield from ("/query-completions", "/query-completions?text=product%20%3D%20")
 
     def path(self, operation: Operation) -> str:
@@ -183,4 +185,5 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/", "/live", "/account", "/synchronisations", *SHOWN.values(), "/machines/{machine}",
         "/updates/{update}", "/query-completions", "/searches", "/new-search", "/lists",
         "/new-list", "/lists/{list}",
+        "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",
     }  # fmt: skip

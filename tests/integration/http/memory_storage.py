@@ -268,9 +268,9 @@ class MemoryStorage:
     def inventory_of(self, client: int) -> Sequence[HeldInventory]:
         return []
 
-    def held_inventories(
+    def inventory_holders(
         self, kind: str, *, after: int = 0, limit: int = 5000
-    ) -> Sequence[HeldInventory]:
+    ) -> Sequence[tuple[int, bytes]]:
         return []
 
     def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:

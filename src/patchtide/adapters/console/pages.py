@@ -8,6 +8,7 @@ from types import MappingProxyType
 from patchtide.adapters.console import (
     account,
     doors,
+    explanations,
     lists,
     machines,
     overview,
@@ -17,6 +18,7 @@ from patchtide.adapters.console import (
     tokens,
     trail,
     updates,
+    whatif,
 )
 from patchtide.adapters.console.console import Desk, Serve
 from patchtide.adapters.console.replies import Reply
@@ -42,6 +44,9 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.machines": machines.machines,
         "console.act": machines.act,
         "console.machine": machines.machine,
+        "console.explanation": explanations.page,
+        "console.whatif": whatif.page,
+        "console.whatif-machine": whatif.machine,
         "console.updates": updates.updates,
         "console.completions": updates.completions,
         "console.searches": searches.page,

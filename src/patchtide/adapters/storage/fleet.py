@@ -99,17 +99,17 @@ def inventory_of(connection: Connection, client_number: int) -> Sequence[HeldInv
     return [rows.held_inventory_of(row) for row in connection.execute(found)]
 
 
-def held_inventories(
+def inventory_holders(
     connection: Connection, kind: str, *, after: int, limit: int
-) -> Sequence[HeldInventory]:
+) -> Sequence[tuple[int, bytes]]:
     columns = client_inventory.c
     found = (
-        select(client_inventory)
+        select(columns.client, columns.digest)
         .where(columns.client > after, columns.kind == kind)
         .order_by(columns.client)
         .limit(limit)
     )
-    return [rows.held_inventory_of(row) for row in connection.execute(found)]
+    return [(client, digest) for client, digest in connection.execute(found)]
 
 
 def inventory_bodies(connection: Connection, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:

@@ -322,10 +322,10 @@ class Storage:
     def inventory_of(self, client: int) -> Sequence[HeldInventory]:
         return self._read(lambda c: fleet.inventory_of(c, client))
 
-    def held_inventories(
+    def inventory_holders(
         self, kind: str, *, after: int = 0, limit: int = 5000
-    ) -> Sequence[HeldInventory]:
-        return self._read(lambda c: fleet.held_inventories(c, kind, after=after, limit=limit))
+    ) -> Sequence[tuple[int, bytes]]:
+        return self._read(lambda c: fleet.inventory_holders(c, kind, after=after, limit=limit))
 
     def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return self._read(lambda c: fleet.inventory_bodies(c, digests))

@@ -108,9 +108,9 @@ class FleetDetails(Protocol):
         """Return which lists the client has told, and when it told them."""
         ...
 
-    def held_inventories(
+    def inventory_holders(
         self, kind: str, *, after: int = 0, limit: int = 5000
-    ) -> Sequence[HeldInventory]:
+    ) -> Sequence[tuple[int, bytes]]:
         """Return whose list of this kind is which body, by client, in pages."""
         ...
 
