@@ -38,10 +38,19 @@ from patchtide.wire.catalog_file import (
 from patchtide.wire.leaves import entry
 from patchtide.wire.messages import Digest, encode
 from patchtide.wire.spool import said_details
+from patchtide.wire.vendor_indexes import (
+    PackedV1,
+    VendorIndexV1,
+    read_vendors,
+    vendors_target_of,
+)
 
 EXPORTED = "catalog.exported"
 """What the last export held, and when that was told first."""
 BATCH = 500
+
+
+Signed = Callable[[Iterable[str]], Mapping[str, bytes]]
 
 
 class ExportReading(CatalogReading, Protocol):
@@ -78,12 +87,15 @@ class CatalogExports:
         catalog: CatalogStatus,
         files: ExportFiles,
         vouching: Vouching,
+        signed: Signed,
         site: str,
     ) -> None:
+        """`signed` returns those of the targets that this site signs now."""
         self._reading = reading
         self._catalog = catalog
         self._files = files
         self._vouching = vouching
+        self._signed = signed
         self._site = site
         self.making = asyncio.Lock()
 
@@ -97,9 +109,10 @@ class CatalogExports:
             for carried in part.updates:
                 wanted.update(_files_of(carried))
             seen.update(_ids(part))
-            parts.append(self._files.put(pack_updates(part)))
-        here = self._files.content() if with_content else {}
-        found = sorted(wanted & here.keys())
+            parts.append(self._files.put("updates", pack_updates(part)))
+        here = self._files.content()
+        parts += self._vendors(serials, here)
+        found = sorted(wanted & here.keys()) if with_content else []
         parts += (PartV1("content", digest, here[digest]) for digest in found)
         if len(parts) > MAX_PARTS:
             raise TooMuch(f"{len(parts)} parts, and a file has {MAX_PARTS} at most")
@@ -135,6 +148,19 @@ class CatalogExports:
             NotFound: there is no such export (any more).
         """
         return self._files.read(name, offset, at_most=at_most)
+
+    def _vendors(self, shards: Iterable[str], here: Mapping[bytes, int]) -> Iterator[PartV1]:
+        """Yield what vendors signed themselves: without it no machine there believes a package."""
+        signed = self._signed(vendors_target_of(shard) for shard in shards)
+        carried: set[bytes] = set()
+        for shard in sorted(shards):
+            data = signed.get(vendors_target_of(shard))
+            indexes = read_vendors(data, shard=shard).indexes if data else ()
+            packed = [file for index in indexes for file in _files_in(index)]
+            if data and indexes and all(file.sha256 in here for file in packed):
+                yield self._files.put("vendors", data)
+                carried.update(file.sha256 for file in packed)
+        yield from (PartV1("vendor", digest, here[digest]) for digest in sorted(carried))
 
     def _updates(self, serials: Mapping[str, int]) -> Iterator[UpdatesV1]:
         where: dict[bytes, str] = {}
@@ -194,6 +220,11 @@ def _cut(shard: str, updates: Iterable[CarriedUpdateV1]) -> Iterator[UpdatesV1]:
             held, size = [], 0
     if held:
         yield UpdatesV1(shard=shard, updates=tuple(held))
+
+
+def _files_in(index: VendorIndexV1) -> Iterator[PackedV1]:
+    yield index.signed
+    yield from (each.packed for each in index.lists)
 
 
 class _Named(msgspec.Struct, array_like=True):

@@ -27,6 +27,7 @@ from patchtide.wire.catalog_file import (
     read_head,
     read_manifest,
     size_of,
+    told_in,
 )
 
 EXPORTERS = "catalog.exporters"
@@ -120,6 +121,8 @@ class CatalogImports:
 
     def _require_whole(self, found: Arrived, name: str) -> None:
         received, size = self.files.received(name), found.head + _sizes(found.manifest)
+        for _ in told_in(found.manifest):
+            pass
         if found.name != name:
             raise CatalogFileDamaged("it was sent under another file's name")
         if received < size:
@@ -156,8 +159,7 @@ class CatalogImports:
         with self.files.reading(found.name) as read:
             read_head(read)
             self.files.keep_content(read, parts)
-        told = [part for part in parts if part.kind == "updates"]
-        length = found.head + sum(part.size_bytes for part in told)
+        length = found.head + size_of(b"", told_in(found.manifest))
         self.files.take(found.name, exporter=found.exporter, length=length)
 
 

@@ -12,7 +12,7 @@ is read only if it is what the manifest says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import Annotated, Literal, TypeVar
 
@@ -67,7 +67,8 @@ class VoucherV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="voucher1"
 
 
 class PartV1(Struct, frozen=True, array_like=True):
-    kind: Literal["updates", "content"]
+    kind: Literal["updates", "vendors", "vendor", "content"]
+    """What is told of updates; what vendors' documents there are; one of those; a package."""
     sha256: Digest
     size_bytes: Annotated[int, Meta(ge=0, le=MAX_CONTENT)]
 
@@ -94,6 +95,22 @@ class CarriedUpdateV1(Struct, frozen=True, array_like=True):
 class UpdatesV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="updates1"):
     shard: ShardName
     updates: Annotated[tuple[CarriedUpdateV1, ...], Meta(max_length=MAX_UPDATES)]
+
+
+def told_in(manifest: ManifestV1) -> Iterator[PartV1]:
+    """Yield the parts that are read again later: all but the packages, which come last.
+
+    Raises:
+        CatalogFileDamaged: they do not.
+    """
+    is_over = False
+    for part in manifest.parts:
+        if part.kind == "content":
+            is_over = True
+        elif is_over:
+            raise CatalogFileDamaged("its packages do not come last")
+        else:
+            yield part
 
 
 def name_of(manifest: bytes) -> str:

@@ -29,6 +29,7 @@ from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Wanted
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from patchtide.server.table import Operation
+from patchtide.server.vendor_shelf import VendorShelf
 from tests.integration.catalog.node import Node, node
 from tests.integration.catalog.test_synchronisation import SHARD, FakeFeed
 from tests.integration.http.plane import AdministratorsPlane
@@ -63,6 +64,9 @@ class Site:
         self.imports = here.folder / "imports"
         self.keys = KeyFolder(here.folder / "keys")
         self.repository = TrustRepository(here.folder / "published", self.keys)
+        self.shelf = VendorShelf(
+            content=here.content, signer=self.repository, lineage=here.catalog.lineage
+        )
         progress = Progress()
         vouching = Voucher(here.folder / "published", self.keys)
         self.desk = SynchronisationDesk(
@@ -73,6 +77,7 @@ class Site:
                 publisher=here.catalog,
                 details=here.details,
                 clock=here.clock,
+                vendors=self.shelf,
                 heard=progress.note,
             ),
             stop=lambda: None,
@@ -93,6 +98,7 @@ class Site:
                     catalog=here.catalog,
                     files=ExportFolder(here.folder / "exports", here.content),
                     vouching=vouching,
+                    signed=self.repository.signed,
                     site=name,
                 ),
                 imports=CatalogImports(

@@ -15,6 +15,8 @@ import pytest
 from patchtide.domain.catalog.details import FeedUpdate, Severity
 from patchtide.domain.catalog.updates import LeafFile
 from patchtide.entry.server.feeds_together import feed_of
+from patchtide.server.ports.feed import VendorFile, VendorIndex
+from patchtide.wire.vendor_indexes import VendorIndexV1, read_vendors, vendors_target_of
 from tests.integration.catalog.carrying_site import Site, site
 from tests.integration.catalog.node import a_leaf
 from tests.integration.catalog.test_synchronisation import SHARD, updates
@@ -237,6 +239,37 @@ async def test_a_repeat_writes_nothing_of_the_catalog(hq: Site, tmp_path: Path, 
         looking.close()
 
     assert before == after
+
+
+async def test_what_vendors_signed_goes_along_so_that_machines_there_can_verify_it(
+    hq: Site, ship: Site, file: Path
+) -> None:
+    def told(key: str, data: bytes) -> VendorFile:
+        return VendorFile(key=key, sha256=sha256(data).digest(), read=lambda: data)
+
+    packages = told("main/binary-amd64/Packages", b"Package: curl")
+    index = VendorIndex(
+        kind="apt", name="security", signed=told("InRelease", b"signed"), lists=(packages,)
+    )
+    hq.shelf.keep({SHARD: (index,)}, hq.here.clock.now())
+    await ship.trusts(hq)
+    await hq.ask(f"export {file} --without-content")
+    code, said = await ship.ask(f"import {file}")
+    [target] = [vendors_target_of(SHARD)]
+    above, below = (x.repository.signed([target])[target] for x in (hq, ship))
+
+    assert code == 0, said
+    assert _indexes(below) == _indexes(above) and _lineage(below) != _lineage(above)
+    for packed in (_indexes(below)[0].signed, _indexes(below)[0].lists[0].packed):
+        assert ship.here.content.path(packed.sha256.hex()).exists()
+
+
+def _indexes(document: bytes) -> tuple[VendorIndexV1, ...]:
+    return read_vendors(document, shard=SHARD).indexes
+
+
+def _lineage(document: bytes) -> bytes:
+    return read_vendors(document, shard=SHARD).lineage
 
 
 async def test_without_content_the_packages_stay(hq: Site, ship: Site, file: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from patchtide.domain.errors import NotFound
-from patchtide.server.ports.catalog_files import Pin
+from patchtide.server.ports.catalog_files import PartKind, Pin
 from patchtide.wire.catalog_file import (
     ManifestV1,
     PartV1,
@@ -51,8 +51,8 @@ class MemoryFiles:
     def content(self) -> Mapping[bytes, int]:
         return {}
 
-    def put(self, packed: bytes) -> PartV1:
-        return PartV1("updates", ROOT, len(packed))
+    def put(self, kind: PartKind, data: bytes) -> PartV1:
+        return PartV1(kind, ROOT, len(data))
 
     def finish(self, name: str, head: bytes, parts: Sequence[PartV1]) -> None:
         self.files[name] = head

@@ -151,7 +151,12 @@ def an_exchange(storage: Any, catalog: Any) -> CatalogExchange:
     files, vouching = MemoryFiles(), AnyVoucher()
     return CatalogExchange(
         exports=CatalogExports(
-            reading=storage, catalog=catalog, files=files, vouching=vouching, site="hq"
+            reading=storage,
+            catalog=catalog,
+            files=files,
+            vouching=vouching,
+            signed=lambda _: {},
+            site="hq",
         ),
         imports=CatalogImports(files=files, vouching=vouching, progress=Progress(), is_read=True),
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.domain.errors import NotFound, Unavailable
+from patchtide.server.ports.catalog_files import PartKind
 from patchtide.wire.catalog_file import PartV1, Read, read_head, read_manifest
 
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -47,9 +48,8 @@ class ExportFolder:
     def content(self) -> Mapping[bytes, int]:
         return self._content.sizes()
 
-    def put(self, packed: bytes) -> PartV1:
-        digest = self._parts.put(packed)
-        return PartV1("updates", bytes.fromhex(digest), len(packed))
+    def put(self, kind: PartKind, data: bytes) -> PartV1:
+        return PartV1(kind, bytes.fromhex(self._parts.put(data)), len(data))
 
     def finish(self, name: str, head: bytes, parts: Sequence[PartV1]) -> None:
         """Write the head last: until then the export before this one is whole."""
@@ -86,7 +86,7 @@ class ExportFolder:
         if place == 0:
             return export.head[offset : offset + size]
         part = export.parts[place - 1]
-        store = self._parts if part.kind == "updates" else self._content
+        store = self._parts if part.kind in ("updates", "vendors") else self._content
         try:
             with store.path(part.sha256.hex()).open("rb") as file:
                 file.seek(offset)

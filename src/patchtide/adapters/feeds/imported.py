@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedDisputed, FeedUnreachable
+from patchtide.adapters.feeds.imported_vendors import vendors_in
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.errors import InvalidDocument
-from patchtide.server.ports.feed import FeedContent, Tried
+from patchtide.server.ports.feed import FeedContent, Tried, VendorIndex
 from patchtide.wire.catalog_file import (
     CarriedUpdateV1,
     CatalogFileDamaged,
@@ -88,6 +89,7 @@ class ImportedFeed:
     def read(self, *, now: datetime) -> FeedContent:
         """Raises FeedDamaged, FeedDisputed: two sites tell of one system."""
         shards: dict[str, tuple[FeedUpdate, ...]] = {}
+        vendors: dict[str, tuple[VendorIndex, ...]] = {}
         refused: Counter[str] = Counter()
         taken = [_opened(path) for path in self._files()]
         for one in taken:
@@ -95,10 +97,12 @@ class ImportedFeed:
             if twice := sorted(shards.keys() & found.keys()):
                 raise FeedDisputed(f"{one.exporter}: another site tells of {twice[0]} already")
             shards.update(found)
+            vendors.update(vendors_in(one.path, one.manifest, found))
         notes = [f"of {x.exporter}, made at {x.at:%F %R}" for x in taken] or [_NOTHING]
         notes += [f"refused {times}: {why}" for why, times in sorted(refused.items())]
         return FeedContent(
             shards=shards,
+            vendors=vendors,
             as_of={one.suite: one.at for one in taken},
             stamp=self.stamp(now=now),
             note="; ".join(notes),

@@ -87,6 +87,7 @@ def build_feeds_side(
             catalog=catalog,
             files=ExportFolder(settings.home / "exports", content),
             vouching=vouching,
+            signed=vendors.signer.signed,
             site=settings.site,
         ),
         imports=CatalogImports(

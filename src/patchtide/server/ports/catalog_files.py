@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from patchtide.domain.errors import Refused
 from patchtide.wire.catalog_file import PartV1, Read, VoucherV1
+
+PartKind = Literal["updates", "vendors"]
 
 
 class ExporterUnknown(Refused):
@@ -64,8 +66,8 @@ class ExportFiles(Protocol):
         """Return what content there is: digest -> length."""
         ...
 
-    def put(self, packed: bytes) -> PartV1:
-        """Keep a part that tells of updates."""
+    def put(self, kind: PartKind, data: bytes) -> PartV1:
+        """Keep a part that was made for the file."""
         ...
 
     def finish(self, name: str, head: bytes, parts: Sequence[PartV1]) -> None:
