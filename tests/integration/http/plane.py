@@ -191,6 +191,7 @@ class AdministratorsPlane:
     exchange: CatalogExchange | None = None
     desk: SynchronisationDesk | None = None
     changed: list[bytes] = field(default_factory=list)
+    content: Any = field(default_factory=lambda: Contents())
     app: Application = field(init=False)
 
     def __post_init__(self) -> None:
@@ -217,7 +218,7 @@ class AdministratorsPlane:
             synchronisations=self.desk or a_desk(self.storage, self.clock, descriptions),
             descriptions=descriptions,
             exchange=self.exchange or an_exchange(self.storage, self.catalog),
-            content=Contents(),  # type: ignore[arg-type]
+            content=self.content,
             drafts=NoDrafts(),  # type: ignore[arg-type]
             site_name="hq",
             site_ca="ab" * 32,

@@ -6,6 +6,7 @@ and kept; from then on only what that root leads to is believed, and nothing old
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ from patchtide.wire.shard_plan import target_of
 from patchtide.wire.shards import MAX_INDEX_BYTES, read_index
 
 SHARD = "custom"
+TOO_OFTEN = 429
+PATIENCE_S = 60
 _ROOT_BYTES = 1 << 20
 _TOTAL_S, _STALL_S = 60.0, 30.0
 
@@ -97,7 +100,13 @@ class PublisherSite:
             ServerSaysNo, InvalidDocument: the answer is a refusal.
             Unreachable: there is none.
         """
-        return said_by(self._client.ask(OPERATIONS[operation], values))
+        answer = self._client.ask(OPERATIONS[operation], values)
+        for _ in range(PATIENCE_S):
+            if answer.status != TOO_OFTEN:
+                break
+            time.sleep(1)  # a folder has more files than a server answers questions in a second
+            answer = self._client.ask(OPERATIONS[operation], values)
+        return said_by(answer)
 
     def bring(self, digest: str, path: Path) -> bool:
         """Have a file on the server; say whether anything of it had to be brought."""
