@@ -84,6 +84,28 @@ def test_what_is_wanted_is_described_with_its_cves(reader: Reader) -> None:
     assert reader.heard[-1] == ("describing", 0, 1)
 
 
+def test_a_document_about_a_cve_joins_the_update_whose_changelog_told_it(
+    reader: Reader, tmp_path: Path
+) -> None:
+    words = {"id": "CVE-2026-12345", "modified": "2026-03-02T12:00:00Z", "details": "A hole."}
+    (tmp_path / "cve.json").write_text(json.dumps(words))
+    process = FeedProcess(
+        reader.spool,
+        root=reader.sources.root,
+        advisories=[tmp_path / "cve.json"],
+        heard=lambda *_: None,
+    )
+    process.fetch()
+    (before,) = process.read(now=NOW).shards["debian-12"]
+    process.describe([before])
+
+    process.fetch()
+
+    (after,) = process.read(now=NOW).shards["debian-12"]
+    assert before.details.cves is None and after.details.cves == ("CVE-2026-12345",)
+    assert after.details.description.endswith("A hole.") and after.leaves == before.leaves
+
+
 def test_lists_that_apt_has_just_fetched_are_read_where_they_lie(
     reader: Reader, archive: AptRepository
 ) -> None:

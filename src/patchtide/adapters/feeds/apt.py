@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from patchtide.adapters.feeds.apt_lists import AptLists, IndexFile, sources_in, 
 from patchtide.adapters.feeds.apt_narrowing import narrowed, narrowed_text
 from patchtide.adapters.feeds.apt_packages import read_packages
 from patchtide.adapters.feeds.apt_release import Release, SuiteKind, read_release
+from patchtide.adapters.feeds.apt_signed import vendor_indexes
 from patchtide.adapters.feeds.apt_sources import Source, read_sources, source_key
 from patchtide.adapters.feeds.apt_updates import (
     OFFERS,
@@ -39,7 +39,7 @@ from patchtide.adapters.feeds.signature import Run, is_signed, signed_text
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.selection import Selection
 from patchtide.domain.errors import PatchtideError
-from patchtide.server.ports.feed import FeedContent, Tried, VendorFile, VendorIndex
+from patchtide.server.ports.feed import FeedContent, Tried, VendorIndex
 
 ETC = Path("/etc/apt")
 _CLOCKS_DIFFER = timedelta(hours=1)
@@ -169,7 +169,7 @@ class AptFeed:
             platform = platform_of(suite.release for suite in group)
             if platform is not None:
                 shards[platform.shard] += self._updates(group, platform)
-                vendors[platform.shard] += self._vendors(group)
+                vendors[platform.shard] += vendor_indexes(group, self._lists)
         for shard in self._left_out()["shards"]:
             shards.setdefault(shard, [])
         if not shards:
@@ -200,11 +200,28 @@ class AptFeed:
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         """Return updates of the last `read` with their CVEs, as far as changelogs can be had."""
-        known = {u.details.vendor_id: self._documents[u.details.vendor_id] for u in updates}
-        shelf = ChangelogShelf(
+        return self._with_changelogs(updates, self._shelf().changelogs)
+
+    def known(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        """Return the same with what is at hand already; nothing is fetched."""
+        return self._with_changelogs(updates, self._shelf().here)
+
+    def learnt(self) -> bytes:
+        """Return what stands for all that `known` goes by."""
+        return self._shelf().stamp()
+
+    def _shelf(self) -> ChangelogShelf:
+        return ChangelogShelf(
             self._changelogs, run=self._run, configuration=self._lists.configuration()
         )
-        texts = shelf.changelogs(known)
+
+    def _with_changelogs(
+        self,
+        updates: Sequence[FeedUpdate],
+        texts_of: Callable[[Mapping[str, Documents]], Mapping[str, str]],
+    ) -> Sequence[FeedUpdate]:
+        known = {u.details.vendor_id: self._documents[u.details.vendor_id] for u in updates}
+        texts = texts_of(known)
         return [_described(u, texts.get(u.details.vendor_id, ""), known) for u in updates]
 
     def _suites(
@@ -245,33 +262,6 @@ class AptFeed:
         except (FeedNotSigned, FeedDamaged):
             return False
         return True
-
-    def _vendors(self, group: Sequence[Suite]) -> Iterator[VendorIndex]:
-        """Yield what vendors signed of what they offer, where it carries its own signature."""
-        for suite in group:
-            if suite.release.kind in OFFERS and suite.path.is_file():
-                named = suite.release.indices
-                yield VendorIndex(
-                    kind="apt",
-                    name=_where(suite)[:256],
-                    signed=VendorFile(
-                        key="InRelease",
-                        sha256=sha256(suite.path.read_bytes()).digest(),
-                        read=suite.path.read_bytes,
-                    ),
-                    lists=tuple(
-                        VendorFile(
-                            key=file.key,
-                            sha256=bytes.fromhex(named[file.key].sha256),
-                            read=partial(self._bytes_of, file, suite.release),
-                        )
-                        for file in suite.files
-                    ),
-                )
-
-    def _bytes_of(self, file: IndexFile, release: Release) -> bytes:
-        with self._lists.opened(file, release) as stream:
-            return stream.read()
 
     def _updates(self, group: Sequence[Suite], platform: Platform) -> Iterator[FeedUpdate]:
         offers = [i for suite in group if suite.release.kind in OFFERS for i in self._read(suite)]

@@ -98,6 +98,15 @@ class ChangelogShelf:
                 del missing[key]
         return {key: self._path(key).read_text("utf-8") for key in wanted.keys() - missing.keys()}
 
+    def here(self, wanted: Iterable[str]) -> Mapping[str, str]:
+        """Return those texts that are here, by the same keys."""
+        return {key: self._path(key).read_text("utf-8") for key in wanted if self._is_known(key)}
+
+    def stamp(self) -> bytes:
+        """Return what stands for all texts that are here."""
+        found = sorted(p.name for p in self._folder.glob("[0-9a-f]*") if p.stat().st_size > 0)
+        return sha256("".join(found).encode()).digest()
+
     def _path(self, key: str) -> Path:
         return self._folder / sha256(key.encode()).hexdigest()
 

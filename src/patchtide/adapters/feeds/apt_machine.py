@@ -78,6 +78,12 @@ class MachineFeed:
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         return self._feed().describe(updates)
 
+    def known(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        return self._feed().known(updates)
+
+    def learnt(self) -> bytes:
+        return self._feed().learnt()
+
     def places(self) -> Sequence[str]:
         """Raises FeedUnreachable: the sources cannot be read."""
         return self._feeds["own"].places()

@@ -108,6 +108,14 @@ class ImportedFeed:
             note="; ".join(notes),
         )
 
+    def known(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        """Return them as they are."""
+        return updates
+
+    def learnt(self) -> bytes:
+        """Return what stands for nothing: all is told at once."""
+        return b""
+
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         """Return them as they are: their site said all that it knows."""
         return updates

@@ -129,6 +129,14 @@ class RpmFeed:
             note="; ".join(notes),
         )
 
+    def known(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
+        """Return them as they are."""
+        return updates
+
+    def learnt(self) -> bytes:
+        """Return what stands for nothing: all is told at once."""
+        return b""
+
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         """Return them as they are: advisories say all that there is to say."""
         return updates

@@ -117,10 +117,10 @@ def _work(asked: argparse.Namespace) -> None:
         _say(step="fetching")
         feed.fetch(now=now, selection=_selection(asked.selection))
         _say(step="verifying")
-        stamp = _both(feed.stamp(now=now), shelf)
+        stamp = _both(feed, shelf, now=now)
         if stamp == _stamp_of(asked.out):
             return  # what was handed over before is still so
-        content = _enriched(replace(feed.read(now=now), stamp=stamp), shelf)
+        content = _enriched(feed, replace(feed.read(now=now), stamp=stamp), shelf)
     else:
         wanted = set(msgspec.json.decode(asked.wanted.read_bytes(), type=list[str]))
         content = _described(feed, feed.read(now=now), wanted)
@@ -186,16 +186,21 @@ def _proxy(asked: argparse.Namespace) -> Proxy | None:
         raise FeedUnreachable(f"the proxy: {error}") from error
 
 
-def _both(stamp: bytes, shelf: AdviceShelf) -> bytes:
-    return sha256(stamp + shelf.stamp()).digest() if shelf.paths else stamp
+def _both(feed: Feed, shelf: AdviceShelf, *, now: datetime) -> bytes:
+    stamp = feed.stamp(now=now)
+    return sha256(stamp + shelf.stamp() + feed.learnt()).digest() if shelf.paths else stamp
 
 
-def _enriched(content: FeedContent, shelf: AdviceShelf) -> FeedContent:
-    """Return the content with what advisories beside the feed say of it."""
+def _enriched(feed: Feed, content: FeedContent, shelf: AdviceShelf) -> FeedContent:
+    """Return the content with what advisories beside the feed say of it.
+
+    One about a CVE concerns the updates that mend it, which a changelog may have told already.
+    """
     if not shelf.paths:
         return content
     _say(step="enriching")
-    found = enriched(content.shards, shelf.advices())
+    told = {shard: feed.known(updates) for shard, updates in content.shards.items()}
+    found = enriched(told, shelf.advices())
     note = "; ".join(filter(None, (content.note, shelf.note)))
     return replace(content, shards=found.shards, note=note)
 
