@@ -131,11 +131,14 @@ class View:
                 yield found
 
     def successors(self, update: KnownUpdate) -> list[KnownUpdate]:
-        """Return those that say they take its place."""
-        return list(self.known(self._supersedence.successors(update.id)))
+        """Return those that say they take its place, and are still offered."""
+        said = self.known(self._supersedence.successors(update.id))
+        return [one for one in said if not one.is_expired]
 
     def is_superseded(self, update: KnownUpdate) -> bool:
-        return self._supersedence.is_superseded(update.id)
+        """Say whether something that is still offered takes its place, perhaps through others."""
+        expired = self.catalog.expired
+        return self._supersedence.is_any_above(update.id, lambda key: key not in expired)
 
     def of_leaf(self, number: int) -> KnownUpdate | None:
         """Return the update that a leaf is of; None: it is published no more."""

@@ -250,6 +250,16 @@ async def test_what_a_newer_update_takes_the_place_of_is_not_required_where_that
     assert machines["counts"]["compliant"] == 2
 
 
+async def test_what_took_an_updates_place_and_expired_since_gives_it_back(site: Site) -> None:
+    newer = replace(some_details("curl"), supersedes=(an_update_id("openssl"),), expired_at=NOON)
+    await site.catalog.publish([], drops=[2], details=[newer])
+
+    older = await site.get(f"/updates/{an_update_id('openssl')}")
+
+    assert (older["status"], older["superseded_by"]) == ("current", [])
+    assert older["required"] == 2
+
+
 async def test_an_expired_update_is_shown_and_counted_nowhere(site: Site) -> None:
     gone = replace(some_details("openssl"), expired_at=NOON)
     await site.catalog.publish([], drops=[1], details=[gone])

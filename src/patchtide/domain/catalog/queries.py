@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
-from operator import and_, or_
+from operator import or_
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 if TYPE_CHECKING:  # an agent has no sets of machines
@@ -109,6 +109,17 @@ class No:
 Query = Everything | Mentions | Asked | All | Either | No
 
 
+def conditions(query: Query) -> int:
+    """Return of how many single conditions it is made."""
+    match query:
+        case All(members) | Either(members):
+            return sum(map(conditions, members))
+        case No(member):
+            return conditions(member)
+        case _:
+            return 1
+
+
 class Ground(Protocol):
     """The rows that are asked, each under a number."""
 
@@ -132,8 +143,12 @@ def select(query: Query, *, fields: Fields, ground: Ground) -> BitMap:
         case Mentions(text):
             return ground.mentioning(text.casefold())
         case All(members):
-            parts = (select(part, fields=fields, ground=ground) for part in members)
-            return reduce(and_, parts)
+            found = ground.rows
+            for part in members:
+                if not found:
+                    break
+                found = found & select(part, fields=fields, ground=ground)
+            return found
         case Either(members):
             parts = (select(part, fields=fields, ground=ground) for part in members)
             return reduce(or_, parts)

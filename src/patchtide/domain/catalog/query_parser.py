@@ -20,6 +20,7 @@ from patchtide.domain.catalog.queries import (
     Operator,
     Query,
     QueryField,
+    conditions,
 )
 from patchtide.domain.catalog.rule_combinations import Combinations, Language
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery, Mistake, did_you_mean, in_sight
@@ -28,6 +29,8 @@ from patchtide.domain.catalog.rule_text import RESERVED
 from patchtide.domain.catalog.rule_tokens import Token, TokenKind, tokens
 
 MAX_LENGTH = 4096
+MAX_CONDITIONS = 32
+"""Each is asked of every row, while whoever else asks waits."""
 LINKS = frozenset(("and", "or", "not", "all", "any"))
 _WORDS = frozenset((Operator.CONTAINS, Operator.IN, Operator.BETWEEN))
 _UNITS = {"d": 1, "w": 7}
@@ -54,6 +57,9 @@ def parse_query(text: str, fields: Fields) -> Query:
     mistakes = parser.reading.mistakes
     if mistakes or query is None:
         raise InvalidQuery(text, sorted(mistakes, key=lambda m: (m.line, m.column)))
+    if conditions(query) > MAX_CONDITIONS:
+        what = f"a query has at most {MAX_CONDITIONS} conditions; `in` asks for one of many values"
+        raise InvalidQuery("", [Mistake(line=1, column=1, length=1, what=what)])
     return query
 
 

@@ -91,6 +91,7 @@ def test_all_mistakes_are_told_at_once_each_with_a_mark_under_its_place() -> Non
         ("a, b", "a comma stands only in a list"),
         ('"open', "this quote is never closed"),
         ("x" * 4097, "at most 4096 characters"),
+        ("a " * 16 + "and not (b or " + "expired " * 16 + ")", "at most 32 conditions"),
     ],
 )
 def test_what_cannot_be_read_is_named(text: str, told: str) -> None:
