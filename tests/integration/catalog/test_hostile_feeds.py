@@ -16,10 +16,11 @@ import pytest
 import zstandard
 
 from patchtide.entry.server.feed_process import FeedProcess
+from patchtide.server.ports.feed import Step
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from tests.integration.catalog.node import Node, node
-from tests.simulator.apt_repository import SigningKey
+from tests.simulator.apt_repository import AptRepository, SigningKey, apt_folder, needs_apt
 from tests.simulator.clock import FakeClock
 from tests.simulator.rpm_repository import Rpm, RpmRepository, RpmSystem, Told, needs_rpm
 from tests.simulator.scripted_web import ScriptedWeb, endless, says
@@ -27,6 +28,7 @@ from tests.simulator.scripted_web import ScriptedWeb, endless, says
 pytestmark = [needs_rpm, pytest.mark.anyio]
 TOY = Rpm("toy", "1.1-1.el9")
 ZEROS = bytes(60 << 20)
+SECURITY = "bookworm-security"
 LAUGHS = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(9))
 
 
@@ -36,20 +38,11 @@ def keys() -> Iterator[tuple[SigningKey, SigningKey]]:
         yield vendor, stranger
 
 
-class Site:
-    """A repository behind a web server, and a site that reads it."""
+class Reading:
+    """A site that reads one feed."""
 
-    def __init__(
-        self, folder: Path, keys: tuple[SigningKey, SigningKey], web: ScriptedWeb, here: Node
-    ) -> None:
-        self.web, self.here, self.stranger = web, here, keys[1]
-        self.repository = RpmRepository(folder=folder / "repository", key=keys[0])
-        self.repository.add(TOY)
-        self.repository.advisories = [Told(id="TOY-1", packages=(TOY,))]
-        self.repository.publish()
-        system = RpmSystem(root=folder / "root")
-        system.source("base", web.address, keys[0])
-        feed = FeedProcess(folder / "spool", kind="rpm", root=system.root, heard=lambda *_: None)
+    def __init__(self, feed: FeedProcess, here: Node) -> None:
+        self.here = here
         self.clock = FakeClock()
         self.desk = SynchronisationDesk(
             synchronisation=Synchronisation(
@@ -67,6 +60,23 @@ class Site:
         await self.desk.close()
         run = self.desk.runs()[0]
         return run.state, run.code, run.error
+
+
+class Site(Reading):
+    """A repository behind a web server, and a site that reads it."""
+
+    def __init__(
+        self, folder: Path, keys: tuple[SigningKey, SigningKey], web: ScriptedWeb, here: Node
+    ) -> None:
+        self.web, self.stranger = web, keys[1]
+        self.repository = RpmRepository(folder=folder / "repository", key=keys[0])
+        self.repository.add(TOY)
+        self.repository.advisories = [Told(id="TOY-1", packages=(TOY,))]
+        self.repository.publish()
+        system = RpmSystem(root=folder / "root")
+        system.source("base", web.address, keys[0])
+        feed = FeedProcess(folder / "spool", kind="rpm", root=system.root, heard=lambda *_: None)
+        super().__init__(feed, here)
 
     def news(self, xml: str | bytes, ending: str = "", *, size: int | None = None) -> None:
         """Publish something else in place of the advisories."""
@@ -163,3 +173,32 @@ async def test_it_is_refused_with_a_clear_error_and_the_catalog_stays(
     assert good[0] == "done"
     assert (state, found) == ("failed", code) and said in words
     assert site.here.catalog.serials() == before != {}
+
+
+@needs_apt
+async def test_apt_does_not_go_where_an_archive_leads_it(
+    tmp_path: Path, keys: tuple[SigningKey, SigningKey]
+) -> None:
+    archive = AptRepository(folder=tmp_path / "archive", key=keys[0])
+    archive.add(SECURITY, "toy", "1.0-1+deb12u1")
+    archive.publish(SECURITY)
+    keyring = keys[0].keyring(tmp_path / "vendor.gpg")
+    with ScriptedWeb(archive.folder) as web, ScriptedWeb(archive.folder) as inside:
+        line = f"deb [signed-by={keyring}] {web.address} {SECURITY} main"
+        apt_folder(tmp_path / "root/etc/apt", line)
+        feed = FeedProcess(tmp_path / "spool", root=tmp_path / "root", heard=lambda *_: None)
+        async with node(f"sqlite:///{tmp_path}/db.sqlite", tmp_path / "here") as here:
+            site = Reading(feed, here)
+            good = await site.synchronise()
+            before = here.catalog.serials()
+            for name in ("InRelease", "Release", "Release.gpg"):
+                path = f"/dists/{SECURITY}/{name}"
+                web.paths[path] = says(b"", 302, Location=f"{inside.address}{path}")
+
+            state, code, words = await site.synchronise()
+            tried = await asyncio.to_thread(feed.try_all)
+
+            assert good[0] == "done" and here.catalog.serials() == before != {}
+    assert (state, code) == ("failed", "feed-unreachable") and "leads elsewhere" in words
+    assert [each.step for each in tried] == [Step.STATUS]
+    assert inside.asked == []

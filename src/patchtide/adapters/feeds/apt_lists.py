@@ -54,6 +54,8 @@ Acquire::Check-Valid-Until "false";
 Acquire::Retries "1";
 Acquire::http::Timeout "30";
 Acquire::https::Timeout "30";
+Acquire::http::AllowRedirect "false";
+Acquire::https::AllowRedirect "false";
 Dir::Etc "{etc}";
 Dir::State::lists "{lists}";
 Dir::Cache "{cache}";
@@ -64,10 +66,12 @@ Dir::Cache::srcpkgcache "";
 that takes longer than all else where nothing is new; fetching alone needs none of it.
 
 Whether a list is too old is judged here, with a word on it; apt would only leave it out. The
-folder is private, so apt's own user could not write there."""
+folder is private, so apt's own user could not write there. Where a source is was said by its owner:
+who answers there may not send this server to what only this server can reach (S27)."""
 
 _QUICK = tuple(f"-oAcquire::{x}" for x in ("Retries=0", "http::Timeout=15", "https::Timeout=15"))
-_FAILED = re.compile(r"Failed to fetch \S+\s+(?P<why>.+)")
+_FAILED = re.compile(r"Failed to fetch (?P<place>\S+)\s+(?P<why>.+)")
+_REDIRECT = re.compile(r"30[12378]\b")
 
 # In the order in which they are looked for: one failure makes apt say several things.
 _SAID: tuple[tuple[type[PatchtideError], tuple[str, ...]], ...] = (
@@ -265,6 +269,9 @@ def _verify(stream: BinaryIO, said: IndexHash, *, name: str) -> None:
 def why_not_fetched(errors: str) -> PatchtideError:
     """Return the one error that apt's many lines come to, in its own words."""
     lines = [line.strip() for line in errors.splitlines() if line[:2] in ("E:", "W:")]
+    for failed in filter(None, map(_FAILED.search, lines)):
+        if _REDIRECT.match(failed["why"]):  # what apt says of the missing signature is no news
+            return FeedUnreachable(f"{shown(failed['place'])} leads elsewhere: not followed")
     for kind, marks in _SAID:
         found = next((line for line in lines if any(mark in line for mark in marks)), None)
         if found:
