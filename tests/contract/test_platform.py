@@ -13,9 +13,17 @@ from patchtide.adapters.platforms.apt import AptPlatform
 from patchtide.adapters.platforms.dnf import DnfPlatform
 from patchtide.adapters.platforms.simulated import Description, Model, SimulatedPlatform
 from patchtide.agent.ports.platform import Inventory, Platform
-from patchtide.domain.applicability.facts import NO, YES, Asked, InstalledPackage
+from patchtide.domain.applicability.facts import NO, YES, Asked, InstalledPackage, by_name
 from patchtide.domain.catalog.rules import PackageFormat
-from patchtide.wire.inventory import PackageRowV1, read_hardware, read_package_list
+from patchtide.wire.inventory import (
+    PackageRowV1,
+    facts_list,
+    facts_of,
+    package_rows,
+    read_facts,
+    read_hardware,
+    read_package_list,
+)
 from patchtide.wire.messages import INVENTORY_LIMITS
 from tests.simulator.debian_root import DebianRoot
 from tests.simulator.rpm_repository import Rpm
@@ -236,6 +244,18 @@ def test_the_list_of_packages_is_whole_ordered_and_the_same_twice(machine: Machi
         PackageRowV1(name, version, machine.system[2])
         for name, version in sorted(machine.packages.items())
     ]
+
+
+def test_what_it_tells_the_server_comes_to_the_very_facts_that_its_rules_see(
+    machine: Machine,
+) -> None:
+    facts = machine.platform.facts(list(ASKED))
+    body = machine.platform.inventory("packages")
+    assert body is not None
+
+    told = facts_of(read_facts(facts_list(facts)), by_name(package_rows(body)))
+
+    assert told == facts and told.answers
 
 
 def test_every_list_it_has_is_one_that_the_protocol_knows_and_takes(machine: Machine) -> None:
