@@ -34,6 +34,7 @@ def _form(name: str, path: str, policy: Policy, sentence: str) -> Operation:
 
 _MACHINES = Right(Kind.MACHINES, Verb.READ)
 _CATALOG = Right(Kind.CATALOG, Verb.READ)
+_PUBLISH = Right(Kind.CATALOG, Verb.CREATE)
 _TOKENS = Right(Kind.TOKENS, Verb.READ)
 _PEOPLE = Right(Kind.ACCOUNTS, Verb.READ)
 
@@ -62,6 +63,9 @@ PAGES = (
     _form("list-choose", "/lists/choice", _CATALOG, "Put chosen updates on a list."),
     _page("list", "/lists/{list}", _CATALOG, "One update list."),
     _form("list-act", "/lists/{list}/act", _CATALOG, "Rename or delete it, or take updates off."),
+    _page("define", "/define", _PUBLISH, "Define a custom update, step by step."),
+    _form("define-step", "/define", _PUBLISH, "Go to another step of it."),
+    _form("define-file", "/define/file", _PUBLISH, "Take the definition away as a file."),
     _page("update", "/updates/{update}", _CATALOG, "One update."),
     _form("update-rate", "/updates/{update}/rating", _CATALOG, "Say how dangerous one is."),
     _form("update-licence", "/updates/{update}/licence", _CATALOG, "Accept its licence terms."),

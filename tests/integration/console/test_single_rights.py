@@ -184,6 +184,6 @@ def test_every_page_is_among_those_that_are_asked() -> None:
     assert pages - {"/sign-in", "/welcome", "/enter", "/static/{file}"} == {
         "/", "/live", "/account", "/synchronisations", *SHOWN.values(), "/machines/{machine}",
         "/updates/{update}", "/query-completions", "/searches", "/new-search", "/lists",
-        "/new-list", "/lists/{list}",
+        "/new-list", "/lists/{list}", "/define",
         "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",
     }  # fmt: skip

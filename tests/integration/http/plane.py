@@ -15,6 +15,7 @@ from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.limits import Rate, Rates
 from patchtide.adapters.http.problems import status_of
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
+from patchtide.adapters.publisher.checking import mistakes_in
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.principals import SignedIn
 from patchtide.domain.access.rights import ROLES, Right
@@ -225,7 +226,9 @@ class AdministratorsPlane:
             machines_changed=self.note_changed,
         )
         agents = {o.name: _agents_answer for o in OPERATIONS if o.plane is Plane.AGENTS}
-        console = build_console(self.context, OPERATIONS, status_of=status_of)
+        console = build_console(
+            self.context, OPERATIONS, status_of=status_of, mistakes_in=mistakes_in
+        )
         self.app = build_application(
             OPERATIONS,
             {**agents, **console.endpoints},

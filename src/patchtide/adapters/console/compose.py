@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from patchtide.adapters.console.console import Console, Desk
 from patchtide.adapters.console.fleet_rows import FleetRows
@@ -10,13 +10,18 @@ from patchtide.adapters.console.pages import PAGES
 from patchtide.adapters.console.pulse import Pulse
 from patchtide.adapters.console.rendering import Templates
 from patchtide.adapters.console.static_files import StaticFiles
+from patchtide.domain.catalog.rule_mistakes import Mistake
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.context import Context
 from patchtide.server.table import Table
 
 
 def build_console(
-    context: Context, table: Table, *, status_of: Callable[[PatchtideError], int]
+    context: Context,
+    table: Table,
+    *,
+    status_of: Callable[[PatchtideError], int],
+    mistakes_in: Callable[[str], Sequence[Mistake]],
 ) -> Console:
     static = StaticFiles()
     rows = FleetRows(context.fleet)
@@ -35,5 +40,6 @@ def build_console(
         rows=rows,
         pulse=Pulse(lambda: context.fleet.run(look), context.clock),
         status_of=status_of,
+        mistakes_in=mistakes_in,
     )
     return Console(PAGES, desk)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -40,6 +40,7 @@ from patchtide.adapters.console.visits import (
 )
 from patchtide.domain.access.principals import Anonymous, SessionHolder, check, may_read
 from patchtide.domain.access.rights import Kind, Right, Verb, holds
+from patchtide.domain.catalog.rule_mistakes import Mistake
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Unauthenticated
 from patchtide.server.context import Context
 from patchtide.server.sessions import holder_of
@@ -62,6 +63,8 @@ class Desk:
     rows: FleetRows
     pulse: Pulse
     status_of: Callable[[PatchtideError], int]
+    mistakes_in: Callable[[str], Sequence[Mistake]]
+    """What is wrong with the definition of a custom update."""
 
     def may_read(self, visit: Visit, kind: Kind) -> bool:
         principal = visit.principal

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from patchtide.adapters.console import (
     account,
+    definitions,
     doors,
     explanations,
     lists,
@@ -59,6 +60,9 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.list-choose": lists.choose,
         "console.list": lists.one,
         "console.list-act": lists.act,
+        "console.define": definitions.begin,
+        "console.define-step": definitions.go,
+        "console.define-file": definitions.take,
         "console.update": updates.update,
         "console.update-rate": updates.rate,
         "console.update-licence": updates.accept_licence,

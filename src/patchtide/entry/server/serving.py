@@ -22,6 +22,7 @@ from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.problems import status_of
 from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
+from patchtide.adapters.publisher.checking import mistakes_in
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_chain import Seal
 from patchtide.adapters.trust.drafted import DraftedRoles
@@ -265,7 +266,9 @@ def _authorities(settings: ServerSettings, port: int) -> frozenset[str]:
 
 
 def _application(server: Server) -> Application:
-    console = build_console(server.context, OPERATIONS, status_of=status_of)
+    console = build_console(
+        server.context, OPERATIONS, status_of=status_of, mistakes_in=mistakes_in
+    )
     handlers = {**server.agents.endpoints, **console.endpoints}
     return build_application(OPERATIONS, handlers, context=server.context, tell=console.refuse)
 
