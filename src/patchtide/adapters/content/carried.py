@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from shutil import disk_usage
 
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.domain.errors import NotFound, Unavailable
@@ -23,6 +24,8 @@ from patchtide.wire.catalog_file import PartV1, Read, read_head, read_manifest
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 EXPORTER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+RESERVE_BYTES = 256 << 20
+"""So much of the disk is left to the database, whatever somebody sends."""
 HEAD, ARRIVING, TAKEN = ".head", ".arriving", ".catalog"
 
 
@@ -40,6 +43,7 @@ class ExportFolder:
     """At most one export; the next one takes its place."""
 
     def __init__(self, folder: Path, content: FileContentStore) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._parts = FileContentStore(folder / "parts")
         self._content = content
@@ -111,10 +115,13 @@ class ExportFolder:
 class ImportFolder:
     """Files of other sites: one on its way, and the last one of each exporter."""
 
-    def __init__(self, folder: Path, content: FileContentStore) -> None:
+    def __init__(
+        self, folder: Path, content: FileContentStore, *, reserve_bytes: int = RESERVE_BYTES
+    ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._content = content
+        self._reserve_bytes = reserve_bytes
 
     def received(self, name: str) -> int:
         path = self._arriving(name)
@@ -124,6 +131,8 @@ class ImportFolder:
         received = self.received(name)
         if at != received or not piece:
             return received
+        if disk_usage(self._folder).free < self._reserve_bytes + len(piece):
+            raise Unavailable("it cannot be kept here: the disk is nearly full")
         path = self._arriving(name)
         if not received:
             for other in self._folder.glob(f"*{ARRIVING}"):
