@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -212,7 +212,7 @@ class DraftDesk:
         return self._signer.signed_here(ROLE, held.metadata)
 
     async def _tell(self, wanted: Wanted) -> None:
-        await self._details.keep(one.details for one in wanted.updates)
+        await self._details.keep(await asyncio.to_thread(self._dated, wanted))
         await self._details.expire(wanted.expired)
 
     def _held(self) -> HeldDraft | None:
@@ -270,7 +270,7 @@ class DraftDesk:
             raise InvalidDocument([Problem(str(one), what) for one in unknown[:NAMED]])
         standing = {leaf.update for leaf in self._stored()}
         changing = {leaf.update for leaf in self._leaf_changes(wanted).upserts}
-        kept = details_to_keep(held, (one.details for one in wanted.updates))
+        kept = details_to_keep(held, self._dated(wanted))
         rewritten = {details.update: details for details in kept}
         return (
             *(
@@ -279,6 +279,16 @@ class DraftDesk:
             ),
             *(_taken_back(held[one]) for one in wanted.expired),
         )
+
+    def _dated(self, wanted: Wanted) -> list[UpdateDetails]:
+        """Return what people read, with when it was published first, and when otherwise.
+
+        So what changes for machines alone is a new revision to people, too.
+        """
+        now, offered = self._clock.now(), [one.details for one in wanted.updates]
+        held = {x.update: x for x in self._described.update_details([x.update for x in offered])}
+        changing = {leaf.update for leaf in self._leaf_changes(wanted).upserts}
+        return [_dated(held.get(x.update), x, now, x.update in changing) for x in offered]
 
     def _leaf_changes(self, wanted: Wanted) -> ShardChanges:
         named = {one.details.update for one in wanted.updates} | set(wanted.expired)
@@ -291,6 +301,15 @@ class DraftDesk:
     def _stored(self) -> list[Leaf]:
         record = publication.read_record(self._reading.setting(publication.RECORD + SHARD))
         return _read(self._reading.leaves(SHARD, at=record.serial)) if record.serial else []
+
+
+def _dated(
+    held: UpdateDetails | None, offered: UpdateDetails, now: datetime, is_changing: bool
+) -> UpdateDetails:
+    if held is None:
+        return replace(offered, released=now)
+    same = replace(offered, released=held.released, revised=held.revised, revision=held.revision)
+    return replace(same, revised=now) if is_changing or same != held else same
 
 
 def _read(stored: Iterable[StoredLeaf]) -> list[Leaf]:

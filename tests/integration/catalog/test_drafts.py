@@ -164,6 +164,12 @@ async def test_it_is_revised_taken_back_and_published_again_under_its_old_number
     assert ([one.change for one in texts.changed], texts.draft) == ([Change.REVISED], None)
     assert _details(here)["sensor"].description == "better"
 
+    here.node.clock.advance(seconds=60)
+    other = _put(here, write_publication([feed_update(replace(an_update("viewer"), title="V"))]))
+    [changed] = (await here.desk.draft("anna", other)).changed
+    assert (changed.change, changed.details.revision) == (Change.REVISED, 2)
+    assert _details(here)["viewer"].revision == 1
+
     sensor = update_id("publisher", "sensor")
     await here.sign(await here.draft(expired=(sensor,)), *here.keys)
     assert here.published() == ["viewer"]
