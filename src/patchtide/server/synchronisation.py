@@ -1,8 +1,6 @@
 """Brings the catalog to where its feed is: fetch, verify, compare, publish what differs.
 
 A shard belongs to one feed: what the feed no longer names leaves it, at a full synchronisation.
-How new each suite was is remembered here, since whoever can put an older one in its place, rightly
-signed as it is, would make every newer fix leave.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -26,8 +24,9 @@ from patchtide.domain.catalog.synchronisation import (
     offered_leaves,
 )
 from patchtide.domain.catalog.updates import UpdateId
-from patchtide.domain.errors import Refused, WrongState
+from patchtide.domain.errors import WrongState
 from patchtide.server.collection import without_collection
+from patchtide.server.feed_dates import DATES, dates_of, read_dates, remember, require_fit
 from patchtide.server.ports.catalog import CatalogReading, StoredLeaf
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
@@ -38,18 +37,9 @@ from patchtide.server.threads import Threads
 from patchtide.wire.leaves import entry, leaf_document, read_leaves
 
 APPLIED = "catalog.feed-applied"
-DATES = "catalog.feed-dates"
-"""Suite -> when the newest of it that was ever read had been signed, in epoch seconds."""
-
 
 _Changed = tuple[ShardChanges, frozenset[UpdateId]]
 """How a shard changes, and the updates that leave it by that."""
-
-
-class FeedWentBack(Refused):
-    """The feed is older than what it has told before."""
-
-    code = "feed-went-back"
 
 
 class Publisher(Protocol):
@@ -148,7 +138,8 @@ class Synchronisation:
 
         Raises:
             WrongState: one is running already; a second one never starts beside it.
-            FeedWentBack: a suite is older than it was before.
+            FeedWentBack, FeedAhead: a suite is older than it was before, or from the future; of
+                several feeds this stays with the one, as all that is refused of it.
             StaleRevision: another node synchronised the same shard meanwhile.
             Unavailable, Refused: what the feed says, and what publishing does.
         """
@@ -158,7 +149,12 @@ class Synchronisation:
             # What is chosen while it is fetched has its turn at the next one.
             choices = await asyncio.to_thread(self._reading.setting, SELECTION)
             selection = selection_of(read_choices(choices))
-            wanted = Wanted(feeds=frozenset(feeds), selection=selection)
+            known = read_dates(await asyncio.to_thread(self._reading.setting, DATES))
+            wanted = Wanted(
+                feeds=frozenset(feeds),
+                selection=selection,
+                judge=partial(require_fit, known=known, now=self._clock.now()),
+            )
             await self._threads.run(partial(self._feed.fetch, wanted))
             self._heard("comparing")
             with without_collection():
@@ -239,18 +235,14 @@ class Synchronisation:
 
     async def _remember(self, actor: str, content: FeedHead, fence: Fence) -> None:
         now = self._clock.now()
-        told = {suite: at.timestamp() for suite, at in content.as_of.items()}
 
         def work(tx: Transaction) -> None:
             fence(tx)
-            known = _dates(tx.lock_setting(DATES))
-            _require_no_older(told, known)
-            tx.put_setting(DATES, msgspec.msgpack.encode(known | told))
-            tx.note("feed", suites=len(told.items() - known.items()))
+            remember(tx, content, now)
 
-        known = _dates(await asyncio.to_thread(self._reading.setting, DATES))
-        _require_no_older(told, known)
-        if told.items() - known.items():
+        known = read_dates(await asyncio.to_thread(self._reading.setting, DATES))
+        require_fit(content, known, now)
+        if dates_of(content).items() - known.items():
             await self._decisions.decide(actor, DATES, work, now=now)
 
     def _serials(self, content: FeedContent) -> Mapping[str, int]:
@@ -332,14 +324,3 @@ def _chosen(told: FeedContent, choices: bytes | None) -> FeedContent:
 
 def _details_of(content: FeedContent) -> Iterator[UpdateDetails]:
     return (update.details for shard in content.shards.values() for update in shard)
-
-
-def _dates(data: bytes | None) -> dict[str, float]:
-    return msgspec.msgpack.decode(data, type=dict[str, float]) if data else {}
-
-
-def _require_no_older(told: Mapping[str, float], known: Mapping[str, float]) -> None:
-    for suite, at in told.items():
-        if at < known.get(suite, at):
-            now, before = (f"{datetime.fromtimestamp(x, UTC):%F %R}" for x in (at, known[suite]))
-            raise FeedWentBack(f"{suite} was signed at {now}; what was read before, at {before}")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from patchtide.adapters.feeds.errors import FeedDisputed, FeedUnreachable
+from patchtide.adapters.feeds.errors import FeedUnreachable
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.feeds_together import FeedsTogether, checked_feeds, feed_of
-from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Wanted
+from patchtide.server.feed_dates import FeedAhead
+from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Tried, Wanted
+from patchtide.server.synchronisation import Synchronisation
+from tests.integration.catalog.node import Node, node
 from tests.integration.catalog.test_synchronisation import updates
 
+pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -27,11 +31,22 @@ class AFeed:
         self.broken: PatchtideError | None = None
         self.asked: list[FeedUpdate] = []
         self.fetches = 0
+        self.shard = shard
+        self.newer: FeedContent | None = None
+
+    def tell(self, at: datetime, **versions: str) -> None:
+        self.content = replace(
+            self.content,
+            shards={self.shard: updates(**versions)},
+            as_of={self.shard: at},
+            stamp=f"{at}".encode(),
+        )
 
     def fetch(self, wanted: Wanted = ALL) -> None:
         self.fetches += 1
         if self.broken:
             raise self.broken
+        self.content = self.newer or self.content
 
     def head(self) -> FeedHead:
         return self.content
@@ -45,6 +60,26 @@ class AFeed:
         return [_described(u) if u.details.update in known else u for u in updates]
 
     def stop(self) -> None: ...
+
+    def try_all(self) -> Sequence[Tried]:
+        return []
+
+
+@pytest.fixture
+async def here(database_url: str, tmp_path: Path) -> AsyncIterator[Node]:
+    async with node(database_url, tmp_path / "here") as made:
+        yield made
+
+
+def together(here: Node, *feeds: AFeed) -> Synchronisation:
+    return Synchronisation(
+        feed=FeedsTogether(dict(zip(("apt", "rpm"), feeds, strict=False))),
+        reading=here.storage,
+        decisions=here.storage,
+        publisher=here.catalog,
+        details=here.details,
+        clock=here.clock,
+    )
 
 
 def _described(update: FeedUpdate) -> FeedUpdate:
@@ -109,12 +144,58 @@ def test_when_all_are_away_the_first_says_why(debian: AFeed, el9: AFeed) -> None
         FeedsTogether({"apt": debian, "rpm:/el9": el9}).fetch()
 
 
-def test_two_that_tell_of_one_system_are_refused(debian: AFeed) -> None:
-    feeds = FeedsTogether({"apt": debian, "apt:/other": AFeed("debian-12", git="1")})
+def test_of_two_that_tell_of_one_system_the_first_counts_also_while_it_is_away(
+    debian: AFeed,
+) -> None:
+    feeds = FeedsTogether({"apt": debian, "imported": AFeed("debian-12", git="1")})
     feeds.fetch()
+    content = feeds.read(now=NOW)
+    debian.broken = FeedUnreachable("no way there")
+    feeds.fetch()
+    without = feeds.read(now=NOW)
 
-    with pytest.raises(FeedDisputed, match="debian-12"):
-        feeds.read(now=NOW)
+    assert content.shards == debian.content.shards and content.failed == ("imported",)
+    assert content.note == "imported (feed-disputed): apt tells of debian-12 already"
+    assert without.shards == {} and without.failed == ("apt", "imported")
+
+
+async def test_a_mirror_that_lags_keeps_no_other_feed_back(
+    here: Node, debian: AFeed, el9: AFeed
+) -> None:
+    synchronisation = together(here, debian, el9)
+    await synchronisation.run("system")
+    el9.tell(NOW - timedelta(hours=1), bash="1")
+    debian.tell(NOW + timedelta(hours=1), curl="2")
+    made = await synchronisation.run("system")
+
+    assert made.head.failed == ("rpm",) and "feed-went-back" in made.head.note
+    assert here.catalog.serials() == {"debian-12": 2, "rhel-9": 1}
+
+
+async def test_a_feed_from_the_future_is_not_believed(here: Node, debian: AFeed) -> None:
+    synchronisation = together(here, debian)
+    debian.tell(datetime(9000, 1, 1, tzinfo=UTC), curl="2")
+    with pytest.raises(FeedAhead, match="9000"):
+        await synchronisation.run("system")
+    debian.tell(NOW, curl="2")
+
+    assert (await synchronisation.run("system")).changed
+
+
+async def test_a_retry_on_another_node_fetches_what_that_one_has_not_seen(
+    here: Node, debian: AFeed, el9: AFeed
+) -> None:
+    there = AFeed("debian-12", curl="1"), AFeed("rhel-9", bash="3")
+    other = together(here, *there)
+    await other.run("system")
+    el9.broken = FeedUnreachable("away")
+    debian.tell(NOW + timedelta(hours=1), curl="2")
+    first = await together(here, debian, el9).run("system")
+    there[0].newer = debian.content
+    retried = await other.run("system", feeds=first.head.failed)
+
+    assert first.head.failed == ("rpm",) and retried.head.failed == ()
+    assert [feed.fetches for feed in there] == [2, 2] and retried.head.is_whole
 
 
 def test_each_describes_what_it_knows(debian: AFeed, el9: AFeed) -> None:

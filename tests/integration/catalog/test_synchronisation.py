@@ -18,8 +18,9 @@ from patchtide.adapters.feeds.apt_updates import Index, Platform, updates_of
 from patchtide.adapters.feeds.errors import FeedExpired
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError, StaleRevision, WrongState
+from patchtide.server.feed_dates import FeedWentBack
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Wanted
-from patchtide.server.synchronisation import FeedWentBack, Synchronisation
+from patchtide.server.synchronisation import Synchronisation
 from tests.integration.catalog.node import Node, node
 from tests.simulator.clock import FakeClock
 

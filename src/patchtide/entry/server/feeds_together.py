@@ -1,7 +1,7 @@
 """Several feeds as one: each read by a process of its own, each with shards of its own.
 
-When one cannot be read the others still bring what is new; what left or changed waits until all
-can be read again, for nobody knows what the missing one would say of it.
+When one cannot be read, or is refused, the others still bring what is new; what left or changed
+waits until all can be read again, for nobody knows what the missing one would say of it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ class FeedsTogether:
     def __init__(self, feeds: Mapping[str, StoppableFeed]) -> None:
         self._feeds = feeds
         self._failed: dict[str, PatchtideError] = {}
+        self._judge = ALL.judge
+        self._told_by: Mapping[str, str] = {}
+        """Shard -> the feed that told of it."""
 
     def stop(self) -> None:
         for feed in self._feeds.values():
@@ -49,12 +52,14 @@ class FeedsTogether:
 
     def fetch(self, wanted: Wanted = ALL) -> None:
         """Raises what the first feed says, when none of them can be fetched."""
-        self._failed = {}
+        self._failed, self._judge = {}, wanted.judge
         asked = wanted.feeds & self._feeds.keys() or self._feeds.keys()
-        self._each(lambda feed: feed.fetch(wanted), among=asked)
+        # A retry may have come to another node than the one that fetched the others.
+        stale = {name for name in self._feeds.keys() - asked if not self._is_fit(name)}
+        self._each(lambda feed: feed.fetch(wanted), among=asked | stale)
 
     def head(self) -> FeedHead:
-        heads = self._each(lambda feed: feed.head())
+        heads = self._each(self._head)
         return FeedHead(
             as_of={suite: at for head in heads.values() for suite, at in head.as_of.items()},
             stamp=self._stamp(heads),
@@ -64,13 +69,12 @@ class FeedsTogether:
         )
 
     def read(self, *, now: datetime) -> FeedContent:
-        """Raises FeedDisputed: two of them tell of one system."""
-        contents = self._each(lambda feed: feed.read(now=now))
-        shards: dict[str, tuple[FeedUpdate, ...]] = {}
-        for name, content in contents.items():
-            if taken := sorted(shards.keys() & content.shards.keys()):
-                raise FeedDisputed(f"{name}: another feed tells of {taken[0]} already")
-            shards.update(content.shards)
+        """Raises what the first feed says, when none of them can be read.
+
+        Of two that tell of one system the first one counts.
+        """
+        contents = self._undisputed(self._each(lambda feed: self._read(feed, now)))
+        shards = {k: v for each in contents.values() for k, v in each.shards.items()}
         return FeedContent(
             shards=shards,
             vendors={k: v for each in contents.values() for k, v in each.vendors.items()},
@@ -95,6 +99,37 @@ class FeedsTogether:
         with ThreadPoolExecutor(len(self._feeds), thread_name_prefix="trying") as pool:
             found = pool.map(_tried, self._feeds, self._feeds.values())
         return [each for some in found for each in some]
+
+    def _head(self, feed: UpdateFeed) -> FeedHead:
+        head = feed.head()
+        self._judge(head)
+        return head
+
+    def _read(self, feed: UpdateFeed, now: datetime) -> FeedContent:
+        content = feed.read(now=now)
+        self._judge(content)
+        return content
+
+    def _is_fit(self, name: str) -> bool:
+        try:
+            self._head(self._feeds[name])
+        except PatchtideError:
+            return False
+        return True
+
+    def _undisputed(self, contents: Mapping[str, FeedContent]) -> Mapping[str, FeedContent]:
+        """Return those that tell of no other's shard, be the other away just now or not."""
+        told_by = {shard: feed for shard, feed in self._told_by.items() if feed in self._failed}
+        kept: dict[str, FeedContent] = {}
+        for name, content in contents.items():
+            if taken := sorted(s for s in content.shards if told_by.get(s, name) != name):
+                other = told_by[taken[0]]
+                self._failed[name] = FeedDisputed(f"{other} tells of {taken[0]} already")
+            else:
+                kept[name] = content
+                told_by |= dict.fromkeys(content.shards, name)
+        self._told_by = told_by
+        return kept
 
     def _each(
         self, ask: Callable[[StoppableFeed], T], *, among: Collection[str] | None = None

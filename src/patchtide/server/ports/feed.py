@@ -34,19 +34,6 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is to be fetched; where nothing is named, all."""
-
-    feeds: frozenset[str] = frozenset()
-    """Of several feeds only these; the others are as they were fetched the last time."""
-    selection: Selection = field(default_factory=dict)
-    """What of them will be taken; the rest may stay where it is."""
-
-
-ALL = Wanted()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FeedHead:
     """What a feed says of all that it tells."""
 
@@ -60,6 +47,22 @@ class FeedHead:
     """No: something that it should tell of is not here, so what it does not name may well be."""
     failed: tuple[str, ...] = ()
     """Of several feeds those that could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be fetched; where nothing is named, all."""
+
+    feeds: frozenset[str] = frozenset()
+    """Of several feeds only these; the others are as they were fetched the last time."""
+    selection: Selection = field(default_factory=dict)
+    """What of them will be taken; the rest may stay where it is."""
+    judge: Callable[[FeedHead], None] = lambda _: None
+    """Raises Refused for what must not be taken. Of several feeds each is judged by itself; one
+    that is not to be fetched and would be refused as it is here is fetched too."""
+
+
+ALL = Wanted()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
