@@ -55,6 +55,8 @@ class Context:
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""
     machines_changed: Callable[[Sequence[bytes]], Awaitable[None]]
     """Told after a decision about machines, so that it holds at once and not at the next poll."""
+    lists_wanted: Callable[[int, Sequence[str]], None] = lambda client, kinds: None
+    """Told which lists a machine is to be asked for when it checks in next."""
     what_ifs: WhatIfs = field(default_factory=WhatIfs)
     silent_after: timedelta = timedelta(hours=3)
     """A machine that was not heard for so long is silent."""

@@ -28,7 +28,7 @@ from patchtide.server.fleet_view import Member, View
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.machines import MachineId
 from patchtide.server.published_leaves import others, published
-from patchtide.server.stored_facts import Told, told_by
+from patchtide.server.stored_facts import KINDS, Told, told_by
 from patchtide.server.table import Input, Output
 from patchtide.server.updates import UpdateId
 
@@ -36,7 +36,7 @@ ORDER = (LeafState.REQUIRED, LeafState.UNKNOWN, LeafState.INSTALLED, LeafState.N
 """What several leaves of one update come to: the first of these that is among them."""
 
 
-UNACCOUNTED = ("nothing known here accounts for it: ask the machine for a full report",)
+UNACCOUNTED = ("nothing that is known here accounts for it",)
 
 
 class Explain(Input, kw_only=True, frozen=True):
@@ -101,6 +101,8 @@ class Explained(Output, kw_only=True, frozen=True):
     """How it counts: what is superseded by something that applies there is not required."""
     differs: tuple[str, ...]
     """Why the machine may have come to something else; empty: it has not."""
+    wanted: tuple[str, ...]
+    """Lists that it is asked for when it checks in next: they are lacking, or may be old."""
     scanned_at: datetime | None
     told: ToldFacts
     leaves: tuple[ExplainedLeaf, ...]
@@ -121,17 +123,23 @@ class _Seen:
 
 
 async def show(call: Call, principal: Principal, asked: Explain) -> Explained:
-    return await call.read_fleet(lambda: explained(call.context.fleet, asked.machine, asked.update))
+    client, found = await call.read_fleet(
+        lambda: _explained(call.context.fleet, asked.machine, asked.update)
+    )
+    if found.wanted:
+        call.context.lists_wanted(client, found.wanted)
+    return found
 
 
-def explained(fleet: Fleet, machine: UUID, update: UUID) -> Explained:
-    """Raises NotFound."""
+def _explained(fleet: Fleet, machine: UUID, update: UUID) -> tuple[int, Explained]:
+    """Return the machine's number with the explanation. Raises NotFound."""
     seen = fleet.ask(lambda view: _seen(view, machine, update))
     told = told_by(fleet.store, seen.member.number)
     found = _standing(fleet, seen, told)
     states = {one.state for _, one in found}
     state = next((state for state in ORDER if state in states), _without_leaves(seen))
-    return Explained(
+    differs = state is not seen.reported
+    return seen.member.number, Explained(
         machine=seen.member.id,
         name=seen.member.client.name,
         update=seen.update.id,
@@ -141,7 +149,8 @@ def explained(fleet: Fleet, machine: UUID, update: UUID) -> Explained:
         reported=seen.reported.value,
         doubt=seen.doubt,
         counted=seen.counted.value,
-        differs=() if state is seen.reported else tuple(_differences(seen, told)) or UNACCOUNTED,
+        differs=(tuple(_differences(seen, told)) or UNACCOUNTED) if differs else (),
+        wanted=KINDS if differs else told.untold,
         scanned_at=seen.member.scanned_at,
         told=shown_told(told),
         leaves=tuple(shown_leaf(one, place.shard) for place, one in found),

@@ -7,7 +7,7 @@ a list once, when it has changed; who has which body is then written down for ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from patchtide.domain.errors import InvalidDocument, Problem, TooMuch
 from patchtide.server.ports.reports import HeldInventory, InventoryReading, Reports
@@ -35,6 +35,7 @@ class Inventories:
         self._next: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._allowances: dict[int, tuple[float, float]] = {}
+        self._wanted: dict[int, frozenset[str]] = {}
 
     def load(self) -> None:
         self._known = self._read()
@@ -59,6 +60,10 @@ class Inventories:
             page = self._reading.inventory_digests(after=page[-1], limit=PAGE)
         return known
 
+    def want(self, client: int, kinds: Collection[str]) -> None:
+        """Have the client asked for these when it checks in next, here, whatever is known."""
+        self._wanted[client] = self._wanted.get(client, frozenset()).union(kinds)
+
     async def lacking(
         self, client: int, said: Mapping[str, bytes], *, now: float
     ) -> tuple[str, ...]:
@@ -75,7 +80,8 @@ class Inventories:
             self._unsaved[client, kind] = held
         if known:
             await self._saved()
-        return tuple(kind for kind, digest in named.items() if digest not in self._known)
+        lacking = [kind for kind, digest in named.items() if digest not in self._known]
+        return (*lacking, *sorted(self._wanted.pop(client, frozenset()).difference(lacking)))
 
     async def take(
         self, client: int, *, kind: str, digest: bytes, packed: bytes, now: float

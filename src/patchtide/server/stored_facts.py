@@ -12,6 +12,7 @@ from patchtide.server.ports.fleet import FleetDetails
 from patchtide.wire.inventory import FactsV1, facts_of, package_rows, read_facts
 
 FACTS, PACKAGES = "facts", "packages"
+KINDS = (FACTS, PACKAGES)
 """The kinds of inventory that rules go by."""
 
 

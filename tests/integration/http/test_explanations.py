@@ -99,6 +99,7 @@ async def test_each_rule_is_told_with_the_facts_that_it_saw(site: Site) -> None:
     said = await site.why()
 
     assert (said["state"], said["reported"], said["differs"]) == ("required", "required", [])
+    assert said["wanted"] == []
     assert said["why"] == "what it concerns is here, in an older version than it brings"
     assert verdicts(said) == [("prerequisite", True), ("applicable", True), ("installed", False)]
     assert sentences(said) == [
@@ -119,6 +120,7 @@ async def test_what_was_told_since_the_scan_explains_the_difference(site: Site) 
 
     assert (said["state"], said["reported"]) == ("installed", "required")
     assert said["differs"] == ["the machine has told other facts since its last scan"]
+    assert said["wanted"] == ["facts", "packages"]
 
 
 async def test_a_revision_that_the_machine_has_not_looked_at_is_named(site: Site) -> None:

@@ -99,6 +99,18 @@ async def test_a_machine_that_names_nothing_does_not_wait() -> None:
     assert done.value.value == ()
 
 
+async def test_what_somebody_wants_anew_is_asked_for_once() -> None:
+    inventories = loaded(FakeBodies(OLD))
+    inventories.want(1, ("packages",))
+    inventories.want(1, ("facts",))
+
+    assert [await lacking(inventories, OLD, client) for client in (2, 1, 1)] == [
+        (),
+        ("facts", "packages"),
+        (),
+    ]
+
+
 async def test_what_could_not_be_stored_is_not_acknowledged() -> None:
     bodies = FakeBodies(OLD)
     inventories = loaded(bodies)

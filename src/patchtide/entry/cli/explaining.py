@@ -38,6 +38,8 @@ def _explained(said: Explained) -> Iterator[str]:
     for reason in said.differs:
         yield f"  may differ     {reason}"
     yield from _told(said.told)
+    if said.wanted:
+        yield f"  it is asked    for its {' and '.join(said.wanted)} when it checks in next"
     for leaf in said.leaves:
         yield from ("", f"{leaf.shard}, revision {leaf.revision}: {_state(leaf.state)}")
         yield from _leaf(leaf)

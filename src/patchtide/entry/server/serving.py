@@ -227,6 +227,7 @@ async def _assembled(
         site_name=settings.site,
         site_ca=keys.ca_digest,
         machines_changed=agents.machines_changed,
+        lists_wanted=agents.inventories.want,
         silent_after=settings.silent_after,
     )
     return Server(
