@@ -89,6 +89,12 @@ class Publisher:
         said = text.getvalue()
         return code, json.loads(said) if said.startswith("{") else said
 
+    def root(self) -> str:
+        """Return what an administrator reads on the server, and brings to whoever signs."""
+        code, said = self("trust", "status", "--home", str(self.home))
+        assert code == 0, said
+        return str(said["first_root"])
+
     def publishes(self, *arguments: str | Path, word: str = "publish") -> Mapping[str, Any]:
         code, said = self("publisher", word, *map(str, arguments))
         assert code == 0, said

@@ -47,10 +47,17 @@ def test_from_a_definition_to_a_machine_and_back(publisher: Publisher, tmp_path:
     signed = ("--sign-with", anna)
 
     refused = publisher("publisher", "publish", str(updates))
-    first = publisher.publishes(updates, *signed)
+    strange = publisher("publisher", "publish", str(updates), *map(str, signed))
+    other = publisher(
+        "publisher", "publish", str(updates), *map(str, signed), "--root-sha256", "00" * 32
+    )
+    first = publisher.publishes(updates, *signed, "--root-sha256", publisher.root())
     again = publisher.publishes(updates, *signed)
 
     assert (refused[0], refused[1]["code"]) == (1, "not-signed")
+    # Which root is the site's is not for the server to say, also after it was asked unsigned.
+    assert (strange[1]["code"], other[1]["code"]) == ("root-unknown", "root-unknown")
+    assert publisher.root() in str(strange[1])
     assert {item["id"]: item["change"] for item in first["items"]} == {
         "acme/backup": "new",
         "acme/sensor": "new",

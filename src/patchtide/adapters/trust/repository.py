@@ -79,6 +79,10 @@ class TrustRepository:
         """Return the newest root: its version and its bytes."""
         return self._files.root()
 
+    def first_root(self) -> bytes:
+        """Return what the site is known by: machines and publishers begin with it."""
+        return self._files.roots()[0]
+
     def state(self) -> State:
         """Return what is in force, by role."""
         return self._files.current()

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -26,7 +28,7 @@ from patchtide.entry.cli.names import Ask, NotOneMachine
 from patchtide.entry.cli.offline import DONE, REFUSED, Document, offline_command
 from patchtide.entry.cli.printing import Printer
 from patchtide.entry.cli.publisher_signing import Publishing, published
-from patchtide.entry.cli.publisher_site import open_site
+from patchtide.entry.cli.publisher_site import Known, open_site
 from patchtide.entry.cli.publisher_stored import stood
 from patchtide.entry.cli.publisher_trial import tried
 
@@ -57,7 +59,11 @@ _Trust = Annotated[
     Path | None, Parameter(help="Folder that remembers which sites this machine trusts.")
 ]
 _Root = Annotated[
-    Path | None, Parameter(help="First root of the site's trust; else it is taken from the site.")
+    Path | None, Parameter(help="The site's first root, as a file brought from there.")
+]
+_RootDigest = Annotated[
+    str | None,
+    Parameter(help="SHA-256 of the site's first root; `patchtide trust status` says it there."),
 ]
 
 
@@ -146,10 +152,12 @@ def _publish_command(printer: Printer) -> Callable[..., int]:
         sign_with: _SignWith = (),
         trust: _Trust = None,
         root: _Root = None,
+        root_sha256: _RootDigest = None,
         json: _Json = False,
     ) -> int:
         def work(definitions: Sequence[Definition]) -> Document:
-            return _published(sign_with, trust, root, definitions=definitions)
+            known = Known(file=root, sha256=root_sha256, is_needed=bool(sign_with))
+            return _published(sign_with, trust, known, definitions=definitions)
 
         return _answered(printer, (path, *paths), work, as_json=json)
 
@@ -164,19 +172,21 @@ def expire(
     sign_with: _SignWith = (),
     trust: _Trust = None,
     root: _Root = None,
+    root_sha256: _RootDigest = None,
 ) -> Document:
     """Take updates back: they are offered no more, and shown as expired."""
     named = {name: named_update(name) for name in (update, *updates)}
     if strange := [name for name, one in named.items() if one is None]:
         raise InvalidDocument([Problem(name, "is no id of an update") for name in strange])
     expired = tuple(one for one in named.values() if one is not None)
-    return _published(sign_with, trust, root, expired=expired)
+    known = Known(file=root, sha256=root_sha256, is_needed=bool(sign_with))
+    return _published(sign_with, trust, known, expired=expired)
 
 
 def _published(
     sign_with: Sequence[Path],
     trust: Path | None,
-    root: Path | None,
+    known: Known,
     *,
     definitions: Sequence[Definition] = (),
     expired: Sequence[UpdateId] = (),
@@ -186,7 +196,12 @@ def _published(
         expired=expired,
         signers=[read_key_file(path) for path in sign_with],
     )
-    with open_site(Client.of(os.environ), trust or _trust_folder(), root=root) as site:
+    with ExitStack() as opened:
+        # What a server said when nothing was at stake is not remembered as what it is known by.
+        folder = trust or _trust_folder()
+        if not known.is_needed:
+            folder = Path(opened.enter_context(TemporaryDirectory()))
+        site = opened.enter_context(open_site(Client.of(os.environ), folder, known))
         return published(site, asked, now=time.time())
 
 

@@ -1,7 +1,8 @@
 """A site as its publisher's machine sees it: what is signed there, checked by keys and floors.
 
-The first root is taken over a verified line when this machine sees the site for the first time,
-and kept; from then on only what that root leads to is believed, and nothing older than before.
+The site's first root is named by whoever signs, when this machine sees the site for the first time,
+and kept; from then on only what that root leads to is believed, and nothing older than before. The
+server is not asked which root is the right one: it is the one to look out for.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,10 +51,26 @@ class ServerSaysNo(PatchtideError):
         super().__init__(f"{said_code}: {detail}" if said_code else detail)
 
 
+class RootUnknown(PatchtideError):
+    """Nobody has told this machine by which root the site is known."""
+
+    code = "root-unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What this machine is told of the site's first root."""
+
+    file: Path | None = None
+    sha256: str | None = None
+    is_needed: bool = True
+    """No, where nothing is signed here and so nothing is vouched for."""
+
+
 class PublisherSite:
     """One site. Close it after use."""
 
-    def __init__(self, client: Client, folder: Path, *, root: Path | None = None) -> None:
+    def __init__(self, client: Client, folder: Path, known: Known) -> None:
         self._client = client
         self._getter = HttpsGetter(Lines(client.context))
         self._blobs = ContentBlobs(client.url, self._getter)
@@ -60,7 +79,7 @@ class PublisherSite:
         catalog = f"{client.url}/catalog"
         self._trust = TrustClient(
             own,
-            self._first_root(own / "first-root.json", root),
+            self._first_root(own / "first-root.json", known),
             metadata_url=f"{catalog}/metadata",
             targets_url=f"{catalog}/targets",
             getter=self._getter,
@@ -121,12 +140,21 @@ class PublisherSite:
             said_by(self._client.send(OPERATIONS["publisher.upload"], values, file))
         return True
 
-    def _first_root(self, kept: Path, given: Path | None) -> bytes:
-        if given is not None:
-            write_durably(kept, given.read_bytes())
-        elif not kept.exists():
-            write_durably(kept, self._fetched("/catalog/metadata/1.root.json"))
-        return kept.read_bytes()
+    def _first_root(self, kept: Path, known: Known) -> bytes:
+        if known.file is not None:
+            root = known.file.read_bytes()
+        elif kept.exists():
+            root = kept.read_bytes()
+        else:
+            root = self._fetched("/catalog/metadata/1.root.json")
+            if known.is_needed and known.sha256 is None:
+                raise RootUnknown(_first_time(self._client.url, root))
+        if known.sha256 is not None and sha256(root).hexdigest() != known.sha256.lower():
+            raise RootUnknown(
+                f"its first root is {sha256(root).hexdigest()}, not the one you named"
+            )
+        write_durably(kept, root)
+        return root
 
     def _fetched(self, path: str) -> bytes:
         data = bytearray()
@@ -143,12 +171,20 @@ class PublisherSite:
 
 
 @contextmanager
-def open_site(client: Client, folder: Path, *, root: Path | None = None) -> Iterator[PublisherSite]:
-    site = PublisherSite(client, folder, root=root)
+def open_site(client: Client, folder: Path, known: Known) -> Iterator[PublisherSite]:
+    site = PublisherSite(client, folder, known)
     try:
         yield site
     finally:
         site.close()
+
+
+def _first_time(url: str, root: bytes) -> str:
+    return (
+        f"this machine signs for {url} for the first time, which says that its first root is"
+        f" {sha256(root).hexdigest()}; compare that with `first_root` of `patchtide trust status`"
+        " on the server, and name it with --root-sha256"
+    )
 
 
 def _of_file(status: int, chunks: Iterator[bytes]) -> Iterator[bytes]:

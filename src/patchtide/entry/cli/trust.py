@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,7 +62,8 @@ def status(*, home: Home = _DEFAULT_HOME) -> Document:
     repository = _repository(home)
     rows = [_row(role) for role in repository.status(_now())]
     unused = [f"{role}.{key}" for role, key in repository.unused_keys()]
-    return {"items": rows, "unused_keys": unused}
+    first_root = sha256(repository.first_root()).hexdigest()
+    return {"items": rows, "unused_keys": unused, "first_root": first_root}
 
 
 def key(file: Annotated[Path, _option("Where the private key goes.")]) -> Document:
