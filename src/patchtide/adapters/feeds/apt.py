@@ -193,7 +193,11 @@ class AptFeed:
         notes = [
             *(f"nothing for {each} is chosen" for each in self._left_out()["products"]),
             *(f"{each} was not fetched yet" for each in missing),
-            *(f"{_where(s)} is not {s.release.origin}'s" for _, others in told for s in others),
+            *(
+                f"{s.source.where} is not {s.release.origin}'s"
+                for _, others in told
+                for s in others
+            ),
             *(_old(suite, now=now) for suite in suites if _is_old(suite, now=now)),
         ]
         return _Look(suites=suites, missing=missing, note="; ".join(notes))
@@ -248,11 +252,9 @@ class AptFeed:
         release = read_release(signed.text)
         until = release.valid_until
         if source.may_expire and until is not None and until < now:
-            raise FeedExpired(
-                f"{source.uri} {source.suite}: valid until {until:%Y-%m-%d %H:%M} UTC"
-            )
+            raise FeedExpired(f"{source.where}: valid until {until:%Y-%m-%d %H:%M} UTC")
         if release.date > now + _CLOCKS_DIFFER:
-            raise FeedExpired(f"{source.uri} {source.suite} is of the future; look at the clock")
+            raise FeedExpired(f"{source.where} is of the future; look at the clock")
         return Suite(release=release, files=files, source=source, keys=signed.keys)
 
     def _is_official(self, os_id: str, suite: Suite) -> bool:
@@ -295,10 +297,6 @@ def _of_use(suites: Iterable[Suite]) -> Iterator[Suite]:
     return (suite for suite in suites if suite.release.kind is not SuiteKind.ASIDE)
 
 
-def _where(suite: Suite) -> str:
-    return f"{suite.source.uri} {suite.source.suite}"
-
-
 def _as_of(suites: Iterable[Suite]) -> Mapping[str, datetime]:
     """One suite may be read at two addresses, one of them behind."""
     found: dict[str, datetime] = {}
@@ -314,7 +312,7 @@ def _missing(sources: Sequence[Source], indices: Sequence[IndexFile]) -> Iterato
     missing = Counter(s.entry for s in sources) - Counter(entry for entry, _, _ in found)
     for source in sources:
         if missing[source.entry] and source_key(source.uri, source.suite) not in here:
-            yield f"{source.uri} {source.suite}"
+            yield source.where
 
 
 def _is_old(suite: Suite, *, now: datetime) -> bool:
@@ -326,7 +324,7 @@ def _is_old(suite: Suite, *, now: datetime) -> bool:
 
 def _old(suite: Suite, *, now: datetime) -> str:
     days = (now - suite.release.date).days
-    return f"{_where(suite)} was signed {days} days ago; nothing newer came since"
+    return f"{suite.source.where} was signed {days} days ago; nothing newer came since"
 
 
 def _described(update: FeedUpdate, text: str, known: Mapping[str, Documents]) -> FeedUpdate:

@@ -13,7 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from patchtide.adapters.feeds.apt_release import IndexHash, Release
+from patchtide.adapters.feeds.apt_sources import read_sources, without_account
 from patchtide.adapters.feeds.errors import (
     FeedDamaged,
     FeedNotSigned,
@@ -133,7 +134,7 @@ class AptLists:
         if texts is not None:
             self._narrow.mkdir(mode=0o700, parents=True)
             for number, (name, text) in enumerate(texts.items()):
-                (self._narrow / f"{number:03}-{Path(name).name}").write_text(text, "utf-8")
+                _keep(self._narrow / f"{number:03}-{Path(name).name}", text)
 
     def release_at(self, address: str) -> Path | None:
         """Return a suite's signed Release file as it was within a day; None: it cannot be had."""
@@ -185,15 +186,22 @@ class AptLists:
             text += f'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "{self._narrow}";\n'
         if self._proxy is not None:
             text += self._proxy.apt_lines()
-        path = self._folder / "apt.conf"
-        if not path.is_file() or path.read_text("utf-8") != text:
-            # It may tell the proxy's account; nobody else ever sees a byte of it.
-            new = path.with_suffix(".new")
-            new.unlink(missing_ok=True)
-            new.touch(0o600)
-            new.write_text(text, "utf-8")
-            new.replace(path)
-        return path
+        if accounts := self._accounts():
+            text += f'Dir::Etc::netrc "{_keep(self._folder / "netrc", accounts)}";\n'
+        return _keep(self._folder / "apt.conf", text)
+
+    def _accounts(self) -> str:
+        """Return those in the sources' addresses, in netrc's way, before those apt has already.
+
+        So apt can be asked for an address without the account in it: its arguments are in /proc.
+        """
+        sources = sorted(read_sources(sources_in(self._etc)), key=lambda source: -len(source.uri))
+        found = {s.uri.rstrip("/"): s.account for s in sources if s.account}
+        lines = [f"machine {uri}/ {account}\n" for uri, account in found.items()]
+        if lines:
+            with suppress(OSError):
+                lines.append((self._etc / "auth.conf").read_text("utf-8", "replace"))
+        return "".join(lines)
 
     def tried(self, address: str) -> Tried:
         """Have apt ask for a document, and keep nothing of it."""
@@ -238,6 +246,17 @@ class AptLists:
         return io.BytesIO(ended.output)
 
 
+def _keep(path: Path, text: str) -> Path:
+    """Write what may tell an account; nobody else ever sees a byte of it."""
+    if not path.is_file() or path.read_text("utf-8") != text:
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        new.touch(0o600)
+        new.write_text(text, "utf-8")
+        new.replace(path)
+    return path
+
+
 def _index_file(row: list[str]) -> IndexFile:
     name, key, uri, suite, architecture, entry = row
     path = Path(name)
@@ -247,7 +266,7 @@ def _index_file(row: list[str]) -> IndexFile:
     return IndexFile(
         path=path,
         key=key,
-        uri=uri,
+        uri=without_account(uri),
         suite=suite,
         architecture=architecture,
         release=release,
@@ -268,10 +287,11 @@ def _verify(stream: BinaryIO, said: IndexHash, *, name: str) -> None:
 
 def why_not_fetched(errors: str) -> PatchtideError:
     """Return the one error that apt's many lines come to, in its own words."""
+    errors = without_account(errors)
     lines = [line.strip() for line in errors.splitlines() if line[:2] in ("E:", "W:")]
     for failed in filter(None, map(_FAILED.search, lines)):
         if _REDIRECT.match(failed["why"]):  # what apt says of the missing signature is no news
-            return FeedUnreachable(f"{shown(failed['place'])} leads elsewhere: not followed")
+            return FeedUnreachable(f"{failed['place']} leads elsewhere: not followed")
     for kind, marks in _SAID:
         found = next((line for line in lines if any(mark in line for mark in marks)), None)
         if found:
@@ -281,7 +301,7 @@ def why_not_fetched(errors: str) -> PatchtideError:
 
 
 def _why_not(errors: str) -> str:
-    """Return the cause alone: the address before it may hold an account."""
+    """Return the cause alone: the address stands beside it already."""
     found = _FAILED.search(errors)
     return " ".join(found["why"].split())[:300] if found else "apt could not fetch it"
 

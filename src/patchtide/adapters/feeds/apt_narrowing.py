@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from patchtide.adapters.feeds.apt_release import Release, SuiteKind
-from patchtide.adapters.feeds.apt_sources import Source, source_in_line
+from patchtide.adapters.feeds.apt_sources import Source, source_in_line, without_account
 from patchtide.adapters.feeds.apt_updates import OFFERS, feed_of, platform_of, product_of, slug
 from patchtide.adapters.feeds.deb822 import stanzas
 from patchtide.domain.catalog.details import Classification
@@ -95,7 +95,8 @@ def narrowed_text(name: str, text: str, wanted: Collection[Place]) -> str:
 def _stanzas(text: str, wanted: Collection[Place]) -> Iterator[str]:
     for block in _BLANK.split(text.strip("\n")):
         said = next(stanzas(block), {})
-        uris, suites = said.get("uris", "").split(), said.get("suites", "").split()
+        uris = without_account(said.get("uris", "")).split()
+        suites = said.get("suites", "").split()
         kept = [suite for suite in suites if any((uri, suite) in wanted for uri in uris)]
         if kept:
             yield block if kept == suites else _SUITES.sub(f"Suites: {' '.join(kept)}", block, 1)

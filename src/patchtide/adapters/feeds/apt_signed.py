@@ -20,7 +20,7 @@ def vendor_indexes(suites: Iterable[Suite], lists: AptLists) -> Iterator[VendorI
             named = suite.release.indices
             yield VendorIndex(
                 kind="apt",
-                name=f"{suite.source.uri} {suite.source.suite}"[:256],
+                name=suite.source.where[:256],
                 signed=VendorFile(
                     key="InRelease",
                     sha256=sha256(suite.path.read_bytes()).digest(),

@@ -2,13 +2,17 @@
 
 apt itself says which index files follow from them (`apt_lists`); from here comes what apt does
 not tell: the keys, and whether a suite may be older than it says.
+
+An account in an address is taken out as it is read: what is told, signed, kept or run with has
+the address without it, and only apt is handed the two together, in a file.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from patchtide.adapters.feeds.deb822 import Stanza, stanzas
 
@@ -16,12 +20,13 @@ ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)")
 _NO = frozenset({"no", "false", "without", "off", "disable", "0"})
 _YES = frozenset({"yes", "true", "with", "on", "enable", "1"})
+_ACCOUNT = re.compile(r"(?<=//)(?P<user>[^/\s:@]*)(?::(?P<password>[^/\s]*))?@")
 _LOCAL = ("file:", "copy:", "cdrom:")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One suite at one address.
+    """One suite at one address, which is without the account that it may be written with.
 
     `signed_by` holds paths of keyrings, fingerprints, or one armoured key; none of them stands
     for every key that apt trusts.
@@ -36,16 +41,28 @@ class Source:
     """The administrator has said that this source needs no signature."""
     entry: str = ""
     """Where it is written, as apt says it: the file, and which line or stanza of it."""
+    account: str = field(default="", repr=False)
+    """What netrc(5) says behind the host; empty: nothing."""
 
     @property
     def is_local(self) -> bool:
         return self.uri.startswith(_LOCAL)
 
     @property
+    def where(self) -> str:
+        """Return how it is told."""
+        return f"{self.uri} {self.suite}"
+
+    @property
     def release_address(self) -> str:
         """Return where its signed Release file is; a name that ends in a slash is a folder's."""
         folder = self.suite.strip("/") if self.suite.endswith("/") else f"dists/{self.suite}"
         return "/".join(filter(None, (self.uri.rstrip("/"), folder, "InRelease")))
+
+
+def without_account(text: str) -> str:
+    """Return an address, or a text with addresses, without the accounts in them."""
+    return _ACCOUNT.sub("", text)
 
 
 def source_key(uri: str, suite: str) -> tuple[str, str]:
@@ -86,18 +103,26 @@ def _of_lines(name: str, text: str) -> Iterator[Source]:
 def source_in_line(line: str) -> tuple[str, str] | None:
     """Return address and suite of a one-line entry; None: it is none."""
     found = _ONE_LINE.match(line.strip())
-    return (found["uri"], found["suite"]) if found else None
+    return (without_account(found["uri"]), found["suite"]) if found else None
 
 
 def _source(uri: str, suite: str, options: Stanza, *, entry: str) -> Source:
     return Source(
-        uri=uri,
+        uri=without_account(uri),
         suite=suite,
         signed_by=_signers(options.get("signed-by", "")),
         may_expire=options.get("check-valid-until", "yes").lower() not in _NO,
         is_trusted=options.get("trusted", "no").lower() in _YES,
         entry=entry,
+        account=_account(uri),
     )
+
+
+def _account(uri: str) -> str:
+    found = _ACCOUNT.search(uri)
+    if found is None:
+        return ""
+    return f"login {unquote(found['user'])} password {unquote(found['password'] or '')}"
 
 
 def _signers(text: str) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _chosen(
         return official
     if not official and len(offering) == 1:
         return offering[0]
-    names = ", ".join(f"{suite.source.uri} {suite.source.suite}" for suite in claimants)
+    names = ", ".join(suite.source.where for suite in claimants)
     raise FeedDisputed(f"several vendors speak for {os_id}: {names}")
 
 
