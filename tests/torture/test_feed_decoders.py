@@ -9,6 +9,8 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -20,8 +22,28 @@ from patchtide.adapters.feeds.advice_osv import read_osv
 from patchtide.adapters.feeds.apt_changelog import read_changelog
 from patchtide.adapters.feeds.apt_packages import read_packages as read_deb_packages
 from patchtide.adapters.feeds.apt_release import read_release
+from patchtide.adapters.trust.drafts import first_state
+from patchtide.adapters.trust.keys import new_signer
+from patchtide.adapters.trust.layout import to_bytes
+from patchtide.adapters.trust.vouching import verified
 from patchtide.domain.errors import InvalidDocument, PatchtideError
+from patchtide.server.ports.catalog_files import Pin
+from patchtide.wire.catalog_file import (
+    CarriedUpdateV1,
+    ManifestV1,
+    PartV1,
+    UpdatesV1,
+    VoucherV1,
+    make_head,
+    pack_updates,
+    read_head,
+    read_manifest,
+    read_updates,
+)
+from patchtide.wire.messages import encode
+from patchtide.wire.site_states import ContainerV1, SiteStatesV1, read_states
 from patchtide.wire.spool import pack_spool, unpack_spool
+from tests.simulator.clock import START
 from tests.unit.adapters.feeds.test_rpm_reading import (
     ADVISORIES,
     PACKAGE,
@@ -56,17 +78,56 @@ CHANGELOG = b"""toy (1.0-1+deb12u1) bookworm-security; urgency=high
 
  -- T <t@t>  Mon, 02 Mar 2026 12:00:00 +0000
 """
+STATE = first_state(lambda role: new_signer().public_key, START)
+ROOT, TARGETS = (to_bytes(STATE[role]) for role in ("root", "targets"))
+MANIFEST = ManifestV1(
+    site="hq", lineage=bytes(16), made_at=1, serials={"debian-12": 1}, updates=0, parts=()
+)
+CATALOG_HEAD = make_head(VoucherV1(roots=(ROOT,), targets=TARGETS, signatures=()), encode(MANIFEST))
+UPDATES = UpdatesV1(shard="debian-12", updates=(CarriedUpdateV1(None, ()),))
+STATES = SiteStatesV1(
+    site="ship", lineage=bytes(16), epoch="one", sequence=1,
+    containers=(ContainerV1("required", "", 5, 65_536, b"\0"),),
+)  # fmt: skip
 SEEDS: Sequence[bytes] = (
     index(), ADVISORIES, PACKAGE, PACKAGES, RELEASE, CHANGELOG,
     *(path.read_bytes() for path in sorted(DATA.glob("*.json"))),
     *(pack(ADVISORIES) for pack in PACKERS.values()),
     pack_spool({"debian-12": ()}, as_of={}, stamp=b"x"),
+    ROOT, TARGETS, CATALOG_HEAD, encode(MANIFEST), pack_updates(UPDATES),
+    bytes(64) + encode(STATES),
 )  # fmt: skip
+
+
+def read_carried(data: bytes) -> None:
+    """Read it as each part of a catalog's file, as if its digests and signatures were right."""
+    read = BytesIO(data).read
+    with suppress(PatchtideError):
+        read_head(read)
+    with suppress(PatchtideError):
+        read_manifest(data)
+    with suppress(PatchtideError):
+        read_updates(data, PartV1("updates", sha256(data).digest(), len(data)))
+    with suppress(PatchtideError):
+        read_states(data, lambda signature, signed: True)
+    pins = {"hq": Pin(root=sha256(data).digest())}
+    for roots, targets in (((data,), data), ((data, ROOT), TARGETS), ((ROOT,), data)):
+        known = pins | {"own": Pin(root=sha256(ROOT).digest())}
+        with suppress(PatchtideError):
+            verified(
+                VoucherV1(roots=roots, targets=targets, signatures=()),
+                b"",
+                pins=known,
+                now=START,
+            )
+
+
 DECODERS: Sequence[Callable[[bytes], object]] = (
     read_any,
     read_osv,
     read_csaf,
     unpack_spool,
+    read_carried,
     lambda data: read_release(data.decode("utf-8", "replace")),
     lambda data: list(read_deb_packages(BytesIO(data))),
     lambda data: list(read_changelog(data.decode("utf-8", "replace"))),
