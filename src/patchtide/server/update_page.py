@@ -9,6 +9,7 @@ from uuid import UUID
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.details import Classification, UpdateDetails
+from patchtide.domain.catalog.installers import Installer
 from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rule_text import lines
@@ -43,6 +44,16 @@ class ShownFile(Output, kw_only=True, frozen=True):
     """Where its vendor offers it."""
 
 
+class ShownInstaller(Output, kw_only=True, frozen=True):
+    kind: str
+    program: str
+    """The file that is run; empty: the package's own tool installs it."""
+    arguments: tuple[str, ...]
+    """Each as the program gets it: no shell splits or expands them."""
+    success_codes: tuple[int, ...]
+    restart_codes: tuple[int, ...]
+
+
 class ShownLeaf(Output, kw_only=True, frozen=True):
     """A variant of the update, for one platform."""
 
@@ -52,6 +63,8 @@ class ShownLeaf(Output, kw_only=True, frozen=True):
     restart: str
     exclusive: bool
     files: tuple[ShownFile, ...]
+    installer: ShownInstaller | None
+    """Of a custom update; null: its platform installs it from its vendor's archive."""
     prerequisite: tuple[RuleLine, ...]
     """When it is looked at on a machine at all."""
     applicable: tuple[RuleLine, ...]
@@ -226,9 +239,22 @@ def _leaf(leaf: Leaf, shard: str, places: Places) -> ShownLeaf:
             )
             for f in leaf.files
         ),
+        installer=_installer(leaf.installer),
         prerequisite=_worded(leaf.prerequisite),
         applicable=_worded(leaf.applicable),
         installed=_worded(leaf.installed),
+    )
+
+
+def _installer(installer: Installer | None) -> ShownInstaller | None:
+    if installer is None:
+        return None
+    return ShownInstaller(
+        kind=installer.kind.value,
+        program=installer.program,
+        arguments=installer.arguments,
+        success_codes=tuple(sorted(installer.success_codes)),
+        restart_codes=tuple(sorted(installer.restart_codes)),
     )
 
 

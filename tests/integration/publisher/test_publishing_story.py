@@ -37,6 +37,21 @@ def a_package(folder: Path, version: str) -> None:
     (folder / "update.yaml").write_text(DEFINITION.replace("VERSION", version))
 
 
+def test_a_new_site_signs_by_itself_until_the_publishers_key_has_moved_away(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    (tmp_path / "update.yaml").write_text(PROGRAM.replace("acme/sensor", "acme/first"))
+    (tmp_path / "sensor.run").write_bytes(b"#!/bin/sh\n")
+
+    made = publisher.publishes(tmp_path)
+    shown = publisher("updates", "show", made["items"][0]["update"])[1]
+    gone = publisher.publishes("acme/first", word="expire")
+
+    assert [made["state"], gone["state"]] == ["in force", "in force"]
+    assert shown["leaves"][0]["installer"]["arguments"] == ["--target", "/opt/acme; reboot"]
+    assert publisher("publisher", "expire", "acme/other")[1]["code"] == "invalid-document"
+
+
 def test_from_a_definition_to_a_machine_and_back(publisher: Publisher, tmp_path: Path) -> None:
     [anna] = publisher.takes_the_keys("anna")
     own, updates = tmp_path / "machine", tmp_path / "updates"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from patchtide.agent.enforcement import ConsentDenied
 from patchtide.agent.policy import LocalPolicy
 from patchtide.agent.ports.trust import PackageRollbackRefused
+from patchtide.domain.catalog.installers import Installer, InstallerKind
+from patchtide.domain.catalog.updates import Evaluator
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.states import Order
@@ -95,6 +97,31 @@ def test_what_is_not_consented_to_never_reaches_the_platform(
         getattr(machine.ports.enforcer, step)(order, now=machine.now())
 
     assert touched == []
+
+
+PROGRAM = replace(FIX, installer=Installer(kind=InstallerKind.PROGRAM, program=FIX.files[0].name))
+
+
+@pytest.mark.parametrize("step", ["consent", "stage", "install"])
+def test_an_installer_that_is_not_understood_never_reaches_the_platform(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, order = a_machine(PROGRAM)
+    known = machine.ports.catalog.leaves()
+    (number,) = known
+    odd = replace(known[number][0], installer=None, evaluator=Evaluator.UNSUPPORTED)
+    monkeypatch.setattr(machine.ports.catalog, "leaves", lambda: {number: (odd, "publisher")})
+
+    with pytest.raises(ConsentDenied, match="not-understood"):
+        getattr(machine.ports.enforcer, step)(order, now=machine.now())
+
+
+def test_a_programs_file_is_no_package_that_could_never_be_older_again() -> None:
+    machine, order = a_machine(PROGRAM)
+
+    machine.ports.enforcer.install(order, now=machine.now())
+
+    assert PROGRAM.files[0].name not in machine.trust.floors
 
 
 def test_a_place_that_ran_out_begins_nothing() -> None:
