@@ -19,7 +19,7 @@ from patchtide.agent.ports.trust import Compare, Trust
 from patchtide.domain.applicability.evaluation import PACKAGE_ORDER
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import PackageFormat
-from patchtide.domain.catalog.updates import Evaluator, Verification
+from patchtide.domain.catalog.updates import Evaluator, LeafFile, PackageFloor, Verification
 from patchtide.domain.errors import Refused
 from patchtide.domain.sequencer.consent import (
     Assigned,
@@ -147,8 +147,9 @@ class Enforcement:
         self._platform.install(leaves)
         compare = self._compare()
         for leaf in leaves:
-            for file in leaf.packages:
-                self._trust.package_installed(file.name, file.version, compare)
+            named: tuple[LeafFile | PackageFloor, ...] = (*leaf.packages, *leaf.floors)
+            for package in named:
+                self._trust.package_installed(package.name, package.version, compare)
         return self._platform.uptime().restart_pending
 
     def repair(self) -> None:

@@ -11,7 +11,7 @@ from patchtide.agent.enforcement import ConsentDenied
 from patchtide.agent.policy import LocalPolicy
 from patchtide.agent.ports.trust import PackageRollbackRefused
 from patchtide.domain.catalog.installers import Installer, InstallerKind
-from patchtide.domain.catalog.updates import Evaluator
+from patchtide.domain.catalog.updates import Evaluator, PackageFloor
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.states import Order
@@ -122,6 +122,20 @@ def test_a_programs_file_is_no_package_that_could_never_be_older_again() -> None
     machine.ports.enforcer.install(order, now=machine.now())
 
     assert PROGRAM.files[0].name not in machine.trust.floors
+
+
+def test_a_floor_rises_by_what_was_installed_and_not_by_what_was_seen() -> None:
+    fix = replace(FIX, floors=(PackageFloor("openssl", "3.0.2"), PackageFloor("libssl3", "3.0.2")))
+    machine, order = a_machine(fix, a_leaf(3, "openssl", "3.0.9"))
+    machine.assign(fix)
+    (order,) = machine.ports.policy.take(machine.envelope, now=machine.now()).orders
+    machine.ports.enforcer.consent(order, now=machine.now())
+    seen = dict(machine.trust.floors)
+
+    machine.ports.enforcer.install(order, now=machine.now())
+
+    assert seen == {}
+    assert machine.trust.floors == {"openssl": "3.0.2", "libssl3": "3.0.2"}
 
 
 def test_a_place_that_ran_out_begins_nothing() -> None:

@@ -87,7 +87,7 @@ def named_update(name: str) -> UpdateId | None:
 def feed_update(custom: CustomUpdate) -> FeedUpdate:
     """Return the update as the catalog takes it, with leaves that only its publisher vouches for.
 
-    A package's version becomes the lowest one that machines accept from then on.
+    A package's version becomes the lowest one that a machine accepts once it has installed it.
     """
     leaves = tuple(_leaf(custom, only) for only in custom.variants or ("",))
     return FeedUpdate(details=_details(custom), leaves=leaves)

@@ -93,7 +93,11 @@ class LeafFile:
 
 @dataclass(frozen=True, slots=True)
 class PackageFloor:
-    """The lowest version of a package that the machine accepts once it has seen this leaf."""
+    """The lowest version of a package that the machine accepts once it has installed this leaf.
+
+    Not once it has seen it: what is deployed stays deployed when something newer is published, and
+    a feed's key, which is online, could otherwise end a package's updates with one high number.
+    """
 
     name: str
     version: str
