@@ -25,6 +25,7 @@ from patchtide.adapters.platforms.commands import run
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.feed_process import FeedProcess
+from patchtide.entry.server.node import SystemClock
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Wanted
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.wire.messages import encode
@@ -63,7 +64,7 @@ def synchronisation(here: Node, feed: Told | FeedProcess) -> Synchronisation:
         decisions=here.decisions,
         publisher=here.catalog,
         details=here.descriptions(feed),
-        clock=here.clock,
+        clock=SystemClock(),
     )
 
 

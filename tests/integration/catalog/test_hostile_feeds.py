@@ -10,6 +10,7 @@ import bz2
 import gzip
 import lzma
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ class Reading:
 
     def __init__(self, feed: FeedProcess, here: Node) -> None:
         self.here = here
-        self.clock = FakeClock()
+        self.clock = FakeClock(datetime.now(UTC))
         self.desk = SynchronisationDesk(
             synchronisation=Synchronisation(
                 feed=feed, reading=here.storage, decisions=here.storage, publisher=here.catalog,

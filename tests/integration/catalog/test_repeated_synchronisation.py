@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from patchtide.entry.server.feed_process import FeedProcess
+from patchtide.entry.server.node import SystemClock
 from patchtide.server.synchronisation import Synchronisation
 from tests.integration.catalog.node import node
 from tests.simulator.apt_repository import SigningKey
@@ -37,7 +38,7 @@ async def test_a_repeat_with_nothing_new_asks_once_and_writes_nothing(tmp_path: 
         async with node(f"sqlite:///{database}", tmp_path / "here") as here:
             synchronisation = Synchronisation(
                 feed=feed, reading=here.storage, decisions=here.storage, publisher=here.catalog,
-                details=here.details, clock=here.clock,
+                details=here.details, clock=SystemClock(),
             )  # fmt: skip
             first = await synchronisation.run("admin")
             # It changes whenever another connection than this one has written.

@@ -21,6 +21,7 @@ from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import Origin, UpdateNumber
 from patchtide.entry.server.feed_process import FeedProcess
+from patchtide.entry.server.node import SystemClock
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.vendor_shelf import VendorIndexChanged, VendorShelf
 from patchtide.wire.vendor_indexes import (
@@ -76,7 +77,7 @@ class Site:
             decisions=self.here.storage,
             publisher=self.here.catalog,
             details=self.here.details,
-            clock=self.here.clock,
+            clock=SystemClock(),
             vendors=self.shelf,
         ).run("admin")
 
