@@ -23,7 +23,9 @@ from benchmarks.fleet_answers import DICE, SEVERITIES, Site, figure, measure, pl
 from patchtide.adapters.storage import Storage
 from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
 from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Wanted
+from patchtide.server.ports.update_lists import StoredList
 from patchtide.server.synchronisation import Synchronisation
 from tests.integration.catalog.node import Node, node
 from tests.simulator.catalogs import a_leaf, an_update_id, some_details
@@ -112,6 +114,22 @@ async def synchronise(folder: Path) -> None:
         await synchronised(here, feed, "again, one is gone", "<= 10 s")
 
 
+async def listed(site: Site) -> None:
+    """Make as many update lists as there may be, one of them as long as it may begin."""
+    names = [an_update_id(f"package{number}") for number in range(1000)]
+    now = site.context.clock.now()
+
+    for number in range(500):
+        one = StoredList(name=f"list-{number}" if number else "long", note="", by="bench", at=now)
+
+        def work(tx: Transaction, one: StoredList = one) -> None:
+            tx.update_lists.add_list(one)
+            tx.update_lists.put_on(one.name, names if one.name == "long" else names[:10])
+            tx.note(one.name)
+
+        await site.storage.decide("bench", "lists.create", work, now=now)
+
+
 async def lists(folder: Path) -> None:
     fleet_answers.UPDATES, fleet_answers.MACHINES = UPDATES, MACHINES
     url = f"sqlite:///{folder}/patchtide.db"
@@ -135,7 +153,15 @@ async def lists(folder: Path) -> None:
         spent = await measure(site, "updates.list", **values)
         figure(f"30,000 updates: {title}", spent, baseline)
     visitor = await signed_in(site)
-    for title, path in (("the page", "/updates"), ("searched", "/updates?q=CVE-2026-29")):
+    await listed(site)
+    for title, path in (
+        ("the page", "/updates"),
+        ("searched", "/updates?q=CVE-2026-29"),
+        ("asked", "/updates?q=severity+%3E%3D+important+and+required+%3E+0&sort=-risk"),
+        ("a late page", "/updates?page=300&sort=-released"),
+        ("a list of 1,000", "/lists/long"),
+        ("500 lists", "/lists"),
+    ):
         await visitor.get(path)
         figure(
             f"30,000 updates, console: {title}", await measure_page(site, visitor, path), baseline

@@ -102,6 +102,43 @@ def test_a_list_is_searched_filtered_and_sorted_and_its_address_says_how(window:
     expect(again.get_by_role("searchbox")).to_have_value("web-fra")
 
 
+def test_a_query_is_written_with_what_is_offered_and_kept_as_a_folder_and_a_list(
+    window: Reader,
+) -> None:
+    page = window.open("/updates")
+    press, box, offered = page.keyboard.press, page.locator("#q"), page.locator("#q-options li")
+    press("/")
+    page.keyboard.type("severi")
+    expect(offered.first).to_contain_text("severity")
+    press("ArrowDown")
+    press("Enter")
+    page.keyboard.type(">= impor")
+    expect(offered.first).to_contain_text("important")
+    press("Escape")
+    expect(offered).to_have_count(0)
+    press("ArrowDown")
+    expect(offered.first).to_be_visible()
+    press("ArrowDown")
+    press("Tab")
+    expect(box).to_have_value("severity >= important ")
+    page.wait_for_url(re.compile("q=severity"))
+    press("Escape")
+    page.get_by_role("link", name=re.compile("^Needed nowhere")).click()
+    page.locator("h1").click()
+    expect(box).to_have_value("severity >= important and required = 0")
+
+    page.get_by_role("link", name="Save this search").click()
+    page.get_by_label("Name").fill("calm")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("link", name="calm mine")).to_have_attribute("aria-current", "true")
+    press("j")
+    press("x")
+    page.get_by_role("button", name="Put on a list").click()
+    page.get_by_label("Name").fill("october")
+    page.get_by_role("button", name="Make the list").click()
+    expect(page.locator(".range")).to_have_text("1 update")
+
+
 def test_what_is_chosen_is_exported_and_no_more(window: Reader, tmp_path: Path) -> None:
     page = window.open("/machines?q=db-")
     with page.expect_download() as begun:
@@ -257,6 +294,8 @@ def every_page(window: Reader) -> list[str]:
         update, *(f"{update}?tab={tab}" for tab in ("about", "rules")),
         f"{machine}/why/{update.removeprefix('/updates/')}", "/whatif", "/whatif?rule=deb+toy+<",
         ASKED, ASKED.replace("/whatif", machine.replace("machines", "whatif")),
+        "/updates?q=age+%3E+3+severty%3Dlow", "/updates?q=nonesuch", "/searches", "/lists",
+        "/new-search?q=curl", "/new-list?q=curl", "/lists/october", "/define",
     ]  # fmt: skip
 
 
@@ -275,7 +314,7 @@ def test_what_machines_and_feeds_call_themselves_harms_no_reader(
         foreign: list[str] = []
         opened.page.on("request", lambda asked: foreign.append(asked.url))
         page = sign_in(opened)
-        links = ["/", "/machines", "/updates", "/audit", "/people"]
+        links = ["/", "/machines", "/updates", "/audit", "/people", "/lists", "/searches"]
         for path in ("/machines", "/updates?sort=title"):
             for link in opened.open(path).locator("a.rowlink").all():
                 links.append(str(link.get_attribute("href")))

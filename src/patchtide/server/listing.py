@@ -8,9 +8,9 @@ the row is gone or stands elsewhere now: whatever has not changed meanwhile is m
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest, nsmallest
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -58,15 +58,14 @@ def paged(
         known = ", ".join(sorted(columns))
         raise InvalidDocument([Problem("sort", f"is one of {known}, with or without a minus")])
     place = _place(after, sort, column) if after else None
-    ordered = sorted(found, key=column.key)
-    if place is not None and sort.startswith("-"):
-        ordered = ordered[: bisect_left(ordered, place, key=column.key)]
-    elif place is not None:
-        ordered = ordered[bisect_right(ordered, place, key=column.key) :]
-    if sort.startswith("-"):
-        ordered.reverse()
-    items = ordered[:limit]
-    return Page(items, _cursor(sort, column.key(items[-1])) if len(ordered) > limit else None)
+    falls = sort.startswith("-")
+    keyed = [(column.key(row), number) for number, row in enumerate(found)]
+    if place is not None:
+        keyed = [one for one in keyed if (one[0] < place if falls else one[0] > place)]
+    # A page is a small part of a long list: to put all of it in order would take longer.
+    first = (nlargest if falls else nsmallest)(limit + 1, keyed)
+    items = [found[number] for _, number in first[:limit]]
+    return Page(items, _cursor(sort, first[limit - 1][0]) if len(first) > limit else None)
 
 
 def _cursor(sort: str, key: tuple[Any, ...]) -> str:

@@ -134,7 +134,10 @@ def _listed(index: UpdateIndex, view: View, asked: ListUpdates) -> UpdateList:
     known = answering(index, view, asked.query)
     counts = (view.counted(update) for update in known if _fits(update, asked))
     fitting = [
-        c for c in counts if asked.status in ("", c.status) and asked.risk in ("", c.risk.value)
+        c
+        for c in counts
+        if (not asked.status or asked.status == c.status)
+        and (not asked.risk or asked.risk == c.risk)
     ]
     wanted = [c for c in fitting if not asked.state or getattr(c.tally, asked.state)]
     page = paged(
@@ -157,9 +160,9 @@ def _listed(index: UpdateIndex, view: View, asked: ListUpdates) -> UpdateList:
 
 def _fits(update: KnownUpdate, asked: ListUpdates) -> bool:
     return (
-        asked.severity in ("", update.severity)
-        and asked.classification in ("", classification_of(update))
-        and mentions(update, asked.search)
+        (not asked.severity or asked.severity == update.severity)
+        and (not asked.classification or asked.classification == classification_of(update))
+        and (not asked.search or mentions(update, asked.search))
     )
 
 
