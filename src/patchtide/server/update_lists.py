@@ -5,7 +5,9 @@ An update that is on a list stays known when its vendor names it no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -13,17 +15,21 @@ from uuid import UUID
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.catalog.query_parser import MAX_LENGTH
+from patchtide.domain.catalog.queries import Fields, with_value
+from patchtide.domain.catalog.query_parser import MAX_LENGTH, parse_query
+from patchtide.domain.catalog.query_text import query_text
+from patchtide.domain.catalog.rule_mistakes import InvalidQuery
+from patchtide.domain.catalog.update_query import LIST
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Limit, paged
 from patchtide.server.ports.decisions import Transaction
-from patchtide.server.ports.update_lists import StoredList
+from patchtide.server.ports.update_lists import EVERYBODY, SavedSearch, StoredList
 from patchtide.server.saved_searches import Name, NewName, OneName
 from patchtide.server.table import Input, Nothing, Output
 from patchtide.server.update_index import UpdateIndex
-from patchtide.server.update_search import answering
+from patchtide.server.update_search import answering, fields_of
 from patchtide.server.updates import COLUMNS, Update, UpdateSort, shown
 
 MOST = 1000
@@ -235,7 +241,14 @@ async def _changed(
 
 
 async def rename_list(call: Call, principal: Principal, asked: NewName) -> None:
-    """Raises NotFound; WrongState: there is one of that name."""
+    """Give it another name, and have the saved searches that name it follow.
+
+    Raises:
+        NotFound
+        WrongState: there is one of that name.
+    """
+    fleet = call.context.fleet
+    fields = await call.read_fleet(lambda: fleet.ask(fields_of))
 
     def work(tx: Transaction) -> None:
         renamed = tx.update_lists.rename_list(asked.name, asked.to)
@@ -243,17 +256,46 @@ async def rename_list(call: Call, principal: Principal, asked: NewName) -> None:
             raise NotFound
         if not renamed:
             raise WrongState("there is a list of this name already")
+        for saved, moved in _naming(tx, asked.name, asked.to, fields=fields):
+            tx.update_lists.drop_search(saved.name, owner=saved.owner)
+            tx.update_lists.put_search(replace(saved, query=moved))
         tx.note(asked.name, to=asked.to)
 
     await call.decide(principal, work)
 
 
 async def delete_list(call: Call, principal: Principal, asked: OneName) -> None:
-    """Raises NotFound."""
+    """Delete it, unless a search that the caller sees names it.
+
+    Raises:
+        NotFound
+        WrongState: saved searches name it.
+    """
+    fleet = call.context.fleet
+    fields = await call.read_fleet(lambda: fleet.ask(fields_of))
 
     def work(tx: Transaction) -> None:
         if not tx.update_lists.drop_list(asked.name):
             raise NotFound
+        naming = [one for one, _ in _naming(tx, asked.name, "", fields=fields)]
+        seen = [one.name for one in naming if one.owner in (EVERYBODY, principal.actor)]
+        if seen:
+            raise WrongState(f"saved searches name this list: {', '.join(seen)}")
         tx.note(asked.name)
 
     await call.decide(principal, work)
+
+
+def _naming(
+    tx: Transaction, name: str, to: str, *, fields: Fields
+) -> Iterator[tuple[SavedSearch, str]]:
+    """Yield the saved searches that name a list, and their query naming it otherwise.
+
+    One that cannot be read, for it names a list that is gone, is left as it is.
+    """
+    for saved in tx.update_lists.searches_with(name):
+        with suppress(InvalidQuery):
+            query = parse_query(saved.query, fields)
+            moved = with_value(query, LIST, name, to)
+            if moved != query:
+                yield saved, query_text(moved, fields)

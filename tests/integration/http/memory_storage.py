@@ -56,6 +56,9 @@ class MemoryLists:
         known = SavedSearch(name=name, query="expired", owner=owner, by="", at=datetime.now(UTC))
         return None if self.is_in_the_way else known
 
+    def searches_with(self, text: str) -> Sequence[SavedSearch]:
+        return []
+
     def count_searches(self, owner: str) -> int:
         return 0
 

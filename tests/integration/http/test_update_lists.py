@@ -159,6 +159,31 @@ async def test_searches_and_lists_are_renamed_with_all_that_is_in_them(site: Sit
     assert (await site.do("GET", "/updates?query=list%20%3D%20autumn")).json["total"] == 1
 
 
+async def test_saved_searches_follow_a_list_that_is_renamed_and_keep_it_from_deletion(
+    site: Site,
+) -> None:
+    await site.do("POST", "/lists", {"name": "october", **ids("curl")})
+    await site.do("PUT", "/searches/due", {"query": "not list in (october) or october"})
+    await site.do("PUT", "/searches/other", {"query": "october"})
+    await site.do("PUT", "/own-searches/mine", {"query": "list = october"}, role="auditor")
+    await site.do("POST", "/lists/october/name", {"to": "autumn"})
+    refused = await site.do("DELETE", "/lists/autumn")
+    kept = await site.on("autumn")
+    await site.do("DELETE", "/searches/due")
+    deleted = await site.do("DELETE", "/lists/autumn")
+    left = (await site.do("GET", "/searches", role="auditor")).json["items"]
+
+    assert (refused.status, refused.json["detail"]) == (
+        409,
+        "saved searches name this list: due",
+    )
+    assert (kept, deleted.status) == (["curl"], 204)
+    assert [(one["name"], one["query"]) for one in left] == [
+        ("mine", "list = autumn"),
+        ("other", '"october"'),
+    ]
+
+
 async def test_a_query_is_completed_from_what_the_catalog_holds(site: Site) -> None:
     fields = (await site.do("GET", "/query-completions?text=sever")).json
     feeds = (await site.do("GET", "/query-completions?text=feed%20%3D%20")).json

@@ -24,6 +24,16 @@ def of(connection: Connection, owners: Collection[str], *, name: str = "") -> li
     return sorted(found, key=lambda one: (one.name, one.owner))
 
 
+def having(connection: Connection, text: str) -> list[SavedSearch]:
+    """Return all, whoever saved them, whose query has this text somewhere; sorted by names."""
+    shared = select(update_search).where(update_search.c.query.contains(text, autoescape=True))
+    own = select(own_update_search)
+    own = own.where(own_update_search.c.query.contains(text, autoescape=True))
+    found = [_shared(row) for row in connection.execute(shared)]
+    found += [_own(row) for row in connection.execute(own)]
+    return sorted(found, key=lambda one: (one.name, one.owner))
+
+
 def count(connection: Connection, owner: str) -> int:
     counted = select(func.count())
     if owner == EVERYBODY:

@@ -30,6 +30,9 @@ class ListWrites:
         found = saved_searches.of(self._connection, [owner], name=name)
         return found[0] if found else None
 
+    def searches_with(self, text: str) -> Sequence[SavedSearch]:
+        return saved_searches.having(self._connection, text)
+
     def count_searches(self, owner: str) -> int:
         return saved_searches.count(self._connection, owner)
 

@@ -120,6 +120,19 @@ def conditions(query: Query) -> int:
             return 1
 
 
+def with_value(query: Query, field: str, old: str, new: str) -> Query:
+    """Return the query asking this field for a new value wherever it asks for the old one."""
+    match query:
+        case Asked(name, operator, values) if name == field and old in values:
+            return Asked(name, operator, tuple(new if one == old else one for one in values))
+        case All(members) | Either(members):
+            return type(query)(tuple(with_value(one, field, old, new) for one in members))
+        case No(member):
+            return No(with_value(member, field, old, new))
+        case _:
+            return query
+
+
 class Ground(Protocol):
     """The rows that are asked, each under a number."""
 

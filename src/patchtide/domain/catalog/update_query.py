@@ -9,6 +9,7 @@ from patchtide.domain.catalog.details import Classification, Severity
 from patchtide.domain.catalog.queries import FieldKind, Fields, QueryField
 from patchtide.domain.catalog.risk import CLASSES
 
+LIST = "list"
 SEVERITIES = (
     Severity.NONE,
     Severity.LOW,
@@ -63,6 +64,6 @@ UPDATE_FIELDS: Fields = MappingProxyType({one.name: one for one in _DECLARED})
 def update_fields(lists: Iterable[str]) -> Fields:
     """Return all that can be asked of updates where there are lists of these names."""
     on = QueryField(
-        name="list", kind=FieldKind.CHOICE, says="a list that it is on", choices=tuple(lists)
+        name=LIST, kind=FieldKind.CHOICE, says="a list that it is on", choices=tuple(lists)
     )
     return {**UPDATE_FIELDS, on.name: on}

@@ -36,6 +36,10 @@ class UpdateListWriting(Protocol):
 
     def search(self, name: str, *, owner: str) -> SavedSearch | None: ...
 
+    def searches_with(self, text: str) -> Sequence[SavedSearch]:
+        """Return everybody's, and each person's own, whose query has this text somewhere."""
+        ...
+
     def count_searches(self, owner: str) -> int: ...
 
     def put_search(self, search: SavedSearch) -> None:
