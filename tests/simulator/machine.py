@@ -155,6 +155,7 @@ class SimulatedMachine:
     check_ins: list[CheckInV1] = field(default_factory=list)
     reports: list[ReportV1] = field(default_factory=list)
     inventories: list[InventoryV1] = field(default_factory=list)
+    inventory_answers: deque[Answer] = field(default_factory=deque)
     next_answers: deque[Answer] = field(default_factory=deque)
     """To check-ins, before the ordinary ones."""
     report_answers: deque[Answer] = field(default_factory=deque)
@@ -268,7 +269,7 @@ class SimulatedMachine:
 
     def inventory(self, message: Outgoing) -> Answer:
         self.inventories.append(decode(message.body, InventoryV1))
-        return Taken()
+        return self.inventory_answers.popleft() if self.inventory_answers else Taken()
 
     def codes(self) -> list[str]:
         """Return what the administrator was told so far."""

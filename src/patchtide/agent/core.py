@@ -15,7 +15,7 @@ from msgspec import structs
 
 from patchtide.agent.parts import Condition, Ports
 from patchtide.agent.ports.journal import JournalFailed, NoSpace
-from patchtide.agent.ports.link import News, NoNews, Outgoing
+from patchtide.agent.ports.link import News, NoNews, Outgoing, Taken
 from patchtide.agent.reporting import Reporter, ScanResult, event_note, event_of
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
@@ -240,16 +240,29 @@ class AgentCore:
     def _send_inventory(self) -> None:
         """Send what the server lacks, after everything else; it asks again if this fails."""
         wanted, self._condition.wanted_inventory = self._condition.wanted_inventory, ()
+        taken: dict[str, bytes] = {}
         for kind in INVENTORY_LIMITS.keys() & wanted:
             body = self._list_of(kind)
             if body is None:
                 continue
+            digest = sha256(body).digest()
             counter = self._ports.journal.take_counter()
-            message = InventoryV1(kind=kind, digest=sha256(body).digest(), body=pack(body))
-            now = self._ports.clock.now()
-            self._ports.link.inventory(
-                Outgoing(body=encode(message), counter=counter, created=self._server_time(now))
+            message = InventoryV1(kind=kind, digest=digest, body=pack(body))
+            created = self._server_time(self._ports.clock.now())
+            answer = self._ports.link.inventory(
+                Outgoing(body=encode(message), counter=counter, created=created)
             )
+            if isinstance(answer, Taken):
+                taken[kind] = digest
+        self._note_told(taken)
+
+    def _note_told(self, taken: Mapping[str, bytes]) -> None:
+        """Remember what the server has now, so that it need not be named once more."""
+        if taken:
+            memory = self._state.memory
+            told = {**memory.inventory_told, **_beginnings(taken)}
+            self._state = Brain(structs.replace(memory, inventory_told=told), self._state.phase)
+            self._save((), durable=False)
 
 
 def _restored(stored: bytes | None, seed: bytes) -> Brain:
