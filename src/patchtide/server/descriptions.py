@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
 from uuid import UUID
 
+from patchtide.domain.catalog.custom import KIND
 from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
 from patchtide.domain.catalog.synchronisation import details_to_keep, learnt
 from patchtide.domain.catalog.updates import UpdateId
@@ -78,8 +79,8 @@ class Descriptions:
         Raises:
             StaleRevision: the fence says so.
         """
-        offered = list(updates)
         held = {x.update: x for x in await asyncio.to_thread(self._reading.update_details)}
+        offered = [x for x in updates if not _is_of_people(held.get(x.update))]
         kept = await asyncio.to_thread(details_to_keep, held, offered, only_new=only_new)
         await self._put(kept, fence)
         self._waiting, self._not_before = None, self._clock.now()
@@ -92,11 +93,12 @@ class Descriptions:
         Raises:
             StaleRevision: the fence says so.
         """
-        if not updates:
-            return
         now = self._clock.now()
-        held = await asyncio.to_thread(self._reading.update_details, sorted(updates))
-        await self._put([replace(x, expired_at=now) for x in held if not x.expired_at], fence)
+
+        def expired(held: UpdateDetails) -> UpdateDetails:
+            return held if held.expired_at else replace(held, expired_at=now)
+
+        await self._change(updates, expired, fence)
 
     def waiting(self) -> tuple[int, int]:
         """Return how many updates are still to be described, and how many of them are required."""
@@ -120,8 +122,7 @@ class Descriptions:
                 self._waiting = {}  # until the next synchronisation
                 return
             told = {u.details.update: u.details for u in described if u.details.cves is not None}
-            held = await asyncio.to_thread(self._reading.update_details, sorted(told))
-            await self._put([learnt(details, told[details.update]) for details in held])
+            await self._change(told, partial(_with_what_was_told, told=told))
             for update in batch:
                 # A synchronisation may have begun the list anew meanwhile.
                 (self._waiting or {}).pop(update.details.update, None)
@@ -138,6 +139,30 @@ class Descriptions:
             part = _putting(details[start : start + SLICE], fence)
             await self._decisions.decide(SYSTEM, OPERATION, part, now=self._clock.now())
 
+    async def _change(
+        self,
+        updates: Collection[UpdateId],
+        changed: Callable[[UpdateDetails], UpdateDetails],
+        fence: Fence = lambda tx: None,
+    ) -> None:
+        """Change what is kept by then, be it what was read before or not."""
+        ids = sorted(updates)
+        for start in range(0, len(ids), SLICE):
+            part = _changing(ids[start : start + SLICE], changed, fence)
+            await self._decisions.decide(SYSTEM, OPERATION, part, now=self._clock.now())
+
+
+def _with_what_was_told(
+    held: UpdateDetails, told: Mapping[UpdateId, UpdateDetails]
+) -> UpdateDetails:
+    # Its feed may have told more of it while its changelog was read.
+    return learnt(held, told[held.update]) if held.cves is None else held
+
+
+def _is_of_people(held: UpdateDetails | None) -> bool:
+    """Say whether an update is none of the feed's: what people published, they alone change."""
+    return held is not None and held.feed == KIND
+
 
 def _needs(view: View, update: UUID) -> int:
     known = view.updates.get(update)
@@ -147,7 +172,23 @@ def _needs(view: View, update: UUID) -> int:
 def _putting(details: Sequence[UpdateDetails], fence: Fence) -> Callable[[Transaction], None]:
     def work(tx: Transaction) -> None:
         fence(tx)
-        tx.put_update_details(details)
-        tx.note("updates", count=len(details), first=details[0].vendor_id)
+        _put(tx, details)
 
     return work
+
+
+def _changing(
+    updates: Sequence[UpdateId], changed: Callable[[UpdateDetails], UpdateDetails], fence: Fence
+) -> Callable[[Transaction], None]:
+    def work(tx: Transaction) -> None:
+        fence(tx)
+        held = tx.hold_updates(updates)
+        if made := [new for old in held if (new := changed(old)) != old]:
+            _put(tx, made)
+
+    return work
+
+
+def _put(tx: Transaction, details: Sequence[UpdateDetails]) -> None:
+    tx.put_update_details(details)
+    tx.note("updates", count=len(details), first=details[0].vendor_id)

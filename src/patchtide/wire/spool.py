@@ -22,6 +22,7 @@ from patchtide.domain.catalog.details import (
     Severity,
     UpdateDetails,
 )
+from patchtide.domain.catalog.feed_bounds import out_of_bounds
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.wire.leaves import decode_leaf, entry, leaf_document
@@ -165,7 +166,8 @@ def unpack_spool(data: bytes) -> tuple[SpoolHeadV1, Mapping[str, tuple[FeedUpdat
     They are read one by one: other threads have their turn, and what is too much is never made.
 
     Raises:
-        InvalidDocument: it is not such a file, or one of its leaves cannot be read.
+        InvalidDocument: it is not such a file, one of its leaves cannot be read, or it tells of
+            what no feed may.
     """
     spool = decode(data, _UnreadV1)
     left = _Left()
@@ -255,7 +257,10 @@ def said_details(details: UpdateDetails) -> DetailsV1:
 
 def _unpacked(packed: FeedUpdateV1) -> FeedUpdate:
     leaves = tuple(decode_leaf(entry(0, 1, document)) for document in packed.leaves)
-    return FeedUpdate(details=read_details(packed.details), leaves=leaves)
+    update = FeedUpdate(details=read_details(packed.details), leaves=leaves)
+    if problem := out_of_bounds(update):
+        raise InvalidDocument([Problem(update.details.vendor_id[:200], problem)])
+    return update
 
 
 def read_details(said: DetailsV1) -> UpdateDetails:

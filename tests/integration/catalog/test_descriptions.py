@@ -90,6 +90,38 @@ async def test_what_the_feed_tells_otherwise_is_kept_with_what_was_learnt(here: 
     assert {(x.product, x.cves) for x in found} == {("Debian 12", ("CVE-2026-1",))}
 
 
+async def test_one_that_expires_or_is_told_anew_while_it_is_described_stays_so(here: Node) -> None:
+    told = here.descriptions(Changelogs())
+    told._decisions = here.decisions
+    await told.keep(update.details for update in TOLD)
+    expired, anew = TOLD[0].details, replace(TOLD[1].details, product="Debian 13")
+
+    async def meanwhile() -> None:
+        await here.details.expire([expired.update])
+        await here.details.keep([anew])
+
+    def before(operation: str, number: int) -> object:
+        here.decisions.before = None
+        return meanwhile()
+
+    here.decisions.before = before
+    await told.step()
+
+    found = {x.update: x for x in here.storage.update_details()}
+    assert found[expired.update].expired_at
+    assert found[anew.update].product == "Debian 13"
+
+
+async def test_what_people_published_no_feed_tells_otherwise(here: Node) -> None:
+    own = replace(TOLD[0].details, feed="publisher", licence="Terms of ours")
+    await here.storage.decide(
+        "admin", "x", lambda tx: tx.put_update_details([own]), now=here.clock.now()
+    )
+    await here.details.keep([TOLD[0].details])
+
+    assert list(here.storage.update_details()) == [own]
+
+
 async def test_a_server_that_has_just_started_leaves_it_for_a_while(here: Node) -> None:
     await here.details.keep(update.details for update in TOLD)
     feed = Changelogs()

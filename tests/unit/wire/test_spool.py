@@ -12,6 +12,10 @@ import pytest
 from msgspec.structs import replace as replace_struct
 
 from patchtide.domain.catalog.details import FeedUpdate, FileSource, Severity, UpdateDetails
+from patchtide.domain.catalog.installers import Installer, InstallerKind
+from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.rules import InstalledLeaf
+from patchtide.domain.catalog.updates import Origin, UpdateNumber
 from patchtide.domain.errors import InvalidDocument
 from patchtide.wire import spool as spool_module
 from patchtide.wire.messages import encode
@@ -104,3 +108,28 @@ def test_everything_a_feed_knows_of_an_update_arrives() -> None:
 
     assert untold == ["revision"]
     assert (through(FULL), through(BARE)) == (FULL, BARE)
+
+
+A_LEAF = replace(a_leaf(1, "toy"), number=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("update", "why"),
+    [
+        ((BARE, replace(A_LEAF, update=an_update_id("other"))), "of another update"),
+        ((BARE, replace(A_LEAF, origin=Origin("publisher"))), "others than a feed"),
+        ((replace(BARE, feed="publisher"), A_LEAF), "others than a feed"),
+        ((BARE, replace(A_LEAF, installer=Installer(kind=InstallerKind.DEB))), "installer"),
+        ((BARE, replace(A_LEAF, installed=InstalledLeaf(UpdateNumber(7)))), "numbers"),
+    ],
+)
+def test_what_is_not_for_a_feed_to_tell_is_refused(
+    update: tuple[UpdateDetails, Leaf], why: str
+) -> None:
+    details, leaf = update
+    packed = pack_spool(
+        {"debian-12": [FeedUpdate(details=details, leaves=(leaf,))]}, as_of={}, stamp=b""
+    )
+
+    with pytest.raises(InvalidDocument, match=why):
+        unpack_spool(packed)

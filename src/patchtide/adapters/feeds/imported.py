@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedDisputed, FeedUnreachable
 from patchtide.adapters.feeds.imported_vendors import vendors_in
 from patchtide.domain.catalog.details import FeedUpdate
+from patchtide.domain.catalog.feed_bounds import out_of_bounds
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.ports.feed import FeedContent, Tried, VendorIndex
@@ -40,8 +41,6 @@ from patchtide.wire.spool import read_details
 _TAKEN = re.compile(r"(?P<exporter>[a-z0-9][a-z0-9-]*)\.(?P<name>[0-9a-f]{64})\.catalog")
 _NOTHING = "no catalog was taken in yet: patchtide catalog import"
 OF_PEOPLE = "published by people there, so this site's own publisher has to sign it"
-NUMBERED = "a rule of it names other leaves by that site's numbers"
-FORGED = "it says that others than a feed vouch for it"
 UNREAD = "it cannot be read"
 UNTOLD = "nothing is told of it for people"
 
@@ -172,13 +171,8 @@ def _update(carried: CarriedUpdateV1) -> FeedUpdate | str:
         details = read_details(carried.details)
     except InvalidDocument:
         return UNREAD
-    if any(leaf.update != details.update for leaf in leaves):
-        return UNREAD
-    if any(leaf.origin.feed is None for leaf in leaves):
-        return FORGED
-    if any(leaf.depends_on() for leaf in leaves):
-        return NUMBERED
-    return FeedUpdate(details=details, leaves=leaves)
+    update = FeedUpdate(details=details, leaves=leaves)
+    return out_of_bounds(update) or update
 
 
 def _unnumbered(carried: CarriedUpdateV1) -> Iterator[Leaf]:

@@ -317,6 +317,10 @@ class SqlTransaction(accounts.AccountWrites):
     def lock_updates(self, ids: Sequence[UUID]) -> None:
         update_rows.lock(self._connection, ids)
 
+    def hold_updates(self, ids: Sequence[UUID]) -> Sequence[UpdateDetails]:
+        update_rows.lock(self._connection, ids)
+        return update_rows.details(self._connection, ids)
+
     def forget_updates(self, ids: Sequence[UUID], *, expired_by: datetime) -> int:
         return update_rows.forget(self._connection, ids, expired_by=expired_by)
 

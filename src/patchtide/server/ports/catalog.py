@@ -93,6 +93,10 @@ class CatalogWriting(Protocol):
         """Until the end of this transaction nobody else puts one of them on a list."""
         ...
 
+    def hold_updates(self, ids: Sequence[UUID]) -> Sequence[UpdateDetails]:
+        """Return what people read of these; nobody else changes it until this transaction ends."""
+        ...
+
     def forget_updates(self, ids: Sequence[UUID], *, expired_by: datetime) -> int:
         """Remove what people read of those that had expired by then; return how many."""
         ...
