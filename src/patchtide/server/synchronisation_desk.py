@@ -26,14 +26,13 @@ from patchtide.server.ports.feed import FeedConnections
 from patchtide.server.ports.reading import Lookups
 from patchtide.server.synchronisation import Synchronisation, Synchronised
 from patchtide.server.synchronisation_plan import SCHEDULE, read_schedule, schedule_of
-from patchtide.server.synchronisation_runs import LAST, Last, Run, read_last, read_runs
+from patchtide.server.synchronisation_runs import LAST, Last, Run, Watch, read_last, read_runs
 
 log = logging.getLogger(__name__)
 
 START, END = "catalog.synchronise", "catalog.synchronised"
 RENEW = "catalog.synchronising"
 SYSTEM = "system"
-_MAX_TEXT = 1000
 
 Decide = Callable[[Callable[[Transaction], "Run"]], Awaitable["Run"]]
 Before = Callable[[], Awaitable[None]]
@@ -73,6 +72,7 @@ class SynchronisationDesk:
     connections: FeedConnections | None = None
     """The ways to what is fetched; None: nothing is."""
     _task: asyncio.Task[None] | None = field(default=None, init=False)
+    _watch: Watch = field(default_factory=Watch, init=False)
 
     async def begin(
         self,
@@ -102,7 +102,7 @@ class SynchronisationDesk:
                 by=by,
                 full=full,
                 now=self.clock.now(),
-                is_mine_lost=True,
+                is_lost=self._is_lost,
                 feeds=feeds,
             )
         )
@@ -144,7 +144,7 @@ class SynchronisationDesk:
         if last.run.node == self.node and self._is_running():
             at = self.progress
             return msgspec.structs.replace(last, step=at.step, done=at.done, of=at.of)
-        if last.run.node == self.node or last.is_lost(self.clock.now()):
+        if self._is_lost(last):
             return msgspec.structs.replace(last, run=runs.interrupted(last.run))
         return last
 
@@ -162,6 +162,10 @@ class SynchronisationDesk:
 
     def _is_running(self) -> bool:
         return self._task is not None and not self._task.done()
+
+    def _is_lost(self, last: Last) -> bool:
+        """Say whether a run that seems to go on, and not in this process, does not."""
+        return last.run.node == self.node or self._watch.is_lost(last, self.clock.now())
 
     async def _as_system(self, work: Callable[[Transaction], Run]) -> Run:
         return await self.decisions.decide(SYSTEM, START, work, now=self.clock.now())
@@ -199,6 +203,8 @@ class SynchronisationDesk:
             except StaleRevision:
                 log.warning("another node synchronises, since this one was not heard")
                 return
+            except PatchtideError as error:
+                log.warning("that the synchronisation goes on was not written down: %s", error)
 
     async def _write_down(self, run: Run) -> None:
         now = self.clock.now()
@@ -224,6 +230,4 @@ def _done(run: Run, made: Synchronised) -> Run:
 
 
 def _failed(run: Run, error: PatchtideError) -> Run:
-    return msgspec.structs.replace(
-        run, state="failed", code=error.code, error=str(error)[:_MAX_TEXT]
-    )
+    return msgspec.structs.replace(run, state="failed", code=error.code, error=str(error))

@@ -6,7 +6,7 @@ stops, anybody may begin the next one, and what the earlier one still tries to w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -20,6 +20,7 @@ LAST = "catalog.synchronising"
 RENEWED_EVERY = timedelta(seconds=10)
 LEASE = timedelta(minutes=2)
 """After which a run that was not renewed has ended with its node."""
+_MAX_TEXT = 1000
 
 RunState = Literal["running", "done", "failed", "interrupted"]
 
@@ -63,17 +64,31 @@ class Last(msgspec.Struct, frozen=True, kw_only=True):
     done: int = 0
     of: int = 0
 
-    def is_lost(self, now: datetime) -> bool:
-        """Say whether it ended with its node."""
-        length = now.timestamp() - self.renewed_at
-        # A clock that was set back far enough is as good as none.
-        return self.run.state == "running" and not abs(length) < LEASE.total_seconds()
-
     def history(self) -> Sequence[Past]:
         """Return what the next one depends on."""
         answered = datetime.fromtimestamp(self.answered_at, UTC)
         before = Past(began_at=answered, ended_at=answered, state=Ended.DONE, full=True)
         return ([before] if self.answered_at else []) + [_past(self.run)]
+
+
+class Watch:
+    """Says which runs of other nodes have ended with them, by this node's clock alone.
+
+    Theirs may be minutes off, so when they say that a run was renewed means nothing here; that
+    they say another time than before means that it goes on.
+    """
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, float, datetime] | None = None
+
+    def is_lost(self, last: Last, now: datetime) -> bool:
+        """Say whether the run has not been renewed since it was looked at long enough ago."""
+        told = last.run.number, last.renewed_at
+        seen = self._seen
+        if seen is None or seen[:2] != told or seen[2] > now:
+            self._seen = (*told, now)
+            return False
+        return last.run.state == "running" and now - seen[2] >= LEASE
 
 
 def read_last(data: bytes | None) -> Last | None:
@@ -97,17 +112,17 @@ def begin(
     by: str,
     full: bool,
     now: datetime,
-    is_mine_lost: bool,
+    is_lost: Callable[[Last], bool],
     feeds: tuple[str, ...] = (),
 ) -> Run:
-    """Begin the next one. `is_mine_lost`: a run of this node that seems to go on does not.
+    """Begin the next one. `is_lost` says of one that seems to go on whether it does not.
 
     Raises:
         WrongState: one is running.
     """
     last = read_last(tx.lock_setting(LAST))
     if last is not None and last.run.state == "running":
-        if not last.is_lost(now) and not (is_mine_lost and last.run.node == node):
+        if not is_lost(last):
             raise WrongState("another node is synchronising")
         _keep(tx, interrupted(last.run))
     run = Run(
@@ -150,6 +165,9 @@ def renew(tx: Transaction, run: Run, *, now: datetime, step: str, done: int, of:
 
 def end(tx: Transaction, ended: Run) -> None:
     """Write down what came of it, also when another one has begun meanwhile."""
+    # Both come from feeds, and are read, fifty to a page, for thirteen months.
+    cut = {"note": ended.note[:_MAX_TEXT], "error": ended.error[:_MAX_TEXT]}
+    ended = msgspec.structs.replace(ended, **cut)
     _keep(tx, ended)
     last = read_last(tx.lock_setting(LAST))
     if last is not None and last.run.number == ended.number:

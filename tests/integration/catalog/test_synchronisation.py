@@ -56,6 +56,7 @@ class FakeFeed:
     is_whole: bool = True
     stamp: bytes = b""
     failed: tuple[str, ...] = ()
+    note: str = ""
     reads: int = 0
     wanted: list[Wanted] = field(default_factory=list)
 
@@ -73,6 +74,7 @@ class FakeFeed:
             stamp=head.stamp,
             is_whole=head.is_whole,
             failed=head.failed,
+            note=head.note,
         )
 
     def head(self) -> FeedHead:
@@ -80,7 +82,9 @@ class FakeFeed:
             raise self.broken
         as_of = {"security": self.signed_at}
         whole = self.is_whole and not self.failed
-        return FeedHead(as_of=as_of, stamp=self.stamp, is_whole=whole, failed=self.failed)
+        return FeedHead(
+            as_of=as_of, stamp=self.stamp, is_whole=whole, failed=self.failed, note=self.note
+        )
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         return updates

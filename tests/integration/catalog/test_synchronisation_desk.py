@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 
 from patchtide.adapters.feeds.errors import FeedUnreachable
 from patchtide.domain.catalog.details import Classification
-from patchtide.domain.errors import WrongState
+from patchtide.domain.errors import Unavailable, WrongState
 from patchtide.server import synchronisation_runs
 from patchtide.server.synchronisation import Synchronisation
-from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
+from patchtide.server.synchronisation_desk import RENEW, Progress, SynchronisationDesk
 from patchtide.server.synchronisation_plan import SCHEDULE, SELECTION, SaidChoice, SaidSchedule
-from tests.integration.catalog.node import Node, node
+from patchtide.server.synchronisation_runs import renew
+from tests.integration.catalog.node import Interruptible, Node, node
 from tests.integration.catalog.test_synchronisation import FakeFeed, updates
 from tests.simulator.clock import FakeClock
 
@@ -211,11 +213,70 @@ async def test_one_whose_server_died_was_interrupted_and_is_no_obstacle(here: No
     await dying.desk.close()
 
 
+@pytest.mark.parametrize("ahead", [-3, 3])
+async def test_nodes_whose_clocks_differ_do_not_take_each_other_for_lost(
+    here: Node, ahead: int
+) -> None:
+    site, elsewhere = Site(here), Site(here, "elsewhere")
+    elsewhere.clock.advance(minutes=ahead)
+    site.feed.held = True
+    await site.begin()
+    [run] = site.desk.runs()
+    for _ in range(4):
+        for each in (site, elsewhere):
+            each.clock.advance(minutes=1.9)
+        await here.storage.decide(
+            "system",
+            "catalog.synchronising",
+            partial(renew, run=run, now=site.clock.now(), step="", done=0, of=0),
+            now=site.clock.now(),
+        )
+        await elsewhere.desk.step()
+    before = elsewhere.told()
+    await site.desk.close()
+    await elsewhere.desk.step()
+
+    assert before == [("maria", "running")]
+    assert elsewhere.told() == [("maria", "done")]
+
+
+async def test_a_renewal_that_failed_is_made_up_for(
+    here: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchronisation_runs, "RENEWED_EVERY", timedelta(milliseconds=20))
+    site = Site(here)
+    site.feed.held = True
+    renewed = asyncio.Event()
+
+    def before(operation: str, number: int) -> None:
+        if operation == RENEW:
+            if renewals.count > 2:
+                renewed.set()
+            raise Unavailable("database is locked")
+
+    renewals = Interruptible(here.storage, before=before)
+    site.desk.decisions = renewals
+    await site.begin()
+    await asyncio.wait_for(renewed.wait(), 10)
+    await site.desk.close()
+
+    assert site.told() == [("maria", "done")]
+
+
+async def test_of_what_feeds_say_of_themselves_a_thousand_letters_are_kept(here: Node) -> None:
+    site = Site(here)
+    site.feed.note = "x" * 1_000_000
+    await site.pass_time()
+
+    assert site.desk.runs()[0].note == "x" * 1_000
+
+
 async def test_one_that_was_given_up_for_lost_changes_nothing_any_more(here: Node) -> None:
     slow, elsewhere = Site(here), Site(here, "elsewhere")
     slow.feed.held = True
     slow.feed.updates = updates(openssl="1")
     await slow.begin()
+    await elsewhere.desk.step()
     await elsewhere.pass_time(minutes=10)
     await slow.desk.close()
 

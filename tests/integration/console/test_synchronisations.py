@@ -40,7 +40,12 @@ async def test_a_running_one_says_how_far_it_is_and_open_pages_hear_of_it(
         "maria",
         "catalog.synchronise",
         lambda tx: begin(
-            tx, node="elsewhere", by="maria", full=True, now=site.clock.now(), is_mine_lost=False
+            tx,
+            node="elsewhere",
+            by="maria",
+            full=True,
+            now=site.clock.now(),
+            is_lost=lambda _: False,
         ),
         now=site.clock.now(),
     )

@@ -12,6 +12,8 @@ from patchtide.domain.schedules.recurrence import Never, Schedule, next_after
 AFTER_A_FAILURE = timedelta(hours=1)
 AFTER_AN_INTERRUPTION = timedelta(minutes=10)
 """Soon, but not at once: it may be what ended the server."""
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""By so much at most between two nodes."""
 
 
 class Ended(StrEnum):
@@ -94,4 +96,4 @@ def _again(failed: Past, now: datetime) -> datetime:
 
 def _not_before(past: datetime, at: datetime | None, now: datetime) -> datetime:
     """A clock that was set back must not put it off until it has caught up."""
-    return now if past > now or at is None else at
+    return now if past > now + CLOCKS_DIFFER or at is None else at

@@ -30,6 +30,8 @@ from patchtide.server.ports.feed import (
 )
 
 T = TypeVar("T")
+_MAX_NOTE = 300
+"""So much of what is wrong with one feed leaves room for the others."""
 
 
 class StoppableFeed(UpdateFeed, FeedConnections, Protocol):
@@ -154,7 +156,10 @@ class FeedsTogether:
 
     def _note(self, heads: Mapping[str, FeedHead]) -> str:
         """Failures first: they are what somebody has to mend."""
-        failed = [f"{name} ({error.code}): {error}" for name, error in self._failed.items()]
+        failed = [
+            f"{name} ({error.code}): {str(error)[:_MAX_NOTE]}"
+            for name, error in self._failed.items()
+        ]
         return "; ".join([*failed, *(head.note for head in heads.values() if head.note)])
 
 
