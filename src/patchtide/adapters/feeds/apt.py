@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -267,9 +267,7 @@ class AptFeed:
 
     def _updates(self, group: Sequence[Suite], platform: Platform) -> Iterator[FeedUpdate]:
         offers = [i for suite in group if suite.release.kind in OFFERS for i in self._read(suite)]
-        names: dict[str, set[str]] = defaultdict(set)
-        for index in offers:
-            names[index.architecture].update(package.name for package in index.packages)
+        names = {package.name for index in offers for package in index.packages}
         # A release is large, and only what has an update says anything here.
         released = [
             index
@@ -280,11 +278,10 @@ class AptFeed:
         self._documents.update(documents_of(offers, released))
         return updates_of([*offers, *released], platform)
 
-    def _read(self, suite: Suite, names: Mapping[str, set[str]] | None = None) -> Iterator[Index]:
+    def _read(self, suite: Suite, names: Container[str] | None = None) -> Iterator[Index]:
         for file in suite.files:
-            wanted = None if names is None else names[file.architecture]
             with self._lists.opened(file, suite.release) as stream:
-                packages = tuple(read_packages(stream, wanted))
+                packages = tuple(read_packages(stream, names))
             yield Index(
                 release=suite.release,
                 architecture=file.architecture,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from patchtide.adapters.feeds.apt_packages import IndexedPackage
 from patchtide.adapters.feeds.apt_release import Release, SuiteKind
@@ -40,6 +40,8 @@ from patchtide.domain.catalog.updates import LeafFile, Origin, PackageFloor, Res
 from patchtide.domain.catalog.versions_deb import deb_key
 
 KIND = "apt"
+ALL = "all"
+"""An index may hold for every architecture; no machine is of that one."""
 OFFERS = (SuiteKind.SECURITY, SuiteKind.UPDATES)
 _NO_SLUG = re.compile(r"[^a-z0-9.]+")
 _LONGEST = 30
@@ -105,7 +107,8 @@ def newest_of(indices: Iterable[Index]) -> Newest:
 
 def updates_of(indices: Sequence[Index], platform: Platform) -> Iterator[FeedUpdate]:
     """Yield the updates, each with one leaf for every architecture, in a stable order."""
-    offers = sorted((i for i in indices if i.release.kind in OFFERS), key=_first_word)
+    told = _for_machines([index for index in indices if index.release.kind in OFFERS])
+    offers = sorted(told, key=_first_word)
     newest = newest_of(offers)
     fixed = newest_of(i for i in offers if i.release.kind is SuiteKind.SECURITY)
     security: set[str] = set()
@@ -126,6 +129,14 @@ def updates_of(indices: Sequence[Index], platform: Platform) -> Iterator[FeedUpd
     for vendor_id in sorted(grouped):
         kind = Classification.SECURITY if vendor_id in security else Classification.GENERAL
         yield _update(vendor_id, heads[vendor_id], grouped[vendor_id], kind, platform=platform)
+
+
+def _for_machines(indices: Sequence[Index]) -> Iterator[Index]:
+    """Yield what holds for all architectures with each of those that there are, if any."""
+    there = sorted({index.architecture for index in indices} - {ALL}) or [ALL]
+    for index in indices:
+        names = there if index.architecture == ALL else [index.architecture]
+        yield from (replace(index, architecture=name) for name in names)
 
 
 def _first_word(index: Index) -> tuple[int, str, str]:
@@ -199,17 +210,15 @@ def _leaf(
     older = tuple(
         PackageInstalled(PackageFormat.DEB, p.name, Comparison.LESS, p.version) for p in ordered
     )
+    machines = OperatingSystem(platform.os_id, (platform.version,))
     return Leaf(
         number=UNNUMBERED,
         revision=FIRST,
         update=details.update,
         title=details.title,
-        prerequisite=And(
-            (
-                OperatingSystem(platform.os_id, (platform.version,)),
-                Architecture((architecture,)),
-            )
-        ),
+        prerequisite=machines
+        if architecture == ALL
+        else And((machines, Architecture((architecture,)))),
         applicable=Or(present),
         installed=Not(Or(older)),
         files=tuple(

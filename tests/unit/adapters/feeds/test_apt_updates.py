@@ -91,6 +91,16 @@ def test_an_update_has_a_leaf_for_every_architecture() -> None:
     assert {leaf.update for leaf in update.leaves} == {update.details.update}
 
 
+def test_what_holds_for_all_architectures_holds_for_each_that_there_is() -> None:
+    everywhere = an_index(SECURITY, a_package("b", "2"), architecture="all")
+    (beside,) = offered(an_index(SECURITY, a_package("a", "2")), everywhere)
+    (alone,) = offered(everywhere)
+
+    assert [f.name for f in beside.leaves[0].files] == ["a", "b"]
+    for update in (beside, alone):
+        assert states(update, [("b", "1", "all")]) == [LeafState.REQUIRED]
+
+
 def test_only_the_security_suite_makes_security_updates() -> None:
     found = offered(
         an_index(SECURITY, a_package("a", "2", source="one")),
