@@ -103,7 +103,8 @@ def _data_file(said: Mapping[str, str], *, name: str) -> DataFile:
     if _HASHES.get(algorithm) != len(digest) or not _HEX.fullmatch(digest):
         raise FeedDamaged(f"{what}: no SHA-256 or better names the file")
     if said.get("base") or not is_path(said.get("href", "")):
-        raise FeedDamaged(f"{what}: its place is not under the repository: {said.get('href')!r}")
+        href = said.get("href", "")[:200]
+        raise FeedDamaged(f"{what}: its place is not under the repository: {href!r}")
     size = _size(said.get("size", ""), what)
     return DataFile(
         kind=said["kind"],

@@ -16,6 +16,8 @@ AT_ONCE = 8
 MOST = 200
 """So many addresses are tried of a feed."""
 LIMIT_S = 40.0
+_LONGEST = 1_000
+"""Of an address, and of what is said of it: who answers has a word in both."""
 
 
 def tried(
@@ -37,9 +39,12 @@ def tried(
     for thread in threads:
         thread.join(max(0.0, ends - time.monotonic()))
     late = f"it did not answer within {limit_s:.0f} s"
-    return [
+    ended = (
         found.get(place, Tried(address=shown(place), step=Step.ANSWER, detail=late))
         for place in places[:MOST]
+    )
+    return [
+        Tried(address=x.address[:_LONGEST], step=x.step, detail=x.detail[:_LONGEST]) for x in ended
     ]
 
 
