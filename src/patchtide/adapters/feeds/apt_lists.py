@@ -249,11 +249,12 @@ class AptLists:
 def _keep(path: Path, text: str) -> Path:
     """Write what may tell an account; nobody else ever sees a byte of it."""
     if not path.is_file() or path.read_text("utf-8") != text:
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        new.touch(0o600)
-        new.write_text(text, "utf-8")
-        new.replace(path)
+        # Several threads may do so at once: each in a folder of its own.
+        with TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
+            new = Path(folder) / path.name
+            new.touch(0o600)
+            new.write_text(text, "utf-8")
+            new.replace(path)
     return path
 
 

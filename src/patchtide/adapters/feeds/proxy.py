@@ -6,6 +6,7 @@ it is in no database, no argument and no setting; and nothing here ever prints i
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Iterable
@@ -72,7 +73,8 @@ def read_proxy(address: str, account: Path | None = None, direct: Iterable[str] 
         raise ValueError("an address of a proxy, as http://proxy.example:3128")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("an account does not belong into the address, but into a file of its own")
-    if strange := [host for host in direct if not _HOST.fullmatch(host)]:
+    named = [host for host in (parts.hostname, *direct) if not _is_address(host)]
+    if strange := [host for host in named if not _HOST.fullmatch(host)]:
         raise ValueError(f"{strange[0]!r} is no host")
     user, password = _account(account) if account else ("", "")
     return Proxy(
@@ -88,8 +90,9 @@ def read_proxy(address: str, account: Path | None = None, direct: Iterable[str] 
 def _account(path: Path) -> tuple[str, str]:
     try:
         with path.open("rb") as file:
-            if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                raise _unusable(f"others may read {path}: chmod 600 it")
+            found = os.fstat(file.fileno())
+            if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid not in (0, os.geteuid()):
+                raise _unusable(f"others may read {path}: chmod 600 it, and let it be the server's")
             text = file.read(4096).decode("utf-8", "replace").strip("\r\n")
     except OSError as error:
         raise _unusable(f"{path}: {error.strerror}") from error
@@ -101,6 +104,13 @@ def _account(path: Path) -> tuple[str, str]:
 
 def _unusable(why: str) -> FeedUnreachable:
     return FeedUnreachable(f"the proxy's account: {why}", step=Step.ACCOUNT)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return not getattr(ip_address(host), "scope_id", None)
+    except ValueError:
+        return False
 
 
 def _is_here(host: str) -> bool:
