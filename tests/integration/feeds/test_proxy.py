@@ -92,6 +92,7 @@ INSIDE = {
     "the cloud's own": "http://169.254.169.254/latest",
     "a private one": "http://10.0.0.1/",
     "a private one by a name": "http://inside.invalid/",
+    "a name that only the proxy knows": "http://unknown.invalid/",
 }
 
 
@@ -104,6 +105,7 @@ def test_a_redirect_leads_nowhere_inside_through_a_proxy_either(target: str) -> 
 
     with ScriptedWeb() as server:
         names = {VENDOR: server.port, "10.0.0.1": server.port, "inside.invalid": server.port}
+        names["unknown.invalid"] = server.port
         server.paths["/a"] = says(b"", 302, Location=target)
         with ConnectProxy(names) as proxy:
             web = Web([f"http://{VENDOR}"], proxy=read_proxy(proxy.address), resolve=resolve)

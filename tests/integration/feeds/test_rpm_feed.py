@@ -200,6 +200,19 @@ def test_over_the_network_only_what_changed_is_fetched(
     assert same[0][1]["If-None-Match"] and len(changed) == 1 and "updateinfo" in changed[0]
 
 
+def test_a_document_damaged_on_the_servers_disk_is_fetched_anew(
+    reader: Reader, tmp_path: Path
+) -> None:
+    before = reader.content()
+    [path] = (tmp_path / "feed").rglob("primary-*")
+    data = path.read_bytes()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+
+    with pytest.raises(FeedDamaged, match="or was damaged here"):
+        reader.content()
+    assert reader.content() == before
+
+
 def metalink(repository: RpmRepository, *addresses: str) -> bytes:
     digest = sha256((repository.repodata / "repomd.xml").read_bytes()).hexdigest()
     urls = "".join(f"<url protocol='http'>{x}/repodata/repomd.xml</url>" for x in addresses)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,44 @@ def test_a_body_that_takes_too_long_is_left(server: ScriptedWeb) -> None:
         web.get(f"{server.address}/a", most=1 << 40)
 
 
+def test_a_body_that_comes_by_the_byte_is_left_in_time_too(server: ScriptedWeb) -> None:
+    def drips(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            while True:
+                handler.wfile.write(b"a")
+                time.sleep(0.05)
+
+    server.paths["/a"] = drips
+    began = time.monotonic()
+
+    with pytest.raises(FeedUnreachable, match="takes longer"):
+        Web([server.address], total_s=0.3).get(f"{server.address}/a", most=1 << 20)
+    assert time.monotonic() - began < 5
+
+
+def test_what_has_come_stays_when_a_server_is_only_busy(
+    server: ScriptedWeb, tmp_path: Path
+) -> None:
+    path = tmp_path / "part"
+    path.write_bytes(b"begun, ")
+    server.paths["/a"] = says(b"", 503)
+
+    with pytest.raises(FeedUnreachable, match="answered 503"):
+        Web([server.address]).continue_file(f"{server.address}/a", path, size=17)
+
+    assert path.read_bytes() == b"begun, "
+
+
+@pytest.mark.parametrize("named", ["http://[", "http://[::1", "http://host:port/"])
+def test_an_address_that_is_none_is_an_error_of_that_address_alone(named: str) -> None:
+    with pytest.raises(FeedUnreachable):
+        Web([named])
+    with pytest.raises(FeedUnreachable):
+        Web([]).get(named, most=10)
+
+
 REDIRECTS: dict[str, tuple[str, str]] = {
     "this machine": ("http://127.0.0.1:1/", "leads to 127.0.0.1"),
     "this machine by name": ("http://localhost:1/", "leads to"),
@@ -94,6 +135,7 @@ REDIRECTS: dict[str, tuple[str, str]] = {
     "the cloud's own": ("http://169.254.169.254/latest", "leads to 169.254.169.254"),
     "a private one": ("http://10.0.0.1/", "leads to 10.0.0.1"),
     "a file": ("file:///etc/passwd", "no https or http"),
+    "no address": ("http://[", "leads to no address"),
     "another protocol": ("gopher://127.0.0.1:70/", "no https or http"),
 }
 
@@ -208,6 +250,21 @@ def test_who_asks_shows_its_account_and_certificate_to_named_hosts_only(
 
     assert named.body == b"here"
     assert web.asked[0][1]["authorization"] == "Basic bWU6c2VjcmV0"
+
+
+def test_a_password_is_shown_to_those_alone_that_it_is_for(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    ca = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    with ScriptedWeb(tls=context(authority, "localhost")) as web:
+        web.paths["/a"] = says(b"here")
+        for hosts, shown in (((web.address,), True), (("https://other.invalid",), False)):
+            account = Account(user="me", password="secret", hosts=hosts, ca=ca)
+            named = [web.address, "https://other.invalid"]
+            Web(named, account, resolve=here).get(f"{web.address}/a", most=10)
+
+            assert ("authorization" in web.asked[-1][1]) is shown
 
 
 def test_an_open_line_is_no_place_to_be_led_to(authority: trustme.CA, tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ class Source:
     """Its vendor signs the index (`repo_gpgcheck`); else every package (`gpgcheck`)."""
     user: str = ""
     password: str = ""
+    account_for: tuple[str, ...] = ()
+    """The addresses that the account is shown to."""
     ca: Path | None = None
     certificate: Path | None = None
     certificate_key: Path | None = None
@@ -147,6 +149,8 @@ def _source(section: SectionProxy, root: Path, variables: Mapping[str, str]) -> 
     if lists[0] and not lists[1] and not signed_index:
         raise FeedNotSigned(f"{name}: anybody may run a mirror, so it needs repo_gpgcheck=1")
     account = urlsplit(addresses[0] if addresses else "")
+    own = account.netloc.rpartition("@")[0]
+    alike = tuple(x for x in addresses if urlsplit(x).netloc.rpartition("@")[0] == own)
     return Source(
         id=name,
         architecture=variables["basearch"],
@@ -157,6 +161,7 @@ def _source(section: SectionProxy, root: Path, variables: Mapping[str, str]) -> 
         signed_index=signed_index,
         user=said("username") or unquote(account.username or ""),
         password=said("password") or unquote(account.password or ""),
+        account_for=addresses if said("username") else alike,
         ca=_file(said("sslcacert"), root),
         certificate=_file(said("sslclientcert"), root),
         certificate_key=_file(said("sslclientkey"), root),

@@ -65,6 +65,7 @@ class RepositoryStore:
             Account(
                 user=source.user,
                 password=source.password,
+                hosts=tuple(x for x in source.account_for if not x.startswith("file:")),
                 ca=source.ca,
                 certificate=source.certificate,
                 certificate_key=source.certificate_key,
@@ -135,7 +136,10 @@ class RepositoryStore:
             raise FeedUnreachable(f"{self._named(file)} is not here") from error
         with stream:
             if not _is(stream, file):
-                raise FeedDamaged(f"{self._named(file)} is not the one that repomd.xml names")
+                self._path(file).unlink(missing_ok=True)  # so that the next fetch brings it anew
+                raise FeedDamaged(
+                    f"{self._named(file)} is not the one that repomd.xml names, or was damaged here"
+                )
             stream.seek(0)
             yield stream
 

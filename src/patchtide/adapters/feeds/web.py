@@ -5,13 +5,15 @@ redirect leads to is a public address, or one of those that were named. The addr
 looked at is the one that is spoken to, so a name that changes its mind changes nothing.
 
 A proxy looks names up by itself. What a name stands for here must be fit all the same, and this
-very machine is never asked through it; of a name that only the proxy knows, the proxy has the word.
+very machine is never asked through it. Of a name that only the proxy knows, the proxy has the word
+if the sources name it; nobody is led there.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +35,8 @@ Resolve = Callable[[str, int], Iterable[str]]
 Address = IPv4Address | IPv6Address
 Origin = tuple[str, str, int]
 _PORTS = {"https": 443, "http": 80}
+_FROM_ANEW = frozenset({200, 206, 416})
+"""Answers to a wish to go on that say, each in its way, that it does not."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 PIECE = 256 << 10
@@ -50,6 +54,8 @@ class Account:
 
     user: str = ""
     password: str = ""
+    hosts: tuple[str, ...] | None = None
+    """Addresses of those alone that are shown the password; None: of all that are named."""
     ca: Path | None = None
     certificate: Path | None = None
     certificate_key: Path | None = None
@@ -92,6 +98,8 @@ class Web:
     ) -> None:
         self._named = {_origin(address) for address in named}
         self._account = account or Account()
+        hosts = self._account.hosts
+        self._known = self._named if hosts is None else {_origin(address) for address in hosts}
         self._proxy = proxy
         self._resolve = resolve
         self._total_s = total_s
@@ -128,7 +136,7 @@ class Web:
             have = file.tell()
             headers = {"Range": f"bytes={have}-"} if have else {}
             with self._opened(address, headers) as reply:
-                if have and not _goes_on(reply, have):
+                if have and not _goes_on(reply, have) and reply.status in _FROM_ANEW:
                     os.ftruncate(file.fileno(), 0)
                     have = 0
                     if reply.status == 416:
@@ -145,7 +153,8 @@ class Web:
     def _pieces(self, reply: urllib3.BaseHTTPResponse, address: str) -> Iterator[bytes]:
         ends = self._monotonic() + self._total_s
         try:
-            for piece in reply.stream(PIECE, decode_content=False):
+            # What has come, and not a whole piece: one may come by the byte for ever.
+            while piece := reply.read1(PIECE, decode_content=False):
                 yield piece
                 if self._monotonic() > ends:
                     raise FeedUnreachable(f"{shown(address)} takes longer than {self._total_s} s")
@@ -156,18 +165,18 @@ class Web:
     def _opened(
         self, address: str, headers: Mapping[str, str]
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        first = urlsplit(address).scheme
+        first = _origin(address)[0]
         for _ in range(MAX_REDIRECTS + 1):
             close, reply = self._ask(address, headers)
             try:
                 if reply.status not in _REDIRECTS:
                     yield reply
                     return
-                address = urljoin(address, reply.headers.get("Location", ""))
+                address = _led(address, reply.headers.get("Location", ""))
             finally:
                 reply.close()
                 close()
-            if first == "https" and urlsplit(address).scheme != "https":
+            if first == "https" and _origin(address)[0] != "https":
                 raise FeedUnreachable(f"it leads to {shown(address)}, which is not https any more")
         raise FeedUnreachable(f"{shown(address)}: more than {MAX_REDIRECTS} redirects")
 
@@ -178,7 +187,7 @@ class Web:
         parts = urlsplit(address)
         is_named = origin in self._named
         sent = {"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity", **headers}
-        if is_named and self._account.user and scheme == "https":
+        if origin in self._known and self._account.user and scheme == "https":
             account = f"{self._account.user}:{self._account.password}"
             sent |= urllib3.make_headers(basic_auth=account)
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (
@@ -198,7 +207,7 @@ class Web:
             reply = pool.urlopen(
                 "GET", target, headers=sent, redirect=False, retries=False, preload_content=False
             )
-        except (HTTPError, OSError) as error:
+        except (HTTPError, OSError, ValueError) as error:  # there are addresses no request can name
             close()
             raise failed(shown(address), error) from error
         return close, reply
@@ -211,6 +220,8 @@ class Web:
             timeout=urllib3.Timeout(connect=CONNECT_S, read=self._stall_s),
             proxy_headers=urllib3.make_headers(proxy_basic_auth=account) if proxy.user else {},
             cert_reqs="CERT_REQUIRED",
+            # A repository's own authority vouches for the repository, and for no proxy.
+            proxy_ssl_context=ssl.create_default_context() if proxy.scheme == "https" else None,
             **self._shown_to(is_named=is_named),
         )
 
@@ -251,11 +262,16 @@ class Web:
         return str(found[0])
 
     def _require_fit(self, host: str, port: int, *, is_named: bool, address: str) -> None:
-        """Refuse what a name leads to as far as it is known here; a proxy may know more names."""
+        """Refuse what leads inside; a name that only the proxy knows must be one of those named."""
         try:
             found = self._found(host, port)
-        except (OSError, ValueError):
-            return
+        except (OSError, ValueError) as error:
+            if is_named:
+                return
+            raise FeedUnreachable(
+                f"{shown(address)}: nobody named it, and the name is not known here",
+                step=Step.NAME,
+            ) from error
         self._require_all(found, host, is_named=is_named, address=address)
 
     def _found(self, host: str, port: int) -> list[Address]:
@@ -290,13 +306,24 @@ def may_be_asked(place: Address, host: str, *, is_named: bool) -> bool:
 
 def shown(address: str) -> str:
     """Return the address as people may see it: without an account, a query or a fragment."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "an address that is none"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _origin(address: str) -> Origin:
-    parts = urlsplit(address)
+def _led(address: str, location: str) -> str:
+    """Return where a redirect leads, written however its server likes."""
     try:
+        return urljoin(address, location)
+    except ValueError as error:
+        raise FeedUnreachable(f"{shown(address)} leads to no address") from error
+
+
+def _origin(address: str) -> Origin:
+    try:
+        parts = urlsplit(address)
         usual = _PORTS[parts.scheme]
         port = parts.port or usual
     except (KeyError, ValueError) as error:
