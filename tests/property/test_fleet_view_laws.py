@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.domain.compliance.judgement import STALE_AFTER
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
@@ -65,6 +66,7 @@ states = st.builds(
 reports = st.tuples(
     st.integers(1, MACHINES), states, st.sampled_from(["completed", "completed", "failed"])
 )
+days = st.integers(0, 3 * STALE_AFTER.days)
 
 
 def a_machine(number: int) -> Client:
@@ -109,6 +111,8 @@ def counts(view: View) -> tuple[object, ...]:
     return (
         [view.counted(update) for update in view.updates.values()],
         [view.tally_on(member) for member in view.members.values()],
+        dict(view.standings()),
+        {group: number for group, number in view.alike().items() if number},
         [view.held(update).tally for update in view.updates.values()],
     )
 
@@ -167,3 +171,27 @@ def test_a_list_that_follows_shows_what_one_made_anew_does_and_pages_share_it_ou
     assert whole[0] == [title for one in some for title in page(following, view, one)[0]]
     plain = [u for u in view.updates.values() if view.tally_of(u).required > 0]
     assert query != "required > 0" or {u.title for u in plain} == set(whole[0])
+
+
+@settings(max_examples=100)
+@given(catalogs(), st.lists(st.tuples(reports, days, st.booleans()), min_size=1, max_size=12))
+def test_whoever_is_silent_too_long_is_stale_whichever_way_the_clock_went(
+    catalog: Catalog, told: list[tuple[tuple[int, States, str], int, bool]]
+) -> None:
+    following = a_view(catalog)
+    latest: dict[int, StateRow] = {}
+    said: dict[int, States] = {}
+    for (number, states_there, scan), day, is_asked in told:
+        at = NOON + timedelta(days=day)
+        row = replace(a_row(number, scan), reported_at=at.timestamp())
+        latest[number], said[number] = row, states_there
+        following.now = at
+        following.put_row(row, states_there)
+        if is_asked:
+            following.standings()
+
+    anew = a_view(catalog)
+    anew.now = following.now
+    for number, row in latest.items():
+        anew.put_row(row, said[number])
+    assert counts(following) == counts(anew)

@@ -24,9 +24,10 @@ from patchtide.domain.catalog.rule_text import lines
 from patchtide.domain.compliance.states import PlacedLeaf, state_of
 from patchtide.server.context import Call
 from patchtide.server.fleet import Fleet
-from patchtide.server.fleet_view import Member, View
+from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.machines import MachineId
+from patchtide.server.member import Member
 from patchtide.server.published_leaves import others, published
 from patchtide.server.stored_facts import KINDS, Told, told_by
 from patchtide.server.table import Input, Output

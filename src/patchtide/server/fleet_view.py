@@ -18,7 +18,6 @@ from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, Held, StateIndex
 from patchtide.domain.compliance.judgement import (
-    STALE_AFTER,
     Compliance,
     Doubt,
     Judgement,
@@ -29,35 +28,13 @@ from patchtide.domain.compliance.judgement import (
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
-from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
+from patchtide.domain.compliance.states import PlacedLeaf, Tally, state_of
 from patchtide.domain.errors import NotFound
 from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
-from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.machine_standings import Alike, Silences, Standing, Standings
+from patchtide.server.member import Member
+from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.update_lists import StoredList
-
-_NO_STATES = States()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A machine and its last accepted report."""
-
-    client: Client
-    states: States = _NO_STATES
-    is_of_this_catalog: bool = True
-    scan: str = "none"
-    scan_error: str = ""
-    scanned_at: datetime | None = None
-    reported_at: datetime | None = None
-    aged_catalog: bool = False
-
-    @property
-    def number(self) -> int:
-        return self.client.number
-
-    @property
-    def id(self) -> UUID:
-        return UUID(bytes=self.client.uuid)
 
 
 @dataclass(slots=True)
@@ -95,7 +72,11 @@ class View:
     _restarting_ground: Ground | None = None
     _supersedence: Supersedence[UUID] = field(default_factory=lambda: Supersedence[UUID]({}))
     _overtaken: Overtaken[UUID] | None = None
-    _ground_until: datetime | None = None
+    _believed: BitMap = field(default_factory=BitMap)
+    """Active machines whose last report can be believed, as of `_aged_at`."""
+    _silences: Silences = field(default_factory=Silences)
+    _aged_at: datetime | None = None
+    _standings: Standings = field(default_factory=Standings)
 
     def risk_of(self, update: KnownUpdate) -> RiskClass:
         """Return how urgent it is on an ordinary machine."""
@@ -179,6 +160,28 @@ class View:
         )
         return judge(told, tally)
 
+    def standing(self, member: Member) -> Standing:
+        return self.standings()[member.number]
+
+    def standings(self) -> Mapping[int, Standing]:
+        """Return how each machine stands, by its number."""
+        self._age()
+        self._standings.renew(self.members, self._judged)
+        return self._standings.known
+
+    def alike(self) -> Mapping[Alike, int]:
+        """Return how many machines stand alike."""
+        self.standings()
+        return self._standings.counts
+
+    def _judged(self, member: Member) -> Standing:
+        return Standing(
+            member,
+            self.judgement(member),
+            self.tally_on(member),
+            restart_pending=member.number in self.restarting,
+        )
+
     def restarting_with(self, update: KnownUpdate) -> int:
         """Return how many of the active machines that have the update wait for a restart."""
         if not self.restarting:
@@ -226,8 +229,7 @@ class View:
 
     def count(self) -> None:
         """Make every count now, so that nobody has to wait for it who asks."""
-        for number in self.active:
-            self.tally_on(self.members[number])
+        self.standings()
         for update in self.updates.values():
             self.counted(update)
 
@@ -278,25 +280,34 @@ class View:
         return self._overtaken
 
     def _current_ground(self) -> Ground:
-        until = self._ground_until
-        if self._ground is None or (until is not None and self.now >= until):
-            self._ground = self._made_ground()
+        self._age()
+        if self._ground is None:
+            self._ground = Ground(self._index, members=self.active, believed=self._believed)
             self._by_update.clear()
             self._counted.clear()
             self._restarting_ground = self._overtaken = None
         return self._ground
 
-    def _made_ground(self) -> Ground:
-        believed = BitMap()
-        earliest: datetime | None = None
-        for number in self.active:
+    def _age(self) -> None:
+        """Take up who was silent for too long: nothing else changes by itself."""
+        if self._aged_at is not None and self.now < self._aged_at:
+            stale = list(self.members)  # the clock was put back, and some may not be stale any more
+        else:
+            stale = self._silences.ended(self.members, now=self.now)
+        self._aged_at = self.now
+        if stale:
+            self._believe(stale)
+            self._standings.changed(stale)
+            self._ground = None
+
+    def _believe(self, machines: Iterable[int]) -> None:
+        """Note whether the last reports of these machines can be believed now."""
+        for number in machines:
             member = self.members[number]
-            if self.doubt(member) is Doubt.NONE and member.reported_at is not None:
-                believed.add(number)
-                earliest = min(earliest or member.reported_at, member.reported_at)
-        # Nothing changes by itself but that a machine was silent for too long.
-        self._ground_until = None if earliest is None else earliest + STALE_AFTER
-        return Ground(self._index, members=self.active, believed=believed)
+            doubt = self.doubt(member)
+            (self._believed.add if doubt is Doubt.NONE else self._believed.discard)(number)
+            if member.reported_at is not None and doubt is not Doubt.STALE:
+                self._silences.watch(number, member.reported_at)
 
 
 def _told(member: Member) -> Told:

@@ -17,8 +17,10 @@ from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.states import States, state_of
-from patchtide.server.fleet_view import Member, View
+from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
+from patchtide.server.machine_standings import Standings
+from patchtide.server.member import Member
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import StoredList
@@ -49,6 +51,9 @@ class FollowedView(View):
             _ground=None,
             _restarting_ground=None,
             _overtaken=None,
+            _believed=self._believed.copy(),
+            _silences=self._silences.copied(),
+            _standings=_unjudged(self.members),
         )
 
     def put_clients(self, clients: Collection[Client]) -> None:
@@ -63,6 +68,7 @@ class FollowedView(View):
             else:
                 self.active.discard(client.number)
         if clients:
+            self._moved_on([client.number for client in clients])
             self._changed()
 
     def put_row(self, row: StateRow, states: States) -> None:
@@ -89,6 +95,7 @@ class FollowedView(View):
             aged_catalog=row.aged_catalog,
         )
         self._by_member.pop(row.client, None)
+        self._moved_on([row.client])
         if self._ground is None or not self._stands_on_the_same_ground(known, now):
             self._changed()
             return
@@ -147,6 +154,7 @@ class FollowedView(View):
         self.restarting |= BitMap(number for number, waits in restarting.items() if waits)
         self.restarting -= BitMap(number for number, waits in restarting.items() if not waits)
         if self.restarting != known:
+            self._standings.changed((self.restarting ^ known) & BitMap(self.members))
             self.version = next(self._versions)
             self._restarting_ground = None
             self._counted.clear()
@@ -160,6 +168,7 @@ class FollowedView(View):
         self._supersedence = Supersedence({u.id: u.supersedes for u in catalog.all()})
         self._by_leaf = {leaf.number: u.id for u in updates.values() for leaf in u.leaves}
         self._by_member.clear()
+        self._standings.changed(self.members)
         self._changed()
         self.told = self.version
 
@@ -179,9 +188,19 @@ class FollowedView(View):
         self.lists = {**kept, **{one.name: one for one in lists}}
         self.version = next(self._versions)
 
+    def _moved_on(self, machines: Collection[int]) -> None:
+        self._believe(machines)
+        self._standings.changed(machines)
+
     def _changed(self) -> None:
         self.version = next(self._versions)
         self._ground = None
+
+
+def _unjudged(members: Iterable[int]) -> Standings:
+    made = Standings()
+    made.changed(members)
+    return made
 
 
 def _moved(before: States, after: States) -> BitMap:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -12,10 +11,9 @@ from uuid import UUID
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.compliance.judgement import Compliance, Judgement
-from patchtide.domain.compliance.states import Tally
+from patchtide.domain.compliance.judgement import Compliance
 from patchtide.server.context import Call
-from patchtide.server.fleet_view import Member, View
+from patchtide.server.fleet_view import View
 from patchtide.server.listing import (
     KEY_TEXT,
     After,
@@ -27,6 +25,8 @@ from patchtide.server.listing import (
     matches,
     paged,
 )
+from patchtide.server.machine_standings import Standing
+from patchtide.server.member import Member
 from patchtide.server.ports.fleet import Heard
 from patchtide.server.table import Input, Output
 from patchtide.wire.messages import HealthV1, decode
@@ -91,16 +91,6 @@ class MachineList(Output, kw_only=True, frozen=True):
     """Where to go on; null at the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A machine with what the list is sorted by."""
-
-    member: Member
-    judgement: Judgement
-    tally: Tally
-    restart_pending: bool
-
-
 Named = tuple[str, str]
 
 
@@ -109,7 +99,7 @@ def named(member: Member) -> Named:
     return in_order(member.client.name), member.client.uuid.hex()
 
 
-COLUMNS: Mapping[str, Column[Judged]] = {
+COLUMNS: Mapping[str, Column[Standing]] = {
     "name": Column(lambda j: named(j.member), Named),
     "required": Column(lambda j: (-j.tally.required, named(j.member)), tuple[int, Named]),
     "unknown": Column(lambda j: (-j.tally.unknown, named(j.member)), tuple[int, Named]),
@@ -140,11 +130,11 @@ def _listed(call: Call, asked: ListMachines) -> MachineList:
     return MachineList(items=items, total=total, counts=counts, next=page.next)
 
 
-def _found(view: View, asked: ListMachines) -> tuple[Page[Judged], int, ComplianceCounts]:
-    fitting = [judged(view, m) for m in view.members.values() if _fits(m, asked)]
+def _found(view: View, asked: ListMachines) -> tuple[Page[Standing], int, ComplianceCounts]:
+    fitting = [s for s in view.standings().values() if _fits(s.member, asked)]
     wanted = [j for j in fitting if asked.compliance in ("", j.judgement.compliance)]
     page = paged(wanted, columns=COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
-    return page, len(wanted), counted(fitting)
+    return page, len(wanted), counted(Counter(s.judgement.compliance for s in fitting))
 
 
 def _fits(member: Member, asked: ListMachines) -> bool:
@@ -157,39 +147,30 @@ def _fits(member: Member, asked: ListMachines) -> bool:
     return matches(asked.search, *texts)
 
 
-def judged(view: View, member: Member) -> Judged:
-    return Judged(
-        member,
-        view.judgement(member),
-        view.tally_on(member),
-        restart_pending=member.number in view.restarting,
-    )
-
-
-def counted(judged: list[Judged]) -> ComplianceCounts:
-    counts = Counter(j.judgement.compliance for j in judged)
+def counted(standings: Mapping[Compliance, int]) -> ComplianceCounts:
     return ComplianceCounts(
-        compliant=counts[Compliance.COMPLIANT],
-        required=counts[Compliance.REQUIRED],
-        restart=counts[Compliance.RESTART],
-        unknown=counts[Compliance.UNKNOWN],
+        compliant=standings.get(Compliance.COMPLIANT, 0),
+        required=standings.get(Compliance.REQUIRED, 0),
+        restart=standings.get(Compliance.RESTART, 0),
+        unknown=standings.get(Compliance.UNKNOWN, 0),
     )
 
 
-def shown(judged: Judged, heard: Heard | None) -> Machine:
-    client, tally, health = judged.member.client, judged.tally, health_of(heard)
+def shown(standing: Standing, heard: Heard | None) -> Machine:
+    member, client, health = standing.member, standing.member.client, health_of(heard)
+    tally = standing.tally
     return Machine(
-        id=judged.member.id,
+        id=member.id,
         name=client.name,
         state=client.state.value,
-        compliance=judged.judgement.compliance.value,
-        doubt=judged.judgement.doubt.value,
+        compliance=standing.judgement.compliance.value,
+        doubt=standing.judgement.doubt.value,
         required=tally.required,
         installed=tally.installed,
         unknown=tally.unknown,
-        reported_at=judged.member.reported_at,
+        reported_at=member.reported_at,
         seen_at=seen_at(heard),
-        restart_pending=judged.restart_pending,
+        restart_pending=standing.restart_pending,
         site=client.site,
         group=client.group,
         platform=client.platform,

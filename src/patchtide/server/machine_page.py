@@ -14,10 +14,10 @@ from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.context import Call
-from patchtide.server.fleet_view import Member
 from patchtide.server.known_updates import KnownUpdate
-from patchtide.server.machine_list import Machine, health_of, judged, shown
+from patchtide.server.machine_list import Machine, health_of, shown
 from patchtide.server.machines import MachineId, OneMachine
+from patchtide.server.member import Member
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.fleet import FleetDetails, ReportedEvents
 from patchtide.server.table import Input, Output
@@ -83,7 +83,7 @@ async def history(call: Call, principal: Principal, asked: ListHistory) -> Histo
 
 def _shown(call: Call, machine: UUID) -> ShownMachine:
     fleet = call.context.fleet
-    found = fleet.ask(lambda view: judged(view, view.member(machine)))
+    found = fleet.ask(lambda view: view.standing(view.member(machine)))
     member = found.member
     heard = fleet.store.heard([member.number]).get(member.number)
     listed = shown(found, heard)

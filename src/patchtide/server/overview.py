@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.compliance.judgement import Doubt
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
-from patchtide.server.machine_list import ComplianceCounts, counted, judged
+from patchtide.server.machine_list import ComplianceCounts, counted
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.table import Nothing, Output
 from patchtide.server.updates import Update, UpdateCounts, shown, worst
 
+T = TypeVar("T")
 WORST = 8
 NEWEST = 10
 
@@ -102,12 +105,13 @@ def _overview(call: Call, principal: Principal) -> Overview:
 
 
 def _counts(view: View) -> _Counts:
-    machines = [judged(view, view.members[number]) for number in view.active]
+    alike = [(group, n) for group, n in view.alike().items() if n]
+    active = [(how, doubt, n) for (state, how, doubt), n in alike if state is ClientState.ACTIVE]
     updates = [view.counted(update) for update in view.updates.values()]
     return _Counts(
-        admitted=Counter(member.client.state for member in view.members.values()),
-        compliance=counted(machines),
-        doubts=Counter(found.judgement.doubt for found in machines),
+        admitted=_summed((state, n) for (state, _, _), n in alike),
+        compliance=counted(_summed((how, n) for how, _, n in active)),
+        doubts=_summed((doubt, n) for _, doubt, n in active),
         updates=len(updates),
         update_counts=UpdateCounts(
             required=sum(c.tally.required > 0 for c in updates),
@@ -116,6 +120,13 @@ def _counts(view: View) -> _Counts:
         worst=tuple(map(shown, worst(updates, limit=WORST))),
         shards=dict(view.serials),
     )
+
+
+def _summed(pairs: Iterable[tuple[T, int]]) -> Counter[T]:
+    sums: Counter[T] = Counter()
+    for key, number in pairs:
+        sums[key] += number
+    return sums
 
 
 def _event(entry: AuditEntry) -> NewestEvent:

@@ -13,9 +13,10 @@ from msgspec import Meta
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.server.context import Call
-from patchtide.server.fleet_view import Member, View
+from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Column, Limit, Search, matches, paged
 from patchtide.server.machine_list import Named, named, seconds
+from patchtide.server.member import Member
 from patchtide.server.table import Input, Output
 from patchtide.server.updates import UpdateId
 

@@ -18,9 +18,10 @@ from patchtide.server.asked_rules import Installed, Prerequisite, RuleText, leaf
 from patchtide.server.context import Call
 from patchtide.server.explanations import ORDER
 from patchtide.server.fleet import Fleet
-from patchtide.server.fleet_view import Member, View
+from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Column, Limit, Page, Search, matches, paged
 from patchtide.server.machine_list import Named, named
+from patchtide.server.member import Member
 from patchtide.server.published_leaves import others
 from patchtide.server.table import Input, Output
 from patchtide.server.update_machines import LeafStateName, StateCounts

@@ -130,8 +130,7 @@ class FleetRows:
         since = self._told if shared else view.version
         if self._machines is None or not self._machines.is_good(view, since=since):
             rows = [
-                machine_list.shown(machine_list.judged(view, member), None)
-                for member in view.members.values()
+                machine_list.shown(view.standing(member), None) for member in view.members.values()
             ]
             self._machines = _Kept(view.version, view.now, rows)
         return self._machines.rows

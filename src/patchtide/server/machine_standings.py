@@ -1,0 +1,88 @@
+"""How each machine stands, kept until something changes it; and how many stand alike.
+
+A report changes one machine of a hundred thousand. Only those that changed since the last question
+are judged again when the next one comes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import heappop, heappush
+
+from patchtide.domain.compliance.judgement import STALE_AFTER, Compliance, Doubt, Judgement
+from patchtide.domain.compliance.states import Tally
+from patchtide.server.member import Member
+from patchtide.server.ports.clients import ClientState
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A machine, and how it stands on all that is published."""
+
+    member: Member
+    judgement: Judgement
+    tally: Tally
+    restart_pending: bool
+
+    @property
+    def group(self) -> Alike:
+        return self.member.client.state, self.judgement.compliance, self.judgement.doubt
+
+
+Alike = tuple[ClientState, Compliance, Doubt]
+
+
+@dataclass(slots=True)
+class Standings:
+    known: dict[int, Standing] = field(default_factory=dict)
+    counts: Counter[Alike] = field(default_factory=Counter)
+    _changed: set[int] = field(default_factory=set)
+
+    def changed(self, machines: Iterable[int]) -> None:
+        self._changed.update(machines)
+
+    def renew(self, members: Mapping[int, Member], judged: Callable[[Member], Standing]) -> None:
+        """Judge again whoever changed."""
+        for number in self._changed:
+            before = self.known.get(number)
+            if before is not None:
+                self.counts[before.group] -= 1
+            now = self.known[number] = judged(members[number])
+            self.counts[now.group] += 1
+        self._changed.clear()
+
+
+@dataclass(slots=True)
+class Silences:
+    """When machines that do not report any more become stale, each watched once."""
+
+    _reported: list[tuple[datetime, int]] = field(default_factory=list)
+    _watched: dict[int, datetime] = field(default_factory=dict)
+
+    def copied(self) -> Silences:
+        return Silences(list(self._reported), dict(self._watched))
+
+    def watch(self, number: int, reported_at: datetime) -> None:
+        since = self._watched.get(number)
+        # One that reported again is looked at when the older report would have been too old.
+        if since is None or reported_at < since:
+            self._watched[number] = reported_at
+            heappush(self._reported, (reported_at, number))
+
+    def ended(self, members: Mapping[int, Member], *, now: datetime) -> list[int]:
+        """Return who has become stale by now; of them nobody is watched any more."""
+        stale = []
+        while self._reported and self._reported[0][0] + STALE_AFTER <= now:
+            at, number = heappop(self._reported)
+            if self._watched.get(number) != at:
+                continue
+            del self._watched[number]
+            reported_at = members[number].reported_at
+            if reported_at is None or reported_at + STALE_AFTER <= now:
+                stale.append(number)
+            else:
+                self.watch(number, reported_at)
+        return stale
