@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.judged import Acceptance
-from patchtide.domain.catalog.risk import TARGETS, Exposure, Rating, Reach, risk_class
+from patchtide.domain.catalog.risk import TARGETS, UNRATED, Exposure, Rating, Reach, risk_class
 from patchtide.domain.catalog.updates import UpdateId as CatalogId
 from patchtide.domain.errors import StaleRevision, WrongState
 from patchtide.server.context import Call
@@ -19,17 +19,27 @@ from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.updates import UpdateId
 
-ReachName = Literal["anywhere", "network", "account"]
+ReachName = Literal["", "anywhere", "network", "account"]
 
 
 class RateUpdate(Input, kw_only=True, frozen=True):
+    """What is not said stays as it was rated before."""
+
     update: UpdateId
-    exploited: Annotated[bool, Meta(description="It is known to be exploited.")] = False
-    mitigated: Annotated[bool, Meta(description="Something else keeps it from doing harm.")] = False
+    exploited: Annotated[bool | None, Meta(description="It is known to be exploited.")] = None
+    mitigated: Annotated[
+        bool | None, Meta(description="Something else keeps it from doing harm.")
+    ] = None
     reach: Annotated[
         ReachName, Meta(description="From where it is reached: an account on the machine at least?")
-    ] = "network"
-    note: Annotated[str, Meta(max_length=2000, description="Why, for whoever asks later.")] = ""
+    ] = ""
+    note: Annotated[
+        Annotated[str, Meta(max_length=2000)] | None,
+        Meta(description="Why, for whoever asks later."),
+    ] = None
+    withdraw: Annotated[
+        bool, Meta(description="Take the rating back first: its vendor's severity counts alone.")
+    ] = False
 
 
 class AcceptLicence(Input, kw_only=True, frozen=True):
@@ -67,16 +77,13 @@ class AcceptedLicence(Output, kw_only=True, frozen=True):
 async def rate(call: Call, principal: Principal, asked: RateUpdate) -> ShownRating:
     """Raises NotFound."""
     fleet = call.context.fleet
-    await call.read_fleet(lambda: fleet.ask(lambda view: view.update(asked.update)))
-    rating = Rating(
-        exploited=asked.exploited,
-        mitigated=asked.mitigated,
-        reach=Reach(asked.reach),
-        note=asked.note.strip(),
-    )
+    rating = await call.read_fleet(lambda: fleet.ask(lambda view: _rated(view, asked)))
 
     def work(tx: Transaction) -> None:
         tx.rate_update(asked.update, rating)
+        if rating is None:
+            tx.note(str(asked.update), withdrawn=True)
+            return
         tx.note(
             str(asked.update),
             exploited=rating.exploited,
@@ -87,6 +94,26 @@ async def rate(call: Call, principal: Principal, asked: RateUpdate) -> ShownRati
     await call.decide(principal, work)
     return await call.read_fleet(
         lambda: fleet.ask(lambda view: rating_of(view, view.update(asked.update)))
+    )
+
+
+def _rated(view: View, asked: RateUpdate) -> Rating | None:
+    """Return what it is rated as from now on; None: nobody says anything of it any more.
+
+    Raises:
+        NotFound
+    """
+    known = view.judged.rating(CatalogId(view.update(asked.update).id))
+    said = (asked.exploited, asked.mitigated, asked.reach or None, asked.note)
+    if asked.withdraw:
+        if all(one is None for one in said):
+            return None
+        known = UNRATED
+    return Rating(
+        exploited=known.exploited if asked.exploited is None else asked.exploited,
+        mitigated=known.mitigated if asked.mitigated is None else asked.mitigated,
+        reach=Reach(asked.reach) if asked.reach else known.reach,
+        note=known.note if asked.note is None else asked.note.strip(),
     )
 
 

@@ -307,8 +307,8 @@ class MemoryTransaction:
     def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
         return True
 
-    def rate_update(self, update: UUID, rating: Rating) -> None:
-        self.storage.ratings[UpdateId(update)] = rating
+    def rate_update(self, update: UUID, rating: Rating | None) -> None:
+        self.storage.ratings[UpdateId(update)] = rating or Rating()
 
     def put_synchronisation(self, number: int, *, at: float, document: bytes) -> None:
         self.storage.history[number] = document

@@ -69,6 +69,18 @@ async def test_a_rating_sets_the_risk_class_and_the_order(site: Site) -> None:
     assert [u["title"] for u in (await site.get("?risk=medium"))["items"]] == ["bash 2.0-1"]
 
 
+async def test_what_is_not_said_stays_rated_until_the_rating_is_withdrawn(site: Site) -> None:
+    async def rated(**said: object) -> tuple[bool, str, str, bool]:
+        shown = (await site.put("openssl", "rating", said)).json
+        return shown["exploited"], shown["reach"], shown["note"], shown["is_rated"]
+
+    assert await rated(exploited=True, reach="anywhere") == (True, "anywhere", "", True)
+    assert await rated(note="seen") == (True, "anywhere", "seen", True)
+    assert await rated(exploited=False) == (False, "anywhere", "seen", True)
+    assert await rated(withdraw=True) == (False, "network", "", False)
+    assert await rated(withdraw=True, exploited=True) == (True, "network", "", True)
+
+
 async def test_terms_are_accepted_once_for_every_update_that_has_them(site: Site) -> None:
     before = {u["title"]: u["licence"] for u in (await site.get(""))["items"]}
     answer = await site.put("openssl", "licence", {"sha256": DIGEST})

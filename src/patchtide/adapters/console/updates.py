@@ -62,6 +62,9 @@ async def update(desk: Desk, visit: Visit) -> Reply:
 
 async def rate(desk: Desk, visit: Visit) -> Reply:
     uuid = update_id(visit)
+    if visit.said("withdraw"):
+        await desk.ask(visit, "updates.rate", update=uuid, withdraw=True)
+        return see_other(f"/updates/{uuid}?tab=about&done=unrate-1")
     await desk.ask(
         visit,
         "updates.rate",

@@ -186,6 +186,7 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "decommission": ("machine", "retired"),
         "revoke": ("token", "revoked"),
         "rate": ("update", "rated"),
+        "unrate": ("rating", "withdrawn"),
         "reschedule": ("schedule", "set"),
         "select": ("selection", "set"),
         "accept": ("licence", "accepted"),

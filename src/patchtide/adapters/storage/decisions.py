@@ -308,7 +308,7 @@ class SqlTransaction(accounts.AccountWrites):
     def put_update_details(self, details: Sequence[UpdateDetails]) -> None:
         update_rows.put(self._connection, details)
 
-    def rate_update(self, update: UUID, rating: Rating) -> None:
+    def rate_update(self, update: UUID, rating: Rating | None) -> None:
         update_rows.rate(self._connection, update, rating)
 
     def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:

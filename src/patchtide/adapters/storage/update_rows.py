@@ -95,11 +95,12 @@ def judged(connection: Connection) -> Judged:
     )
 
 
-def rate(connection: Connection, one: UUID, rating: Rating) -> None:
+def rate(connection: Connection, one: UUID, rating: Rating | None) -> None:
     named = update_rating.c.update_id == one.bytes
     connection.execute(delete(update_rating).where(named))
-    row = {"update_id": one.bytes, "document": _encode(rating)}
-    connection.execute(insert(update_rating).values(row))
+    if rating is not None:
+        row = {"update_id": one.bytes, "document": _encode(rating)}
+        connection.execute(insert(update_rating).values(row))
 
 
 def accept_licence(connection: Connection, digest: bytes, accepted: Acceptance) -> bool:

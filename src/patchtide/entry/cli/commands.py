@@ -258,12 +258,10 @@ def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
     if default in ("", ()):
         # Nothing said: the empty word need not be among those that may be said.
         plain, default = plain | None, None
-    return inspect.Parameter(
-        field.name,
-        kind,
-        default=default,
-        annotation=Annotated[plain, Parameter(help=text, negative=(), show_default=says_default)],
-    )
+    # What stays as it is unless it is said can be said both ways.
+    negative = None if plain == bool | None else ()
+    shown = Parameter(help=text, negative=negative, show_default=says_default)
+    return inspect.Parameter(field.name, kind, default=default, annotation=Annotated[plain, shown])
 
 
 def _default(field: FieldInfo) -> Any:

@@ -83,7 +83,9 @@ class CatalogWriting(Protocol):
         """Keep what people read of these updates, in place of what was there before."""
         ...
 
-    def rate_update(self, update: UUID, rating: Rating) -> None: ...
+    def rate_update(self, update: UUID, rating: Rating | None) -> None:
+        """Keep what the site says of it, in place of what it said before; None: nothing."""
+        ...
 
     def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
         """Note that these terms are accepted; False: they were already."""
