@@ -108,6 +108,20 @@ async def test_what_changes_is_told_and_a_repeat_changes_nothing(
     assert ship.here.catalog.serials() == serials
 
 
+async def test_a_byte_that_changed_within_what_vouches_is_damage(
+    hq: Site, ship: Site, file: Path
+) -> None:
+    await ship.trusts(hq)
+    await hq.ask(f"export {file}")
+    whole = file.read_bytes()
+    at = whole.rindex(b'"_type"')  # of the targets, which come after the roots
+    file.write_bytes(whole[:at] + b"\0" + whole[at + 1 :])
+    code, said = await ship.ask(f"import {file}")
+
+    assert (code, said["code"]) == (1, "catalog-file-damaged")
+    assert "targets cannot be read" in said["detail"]
+
+
 async def test_an_older_file_is_refused(hq: Site, ship: Site, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     await ship.trusts(hq)

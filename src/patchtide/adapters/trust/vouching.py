@@ -18,6 +18,7 @@ from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Signature
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets
+from tuf.api.serialization import DeserializationError
 
 from patchtide.adapters.trust.drafts import delegate_of
 from patchtide.adapters.trust.keys import KeyFolder
@@ -25,7 +26,7 @@ from patchtide.adapters.trust.layout import FEEDS, ROOT, TARGETS, Signable, to_b
 from patchtide.adapters.trust.published import PublishedFiles
 from patchtide.adapters.trust.repository import KeysElsewhere
 from patchtide.server.ports.catalog_files import CatalogFileNotSigned, ExporterUnknown, Pin
-from patchtide.wire.catalog_file import SIGNED_AS, SignatureV1, VoucherV1
+from patchtide.wire.catalog_file import SIGNED_AS, CatalogFileDamaged, SignatureV1, VoucherV1
 
 
 class Voucher:
@@ -68,6 +69,7 @@ def verified(
 
     Raises:
         ExporterUnknown, CatalogFileNotSigned
+        CatalogFileDamaged: what leads to its signatures cannot be read.
     """
     digests = [sha256(root).digest() for root in voucher.roots]
     name = next((name for name, pin in pins.items() if pin.root in digests), None)
@@ -95,6 +97,8 @@ def _newest(roots: Sequence[bytes], now: datetime) -> Metadata[Root]:
             if after.signed.version != before.signed.version + 1:
                 raise CatalogFileNotSigned("its roots do not follow each other")
         newest = chain[-1]
+    except DeserializationError as error:
+        raise CatalogFileDamaged("its roots cannot be read") from error
     except (RepositoryError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise CatalogFileNotSigned(f"its roots do not follow each other: {error}") from error
     _require_alive(newest, "root", now)
@@ -105,6 +109,8 @@ def _targets(data: bytes, root: Metadata[Root], *, least: int, now: datetime) ->
     try:
         targets = Metadata[Targets].from_bytes(data)
         root.signed.verify_delegate(TARGETS, targets.signed_bytes, targets.signatures)
+    except DeserializationError as error:
+        raise CatalogFileDamaged("its targets cannot be read") from error
     except (RepositoryError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise CatalogFileNotSigned(f"its targets are not signed by its root: {error}") from error
     if targets.signed.version < least:

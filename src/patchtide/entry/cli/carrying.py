@@ -19,7 +19,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from patchtide.domain.errors import PatchtideError, Refused
-from patchtide.entry.cli.client import Answer
+from patchtide.entry.cli.client import Answer, Misconfigured, Unreachable
 from patchtide.entry.cli.following import followed
 from patchtide.entry.cli.names import Ask
 from patchtide.entry.cli.printing import Printer
@@ -137,6 +137,8 @@ def carrying_commands(
             answer = work(Carrier(ask, printer, time.sleep))
         except _Answered as stopped:
             answer = stopped.answer
+        except (Misconfigured, Unreachable):
+            raise  # as of every other command
         except PatchtideError as error:
             answer = _refusal(error.code, str(error))
         except OSError as error:

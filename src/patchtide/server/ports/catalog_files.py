@@ -55,6 +55,7 @@ class Vouching(Protocol):
         Raises:
             ExporterUnknown: by none.
             CatalogFileNotSigned: its roots do not follow each other, or a threshold is not met.
+            CatalogFileDamaged: what leads to its signatures cannot be read.
         """
         ...
 

@@ -111,13 +111,14 @@ def test_a_misused_command_asks_nothing(command: str) -> None:
     assert (code, asked) == (2, [])
 
 
+@pytest.mark.parametrize("command", ["whoami", "catalog export x"])
 @pytest.mark.parametrize(("error", "code"), [(Misconfigured("m"), 2), (Unreachable("u"), 3)])
-def test_without_a_server_the_command_says_so(error: Exception, code: int) -> None:
+def test_without_a_server_the_command_says_so(error: Exception, code: int, command: str) -> None:
     def ask(operation: Operation, values: Mapping[str, Any]) -> Answer:
         raise error
 
     text = io.StringIO()
-    assert run(["whoami"], ask=ask, console=Console(file=text)) == code
+    assert run(command.split(), ask=ask, console=Console(file=text)) == code
     assert text.getvalue().strip() == str(error)
 
 
