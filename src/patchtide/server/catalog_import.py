@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from patchtide.domain.errors import NotFound, Refused, Unavailable
+from patchtide.server.feed_dates import forget
 from patchtide.server.ports.catalog_files import ExporterUnknown, ImportFiles, Pin, Vouching
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.synchronisation_desk import Progress
@@ -27,6 +28,7 @@ from patchtide.wire.catalog_file import (
     read_head,
     read_manifest,
     size_of,
+    suite_of,
     told_in,
 )
 
@@ -221,6 +223,7 @@ def distrust(tx: Transaction, name: str) -> None:
     if exporters.pop(name, None) is None:
         raise NotFound(f"no site is pinned as {name}")
     put_exporters(tx, exporters)
+    forget(tx, [suite_of(name)])
     tx.note(name)
 
 

@@ -13,6 +13,7 @@ from patchtide.server.table import API, Operation, Plane
 
 _READ = Right(Kind.CATALOG, Verb.READ)
 _MODIFY = Right(Kind.CATALOG, Verb.MODIFY)
+_SITE = Right(Kind.SITE, Verb.ADMINISTER)
 
 CATALOG = (
     Operation(
@@ -62,6 +63,19 @@ CATALOG = (
             "error",
         ),
         example="catalog synchronisations --json",
+    ),
+    Operation(
+        name="catalog.accept-older",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/catalog/older",
+        policy=_SITE,
+        sentence="Let an older copy of a suite count the next time it is read.",
+        input=synchronisations.AcceptOlder,
+        handler=synchronisations.accept_older,
+        status=204,
+        audited=True,
+        example='catalog accept-older --suite "catalog of hq"',
     ),
     Operation(
         name="feeds.test",

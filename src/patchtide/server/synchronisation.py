@@ -27,6 +27,7 @@ from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.errors import WrongState
 from patchtide.server.collection import without_collection
 from patchtide.server.feed_dates import DATES, dates_of, read_dates, remember, require_fit
+from patchtide.server.offered import Offered, offered_by, remember_offered
 from patchtide.server.ports.catalog import CatalogReading, StoredLeaf
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
@@ -194,7 +195,7 @@ class Synchronisation:
             updates=updates,
             left_out=before - updates,
         )
-        await self._note_applied(actor, made, fence)
+        await self._note_applied(actor, made, offered_by(told.shards), fence)
         return Synchronised(
             head=content,
             updates=updates,
@@ -223,12 +224,15 @@ class Synchronisation:
         same = (head.stamp, choices or b"", __version__)
         return known if same == (known.stamp, known.selection, known.version) else None
 
-    async def _note_applied(self, actor: str, made: Applied, fence: Fence) -> None:
+    async def _note_applied(
+        self, actor: str, made: Applied, offered: Offered, fence: Fence
+    ) -> None:
         data = msgspec.msgpack.encode(made)
 
         def work(tx: Transaction) -> None:
             fence(tx)
             tx.put_setting(APPLIED, data)
+            remember_offered(tx, offered)
 
         if await asyncio.to_thread(self._reading.setting, APPLIED) != data:
             await self._decisions.decide(actor, APPLIED, work, now=self._clock.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -9,10 +10,13 @@ import msgspec
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.catalog.custom import KIND
 from patchtide.domain.catalog.details import Classification, Severity
 from patchtide.domain.catalog.selection import ANY_FEED
+from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
+from patchtide.server.offered import OFFERED, read_offered, unheard_of
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.synchronisation_plan import (
     SCHEDULE,
@@ -49,10 +53,10 @@ class Reschedule(Input, kw_only=True, frozen=True):
     for_days: Annotated[
         int, Meta(ge=1, le=28, description="On so many days in a row from there.")
     ] = 1
-    at: Annotated[str, Meta(max_length=5, description="Time of day, with days or a cycle.")] = (
-        "04:00"
-    )
-    zone: Annotated[str, Meta(max_length=64, description="Time zone of that.")] = "UTC"
+    at: Annotated[
+        str, Meta(max_length=5, description="Time of day, with days or a cycle; else 04:00.")
+    ] = ""
+    zone: Annotated[str, Meta(max_length=64, description="Time zone of that; without it UTC.")] = ""
 
 
 class ShownSchedule(Output, kw_only=True, frozen=True):
@@ -86,6 +90,12 @@ class Select(Input, kw_only=True, frozen=True):
     languages: Annotated[
         Names, Meta(description="Only in these, or in none; without any, in all.")
     ] = ()
+    everything: Annotated[
+        bool, Meta(description="All of this feed, whatever is chosen of the others.")
+    ] = False
+    ahead: Annotated[
+        bool, Meta(description="Also by a product or a feed that none has told of yet.")
+    ] = False
 
 
 class ShownChoice(Output, kw_only=True, frozen=True):
@@ -111,7 +121,7 @@ async def show_schedule(call: Call, principal: Principal, asked: Nothing) -> Sho
 
 async def reschedule(call: Call, principal: Principal, asked: Reschedule) -> ShownSchedule:
     """Raises InvalidDocument: the words do not make a schedule."""
-    said = SaidSchedule(**{name: getattr(asked, name) for name in SaidSchedule.__struct_fields__})
+    said = _said(asked)
     schedule_of(said)
 
     def work(tx: Transaction) -> None:
@@ -121,6 +131,17 @@ async def reschedule(call: Call, principal: Principal, asked: Reschedule) -> Sho
 
     await call.decide(principal, work)
     return await call.read(lambda: _shown_schedule(call))
+
+
+def _said(asked: Reschedule) -> SaidSchedule:
+    """Raises InvalidDocument: it is said when on a day, and not on which days."""
+    if not (asked.every_h or asked.days or asked.cycle):
+        given = {"at": asked.at, "zone": asked.zone, "days_after": asked.days_after}
+        if wrong := [name for name, value in given.items() if value]:
+            why = "goes with days (--days monday) or a cycle (--cycle patch-tuesday)"
+            raise InvalidDocument([Problem(name, why) for name in wrong])
+    words = msgspec.structs.asdict(asked)
+    return SaidSchedule(**{name: value for name, value in words.items() if value != ""})
 
 
 def _shown_schedule(call: Call) -> ShownSchedule:
@@ -140,6 +161,7 @@ async def show_selection(call: Call, principal: Principal, asked: Nothing) -> Se
 
 
 async def select(call: Call, principal: Principal, asked: Select) -> SelectionList:
+    """Raises InvalidDocument: no feed tells of what is chosen, or it is all and some of it."""
     said = SaidChoice(
         products=asked.products,
         classifications=tuple(map(Classification, asked.classifications)),
@@ -147,20 +169,29 @@ async def select(call: Call, principal: Principal, asked: Select) -> SelectionLi
         languages=asked.languages,
     )
 
+    if problems := await call.read(lambda: list(_problems(call, asked, said))):
+        raise InvalidDocument(problems)
+
     def work(tx: Transaction) -> None:
         choices = dict(read_choices(tx.lock_setting(SELECTION)))
-        choices[asked.feed] = said
-        kept = {feed: choice for feed, choice in choices.items() if _means_something(feed, choice)}
-        tx.put_setting(SELECTION, msgspec.msgpack.encode(kept))
+        choices.pop(asked.feed, None)
+        if asked.everything or said != SaidChoice():
+            choices[asked.feed] = said
+        tx.put_setting(SELECTION, msgspec.msgpack.encode(choices))
         tx.note(asked.feed or "every other feed", **_in_words(said))
 
     await call.decide(principal, work)
     return await call.read(lambda: _selection(call))
 
 
-def _means_something(feed: str, choice: SaidChoice) -> bool:
-    """A feed of its own that takes everything is one to which the others' choice does not apply."""
-    return feed != ANY_FEED or choice != SaidChoice()
+def _problems(call: Call, asked: Select, said: SaidChoice) -> Iterator[Problem]:
+    if asked.everything and (said != SaidChoice() or asked.feed == ANY_FEED):
+        yield Problem("everything", "goes with a feed, and with nothing else")
+    feeds, products = _known(call)
+    # Nothing was told yet at a new site, and a choice is taken back by any name.
+    if feeds and not asked.ahead and (asked.everything or said != SaidChoice()):
+        yield from unheard_of("products", said.products, products)
+        yield from unheard_of("feed", {asked.feed} - {ANY_FEED}, feeds)
 
 
 def _in_words(choice: SaidChoice) -> dict[str, str]:
@@ -170,7 +201,7 @@ def _in_words(choice: SaidChoice) -> dict[str, str]:
 
 def _selection(call: Call) -> SelectionList:
     choices = read_choices(call.context.lookups.setting(SELECTION))
-    feeds, products = call.context.fleet.ask(_known)
+    feeds, products = _known(call)
     return SelectionList(
         items=tuple(
             ShownChoice(feed=feed, **msgspec.structs.asdict(choice))
@@ -181,7 +212,14 @@ def _selection(call: Call) -> SelectionList:
     )
 
 
-def _known(view: View) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _known(call: Call) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    offered = read_offered(call.context.lookups.setting(OFFERED))
+    feeds, products = call.context.fleet.ask(_listed)
+    told = {product for some in offered.values() for product in some}
+    return tuple(sorted({*feeds, *offered})), tuple(sorted(products | told))
+
+
+def _listed(view: View) -> tuple[set[str], set[str]]:
     told = [update.details for update in view.updates.values() if update.details]
-    products = {product for details in told for product in details.products}
-    return tuple(sorted({x.feed for x in told})), tuple(sorted(products))
+    feeds = {details.feed for details in told if details.feed != KIND}
+    return feeds, {product for x in told if x.feed != KIND for product in x.products}

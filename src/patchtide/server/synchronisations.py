@@ -8,8 +8,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.errors import NotFound
 from patchtide.server.context import Call
+from patchtide.server.feed_dates import DATES, forget, read_dates
 from patchtide.server.listing import Limit
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.synchronisation_runs import Last, Run, RunState
 from patchtide.server.table import Input, Output
@@ -20,6 +23,12 @@ class Synchronise(Input, kw_only=True, frozen=True):
         bool,
         Meta(description="Revise what has changed, too, and let go what is named no more."),
     ] = False
+
+
+class AcceptOlder(Input, kw_only=True, frozen=True):
+    suite: Annotated[
+        str, Meta(min_length=1, max_length=256, description="As `feed-went-back` names it.")
+    ]
 
 
 class ListSynchronisations(Input, kw_only=True, frozen=True):
@@ -75,6 +84,18 @@ async def synchronise(call: Call, principal: Principal, asked: Synchronise) -> S
         lambda work: call.decide(principal, work), by=principal.actor, full=asked.full
     )
     return shown(run, None)
+
+
+async def accept_older(call: Call, principal: Principal, asked: AcceptOlder) -> None:
+    """Raises NotFound: nothing is remembered of such a suite."""
+
+    def work(tx: Transaction) -> None:
+        known = read_dates(tx.setting(DATES))
+        if not forget(tx, [asked.suite]):
+            raise NotFound(f"nothing was read of {asked.suite}; of {', '.join(sorted(known))}")
+        tx.note(asked.suite, signed_at=round(known[asked.suite]))
+
+    await call.decide(principal, work)
 
 
 async def list_some(

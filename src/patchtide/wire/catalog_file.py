@@ -97,6 +97,11 @@ class UpdatesV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="updates1"
     updates: Annotated[tuple[CarriedUpdateV1, ...], Meta(max_length=MAX_UPDATES)]
 
 
+def suite_of(exporter: str) -> str:
+    """Return by what name it is remembered how new a site's catalog was."""
+    return f"catalog of {exporter}"
+
+
 def told_in(manifest: ManifestV1) -> Iterator[PartV1]:
     """Yield the parts that are read again later: all but the packages, which come last.
 

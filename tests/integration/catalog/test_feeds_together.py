@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from patchtide.adapters.feeds.errors import FeedUnreachable
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.feeds_together import FeedsTogether, checked_feeds, feed_of
-from patchtide.server.feed_dates import FeedAhead
+from patchtide.server.catalog_import import distrust, trust
+from patchtide.server.feed_dates import FeedAhead, FeedWentBack
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Tried, Wanted
 from patchtide.server.synchronisation import Synchronisation
 from tests.integration.catalog.node import Node, node
@@ -31,14 +34,14 @@ class AFeed:
         self.broken: PatchtideError | None = None
         self.asked: list[FeedUpdate] = []
         self.fetches = 0
-        self.shard = shard
+        self.shard = self.suite = shard
         self.newer: FeedContent | None = None
 
     def tell(self, at: datetime, **versions: str) -> None:
         self.content = replace(
             self.content,
             shards={self.shard: updates(**versions)},
-            as_of={self.shard: at},
+            as_of={self.suite: at},
             stamp=f"{at}".encode(),
         )
 
@@ -178,6 +181,26 @@ async def test_a_feed_from_the_future_is_not_believed(here: Node, debian: AFeed)
     with pytest.raises(FeedAhead, match="9000"):
         await synchronisation.run("system")
     debian.tell(NOW, curl="2")
+
+    assert (await synchronisation.run("system")).changed
+
+
+async def test_a_site_that_is_pinned_anew_may_begin_with_an_older_catalog(
+    here: Node, debian: AFeed
+) -> None:
+    def pinned(root: bytes) -> Callable[[Transaction], None]:
+        return partial(trust, name="hq", root=root, by="maria", now=NOW)
+
+    debian.suite = "catalog of hq"
+    synchronisation = together(here, debian)
+    debian.tell(NOW, curl="1")
+    await here.storage.decide("maria", "x", pinned(bytes(32)), now=NOW)
+    await synchronisation.run("system")
+    debian.tell(NOW - timedelta(hours=1), curl="2")
+    with pytest.raises(FeedWentBack):
+        await synchronisation.run("system")
+    await here.storage.decide("maria", "x", lambda tx: distrust(tx, "hq"), now=NOW)
+    await here.storage.decide("maria", "x", pinned(bytes([1]) * 32), now=NOW)
 
     assert (await synchronisation.run("system")).changed
 

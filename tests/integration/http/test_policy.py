@@ -7,11 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from patchtide.adapters.http.application import NotServed, build_application
 from patchtide.domain.access.rights import ROLES
+from patchtide.server.feed_dates import DATES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.table import Operation, Table
@@ -44,6 +46,7 @@ DOCUMENTS = {
     "site.bootstrap": {"code": CODE},
     "users.create": {"name": "maria", "role": "auditor"},
     "users.role": {"role": "machine-owner"},
+    "catalog.accept-older": {"suite": "x"},
     "catalog.take-in": {"export": NAME},
     "catalog.trust-exporter": {"root": ROOT.hex()},
     "publisher.draft": {"document": NOTHING},
@@ -90,6 +93,11 @@ async def call(
             "/api/v1/catalog/exporters/x",
             token=await plane.token(role="full-administrator"),
             document={"root": ROOT.hex()},
+        )
+    if operation.name == "catalog.accept-older":
+        dates = msgspec.msgpack.encode({"x": 1.0})
+        await plane.storage.decide(
+            "system", "x", lambda tx: tx.put_setting(DATES, dates), now=plane.clock.now()
         )
     if operation.name == "api-tokens.revoke":
         ids["token"] = "000000000001"

@@ -46,6 +46,8 @@ async def reschedule(desk: Desk, visit: Visit) -> Reply:
         said.pop("every_h", None)
     if way != "cycle":
         said = {k: v for k, v in said.items() if k not in ("cycle", "days_after", "for_days")}
+    if way == "never":
+        said = {}
     if way == "days":
         said["days"] = visit.form.get("days", ())
     try:

@@ -152,6 +152,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "catalog.draft": "Held a draft of custom updates",
         "catalog.synchronise": "Asked for a synchronisation",
         "catalog.synchronised": "Ended a synchronisation",
+        "catalog.accept-older": "Let an older feed count",
         "feeds.test": "Tested the ways to the feeds",
         "catalog.reschedule": "Set when to synchronise",
         "catalog.select": "Chose which updates to take",

@@ -33,6 +33,7 @@ from patchtide.wire.catalog_file import (
     read_head,
     read_manifest,
     read_updates,
+    suite_of,
 )
 from patchtide.wire.leaves import decode_leaf
 from patchtide.wire.shard_plan import FEEDS, role_of
@@ -57,7 +58,7 @@ class _Taken:
 
     @property
     def suite(self) -> str:
-        return f"catalog of {self.exporter}"
+        return suite_of(self.exporter)
 
 
 class ImportedFeed:
