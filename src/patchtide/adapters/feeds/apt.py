@@ -11,11 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from patchtide import __version__
+from patchtide.adapters.feeds.apt_beside import as_updates, beside, of_use
 from patchtide.adapters.feeds.apt_changelog import described, read_changelog, since
 from patchtide.adapters.feeds.apt_documents import ChangelogShelf, Documents, documents_of
 from patchtide.adapters.feeds.apt_lists import AptLists, IndexFile, sources_in, trusted_in
 from patchtide.adapters.feeds.apt_narrowing import narrowed, narrowed_text
-from patchtide.adapters.feeds.apt_packages import read_packages
+from patchtide.adapters.feeds.apt_packages import package_names, read_packages
 from patchtide.adapters.feeds.apt_release import Release, SuiteKind, read_release
 from patchtide.adapters.feeds.apt_signed import vendor_indexes
 from patchtide.adapters.feeds.apt_sources import Source, read_sources, source_key
@@ -155,7 +156,7 @@ class AptFeed:
         return self._look(now=now).stamp
 
     def read(self, *, now: datetime) -> FeedContent:
-        """Return all updates of the security and updates suites.
+        """Return all updates of the security and updates suites, and what only others have.
 
         Raises:
             FeedNotSigned, FeedDamaged, FeedExpired: of any suite; then none counts.
@@ -165,11 +166,17 @@ class AptFeed:
         look = self._look(now=now)
         shards: dict[str, list[FeedUpdate]] = defaultdict(list)
         vendors: dict[str, list[VendorIndex]] = defaultdict(list)
-        for group in by_release(look.suites):
-            platform = platform_of(suite.release for suite in group)
-            if platform is not None:
-                shards[platform.shard] += self._updates(group, platform)
-                vendors[platform.shard] += vendor_indexes(group, self._lists)
+        groups = [
+            (platform, group)
+            for group in by_release(look.suites)
+            if (platform := platform_of(suite.release for suite in group)) is not None
+        ]
+        told = [(group[0].release.codename, platform) for platform, group in groups]
+        for platform, group in groups:
+            others = beside(look.suites, told, platform)
+            shards[platform.shard] += self._beside(others, group, platform)
+            shards[platform.shard] += self._updates(group, platform)
+            vendors[platform.shard] += vendor_indexes(group, self._lists)
         for shard in self._left_out()["shards"]:
             shards.setdefault(shard, [])
         if not shards:
@@ -188,7 +195,7 @@ class AptFeed:
         indices = self._lists.indices()
         found = list(self._suites(sources, indices, now=now))
         missing = list(_missing(sources, indices))
-        told = list(heard(_of_use(found), self._is_official))
+        told = list(heard(of_use(found), self._is_official))
         suites = [suite for chosen, _ in told for suite in chosen]
         notes = [
             *(f"nothing for {each} is chosen" for each in self._left_out()["products"]),
@@ -278,6 +285,23 @@ class AptFeed:
         self._documents.update(documents_of(offers, released))
         return updates_of([*offers, *released], platform)
 
+    def _beside(
+        self, others: Sequence[Suite], group: Sequence[Suite], platform: Platform
+    ) -> Iterator[FeedUpdate]:
+        """Yield what others have that the distribution has not; who knows not what it has, none."""
+        if not others or not any(s.release.kind is SuiteKind.RELEASE for s in group):
+            return
+        taken = {
+            name for suite in group for file in suite.files for name in self._names(file, suite)
+        }
+        offers = list(as_updates((i for suite in others for i in self._read(suite)), taken))
+        self._documents.update(documents_of(offers, ()))
+        yield from updates_of(offers, platform)
+
+    def _names(self, file: IndexFile, suite: Suite) -> Iterator[str]:
+        with self._lists.opened(file, suite.release) as stream:
+            yield from package_names(stream)
+
     def _read(self, suite: Suite, names: Container[str] | None = None) -> Iterator[Index]:
         for file in suite.files:
             with self._lists.opened(file, suite.release) as stream:
@@ -288,10 +312,6 @@ class AptFeed:
                 packages=packages,
                 uri=file.uri,
             )
-
-
-def _of_use(suites: Iterable[Suite]) -> Iterator[Suite]:
-    return (suite for suite in suites if suite.release.kind is not SuiteKind.ASIDE)
 
 
 def _as_of(suites: Iterable[Suite]) -> Mapping[str, datetime]:

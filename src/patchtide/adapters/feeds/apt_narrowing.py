@@ -48,11 +48,17 @@ def narrowed(sources: Sequence[Source], selection: Selection, peek: Peek) -> Nar
         release = peek(source)
         if release is None:
             wanted.add((source.uri, source.suite))
-        elif release.kind is not SuiteKind.ASIDE:
+        elif release.is_automatic:
             groups[slug(release.origin), release.codename].append((source, release))
     left: dict[str, str] = {}
-    for group in groups.values():
-        kept = set(_of_use(group, selection))
+    offering = {slug(r.origin) for g in groups.values() for _, r in g if r.kind in OFFERS}
+    for (origin, _), group in groups.items():
+        # What others have is for a platform, which only the distribution's own suites tell.
+        kept = (
+            {(source.uri, source.suite) for source, _ in group}
+            if origin not in offering
+            else set(_of_use(group, selection))
+        )
         wanted |= kept
         platform = platform_of(release for _, release in group)
         if platform is not None and not kept and any(r.kind in OFFERS for _, r in group):
@@ -81,7 +87,7 @@ def _of_use(group: Sequence[tuple[Source, Release]], selection: Selection) -> It
     ]
     yield from bring
     if bring:
-        yield from ((s.uri, s.suite) for s, r in group if r.kind not in OFFERS)
+        yield from ((s.uri, s.suite) for s, r in group if r.kind is SuiteKind.RELEASE)
 
 
 def narrowed_text(name: str, text: str, wanted: Collection[Place]) -> str:

@@ -48,6 +48,11 @@ def read_packages(index: BinaryIO, names: Names | None = None) -> Iterator[Index
             yield _package(stanza)
 
 
+def package_names(index: BinaryIO) -> Iterator[str]:
+    """Raises FeedDamaged: a stanza does not say its name."""
+    return (_after(stanza, _NAME) for stanza in _stanzas(index))
+
+
 def _stanzas(index: BinaryIO) -> Iterator[bytes]:
     rest = b""
     while piece := index.read(_PIECE):

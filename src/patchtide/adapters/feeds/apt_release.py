@@ -52,6 +52,8 @@ class Release:
     date: datetime
     valid_until: datetime | None
     indices: Mapping[str, IndexHash]
+    is_automatic: bool = True
+    """apt installs from it unasked."""
 
 
 def read_release(text: str) -> Release:
@@ -62,7 +64,8 @@ def read_release(text: str) -> Release:
     """
     fields = next(stanzas(text), {})
     codename, kind = _kind(fields.get("codename", ""), fields.get("suite", ""))
-    if fields.get("notautomatic", "no").lower() == "yes":
+    is_automatic = fields.get("notautomatic", "no").lower() != "yes"
+    if not is_automatic:
         kind = SuiteKind.ASIDE
     return Release(
         origin=fields.get("origin", ""),
@@ -74,6 +77,7 @@ def read_release(text: str) -> Release:
         date=_moment(fields.get("date", "")),
         valid_until=_moment(fields["valid-until"]) if "valid-until" in fields else None,
         indices=dict(_indices(fields.get("sha256", ""))),
+        is_automatic=is_automatic,
     )
 
 
