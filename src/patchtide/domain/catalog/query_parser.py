@@ -36,6 +36,8 @@ _WORDS = frozenset((Operator.CONTAINS, Operator.IN, Operator.BETWEEN))
 _UNITS = {"d": 1, "w": 7}
 _WIDEST = 9
 """Digits of a number."""
+_COMING = {"deployed": "there are no deployments yet"}
+"""What somebody who has read of other tools asks: read as text, it would find nothing, silently."""
 _TOLD = 20
 """Choices that are named to whoever missed them all."""
 
@@ -100,6 +102,9 @@ def _condition(reading: Reading, fields: Fields) -> Query:
     if here.kind is TokenKind.WORD and (behind.kind is TokenKind.OPERATOR or _is_test(behind)):
         hint = did_you_mean(here.text, list(fields)) or f"there are {', '.join(fields)}"
         reading.lose(here, f"there is no field {in_sight(here.text)}", hint)
+    if here.kind is TokenKind.WORD and here.text in _COMING:
+        hint = "to look for the word itself, put it in quotes"
+        reading.lose(here, f"`{here.text}` cannot be asked: {_COMING[here.text]}", hint)
     return Mentions(reading.name("the text to look for"))
 
 

@@ -89,6 +89,7 @@ def test_all_mistakes_are_told_at_once_each_with_a_mark_under_its_place() -> Non
         ("(expired", "this parenthesis is never closed"),
         ("expired and", "a condition is missing here"),
         ("a, b", "a comma stands only in a list"),
+        ("curl or not deployed", "there are no deployments yet"),
         ('"open', "this quote is never closed"),
         ("x" * 4097, "at most 4096 characters"),
         ("a " * 16 + "and not (b or " + "expired " * 16 + ")", "at most 32 conditions"),
