@@ -194,11 +194,11 @@ async def _check_known(call: Call, updates: Sequence[UUID]) -> None:
     """Raises NotFound: one of them."""
     fleet = call.context.fleet
 
-    def question(view: View) -> bool:
-        return all(u in view.updates or u in view.catalog.expired for u in updates)
+    def question(view: View) -> list[UUID]:
+        return [u for u in updates if u not in view.updates and u not in view.catalog.expired]
 
-    if not await call.read_fleet(lambda: fleet.ask(question)):
-        raise NotFound
+    if unknown := await call.read_fleet(lambda: fleet.ask(question)):
+        raise NotFound(f"no update is known here as {unknown[0]}")
 
 
 async def put_on(call: Call, principal: Principal, asked: Listed) -> Changed:

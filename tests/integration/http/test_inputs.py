@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patchtide.adapters.http.inputs import said_of
+from patchtide.server.operations import OPERATIONS
 from tests.integration.http.plane import AdministratorsPlane, Answer
 
 JSON = [("content-type", "application/json")]
@@ -92,6 +96,44 @@ def test_a_mistake_within_a_list_names_its_place_there() -> None:
         "name": "is missing",
         "rights[1]": "Expected `str`, got `int`",
     }
+
+
+def _patterns(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from (said for key, said in schema.items() if key == "pattern" and schema.get("type"))
+    for inner in schema.values() if isinstance(schema, dict) else ():
+        yield from _patterns(inner)
+
+
+def test_every_form_that_a_text_must_have_is_told_in_words() -> None:
+    patterns = {
+        pattern
+        for operation in OPERATIONS
+        if operation.plane.is_interface
+        for pattern in _patterns(msgspec.json.schema(operation.input))
+    }
+
+    assert len(patterns) >= 8
+    assert [pattern for pattern in patterns if not said_of(pattern)] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "document", "told"),
+    [
+        ("POST", "/lists", {"name": "a/b"}, "name: is made of small letters, digits and hyphens"),
+        ("GET", "/lists/nosuch", None, "nothing is known here as nosuch"),
+        ("GET", f"/updates/{UUID(int=7)}", None, f"nothing is known here as {UUID(int=7)}"),
+    ],
+)
+def test_a_refusal_names_what_it_is_about(
+    method: str, path: str, document: object, told: str
+) -> None:
+    async def answer() -> Answer:
+        plane = AdministratorsPlane()
+        token = await plane.token(role="full-administrator")
+        return await plane.ask(method, f"/api/v1{path}", token=token, document=document)
+
+    assert asyncio.run(answer()).json["detail"].startswith(told)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from patchtide.adapters.http.limits import body_of, caller_key, parts_of
 from patchtide.adapters.http.problems import Reply
 from patchtide.adapters.http.sign_in import SignIn
 from patchtide.domain.access.principals import check
+from patchtide.domain.errors import NotFound
 from patchtide.server.context import Context
 from patchtide.server.table import Operation, perform
 
@@ -53,16 +54,26 @@ class UseCase:
             body=body,
             in_body=not operation.asks_in_address,
         )
-        answer = await perform(
-            self._context,
-            operation,
-            principal=principal,
-            asked=asked,
-            body=parts_of(receive) if operation.takes_file else None,
-        )
+        try:
+            answer = await perform(
+                self._context,
+                operation,
+                principal=principal,
+                asked=asked,
+                body=parts_of(receive) if operation.takes_file else None,
+            )
+        except NotFound as error:
+            raise _naming(error, scope["path_params"]) from error
         if answer is None:
             return Reply(status=operation.status, headers=[])
         return json_reply(operation.status, msgspec.json.encode(answer))
+
+
+def _naming(error: NotFound, named: Mapping[str, str]) -> NotFound:
+    """Say what there is nothing of, where whoever looked for it did not."""
+    if str(error) != NotFound.__doc__ or not named:
+        return error
+    return NotFound(f"nothing is known here as {' or '.join(named.values())}")
 
 
 def json_reply(status: int, body: bytes) -> Reply:

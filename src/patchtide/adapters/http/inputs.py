@@ -6,6 +6,8 @@ is refused, and the decoder itself refuses nesting and numbers beyond what it ca
 
 from __future__ import annotations
 
+import re
+from ast import literal_eval
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,6 +20,22 @@ from patchtide.adapters.http.problems import WrongMediaType
 from patchtide.domain.errors import InvalidDocument, Problem
 
 FIELDS_LIMIT = 64
+_DIGITS = "{} hexadecimal digits, in small letters"
+_NAME = "small letters, digits and hyphens, at most {}, and begins with no hyphen"
+_FORMS = {
+    "[0-9a-f]{12}": _DIGITS.format(12),
+    "[0-9a-f]{32}": _DIGITS.format(32),
+    "[0-9a-f]{64}": _DIGITS.format(64),
+    "[a-z0-9][a-z0-9-]{0,62}": _NAME.format(63),
+    "[a-z0-9][a-z0-9-]{0,63}": _NAME.format(64),
+    "[a-z0-9][a-z0-9._@-]*": "small letters, digits, `.`, `_`, `@` and `-`, and begins with none of"
+    " these signs",
+    "[A-Za-z0-9 ._-]*": "letters, digits, spaces, `.`, `_` and `-`",
+    r"[^\x00-\x1f\x7f]+": "one line of text",
+}
+"""A pattern as it is in a type, without what ties it to both ends -> how people say it."""
+_ENDS = re.compile(r"^(?:\^|\\A)|(?:\$\(\?!\[\\s\\S\]\)|\$|\\Z)$")
+_NO_MATCH = "Expected `str` matching regex "
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -146,4 +164,12 @@ def _from_json(raw: msgspec.Raw, kind: Any) -> Any:
 def _problem(where: str, error: Exception) -> Problem:
     """Turn msgspec's sentence into a place and what is wrong there."""
     what, _, place = str(error).partition(" - at `$")
+    if what.startswith(_NO_MATCH):
+        what = said_of(literal_eval(what.removeprefix(_NO_MATCH))) or what
     return Problem(where + place.removesuffix("`"), what)
+
+
+def said_of(pattern: str) -> str:
+    """Return what a text is made of that matches, in words; empty: nobody has found any."""
+    form = _FORMS.get(_ENDS.sub("", pattern), "")
+    return f"is made of {form}" if form else ""
