@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Collect no cycles until this ends, if they were collected before. One at a time."""
+    """Collect no cycles until this ends; of several at once, until the first of them does."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

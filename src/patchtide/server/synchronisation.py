@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -28,17 +28,19 @@ from patchtide.domain.errors import WrongState
 from patchtide.server.collection import without_collection
 from patchtide.server.feed_dates import DATES, dates_of, read_dates, remember, require_fit
 from patchtide.server.offered import Offered, offered_by, remember_offered
-from patchtide.server.ports.catalog import CatalogReading, StoredLeaf
+from patchtide.server.ports.catalog import CatalogReading
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed, VendorIndex, Wanted
 from patchtide.server.publication import RECORD, read_record
+from patchtide.server.shard_differences import differing, read_stored
 from patchtide.server.synchronisation_plan import SELECTION, read_choices, selection_of
 from patchtide.server.threads import Threads
-from patchtide.wire.leaves import entry, leaf_document, read_leaves
+from patchtide.wire.shard_plan import FEEDS, role_of
 
 APPLIED = "catalog.feed-applied"
 
+T = TypeVar("T")
 _Changed = tuple[ShardChanges, frozenset[UpdateId]]
 """How a shard changes, and the updates that leave it by that."""
 
@@ -68,7 +70,13 @@ class DetailsKeeper(Protocol):
 
 
 class VendorKeeper(Protocol):
-    def keep(self, vendors: Mapping[str, Sequence[VendorIndex]], now: datetime) -> None: ...
+    def keep(
+        self,
+        vendors: Mapping[str, Sequence[VendorIndex]],
+        now: datetime,
+        *,
+        check: Callable[[], None],
+    ) -> None: ...
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +89,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     full: bool
     updates: int
     left_out: int
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +102,8 @@ class Synchronised:
     left_out: int
     changed: Mapping[str, ShardChanges]
     """Shards that were published anew."""
+    untold: tuple[str, ...]
+    """Shards that stay in force as they are, though no feed tells of them any more."""
 
 
 class Synchronisation:
@@ -158,8 +169,7 @@ class Synchronisation:
             )
             await self._threads.run(partial(self._feed.fetch, wanted))
             self._heard("comparing")
-            with without_collection():
-                return await self._compared(actor, choices, full=full, fence=fence)
+            return await self._compared(actor, choices, full=full, fence=fence)
 
     async def _compared(
         self, actor: str, choices: bytes | None, *, full: bool, fence: Fence
@@ -168,24 +178,24 @@ class Synchronisation:
         applied = await asyncio.to_thread(self._applied, head, choices, full=full)
         if applied is not None:
             await self._remember(actor, head, fence)
-            return Synchronised(
-                head=head, updates=applied.updates, left_out=applied.left_out, changed={}
-            )
-        told = await self._threads.run(partial(self._feed.read, now=self._clock.now()))
-        content = await self._threads.run(partial(_chosen, told, choices))
+            return _synchronised(head, applied, {})
+        told = await self._made(partial(self._feed.read, now=self._clock.now()))
+        content = await self._made(partial(_chosen, told, choices))
         # Read before it is asked how new the content is: if another node has newer content,
         # that one publishes after this one, or this one does not publish.
-        serials = await asyncio.to_thread(self._serials, content)
+        serials = await asyncio.to_thread(self._serials, content.shards)
         await self._remember(actor, content, fence)
         full = full and content.is_whole
         # First what people read: nobody should see an update that nothing is told of.
         await self._details.keep(_details_of(content), only_new=not full, fence=fence)
-        changed = await self._threads.run(partial(self._all_changes, content, serials, full=full))
+        changed = await self._made(partial(self._all_changes, content, serials, full=full))
         await self._details.expire(_gone(changed.values()), fence=fence)
         await self._publish(actor, changed, serials)
         if self._vendors is not None and content.vendors:
-            keep = partial(self._vendors.keep, content.vendors, self._clock.now())
-            await self._threads.run(keep)
+            check = partial(self._require_newest, content)
+            await self._threads.run(
+                partial(self._vendors.keep, content.vendors, self._clock.now(), check=check)
+            )
         updates, before = _count(content), _count(told)
         made = Applied(
             stamp=content.stamp,
@@ -194,14 +204,13 @@ class Synchronisation:
             full=full,
             updates=updates,
             left_out=before - updates,
+            untold=await asyncio.to_thread(self._untold, content),
         )
         await self._note_applied(actor, made, offered_by(told.shards), fence)
-        return Synchronised(
-            head=content,
-            updates=updates,
-            left_out=before - updates,
-            changed={shard: made for shard, (made, _) in changed.items()},
-        )
+        return _synchronised(content, made, {shard: new for shard, (new, _) in changed.items()})
+
+    async def _made(self, work: Callable[[], T]) -> T:
+        return await self._threads.run(partial(_uncollected, work))
 
     async def _publish(
         self, actor: str, changed: Mapping[str, _Changed], serials: Mapping[str, int]
@@ -249,9 +258,21 @@ class Synchronisation:
         if dates_of(content).items() - known.items():
             await self._decisions.decide(actor, DATES, work, now=now)
 
-    def _serials(self, content: FeedContent) -> Mapping[str, int]:
+    def _require_newest(self, content: FeedHead) -> None:
+        """Raises FeedWentBack: another node, which took this run for lost, has read newer."""
+        require_fit(content, read_dates(self._reading.setting(DATES)), self._clock.now())
+
+    def _untold(self, content: FeedContent) -> tuple[str, ...]:
+        """Return the shards in force of which no feed tells, if all that should tell do."""
+        if not content.is_whole:
+            return ()
+        feeds = {shard for shard in self._reading.shards() if role_of(shard) == FEEDS}
+        serials = self._serials(feeds - content.shards.keys())
+        return tuple(sorted(x for x, at in serials.items() if self._reading.leaves(x, at=at)))
+
+    def _serials(self, shards: Iterable[str]) -> Mapping[str, int]:
         """Return what is in force, whether its files could be signed already or not."""
-        records = {shard: self._reading.setting(RECORD + shard) for shard in content.shards}
+        records = {shard: self._reading.setting(RECORD + shard) for shard in shards}
         return {shard: read_record(data).serial for shard, data in records.items()}
 
     def _all_changes(
@@ -270,44 +291,31 @@ class Synchronisation:
         self, shard: str, serial: int, updates: Sequence[FeedUpdate], *, full: bool
     ) -> _Changed:
         stored = self._reading.leaves(shard, at=serial) if serial else ()
-        stored, updates = _differing(stored, updates)
-        held = _read(stored)
+        stored, updates = differing(stored, updates)
+        held = read_stored(stored)
         offered = list(offered_leaves(updates))
         new = {leaf.update for leaf in offered} - {leaf.update for leaf in held}
-        left = _read(self._reading.left_leaves(shard, sorted(x.bytes for x in new)))
+        left = read_stored(self._reading.left_leaves(shard, sorted(x.bytes for x in new)))
         made = changes(held, offered, left=left, only_new=not full)
         drops = frozenset(made.drops)
         return made, frozenset(leaf.update for leaf in held if leaf.number in drops)
 
 
-def _differing(
-    stored: Iterable[StoredLeaf], updates: Sequence[FeedUpdate]
-) -> tuple[list[StoredLeaf], list[FeedUpdate]]:
-    """Return both without the updates whose leaves are stored as they are offered.
-
-    Nearly all are, and to see that by their documents takes a fraction of reading them.
-    """
-    by_update: dict[bytes, list[StoredLeaf]] = {}
-    for leaf in stored:
-        by_update.setdefault(leaf.update, []).append(leaf)
-    told: dict[bytes, list[bytes]] = {}
-    for update in updates:
-        documents = told.setdefault(update.details.update.bytes, [])
-        documents += map(leaf_document, offered_leaves([update]))
-    same = {
-        key
-        for key, leaves in by_update.items()
-        if sorted(leaf.document for leaf in leaves) == sorted(told.get(key, ()))
-    }
-    return (
-        [leaf for key, leaves in by_update.items() if key not in same for leaf in leaves],
-        [update for update in updates if update.details.update.bytes not in same],
+def _synchronised(
+    head: FeedHead, made: Applied, changed: Mapping[str, ShardChanges]
+) -> Synchronised:
+    return Synchronised(
+        head=head,
+        updates=made.updates,
+        left_out=made.left_out,
+        changed=changed,
+        untold=made.untold,
     )
 
 
-def _read(stored: Iterable[StoredLeaf]) -> list[Leaf]:
-    leaves, _ = read_leaves(entry(x.number, x.revision, x.document) for x in stored)
-    return leaves
+def _uncollected(work: Callable[[], T]) -> T:
+    with without_collection():
+        return work()
 
 
 def _gone(changed: Iterable[_Changed]) -> frozenset[UpdateId]:

@@ -6,8 +6,8 @@ can hold it back, which leaves them with nothing to install, and no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
@@ -40,9 +40,19 @@ class VendorShelf:
     content: CatalogContent
     signer: CatalogSigner
     lineage: Callable[[], LineageId]
+    _packed: dict[bytes, PackedV1] = field(default_factory=dict, init=False)
+    """Digest of a document -> how it is kept, of all that was named last: most stay the same."""
 
-    def keep(self, vendors: Mapping[str, Sequence[VendorIndex]], now: datetime) -> None:
+    def keep(
+        self,
+        vendors: Mapping[str, Sequence[VendorIndex]],
+        now: datetime,
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Keep these, and sign their names where they differ from what is signed.
+
+        `check` is asked while nobody else can sign; what it raises ends this.
 
         Raises:
             VendorIndexChanged
@@ -51,12 +61,15 @@ class VendorShelf:
             vendors_target_of(shard): encode_vendors(self._document(shard, indexes))
             for shard, indexes in vendors.items()
         }
+        named = {file.sha256 for each in vendors.values() for file in _files(each)}
+        for digest in self._packed.keys() - named:
+            del self._packed[digest]
         signed = self.signer.signed(documents)
         news = {path: data for path, data in documents.items() if signed.get(path) != data}
         for role in sorted({role_of(shard) for shard in vendors}):
             mine = {path: data for path, data in news.items() if path.startswith(f"{role}/")}
             if mine:
-                self.signer.publish(role, mine, now, check=lambda _: None)
+                self.signer.publish(role, mine, now, check=lambda _: check())
 
     def _document(self, shard: str, indexes: Sequence[VendorIndex]) -> VendorIndexesV1:
         return VendorIndexesV1(
@@ -74,8 +87,17 @@ class VendorShelf:
         )
 
     def _kept(self, file: VendorFile) -> PackedV1:
+        if file.sha256 not in self._packed:
+            self._packed[file.sha256] = self._packed_anew(file)
+        return self._packed[file.sha256]
+
+    def _packed_anew(self, file: VendorFile) -> PackedV1:
         data = file.read()
         if sha256(data).digest() != file.sha256:
             raise VendorIndexChanged(f"{file.key} is another one by now")
         packed = pack_index(data)
         return PackedV1(bytes.fromhex(self.content.put(packed)), len(packed), len(data))
+
+
+def _files(indexes: Sequence[VendorIndex]) -> Iterator[VendorFile]:
+    return (file for index in indexes for file in (index.signed, *index.lists))

@@ -19,11 +19,16 @@ from patchtide.server.feed_dates import FeedAhead, FeedWentBack
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Tried, Wanted
 from patchtide.server.synchronisation import Synchronisation
+from patchtide.server.synchronisation_desk import _done
+from patchtide.server.synchronisation_runs import Run
 from tests.integration.catalog.node import Node, node
 from tests.integration.catalog.test_synchronisation import updates
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+A_RUN = Run(number=1, node="here", by="system", full=True, started_at=0.0)
 
 
 class AFeed:
@@ -203,6 +208,18 @@ async def test_a_site_that_is_pinned_anew_may_begin_with_an_older_catalog(
     await here.storage.decide("maria", "x", pinned(bytes([1]) * 32), now=NOW)
 
     assert (await synchronisation.run("system")).changed
+
+
+async def test_what_no_feed_tells_of_any_more_is_named_with_every_run(
+    here: Node, debian: AFeed, el9: AFeed
+) -> None:
+    before = await together(here, debian, el9).run("system")
+    alone = together(here, debian)
+    runs = [await alone.run("system") for _ in range(2)]
+
+    assert before.untold == ()
+    assert [run.untold for run in runs] == [("rhel-9",)] * 2
+    assert "rhel-9: kept as it was" in _done(A_RUN, runs[0]).note
 
 
 async def test_a_retry_on_another_node_fetches_what_that_one_has_not_seen(

@@ -22,6 +22,8 @@ from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import Origin, UpdateNumber
 from patchtide.entry.server.feed_process import FeedProcess
 from patchtide.entry.server.node import SystemClock
+from patchtide.server import vendor_shelf
+from patchtide.server.feed_dates import FeedWentBack
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.vendor_shelf import VendorIndexChanged, VendorShelf
 from patchtide.wire.vendor_indexes import (
@@ -128,6 +130,35 @@ async def site(
     feed = FeedProcess(tmp_path / "spool", root=tmp_path / "root", heard=lambda *_: None)
     async with node(database_url, tmp_path / "here") as here:
         yield Site(here, feed, keyrings)
+
+
+async def test_a_run_that_was_overtaken_signs_no_older_index(site: Site) -> None:
+    await site.synchronise()
+    before = site.document()
+    content = site.feed.read(now=datetime.now(UTC))
+    older = {SHARD: [replace(index, name="older") for index in content.vendors[SHARD]]}
+
+    def overtaken() -> None:
+        raise FeedWentBack
+
+    with pytest.raises(FeedWentBack):
+        site.shelf.keep(older, datetime.now(UTC), check=overtaken)
+    assert site.document() == before
+
+
+async def test_what_stays_the_same_is_packed_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed: list[int] = []
+    pack = vendor_shelf.pack_index
+    monkeypatch.setattr(
+        vendor_shelf, "pack_index", lambda data: packed.append(len(data)) or pack(data)
+    )
+    for _ in range(2):
+        site.feed.fetch()
+        site.shelf.keep(site.feed.read(now=datetime.now(UTC)).vendors, datetime.now(UTC))
+
+    assert len(packed) == len(set(site.shelf._packed)) > 0
 
 
 async def test_a_machine_verifies_by_the_vendors_key_what_the_site_has_kept(site: Site) -> None:
