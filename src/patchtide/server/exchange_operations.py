@@ -24,7 +24,7 @@ EXCHANGE = (
         handler=catalog_exchange.make_export,
         status=201,
         audited=True,
-        example="catalog make-export --without-content",
+        step_of="catalog export",
     ),
     Operation(
         name="catalog.export-piece",
@@ -36,7 +36,7 @@ EXCHANGE = (
         input=catalog_exchange.FetchPiece,
         output=catalog_exchange.ShownPiece,
         handler=catalog_exchange.export_piece,
-        example=f"catalog export-piece {_NAME} --offset 524288",
+        step_of="catalog export",
     ),
     Operation(
         name="catalog.import-piece",
@@ -49,7 +49,7 @@ EXCHANGE = (
         output=catalog_exchange.ShownReceived,
         handler=catalog_exchange.import_piece,
         part_of="catalog.take-in",
-        example=f"catalog import-piece {_NAME}",
+        step_of="catalog import",
     ),
     Operation(
         name="catalog.take-in",
@@ -64,7 +64,7 @@ EXCHANGE = (
         status=202,
         audited=True,
         watch="catalog.synchronisations",
-        example=f"catalog take-in {_NAME}",
+        step_of="catalog import",
     ),
     Operation(
         name="catalog.exporters",

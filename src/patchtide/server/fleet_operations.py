@@ -215,6 +215,7 @@ FLEET = (
         handler=updates.list_some,
         columns=(
             "title",
+            "status",
             "risk",
             "severity",
             "required",

@@ -132,6 +132,8 @@ def sentence(part: Explanation) -> str:
 def _all(part: Explanation) -> str:
     failing = sum(below.verdict is False for below in part.parts)
     unknown = sum(below.verdict is None for below in part.parts)
+    if len(part.parts) == 1:
+        return _only(part)
     if failing:
         return f"{failing} of these {len(part.parts)} do not hold, and all would have to."
     if unknown:
@@ -142,11 +144,21 @@ def _all(part: Explanation) -> str:
 def _any(part: Explanation) -> str:
     holding = sum(below.verdict is True for below in part.parts)
     unknown = sum(below.verdict is None for below in part.parts)
+    if len(part.parts) == 1:
+        return _only(part)
     if holding:
-        return f"{holding} of these {len(part.parts)} hold, and one is enough."
+        verb = "holds" if holding == 1 else "hold"
+        return f"{holding} of these {len(part.parts)} {verb}, and one is enough."
     if unknown:
         return f"None of these is known to hold, but {unknown} of {len(part.parts)} are unknown."
     return f"None of these {len(part.parts)} holds."
+
+
+def _only(part: Explanation) -> str:
+    """Say of the one part that there is what all of them would say."""
+    if part.verdict is None:
+        return "Whether this holds is unknown, as what follows is."
+    return "What follows holds." if part.verdict else "What follows does not hold, and must."
 
 
 def _not(part: Explanation) -> str:

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from patchtide.domain.errors import PatchtideError, Refused
 from patchtide.entry.cli.client import Answer, Misconfigured, Unreachable
-from patchtide.entry.cli.following import followed
+from patchtide.entry.cli.following import followed, telling
 from patchtide.entry.cli.names import Ask
 from patchtide.entry.cli.printing import Printer
 from patchtide.server.catalog_exchange import PIECE_BYTES
@@ -143,6 +143,8 @@ def carrying_commands(
             answer = _refusal(error.code, str(error))
         except OSError as error:
             answer = _refusal("refused", f"{error.filename}: {error.strerror}")
+        if answer.is_done and not as_json:
+            answer = telling(answer)
         printer.show(answer.body, is_done=answer.is_done, as_json=as_json)
         return exit_code(answer)
 

@@ -24,7 +24,7 @@ from patchtide.entry.cli import PROCESSES
 from patchtide.entry.cli.carrying import carrying_commands
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.explaining import in_words
-from patchtide.entry.cli.following import completed, followed
+from patchtide.entry.cli.following import completed, followed, telling
 from patchtide.entry.cli.names import (
     MACHINE,
     UPDATE,
@@ -175,6 +175,8 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
             answer = meant
         else:
             answer = _answered(operation, meant, ask, printer, waits=waits)
+            if waits and answer.is_done and not raw:
+                answer = telling(answer)
         text = in_words(operation, answer.body) if answer.is_done and not raw else None
         if text is not None:
             printer.text(text)

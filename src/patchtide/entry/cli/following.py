@@ -14,6 +14,7 @@ from patchtide.entry.cli.printing import Printer, tame
 
 LOOK_S = 1.0
 CONFLICT = 409
+PROGRESS = ("step", "done", "of")
 _Item = Mapping[str, Any]
 
 
@@ -57,6 +58,13 @@ def in_words(item: _Item) -> str:
     """Return how far a running one is."""
     words = item["step"] or "running"
     return f"{words}, {item['done']} of {item['of']}" if item["of"] else str(words)
+
+
+def telling(answer: Answer) -> Answer:
+    """Return what became of it without how far it was, and without what tells nothing."""
+    item = _decoded(answer)
+    told = {k: v for k, v in item.items() if k not in PROGRESS and v not in (None, "", [], {})}
+    return Answer(status=answer.status, body=msgspec.json.encode(told))
 
 
 def _ended(item: Answer | _Item) -> Answer:

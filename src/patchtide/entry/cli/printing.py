@@ -22,6 +22,8 @@ WIDEST = 12
 """Columns of a table within an answer."""
 CELL, LINE = 60, 10_000
 """How wide a cell becomes before it goes on below, and a row at most."""
+_UNITS = {"_bytes": "bytes", "_s": "s", "_days": "days"}
+"""How names of fields end whose numbers have a unit."""
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 """Instants are shown to the minute; they are UTC everywhere."""
 
@@ -105,8 +107,8 @@ class Printer:
         table.add_column(overflow="fold")
         for name, value in document.items():
             is_page = name == "link" and str(value).startswith("/")
-            shown = f"{self.url}{value}" if is_page else value
-            table.add_row(Text(tame(name.replace("_", " "))), _cell(shown))
+            named, shown = _with_unit(name, f"{self.url}{value}" if is_page else value)
+            table.add_row(Text(tame(named)), _cell(shown))
         self.out.print(table)
 
     def _refusal(self, document: Any) -> None:
@@ -140,6 +142,24 @@ def _cell(value: Any) -> Text:
     return Text(tame(said, keep="\n")) if said else Text("-", style="dim")
 
 
+def _with_unit(name: str, value: Any) -> tuple[str, Any]:
+    """Return a field's name as people read it, with its unit moved to the value."""
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending) and isinstance(value, int):
+            return name.removesuffix(ending).replace("_", " "), f"{value:,} {unit}"
+    return name.replace("_", " "), value
+
+
+def _in_words(document: Mapping[str, Any]) -> str:
+    """Say what a document in a cell holds: what is several below, what tells nothing not at all."""
+    said = [_with_unit(name, value) for name, value in document.items()]
+    lists = [f"{name}:\n{_said(value)}" for name, value in said if _is_part(value)]
+    rest = [
+        f"{name} {text}" for name, value in said if not _is_part(value) and (text := _said(value))
+    ]
+    return "\n".join([*([", ".join(rest)] if rest else []), *lists])
+
+
 def _said(value: Any) -> str:
     match value:
         case None:
@@ -151,7 +171,7 @@ def _said(value: Any) -> str:
         case {"depth": int(depth), "text": str(text)}:
             return f"{'  ' * depth}{text}"
         case dict():
-            return ", ".join(f"{name} {_said(inner)}" for name, inner in value.items())
+            return _in_words(value)
         case list() if any(isinstance(item, dict) for item in value):
             return "\n".join(_line(item) for item in value)
         case list():
@@ -164,7 +184,8 @@ def _line(item: Any) -> str:
     """Say one of several things in a cell: what it is made of, in the order it came in."""
     if not isinstance(item, dict) or "depth" in item:
         return _said(item)
-    return " ".join(_said(value) for value in item.values())
+    said = (_with_unit(name, value)[1] for name, value in item.items())
+    return " ".join(text for value in said if (text := _said(value)))
 
 
 def tame(text: str, *, keep: str = "") -> str:

@@ -71,7 +71,9 @@ def new(
     folder: Annotated[Path, Parameter(help="Folder of the update; made if needed.")], /
 ) -> Document:
     """Write a definition to start from into a folder."""
-    return {"file": str(make_definition(folder))}
+    file = make_definition(folder)
+    then = f"put the package beside it, fill it in, then: patchtide publisher validate {folder}"
+    return {"file": str(file), "next": then}
 
 
 def publisher_app(printer: Printer, ask: Ask) -> App:

@@ -249,6 +249,12 @@ def test_a_table_shows_the_columns_that_the_operation_names_and_json_shows_all()
 def test_what_is_nested_is_said_in_words() -> None:
     document = {
         "counts": {"compliant": 2, "unknown": 1},
+        "rating": {
+            "exploited": False,
+            "note": "",
+            "targets": [{"risk": "high", "within_days": 14}],
+        },
+        "max_run_s": 1800,
         "released": "2026-03-02T12:30:00Z",
         "cves": None,
         "worst": [{"title": "openssl", "rules": [{"depth": 1, "text": "all of"}]}],
@@ -258,6 +264,10 @@ def test_what_is_nested_is_said_in_words() -> None:
 
     assert [line.rstrip() for line in text.splitlines()] == [
         "counts    compliant 2, unknown 1",
+        "rating    exploited no",
+        "          targets:",
+        "          high 14 days",
+        "max run   1,800 s",
         "released  2026-03-02 12:30",
         "cves      -",
         "",

@@ -42,7 +42,10 @@ def test_whoever_waits_gets_what_came_of_it(monkeypatch: pytest.MonkeyPatch) -> 
 
     code, text = ran(states, monkeypatch)
 
-    assert code == 0 and "publishing" in text
+    assert code == 0 and [line.split() for line in text.splitlines()] == [
+        ["number", "7"],
+        ["state", "done"],
+    ]
     assert next(states, None) is None
 
 
