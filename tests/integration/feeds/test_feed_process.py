@@ -322,3 +322,11 @@ def test_advisories_beside_a_feed_change_what_is_told_and_no_leaf(
     assert (alone.details.severity, alone.details.cves) == (Severity.NONE, ())
     assert enriched.details.severity is Severity.IMPORTANT and len(enriched.details.cves or ()) == 8
     assert told() == alone
+
+
+def test_a_reading_that_is_ended_says_why_in_words(reader: Reader) -> None:
+    reader.process.stop()
+
+    with pytest.raises(Unavailable, match="not read: it is not wanted any more") as ended:
+        reader.process.fetch()
+    assert sys.executable not in str(ended.value)

@@ -194,6 +194,9 @@ def test_an_account_is_read_only_from_a_file_of_nobody_elses(account: Path) -> N
     assert SECRET not in repr(read_proxy("http://proxy", account))
     with pytest.raises(ValueError, match="an account does not belong"):
         read_proxy("http://me:secret@proxy")
+    with pytest.raises(ValueError, match="is no host"):
+        read_proxy('http://pro"xy')  # it goes into apt's configuration
+    assert read_proxy("http://[::1]:3128").address == "http://[::1]:3128"
 
 
 @pytest.fixture

@@ -264,7 +264,15 @@ class FeedProcess:
                 patience_s=_PATIENCE_S,
             )
         except CommandFailed as error:
-            raise Unavailable(f"reading the feed did not end: {error}") from error
+            raise Unavailable(f"the feed was not read: {self._why(error, limit_s)}") from error
+
+    def _why(self, error: CommandFailed, limit_s: float) -> str:
+        """Return it in words for people, and not by the line that was run."""
+        if self._stopped:
+            return "it is not wanted any more"
+        if isinstance(error.__cause__, OSError):
+            return error.__cause__.strerror or "its process cannot be started"
+        return f"it did not end within {limit_s:.0f} s"
 
     def _hear(self, line: bytes) -> None:
         said = _said(line)
