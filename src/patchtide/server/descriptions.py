@@ -36,7 +36,10 @@ AFTER_A_START = timedelta(seconds=30)
 """A server that has just started has more urgent things to do than to go on with this."""
 SLICE = 200
 BATCH = 20
-"""Few enough that what is required meanwhile soon has its turn."""
+"""So many at first: what is required is described within seconds."""
+MOST = 320
+"""So many in the end, since a batch costs a process that reads the feed before it describes. Few
+enough that what is required meanwhile soon has its turn, and that little is lost with one."""
 
 
 class DetailsReading(Protocol):
@@ -113,8 +116,10 @@ class Descriptions:
         if self._waiting is None:
             known = await asyncio.to_thread(self._reading.listed_updates)
             self._waiting = {x.update: x for x in known if x.cves is None and not x.expired_at}
+        size = BATCH
         while self._waiting:
-            batch = await self._fleet.run(partial(self._next, self._waiting))
+            batch = await self._fleet.run(partial(self._next, self._waiting, size))
+            size = min(2 * size, MOST)
             try:
                 described = await self._threads.run(partial(feed.describe, batch))
             except PatchtideError as error:
@@ -127,10 +132,10 @@ class Descriptions:
                 # A synchronisation may have begun the list anew meanwhile.
                 (self._waiting or {}).pop(update.details.update, None)
 
-    def _next(self, waiting: dict[UUID, UpdateDetails]) -> list[FeedUpdate]:
+    def _next(self, waiting: dict[UUID, UpdateDetails], size: int) -> list[FeedUpdate]:
         def question(view: View) -> list[UpdateDetails]:
             first = sorted(waiting.values(), key=lambda x: (-_needs(view, x.update), x.vendor_id))
-            return first[:BATCH]
+            return first[:size]
 
         return [FeedUpdate(details=x, leaves=()) for x in self._fleet.ask(question)]
 

@@ -35,10 +35,12 @@ class Changelogs(FakeFeed):
 
     lost: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
 
     def describe(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
         if self.broken:
             raise self.broken
+        self.batches.append(len(updates))
         self.asked += [update.details.title for update in updates]
         return [self._described(update) for update in updates]
 
@@ -120,6 +122,16 @@ async def test_what_people_published_no_feed_tells_otherwise(here: Node) -> None
     await here.details.keep([TOLD[0].details])
 
     assert list(here.storage.update_details()) == [own]
+
+
+async def test_many_are_described_in_few_readings_of_the_feed(here: Node) -> None:
+    feed = Changelogs()
+    told = here.descriptions(feed)
+    many = updates(**{f"pkg{n}": "1" for n in range(20)})
+    await told.keep(update.details for update in many)
+    await told.step()
+
+    assert feed.batches == [1, 2, 4, 8, 5]
 
 
 async def test_a_server_that_has_just_started_leaves_it_for_a_while(here: Node) -> None:
