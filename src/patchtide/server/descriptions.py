@@ -25,7 +25,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.feed import UpdateFeed
-from patchtide.server.synchronisation import Fence
+from patchtide.server.ports.synchronising import Fence
 from patchtide.server.threads import Threads
 
 log = logging.getLogger(__name__)

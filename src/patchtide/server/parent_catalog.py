@@ -19,9 +19,9 @@ from patchtide.domain.errors import Refused, StaleRevision, WrongState
 from patchtide.server.ports.catalog import CatalogReading
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
+from patchtide.server.ports.synchronising import Publisher
 from patchtide.server.publication import RECORD, read_record
 from patchtide.server.shard_files import LINEAGE
-from patchtide.server.synchronisation import Publisher
 from patchtide.wire.catalog_file import ManifestV1, UpdatesV1
 from patchtide.wire.leaves import decode_leaf
 from patchtide.wire.shard_plan import FEEDS, role_of

@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
+from uuid import UUID
 
 import msgspec
 
 from patchtide import __version__
 from patchtide.domain.catalog.details import FeedUpdate, UpdateDetails
-from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.selection import chosen
 from patchtide.domain.catalog.synchronisation import (
     ShardChanges,
@@ -31,7 +30,8 @@ from patchtide.server.offered import Offered, offered_by, remember_offered
 from patchtide.server.ports.catalog import CatalogReading
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
-from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed, VendorIndex, Wanted
+from patchtide.server.ports.feed import FeedContent, FeedHead, UpdateFeed, Wanted
+from patchtide.server.ports.synchronising import DetailsKeeper, Fence, Publisher, VendorKeeper
 from patchtide.server.publication import RECORD, read_record
 from patchtide.server.shard_differences import differing, read_stored
 from patchtide.server.synchronisation_plan import SELECTION, read_choices, selection_of
@@ -43,40 +43,6 @@ APPLIED = "catalog.feed-applied"
 T = TypeVar("T")
 _Changed = tuple[ShardChanges, frozenset[UpdateId]]
 """How a shard changes, and the updates that leave it by that."""
-
-
-class Publisher(Protocol):
-    async def publish(
-        self,
-        actor: str,
-        shard: str,
-        *,
-        leaves: Sequence[Leaf] = (),
-        drops: Sequence[int] = (),
-        expected_serial: int | None = None,
-    ) -> object: ...
-
-
-Fence = Callable[[Transaction], object]
-"""Raises StaleRevision in a transaction of whoever must not write any more."""
-
-
-class DetailsKeeper(Protocol):
-    async def keep(
-        self, updates: Iterable[UpdateDetails], *, only_new: bool, fence: Fence
-    ) -> None: ...
-
-    async def expire(self, updates: Collection[UpdateId], *, fence: Fence) -> None: ...
-
-
-class VendorKeeper(Protocol):
-    def keep(
-        self,
-        vendors: Mapping[str, Sequence[VendorIndex]],
-        now: datetime,
-        *,
-        check: Callable[[], None],
-    ) -> None: ...
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +178,27 @@ class Synchronisation:
     async def _made(self, work: Callable[[], T]) -> T:
         return await self._threads.run(partial(_uncollected, work))
 
+    async def withdraw(self, actor: str, shard: str) -> None:
+        """Take a shard out of force of which no feed tells any more; its updates expire.
+
+        Raises:
+            WrongState: a synchronisation is running.
+            StaleRevision: another node has published the shard meanwhile.
+        """
+        if self._running.locked():
+            raise WrongState("a synchronisation is running; withdraw it when that has ended")
+        async with self._running:
+            serials = await asyncio.to_thread(self._serials, [shard])
+            made, gone = await self._made(
+                partial(self._changes, shard, serials[shard], (), full=True)
+            )
+            kept = await asyncio.to_thread(self._updates_beside, shard)
+            await self._details.expire(gone - kept, fence=lambda tx: None)
+            if made:
+                await self._publish(actor, {shard: (made, gone)}, serials)
+            forget = partial(_tell_no_more_of, shard=shard)
+            await self._decisions.decide(actor, APPLIED, forget, now=self._clock.now())
+
     async def _publish(
         self, actor: str, changed: Mapping[str, _Changed], serials: Mapping[str, int]
     ) -> None:
@@ -266,9 +253,17 @@ class Synchronisation:
         """Return the shards in force of which no feed tells, if all that should tell do."""
         if not content.is_whole:
             return ()
-        feeds = {shard for shard in self._reading.shards() if role_of(shard) == FEEDS}
-        serials = self._serials(feeds - content.shards.keys())
+        serials = self._serials(self._feed_shards() - content.shards.keys())
         return tuple(sorted(x for x, at in serials.items() if self._reading.leaves(x, at=at)))
+
+    def _updates_beside(self, shard: str) -> frozenset[UpdateId]:
+        """Return the updates that have leaves in another feed's shard."""
+        serials = self._serials(x for x in self._feed_shards() if x != shard)
+        live = (leaf for x, at in serials.items() for leaf in self._reading.leaves(x, at=at))
+        return frozenset(UpdateId(UUID(bytes=leaf.update)) for leaf in live)
+
+    def _feed_shards(self) -> frozenset[str]:
+        return frozenset(shard for shard in self._reading.shards() if role_of(shard) == FEEDS)
 
     def _serials(self, shards: Iterable[str]) -> Mapping[str, int]:
         """Return what is in force, whether its files could be signed already or not."""
@@ -311,6 +306,19 @@ def _synchronised(
         changed=changed,
         untold=made.untold,
     )
+
+
+def untold(data: bytes | None) -> tuple[str, ...]:
+    """Return the shards of which no feed told any more at the last synchronisation."""
+    return msgspec.msgpack.decode(data, type=Applied).untold if data else ()
+
+
+def _tell_no_more_of(tx: Transaction, *, shard: str) -> None:
+    data = tx.lock_setting(APPLIED)
+    if data is not None:
+        made = msgspec.msgpack.decode(data, type=Applied)
+        left = tuple(name for name in made.untold if name != shard)
+        tx.put_setting(APPLIED, msgspec.msgpack.encode(msgspec.structs.replace(made, untold=left)))
 
 
 def _uncollected(work: Callable[[], T]) -> T:

@@ -8,11 +8,12 @@ from typing import Annotated
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.errors import NotFound
+from patchtide.domain.errors import NotFound, WrongState
 from patchtide.server.context import Call
 from patchtide.server.feed_dates import DATES, forget, read_dates
 from patchtide.server.listing import Limit
 from patchtide.server.ports.decisions import Transaction
+from patchtide.server.synchronisation import APPLIED, untold
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.synchronisation_runs import Last, Run, RunState
 from patchtide.server.table import Input, Output
@@ -28,6 +29,12 @@ class Synchronise(Input, kw_only=True, frozen=True):
 class AcceptOlder(Input, kw_only=True, frozen=True):
     suite: Annotated[
         str, Meta(min_length=1, max_length=256, description="As `feed-went-back` names it.")
+    ]
+
+
+class Withdraw(Input, kw_only=True, frozen=True):
+    shard: Annotated[
+        str, Meta(max_length=64, description="As the note of the last synchronisation names it.")
     ]
 
 
@@ -96,6 +103,26 @@ async def accept_older(call: Call, principal: Principal, asked: AcceptOlder) -> 
         tx.note(asked.suite, signed_at=round(known[asked.suite]))
 
     await call.decide(principal, work)
+
+
+async def withdraw(call: Call, principal: Principal, asked: Withdraw) -> None:
+    """Raises NotFound: a feed tells of it. WrongState: no feed, or a synchronisation is running."""
+    desk = call.context.synchronisations
+    last = await call.read(desk.last)
+    if desk.synchronisation is None or (last is not None and last.run.state == "running"):
+        raise WrongState("this server has no feed, or a synchronisation is running")
+
+    def work(tx: Transaction) -> None:
+        names = untold(tx.setting(APPLIED))
+        if asked.shard not in names:
+            others = ", ".join(names) or "none"
+            raise NotFound(
+                f"{asked.shard} is none of which no feed tells any more; those: {others}"
+            )
+        tx.note(asked.shard)
+
+    await call.decide(principal, work)
+    await desk.synchronisation.withdraw(principal.actor, asked.shard)
 
 
 async def list_some(

@@ -222,6 +222,21 @@ async def test_what_no_feed_tells_of_any_more_is_named_with_every_run(
     assert "rhel-9: kept as it was" in _done(A_RUN, runs[0]).note
 
 
+async def test_what_no_feed_tells_of_any_more_can_be_taken_out_of_force(
+    here: Node, debian: AFeed, el9: AFeed
+) -> None:
+    await together(here, debian, el9).run("system")
+    alone = together(here, debian)
+    await alone.run("system")
+    await alone.withdraw("maria", "rhel-9")
+    after = await alone.run("system")
+
+    expired = {x.title: bool(x.expired_at) for x in here.storage.update_details()}
+    assert after.untold == () and expired == {"curl 1": False, "bash 2": True}
+    assert here.fetched("rhel-9", {}, serial=0) == []
+    assert here.fetched("debian-12", {}, serial=0) == ["curl 1"]
+
+
 async def test_a_retry_on_another_node_fetches_what_that_one_has_not_seen(
     here: Node, debian: AFeed, el9: AFeed
 ) -> None:

@@ -16,6 +16,7 @@ from patchtide.domain.access.rights import ROLES
 from patchtide.server.feed_dates import DATES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import ClientState
+from patchtide.server.synchronisation import APPLIED, Applied
 from patchtide.server.table import Operation, Table
 from tests.integration.http.memory_files import NAME, ROOT
 from tests.integration.http.memory_storage import TERMS, UPDATE
@@ -52,6 +53,24 @@ DOCUMENTS = {
     "publisher.draft": {"document": NOTHING},
     "publisher.sign": {},
 }
+SETTINGS = {
+    "catalog.accept-older": (DATES, msgspec.msgpack.encode({"x": 1.0})),
+    "catalog.withdraw": (
+        APPLIED,
+        msgspec.msgpack.encode(
+            Applied(
+                stamp=b"",
+                selection=b"",
+                version="",
+                full=True,
+                updates=0,
+                left_out=0,
+                untold=("x",),
+            )
+        ),
+    ),
+}
+"""What was written down before by a synchronisation."""
 PINNED = {"catalog.take-in", "catalog.distrust-exporter"}
 """What can be done only once the site of a catalog's file is believed."""
 BY_PERSON = {"users.password"}
@@ -84,6 +103,7 @@ async def call(
         "name": "x",
         "update": str(UPDATE),
         "export": NAME,
+        "shard": "x",
         "sha256": NOTHING,
         "draft": "0" * 32,
     }
@@ -94,10 +114,9 @@ async def call(
             token=await plane.token(role="full-administrator"),
             document={"root": ROOT.hex()},
         )
-    if operation.name == "catalog.accept-older":
-        dates = msgspec.msgpack.encode({"x": 1.0})
+    if known := SETTINGS.get(operation.name):
         await plane.storage.decide(
-            "system", "x", lambda tx: tx.put_setting(DATES, dates), now=plane.clock.now()
+            "system", "x", lambda tx: tx.put_setting(*known), now=plane.clock.now()
         )
     if operation.name == "api-tokens.revoke":
         ids["token"] = "000000000001"

@@ -153,6 +153,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "catalog.synchronise": "Asked for a synchronisation",
         "catalog.synchronised": "Ended a synchronisation",
         "catalog.accept-older": "Let an older feed count",
+        "catalog.withdraw": "Took a shard out of force",
         "feeds.test": "Tested the ways to the feeds",
         "catalog.reschedule": "Set when to synchronise",
         "catalog.select": "Chose which updates to take",
