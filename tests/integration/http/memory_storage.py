@@ -177,6 +177,9 @@ class MemoryStorage:
     def setting(self, name: str) -> bytes | None:
         return self.settings.get(name)
 
+    def shards(self) -> Sequence[str]:
+        return []
+
     def left_leaves(self, shard: str, updates: Sequence[bytes]) -> Sequence[StoredLeaf]:
         return []
 
