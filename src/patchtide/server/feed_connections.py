@@ -11,6 +11,8 @@ from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.feed import Tried
 from patchtide.server.table import Nothing, Output
 
+LOCAL = "no feed has an address: all that is read lies on this server, or was imported"
+
 
 class ShownTried(Output, kw_only=True, frozen=True):
     address: str
@@ -23,6 +25,8 @@ class ShownTried(Output, kw_only=True, frozen=True):
 class TriedList(Output, kw_only=True, frozen=True):
     items: tuple[ShownTried, ...]
     failed: int
+    note: str
+    """Why there is nothing to try, where there is none."""
 
 
 async def test(call: Call, principal: Principal, asked: Nothing) -> TriedList:
@@ -37,7 +41,7 @@ async def test(call: Call, principal: Principal, asked: Nothing) -> TriedList:
         tx.note("feeds", tried=len(found), failed=failed)
 
     await call.decide(principal, work)
-    return TriedList(items=tuple(map(_shown, found)), failed=failed)
+    return TriedList(items=tuple(map(_shown, found)), failed=failed, note="" if found else LOCAL)
 
 
 def _shown(tried: Tried) -> ShownTried:

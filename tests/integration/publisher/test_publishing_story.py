@@ -49,7 +49,9 @@ def test_a_new_site_signs_by_itself_until_the_publishers_key_has_moved_away(
 
     assert [made["state"], gone["state"]] == ["in force", "in force"]
     assert shown["leaves"][0]["installer"]["arguments"] == ["--target", "/opt/acme; reboot"]
-    assert publisher("publisher", "expire", "acme/other")[1]["code"] == "invalid-document"
+    refused = publisher("publisher", "expire", "acme/other")[1]
+    assert refused["code"] == "invalid-document"
+    assert "acme/other: is no custom update here" in refused["detail"]
 
 
 def test_from_a_definition_to_a_machine_and_back(publisher: Publisher, tmp_path: Path) -> None:

@@ -182,7 +182,12 @@ def expire(
         raise InvalidDocument([Problem(name, "is no id of an update") for name in strange])
     expired = tuple(one for one in named.values() if one is not None)
     known = Known(file=root, sha256=root_sha256, is_needed=bool(sign_with))
-    return _published(sign_with, trust, known, expired=expired)
+    try:
+        return _published(sign_with, trust, known, expired=expired)
+    except InvalidDocument as error:
+        typed = {str(one): name for name, one in named.items()}
+        told = [Problem(typed.get(one.where, one.where), one.what) for one in error.problems]
+        raise InvalidDocument(told) from error
 
 
 def _published(
