@@ -202,6 +202,9 @@ async def test_rules_that_are_not_published_are_tried_on_one_machine(site: Site)
     other = await site.what_if(rule="update 1 installed")
 
     assert (answer.status, answer.json["state"]) == (200, "required")
+    assert (
+        answer.json["leaf"]["why"] == "what it concerns is here, and its own rule finds it missing"
+    )
     assert [rule["verdict"] for rule in answer.json["leaf"]["rules"]] == [True, True, False]
     assert other.json["state"] == "not-required"
 

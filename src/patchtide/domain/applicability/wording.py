@@ -52,7 +52,7 @@ _WHY_ASKED = {
     LeafState.INSTALLED: "what it concerns is here, and its own rule finds it present",
     LeafState.REQUIRED: "what it concerns is here, and its own rule finds it missing",
 }
-"""Where its rule asks for more than packages and their versions."""
+"""Where its rule asks for more than packages and their versions, or it brings none itself."""
 _WHY_UNKNOWN = {
     WhyUnknown.CIRCLE: "it depends on itself through other updates; its publisher must mend that",
     WhyUnknown.EVALUATOR: "it is decided by a program, whose verdict only the machine can give",
@@ -86,7 +86,8 @@ _COMPARED = {
 def why(leaf: Leaf, state: LeafState, verdicts: Mapping[str, Verdict]) -> str:
     """Say why a leaf is in a state that its rules could tell. `verdicts`: by the rule's name."""
     if state is not LeafState.NOT_REQUIRED:
-        return (_WHY_ASKED if leaf.installed.traits & ASKS_FACTS else _WHY)[state]
+        goes_by_versions = (leaf.files or leaf.floors) and not leaf.installed.traits & ASKS_FACTS
+        return (_WHY if goes_by_versions else _WHY_ASKED)[state]
     if verdicts["prerequisite"] is False:
         return "it is not for this system"
     return "nothing that it concerns is here"
