@@ -201,9 +201,18 @@ async def test_the_server_looks_itself_and_says_in_the_history_what_was_wrong(
     whole[-1] ^= 1
     folder = ship.imports / f"{made['export']}.arriving"
     folder.write_bytes(whole)
-    code, said = await ship.ask(f"take-in {made['export']} --wait")
+    begun = await ship.plane.ask(
+        "POST",
+        "/api/v1/catalog/imports",
+        token=await ship.plane.token(role="full-administrator"),
+        document={"export": made["export"]},
+    )
+    desk = ship.plane.context.synchronisations
+    while (run := desk.runs()[0]).state == "running":
+        await asyncio.sleep(0.02)
 
-    assert (code, said["state"]) == (1, "failed") and "is not what was signed" in said["error"]
+    assert begun.status == 202
+    assert run.state == "failed" and "is not what was signed" in run.error
     assert ship.titles() == [] and not folder.exists()
     assert not ship.here.content.path(sha256(PACKAGE).hexdigest()).exists()
 
