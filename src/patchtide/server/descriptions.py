@@ -83,7 +83,7 @@ class Descriptions:
             StaleRevision: the fence says so.
         """
         held = {x.update: x for x in await asyncio.to_thread(self._reading.update_details)}
-        offered = [x for x in updates if not _is_of_people(held.get(x.update))]
+        offered = [x for x in updates if x.feed == KIND or not _is_of_people(held.get(x.update))]
         kept = await asyncio.to_thread(details_to_keep, held, offered, only_new=only_new)
         await self._put(kept, fence)
         self._waiting, self._not_before = None, self._clock.now()

@@ -17,7 +17,7 @@ from patchtide.entry.server.serving import Server
 from patchtide.entry.server.settings import read_settings
 from patchtide.server.bootstrap import Bootstrap, bootstrap
 from patchtide.server.bootstrap_code import BootstrapCode
-from patchtide.server.context import Call
+from patchtide.server.context import Call, nothing
 from tests.integration.http.plane import CODE, AdministratorsPlane
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ async def a_server(home: Path) -> AsyncIterator[Server]:
 
 
 async def claim(server: Server, code: str) -> None:
-    call = Call(context=server.context, operation="site.bootstrap", audited=True)
+    call = Call(context=server.context, operation="site.bootstrap", audited=True, body=nothing())
     await bootstrap(call, Anonymous(), Bootstrap(code=code))
 
 

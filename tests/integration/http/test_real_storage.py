@@ -22,6 +22,13 @@ DECIDING = [
     for o in OPERATIONS
     if o.audited and o.handler and o.plane.is_interface and o.name not in OTHERS
 ]
+MADE_AGAIN = {
+    "searches.rename": "searches.save",
+    "searches.rename-own": "searches.keep",
+    "searches.share": "searches.keep",
+    "lists.rename": "lists.create",
+}
+"""What has another name or owner now is made once more, for those that come after."""
 BY = "api-token:000000000001"
 
 
@@ -32,9 +39,14 @@ async def test_each_decision_leaves_one_entry_and_the_chain_holds(storage: Stora
     plane = AdministratorsPlane(storage=storage, catalog=catalog)
     token = await plane.token(role="full-administrator")
     machines = iter(range(100))
+    done: list[str] = []
 
     async def status(operation: Any) -> int:
-        return await call(plane, operation, token, name=f"web-{next(machines)}")
+        done.append(operation.name)
+        found = await call(plane, operation, token, name=f"web-{next(machines)}")
+        if again := MADE_AGAIN.get(operation.name):
+            await status(OPERATIONS[again])
+        return found
 
     assert {o.name: await status(o) for o in DECIDING if o.name != "api-tokens.revoke"} == {
         o.name: o.status for o in DECIDING if o.name != "api-tokens.revoke"
@@ -45,7 +57,7 @@ async def test_each_decision_leaves_one_entry_and_the_chain_holds(storage: Stora
     entries = await asyncio.to_thread(storage.audit, limit=500)
     declared = {o.name for o in OPERATIONS}  # what a synchronisation does comes when it comes
     assert [e.operation for e in entries if e.actor == BY and e.operation in declared] == [
-        *(o.name for o in DECIDING if o.name != "api-tokens.revoke"),
+        *done,
         "api-tokens.revoke",
     ]
     verdict = await plane.ask(

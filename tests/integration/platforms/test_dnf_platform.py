@@ -151,7 +151,8 @@ def test_the_database_is_read_once_while_nothing_changes(root: RpmRoot) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 def test_somebody_without_any_right_can_read_it(root: RpmRoot) -> None:
-    for folder in (*root.folder.parents[:3], root.folder):
+    # All but the system's own two.
+    for folder in (*root.folder.parents[:-2], root.folder):
         folder.chmod(folder.stat().st_mode | 0o055)
     nobody = ("/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 

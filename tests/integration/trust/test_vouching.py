@@ -13,7 +13,7 @@ from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.vouching import Voucher, verified
 from patchtide.server.ports.catalog_files import CatalogFileNotSigned, ExporterUnknown, Pin
-from patchtide.wire.catalog_file import SignatureV1, VoucherV1
+from patchtide.wire.catalog_file import CatalogFileDamaged, SignatureV1, VoucherV1
 from tests.simulator.clock import START
 
 MANIFEST = b"what is in the file"
@@ -138,5 +138,5 @@ def test_metadata_that_ended_vouches_for_nothing(hq: Site) -> None:
 def test_roots_that_are_none_are_refused(hq: Site, root: bytes) -> None:
     forged = msgspec.structs.replace(hq.voucher.vouch(MANIFEST), roots=(root,))
 
-    with pytest.raises(CatalogFileNotSigned):
+    with pytest.raises(CatalogFileDamaged):
         check(forged, Pin(root=sha256(root).digest()))
