@@ -32,7 +32,7 @@ class Meter:
     def total(self) -> int:
         return self.up + self.down
 
-    def settle(self, within_s: float = 5.0) -> None:
+    def settle(self, within_s: float = 60.0) -> None:
         """Wait until everything that was sent has gone through the meter."""
         until = time.monotonic() + within_s
         while self.alive and time.monotonic() < until:
