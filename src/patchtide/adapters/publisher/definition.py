@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from enum import StrEnum
 
 from patchtide.adapters.publisher.fields import Fields, Part, TooManyMistakes
 from patchtide.adapters.publisher.files import (
@@ -65,6 +66,9 @@ _KNOWN = (
     "licence",
     "supersedes",
     "cves",
+    "advisories",
+    "exclusive",
+    "can_uninstall",
 )
 _RULES = ("prerequisite", "applicable", "installed")
 _OF_PROGRAMS = ("program", "arguments", "success_codes", "restart_codes")
@@ -74,7 +78,13 @@ _ID = "write small letters, digits and . _ + / -, at most 127"
 _NOWHERE: Rule = Never()
 _NO_TIME = timedelta(0)
 _WELL, _NO_CODES = frozenset((0,)), frozenset[int]()
+_ADVISORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}", re.ASCII)
 _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}", re.ASCII)
+
+
+class _Answer(StrEnum):
+    YES = "yes"
+    NO = "no"
 
 
 def read_definition(
@@ -133,7 +143,23 @@ def _update(part: Part, measure: Measure, identify: Identify) -> CustomUpdate:
         licence=part.read("licence", fields.text, "").strip(),
         supersedes=_superseded(part, name),
         cves=part.words("cves", _CVE, "CVE", "write CVE-2026-12345"),
+        advisories=part.words("advisories", _ADVISORY, "id of an advisory", "write ACME-2026-7"),
+        exclusive=_says_yes(part, "exclusive"),
+        can_uninstall=_can_uninstall(part, installer),
     )
+
+
+def _says_yes(part: Part, name: str) -> bool:
+    said = part.read(name, lambda node: part.fields.choice(node, _Answer), _Answer.NO)
+    return said is _Answer.YES
+
+
+def _can_uninstall(part: Part, installer: Installer | None) -> bool:
+    is_said = _says_yes(part, "can_uninstall")
+    if is_said and installer and installer.kind is InstallerKind.PROGRAM:
+        what = "nobody knows how a program is removed"
+        part.fields.refuse(part.said["can_uninstall"], what, "leave it out; packages can be")
+    return is_said
 
 
 def _architectures(part: Part, files: Sequence[DefinedFile]) -> tuple[str, ...]:

@@ -58,6 +58,10 @@ class CustomUpdate:
     licence: str = ""
     supersedes: tuple[UpdateId, ...] = ()
     cves: tuple[str, ...] = ()
+    advisories: tuple[str, ...] = ()
+    exclusive: bool = False
+    """It is installed alone, with nothing else beside it."""
+    can_uninstall: bool = False
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -109,6 +113,7 @@ def _leaf(custom: CustomUpdate, architecture: str) -> Leaf:
         floors=_floors(custom, files),
         origin=Origin(KIND),
         restart=custom.restart,
+        exclusive=custom.exclusive,
         installer=replace(custom.installer, run_time=_run_time(custom)),
     )
 
@@ -148,6 +153,8 @@ def _details(custom: CustomUpdate) -> UpdateDetails:
         classification=custom.classification,
         severity=custom.severity,
         cves=custom.cves,
+        advisories=custom.advisories,
+        can_uninstall=custom.can_uninstall,
         packages=packages,
         languages=custom.languages,
         architectures=custom.architectures or custom.variants,

@@ -86,6 +86,19 @@ def test_a_package_sets_the_floor_below_which_machines_never_go_back() -> None:
     assert feed_update(read(PROGRAM)).leaves[0].floors == ()
 
 
+def test_what_is_installed_alone_and_can_be_removed_is_said_so() -> None:
+    more = "advisories: [ACME-2026-7]\nexclusive: yes\ncan_uninstall: yes\n"
+    plain, told = feed_update(read(DEB)), feed_update(read(DEB + more))
+
+    assert [plain.leaves[0].exclusive, plain.details.can_uninstall] == [False, False]
+    assert [told.leaves[0].exclusive, told.details.can_uninstall] == [True, True]
+    assert told.details.advisories == ("ACME-2026-7",)
+    [(_, _, said)] = mistakes(PROGRAM + "can_uninstall: yes\n")
+    assert said == "nobody knows how a program is removed; leave it out; packages can be"
+    [(_, _, said)] = mistakes(DEB + "exclusive: true\n")
+    assert "yes" in said
+
+
 def test_a_programs_arguments_are_a_list_that_nothing_splits_or_expands() -> None:
     update = read(PROGRAM)
 
