@@ -111,7 +111,7 @@ def stay(state: Brain, now: float) -> Step:
 
 
 def back_off(memory: Memory, event: ev.Failed, now: float) -> Step:
-    """Leave it for now, and tell why the first time."""
+    """Put it off, and tell why the first time."""
     first = memory.failures == 0
     memory = sooner(memory, now)
     told = first and event.code not in QUIET
