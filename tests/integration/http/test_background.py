@@ -15,7 +15,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.entry.cli.commands import run
-from patchtide.entry.server import background, serving
+from patchtide.entry.server import assembly, background, serving
 from patchtide.entry.server.descriptors import Room
 from patchtide.entry.server.settings import read_settings
 from patchtide.entry.server.site import PublishedSite
@@ -131,7 +131,7 @@ async def test_where_few_files_may_be_open_one_address_holds_few_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = Room(connections=8, handshakes=8, events=0)
-    monkeypatch.setattr(serving, "make_room", lambda wanted: few)
+    monkeypatch.setattr(assembly, "make_room", lambda wanted: few)
     settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
 
     async with serving.running(settings) as server:

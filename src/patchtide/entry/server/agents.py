@@ -92,14 +92,53 @@ def build_agents_side(
         per_s=settings.calls_per_s,
         burst=settings.burst,
     )
+    plane = _plane(
+        settings,
+        storage,
+        site,
+        door=door,
+        standings=standings,
+        inventories=inventories,
+        verify=verifier,
+        clock=clock,
+    )
+    return AgentsSide(
+        standings=standings,
+        inventories=inventories,
+        events=events,
+        door=door,
+        clock=clock,
+        whole=plane.whole(),
+        verifier=verifier,
+        beside=beside,
+        endpoints={
+            **plane.handlers(),
+            "agents.events": _only_handed_over,
+            "agents.catalog": Files(settings.home / "published"),
+            "agents.content": Files(settings.home / "content"),
+        },
+    )
+
+
+def _plane(
+    settings: ServerSettings,
+    storage: Storage,
+    site: PublishedSite,
+    *,
+    door: Door,
+    standings: Standings,
+    inventories: Inventories,
+    verify: Verifier,
+    clock: Clock,
+) -> AgentsPlane:
     clones = CloneWatch(decisions=storage, standings=standings)
-    plane = AgentsPlane(
+    return AgentsPlane(
         door=door,
         enrolment=Enrolment(
             decisions=storage,
             standings=standings,
             site=site,
-            verify=verifier,
+            verify=verify,
             tokens=TokenBook(storage),
         ),
         checkins=CheckIns(
@@ -122,22 +161,6 @@ def build_agents_side(
         ),
         site=site,
         clock=clock,
-    )
-    return AgentsSide(
-        standings=standings,
-        inventories=inventories,
-        events=events,
-        door=door,
-        clock=clock,
-        whole=plane.whole(),
-        verifier=verifier,
-        beside=beside,
-        endpoints={
-            **plane.handlers(),
-            "agents.events": _only_handed_over,
-            "agents.catalog": Files(settings.home / "published"),
-            "agents.content": Files(settings.home / "content"),
-        },
     )
 
 

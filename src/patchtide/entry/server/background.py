@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
+from functools import partial
 
 from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.entry.server.node import Server
+from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.expiry import ExpiredUpdates, Holder
+from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_follower import in_time
 from patchtide.server.upkeep import Upkeep
 
@@ -34,60 +37,8 @@ SIGN_S = 60.0
 @contextlib.asynccontextmanager
 async def background(server: Server) -> AsyncIterator[None]:
     """Run what goes on beside requests; each loop outlives any one failure."""
-    clock, storage = server.context.clock, server.storage
-
-    async def presence() -> None:
-        unsaved = server.agents.standings.unsaved()
-        try:
-            await storage.flush_presence(in_time(unsaved, now=clock.now()))
-        except BaseException:  # a cancelled flush must not lose what it held, either
-            server.agents.standings.keep_for_later(unsaved)
-            raise
-
-    agents = server.agents
-    upkeep = Upkeep(
-        storage=storage,
-        archive=AuditFolder(server.settings.home / "audit"),
-        inventories=agents.inventories,
-        clock=clock,
-    )
-    expired = ExpiredUpdates(
-        decisions=storage,
-        reading=storage,
-        holders=(Holder(held=storage.update_lists.held, held_in=lambda tx: tx.update_lists.held),),
-        clock=clock,
-        kept=timedelta(days=server.settings.expired_days),
-    )
-    epoch = EpochWatch(
-        storage, standings=agents.standings, inventories=agents.inventories, clock=clock
-    )
-
-    async def watch_epoch() -> None:
-        if await epoch.step():
-            log.warning("the database was restored: all machines are asked for full reports")
-
-    async def sign() -> None:
-        await server.catalog.catch_up()
-        await server.catalog.stay_fresh()
-
-    async def keep_up() -> None:
-        fleet = server.context.fleet
-        await fleet.run(fleet.keep_up)
-
-    tasks = [
-        asyncio.create_task(_every(PRESENCE_S, presence)),
-        asyncio.create_task(_every(EPOCH_S, watch_epoch)),
-        asyncio.create_task(_every(FOLLOW_S, server.follower.step)),
-        asyncio.create_task(_every(FOLLOW_S, server.trust.step)),
-        asyncio.create_task(_every(FOLLOW_S, keep_up)),
-        asyncio.create_task(_every(UPKEEP_S, upkeep.step)),
-        asyncio.create_task(_every(FAILURES_S, server.context.failed_sign_ins.step)),
-        asyncio.create_task(_every(SYNCHRONISE_S, server.context.synchronisations.step)),
-        asyncio.create_task(_every(FOLLOW_S, server.context.descriptions.step)),
-        asyncio.create_task(_every(EXPIRE_S, expired.step)),
-        asyncio.create_task(_every(SIGN_S, sign)),
-        asyncio.create_task(server.agents.events.keep_alive()),
-    ]
+    tasks = [asyncio.create_task(_every(seconds, work)) for seconds, work in _rounds(server)]
+    tasks.append(asyncio.create_task(server.agents.events.keep_alive()))
     try:
         yield
     finally:
@@ -96,8 +47,77 @@ async def background(server: Server) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.context.synchronisations.close()
         await asyncio.to_thread(server.agents.close)
-        await presence()
+        await _save_presence(server)
         await server.context.failed_sign_ins.write()
+
+
+def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[None]]]]:
+    """Yield what is done again and again, and how many seconds apart."""
+    yield PRESENCE_S, partial(_save_presence, server)
+    yield EPOCH_S, partial(_watch_epoch, _epoch(server))
+    yield FOLLOW_S, server.follower.step
+    yield FOLLOW_S, server.trust.step
+    yield FOLLOW_S, partial(_keep_up, server.context.fleet)
+    yield UPKEEP_S, _upkeep(server).step
+    yield FAILURES_S, server.context.failed_sign_ins.step
+    yield SYNCHRONISE_S, server.context.synchronisations.step
+    yield FOLLOW_S, server.context.descriptions.step
+    yield EXPIRE_S, _expired(server).step
+    yield SIGN_S, partial(_sign, server.catalog)
+
+
+def _upkeep(server: Server) -> Upkeep:
+    return Upkeep(
+        storage=server.storage,
+        archive=AuditFolder(server.settings.home / "audit"),
+        inventories=server.agents.inventories,
+        clock=server.context.clock,
+    )
+
+
+def _expired(server: Server) -> ExpiredUpdates:
+    lists = server.storage.update_lists
+    return ExpiredUpdates(
+        decisions=server.storage,
+        reading=server.storage,
+        holders=(Holder(held=lists.held, held_in=lambda tx: tx.update_lists.held),),
+        clock=server.context.clock,
+        kept=timedelta(days=server.settings.expired_days),
+    )
+
+
+def _epoch(server: Server) -> EpochWatch:
+    agents = server.agents
+    return EpochWatch(
+        server.storage,
+        standings=agents.standings,
+        inventories=agents.inventories,
+        clock=server.context.clock,
+    )
+
+
+async def _save_presence(server: Server) -> None:
+    standings = server.agents.standings
+    unsaved = standings.unsaved()
+    try:
+        await server.storage.flush_presence(in_time(unsaved, now=server.context.clock.now()))
+    except BaseException:  # a cancelled flush must not lose what it held, either
+        standings.keep_for_later(unsaved)
+        raise
+
+
+async def _watch_epoch(epoch: EpochWatch) -> None:
+    if await epoch.step():
+        log.warning("the database was restored: all machines are asked for full reports")
+
+
+async def _keep_up(fleet: Fleet) -> None:
+    await fleet.run(fleet.keep_up)
+
+
+async def _sign(catalog: CatalogPublisher) -> None:
+    await catalog.catch_up()
+    await catalog.stay_fresh()
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -79,9 +79,21 @@ def build_feeds_side(
         clock=clock,
         node=f"{socket.gethostname()}:{settings.home.absolute()}",
     )
+    exchange = _exchange(settings, storage, catalog=catalog, progress=progress, vendors=vendors)
+    return FeedsSide(desk=desk, descriptions=descriptions, exchange=exchange)
+
+
+def _exchange(
+    settings: ServerSettings,
+    storage: Storage,
+    *,
+    catalog: CatalogPublisher,
+    progress: Progress,
+    vendors: VendorShelf,
+) -> CatalogExchange:
     vouching = Voucher(settings.home / "published", KeyFolder(settings.home / "keys" / "trust"))
     content = FileContentStore(settings.home / "content")
-    exchange = CatalogExchange(
+    return CatalogExchange(
         exports=CatalogExports(
             reading=storage,
             catalog=catalog,
@@ -97,4 +109,3 @@ def build_feeds_side(
             is_read=IMPORTED in settings.feed,
         ),
     )
-    return FeedsSide(desk=desk, descriptions=descriptions, exchange=exchange)

@@ -15,42 +15,22 @@ import uvicorn
 from cryptography.exceptions import InvalidSignature
 
 from patchtide.adapters.console.compose import build_console
-from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.arrivals import ArrivalLimits, Arrivals
-from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.problems import status_of
 from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
-from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.adapters.publisher.checking import mistakes_in
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_chain import Seal
-from patchtide.adapters.trust.drafted import DraftedRoles
 from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys, open_site_keys
-from patchtide.entry.server.agents import build_agents_side
+from patchtide.entry.server.assembly import assemble
 from patchtide.entry.server.background import background
-from patchtide.entry.server.code_file import CodeFile
-from patchtide.entry.server.descriptors import Room, make_room, of_one_address
-from patchtide.entry.server.feeds import build_feeds_side
+from patchtide.entry.server.descriptors import Room, of_one_address
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
-from patchtide.entry.server.site import PublishedSite
-from patchtide.server.attempts import Attempts
-from patchtide.server.authentication import ApiTokens
-from patchtide.server.bootstrap import is_done
-from patchtide.server.bootstrap_code import BootstrapCode
-from patchtide.server.catalog import CatalogPublisher
-from patchtide.server.catalog_following import CatalogFollower
-from patchtide.server.context import Context
-from patchtide.server.drafts import DraftDesk
-from patchtide.server.failed_sign_ins import FailedSignIns
-from patchtide.server.fleet import Fleet
 from patchtide.server.operations import OPERATIONS
-from patchtide.server.passwords import PasswordDesk
-from patchtide.server.trust_watch import TrustWatch
-from patchtide.server.vendor_shelf import VendorShelf
 
 DRAIN_S = 3
 
@@ -140,114 +120,13 @@ async def _built(settings: ServerSettings, port: int) -> AsyncIterator[Server]:
     try:
         repository = TrustRepository(settings.home / "published", KeyFolder(folder / "trust"))
         repository.create(clock.now())
-        server = await _assembled(settings, port, keys=keys, storage=storage, repository=repository)
+        server = await assemble(settings, port, keys=keys, storage=storage, repository=repository)
         with server.code_file.holding(server.code):
             yield server
     finally:
         with contextlib.suppress(Exception):
             await storage.checkpoint_audit(now=clock.now())
         await storage.close()
-
-
-async def _assembled(
-    settings: ServerSettings,
-    port: int,
-    *,
-    keys: SiteKeys,
-    storage: Storage,
-    repository: TrustRepository,
-) -> Server:
-    clock = SystemClock()
-    site = PublishedSite(settings.site, keys.answers, repository)
-    content = FileContentStore(settings.home / "content")
-    catalog = CatalogPublisher(
-        decisions=storage,
-        reading=storage,
-        content=content,
-        signer=repository,
-        clock=clock,
-        published=site.published,
-    )
-    await catalog.catch_up()
-    room = make_room(
-        Room(
-            connections=ConnectionLimits().connections,
-            handshakes=ArrivalLimits().at_once,
-            events=settings.events,
-        )
-    )
-    agents = build_agents_side(
-        settings,
-        storage,
-        site,
-        clock=clock,
-        authorities=_authorities(settings, port),
-        events=Events(limit=room.events),
-    )
-    site.announce = agents.events.announce
-    code_file = CodeFile(settings.home)
-    code, text = BootstrapCode(None), ""
-    if not is_done(storage):
-        code, text = BootstrapCode.issue(spent=code_file.remove)
-    fleet = Fleet(storage, catalog, clock)
-    feeds = build_feeds_side(
-        settings,
-        storage,
-        catalog=catalog,
-        fleet=fleet,
-        clock=clock,
-        vendors=VendorShelf(content=content, signer=repository, lineage=catalog.lineage),
-    )
-    context = Context(
-        decisions=storage,
-        reading=storage,
-        lookups=storage,
-        clock=clock,
-        catalog=catalog,
-        fleet=fleet,
-        api_tokens=ApiTokens(storage, clock),
-        bootstrap_code=code,
-        passwords=PasswordDesk(Argon2Passwords()),
-        attempts=Attempts(),
-        failed_sign_ins=FailedSignIns(storage, clock),
-        synchronisations=feeds.desk,
-        descriptions=feeds.descriptions,
-        exchange=feeds.exchange,
-        content=content,
-        drafts=DraftDesk(
-            publisher=catalog,
-            reading=storage,
-            described=storage,
-            details=feeds.descriptions,
-            decisions=storage,
-            content=content,
-            signer=DraftedRoles(repository),
-            clock=clock,
-        ),
-        site_name=settings.site,
-        site_ca=keys.ca_digest,
-        machines_changed=agents.machines_changed,
-        lists_wanted=agents.inventories.want,
-        silent_after=settings.silent_after,
-    )
-    return Server(
-        settings=settings,
-        port=port,
-        keys=keys,
-        storage=storage,
-        repository=repository,
-        site=site,
-        catalog=catalog,
-        follower=CatalogFollower(
-            following=storage, serials=catalog.serials, published=site.published
-        ),
-        trust=TrustWatch(look=site.look_again, decisions=storage, lookups=storage, clock=clock),
-        agents=agents,
-        context=context,
-        code=text,
-        code_file=code_file,
-        room=room,
-    )
 
 
 def _seal(keys: SiteKeys) -> Seal:
@@ -259,11 +138,6 @@ def _seal(keys: SiteKeys) -> Seal:
         return True
 
     return Seal(keys.answers.sign, check)
-
-
-def _authorities(settings: ServerSettings, port: int) -> frozenset[str]:
-    names = [f"[{name}]" if ":" in name else name for name in settings.served_names]
-    return frozenset({*(f"{name}:{port}" for name in names), *names})
 
 
 def _application(server: Server) -> Application:
