@@ -74,6 +74,8 @@ PAGES = (
     _form("test-feeds", "/synchronisations/test", _CATALOG, "Ask every address of the feeds."),
     _form("reschedule", "/synchronisations/schedule", _CATALOG, "Set when they begin."),
     _form("select", "/synchronisations/selection", _CATALOG, "Choose what is taken of a feed."),
+    _page("settings", "/settings", Gate.SIGNED_IN, "What holds for the whole site."),
+    _form("settings-target", "/settings/target", _CATALOG, "Set the target of a risk class."),
     _page("tokens", "/tokens", _TOKENS, "Enrolment tokens, and how a machine enrols."),
     _form("tokens-create", "/tokens", _TOKENS, "Make an enrolment token."),
     _form("tokens-revoke", "/tokens/revoke", _TOKENS, "Make enrolment tokens useless."),

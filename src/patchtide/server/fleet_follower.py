@@ -42,7 +42,7 @@ HEARD_LATE = timedelta(minutes=2)
 PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forget"
 """Decisions that change what is published, and what people read of it."""
 UNREADABLE = (ValueError, OverflowError, OSError, InvalidDocument, msgspec.DecodeError)
-RATE, ACCEPT = "updates.rate", "updates.accept-licence"
+JUDGING = ("updates.rate", "updates.accept-licence", "settings.set-target")
 """Decisions of the site's own about updates."""
 LISTS = "lists."
 """What all decisions about update lists begin with; their subject is a list's name."""
@@ -155,7 +155,7 @@ class FleetFollower:
             self.is_outdated = True
         elif not operations.isdisjoint((DESCRIBE, FORGET)):
             self._read_details()
-        if not operations.isdisjoint((RATE, ACCEPT)):
+        if not operations.isdisjoint(JUDGING):
             self.view.put_judged(self._store.judged())
         if lists:
             self.view.put_lists(self._store.update_lists.lists(lists), gone=lists)

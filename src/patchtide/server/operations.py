@@ -22,6 +22,7 @@ from patchtide.server.exchange_operations import EXCHANGE
 from patchtide.server.fleet_operations import FLEET
 from patchtide.server.list_operations import LISTS, SEARCHES
 from patchtide.server.publisher_operations import PUBLISHER
+from patchtide.server.settings_operations import SETTINGS
 from patchtide.server.table import API, Operation, Plane, Table
 
 _AGENTS_PLANE = (
@@ -182,6 +183,7 @@ OPERATIONS = Table(
         *PUBLISHER,
         *SEARCHES,
         *LISTS,
+        *SETTINGS,
         *SESSIONS,
         *PAGES,
     )

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.judged import Acceptance
-from patchtide.domain.catalog.risk import TARGETS, UNRATED, Exposure, Rating, Reach, risk_class
+from patchtide.domain.catalog.risk import UNRATED, Exposure, Rating, Reach, risk_class
 from patchtide.domain.catalog.updates import UpdateId as CatalogId
 from patchtide.domain.errors import StaleRevision, WrongState
 from patchtide.server.context import Call
@@ -151,13 +151,13 @@ def rating_of(view: View, update: KnownUpdate) -> ShownRating:
         reach=rating.reach.value,
         note=rating.note,
         is_rated=CatalogId(update.id) in view.judged.ratings,
-        targets=tuple(_target(update, rating, exposure) for exposure in Exposure),
+        targets=tuple(_target(view, update, rating, exposure) for exposure in Exposure),
     )
 
 
-def _target(update: KnownUpdate, rating: Rating, exposure: Exposure) -> ShownTarget:
+def _target(view: View, update: KnownUpdate, rating: Rating, exposure: Exposure) -> ShownTarget:
     risk = risk_class(update.severity, rating, exposure)
-    target = TARGETS[risk]
+    target = view.judged.targets[risk]
     return ShownTarget(
         exposure=exposure.value,
         risk=risk.value,

@@ -55,7 +55,16 @@ class Furnished:
 
     def pages(self) -> Iterator[str]:
         machine, update = f"/machines/{self.machine}", f"/updates/{self.update}"
-        pages = ("/", "/live", "/account", "/synchronisations", *SHOWN.values(), machine, update)
+        pages = (
+            "/",
+            "/live",
+            "/account",
+            "/settings",
+            "/synchronisations",
+            *SHOWN.values(),
+            machine,
+            update,
+        )
         for path in pages:
             yield from (path, f"{path}?format=csv", f"{path}?format=json")
         for tab in ("updates", "packages", "facts", "history"):
@@ -70,7 +79,13 @@ class Furnished:
         yield from ("/query-completions", "/query-completions?text=product%20%3D%20")
 
     def path(self, operation: Operation) -> str:
-        ids = {"machine": self.machine, "update": self.update, "name": LIST, "sha256": "0" * 64}
+        ids = {
+            "machine": self.machine,
+            "update": self.update,
+            "name": LIST,
+            "sha256": "0" * 64,
+            "risk": "low",
+        }
         return operation.path.format(**dict.fromkeys(operation.parameters, "x") | ids)
 
     async def visitor(self, *rights: Right) -> Visitor:
@@ -182,8 +197,9 @@ def test_every_page_is_among_those_that_are_asked() -> None:
     pages = {o.path for o in OPERATIONS if o.plane is Plane.CONSOLE and o.method in SAFE_METHODS}
 
     assert pages - {"/sign-in", "/welcome", "/enter", "/static/{file}"} == {
-        "/", "/live", "/account", "/synchronisations", *SHOWN.values(), "/machines/{machine}",
-        "/updates/{update}", "/query-completions", "/searches", "/new-search", "/lists",
+        "/", "/live", "/account", "/settings", "/synchronisations", *SHOWN.values(),
+        "/machines/{machine}", "/updates/{update}", "/query-completions", "/searches",
+        "/new-search", "/lists",
         "/new-list", "/lists/{list}", "/define",
         "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",
     }  # fmt: skip

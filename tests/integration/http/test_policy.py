@@ -33,6 +33,7 @@ STATE_BEFORE = {
 DOCUMENTS = {
     "whatif": {"rule": "deb openssl installed"},
     "machines.whatif": {"rule": "deb openssl installed"},
+    "settings.set-target": {"percent": 98},
     "searches.save": {"query": "expired"},
     "searches.keep": {"query": "expired"},
     "searches.rename": {"to": "y"},
@@ -106,6 +107,7 @@ async def call(
         "shard": "x",
         "sha256": NOTHING,
         "draft": "0" * 32,
+        "risk": "high",
     }
     if operation.name in PINNED:
         await plane.ask(

@@ -69,6 +69,30 @@ async def test_a_rating_sets_the_risk_class_and_the_order(site: Site) -> None:
     assert [u["title"] for u in (await site.get("?risk=medium"))["items"]] == ["bash 2.0-1"]
 
 
+async def test_a_site_sets_its_own_targets_and_the_rest_stay_as_sites_begin(site: Site) -> None:
+    async def put(risk: str, **said: int) -> Answer:
+        token = await site.plane.token(role="update-administrator")
+        path = f"/api/v1/settings/targets/{risk}"
+        return await site.plane.ask("PUT", path, token=token, document=said)
+
+    async def on_page() -> tuple[int, int]:
+        shown = await site.get(f"/{an_update_id('curl')}")
+        [found] = [t for t in shown["rating"]["targets"] if t["exposure"] == "ordinary"]
+        return found["percent"], found["within_days"]
+
+    assert await on_page() == (99, 14)
+    await put("high", days=7)
+    assert await on_page() == (99, 7)
+    await put("high", percent=100)
+    assert await on_page() == (100, 7)
+    assert (await put("high", percent=101)).status == 400
+    back = await put("high")
+    assert await on_page() == (99, 14)
+    assert [(t["risk"], t["default"]) for t in back.json["items"]] == [
+        ("emergency", True), ("high", True), ("medium", True), ("low", True),
+    ]  # fmt: skip
+
+
 async def test_what_is_not_said_stays_rated_until_the_rating_is_withdrawn(site: Site) -> None:
     async def rated(**said: object) -> tuple[bool, str, str, bool]:
         shown = (await site.put("openssl", "rating", said)).json

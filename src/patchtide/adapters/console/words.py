@@ -71,8 +71,9 @@ EXPOSURES: Mapping[str, str] = MappingProxyType(
     {
         "perimeter": "At the perimeter",
         "critical": "Critical machines",
+        "server": "Servers",
         "ordinary": "All others",
-        "on-the-road": "On the road",
+        "laptop": "Laptops",
         "isolated": "Isolated",
     }
 )
@@ -175,6 +176,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "lists.delete": "Deleted a list of updates",
         "updates.rate": "Rated an update",
         "updates.accept-licence": "Accepted licence terms",
+        "settings.set-target": "Set the target of a risk class",
         "catalog.forget": "Removed expired updates",
         "catalog.begin": "Began the catalog",
     }
@@ -191,6 +193,7 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "unrate": ("rating", "withdrawn"),
         "reschedule": ("schedule", "set"),
         "select": ("selection", "set"),
+        "target": ("target", "set"),
         "accept": ("licence", "accepted"),
         "saved": ("search", "saved"),
         "share": ("search", "shared with everybody"),

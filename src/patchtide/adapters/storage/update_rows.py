@@ -12,11 +12,17 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from patchtide.adapters.storage.rows import instant
-from patchtide.adapters.storage.tables import catalog_update, licence_acceptance, update_rating
+from patchtide.adapters.storage.tables import (
+    catalog_update,
+    licence_acceptance,
+    setting,
+    update_rating,
+)
 from patchtide.domain.catalog.details import FileSource, UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance, Judged
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.catalog.updates import UpdateId
+from patchtide.server.kept_targets import TARGETS, read_targets
 
 PART = 500
 """Both databases bound how many values a statement may have."""
@@ -89,9 +95,11 @@ def forget(connection: Connection, updates: Sequence[UUID], *, expired_by: datet
 def judged(connection: Connection) -> Judged:
     ratings = connection.execute(select(update_rating)).all()
     licences = connection.execute(select(licence_acceptance)).all()
+    targets = connection.execute(select(setting.c.value).where(setting.c.name == TARGETS)).scalar()
     return Judged(
         ratings={UpdateId(UUID(bytes=x.update_id)): _rating.decode(x.document) for x in ratings},
         licences={x.digest: Acceptance(by=x.accepted_by, at=instant(x.at)) for x in licences},
+        targets=read_targets(targets),
     )
 
 

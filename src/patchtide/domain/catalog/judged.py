@@ -8,6 +8,7 @@ from datetime import datetime
 
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.risk import UNRATED, Rating
+from patchtide.domain.catalog.targets import DEFAULT_TARGETS, Targets
 from patchtide.domain.catalog.updates import UpdateId
 
 
@@ -24,6 +25,8 @@ class Judged:
     ratings: Mapping[UpdateId, Rating] = field(default_factory=dict)
     licences: Mapping[bytes, Acceptance] = field(default_factory=dict)
     """By the terms' digest: the same terms in another update are accepted with them."""
+    targets: Targets = field(default_factory=lambda: DEFAULT_TARGETS)
+    """How soon how many machines are to have an update, by its risk class there."""
 
     def rating(self, update: UpdateId) -> Rating:
         return self.ratings.get(update, UNRATED)

@@ -1,4 +1,4 @@
-"""What security staff say of an update, the risk class that follows, and how soon it asks for all.
+"""What security staff say of an update, and the risk class that follows where a machine stands.
 
 | of the update | counts |
 | --- | --- |
@@ -10,7 +10,7 @@
 | of the machine | counts |
 | --- | --- |
 | at the perimeter, or critical | one more |
-| on the road | nothing |
+| a server, a laptop, or any other | nothing |
 | isolated | one less |
 
 The sum, from 0 to 3, is low, medium, high or emergency.
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -42,8 +41,10 @@ class Exposure(StrEnum):
 
     PERIMETER = "perimeter"
     CRITICAL = "critical"
+    SERVER = "server"
     ORDINARY = "ordinary"
-    ON_THE_ROAD = "on-the-road"
+    """Nobody has said anything else."""
+    LAPTOP = "laptop"
     ISOLATED = "isolated"
 
 
@@ -64,24 +65,8 @@ class Rating:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """So many of the machines that need it are to have it in that time."""
-
-    percent: int
-    within: timedelta
-
-
 UNRATED = Rating()
 CLASSES = (RiskClass.LOW, RiskClass.MEDIUM, RiskClass.HIGH, RiskClass.EMERGENCY)
-TARGETS: Mapping[RiskClass, Target] = MappingProxyType(
-    {
-        RiskClass.EMERGENCY: Target(percent=100, within=timedelta(days=2)),
-        RiskClass.HIGH: Target(percent=99, within=timedelta(days=14)),
-        RiskClass.MEDIUM: Target(percent=99, within=timedelta(days=30)),
-        RiskClass.LOW: Target(percent=95, within=timedelta(days=90)),
-    }
-)
 _SEVERITIES: Mapping[Severity, int] = MappingProxyType(
     {
         Severity.CRITICAL: 3,
@@ -98,8 +83,9 @@ _EXPOSURES: Mapping[Exposure, int] = MappingProxyType(
     {
         Exposure.PERIMETER: 1,
         Exposure.CRITICAL: 1,
+        Exposure.SERVER: 0,
         Exposure.ORDINARY: 0,
-        Exposure.ON_THE_ROAD: 0,
+        Exposure.LAPTOP: 0,
         Exposure.ISOLATED: -1,
     }
 )

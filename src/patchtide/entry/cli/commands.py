@@ -60,6 +60,7 @@ Exit codes: 0 done, 1 refused, 2 misused, 3 the server cannot be reached."""
 _GROUPS = {
     "site": "The server itself.",
     "machines": "Machines of the site.",
+    "settings": "What holds for the whole site.",
     "searches": "Queries over updates, saved under names.",
     "lists": "Lists of updates: nothing but lists.",
     "updates": "Updates that exist, and who needs them.",

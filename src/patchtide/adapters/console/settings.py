@@ -1,0 +1,39 @@
+"""What holds for the whole site, and its forms: each part for those who may read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from patchtide.adapters.console.console import Desk
+from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.visits import Visit
+from patchtide.domain.access.rights import Kind
+from patchtide.domain.errors import NotFound, PatchtideError
+
+
+async def page(desk: Desk, visit: Visit) -> Reply:
+    return await _shown(desk, visit)
+
+
+async def set_target(desk: Desk, visit: Visit) -> Reply:
+    said: dict[str, Any] = {"risk": visit.said("risk")}
+    if not visit.said("first"):
+        said |= {name: visit.said(name) for name in ("percent", "days")}
+    try:
+        await desk.ask(visit, "settings.set-target", **said)
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return see_other("/settings?done=target-1")
+
+
+async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = None) -> Reply:
+    if not desk.may_read(visit, Kind.CATALOG):
+        raise NotFound
+    targets = await desk.ask(visit, "settings.targets")
+    return desk.page(
+        visit,
+        "settings.html",
+        status=200 if error is None else desk.status_of(error),
+        targets=targets.items,
+        error=error,
+    )

@@ -1,0 +1,35 @@
+"""Operations on what holds for the whole site."""
+
+from __future__ import annotations
+
+from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server import site_targets
+from patchtide.server.table import API, Operation, Plane
+
+SETTINGS = (
+    Operation(
+        name="settings.targets",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/settings/targets",
+        policy=Right(Kind.CATALOG, Verb.READ),
+        sentence="Show how soon how many machines are to have an update, by its risk class there.",
+        output=site_targets.TargetList,
+        handler=site_targets.show,
+        columns=("risk", "percent", "days", "default"),
+    ),
+    Operation(
+        name="settings.set-target",
+        plane=Plane.ADMINISTRATORS,
+        method="PUT",
+        path=API + "/settings/targets/{risk}",
+        policy=Right(Kind.CATALOG, Verb.ADMINISTER),
+        sentence="Set a risk class's target; with nothing else said, that of the beginning.",
+        input=site_targets.SetTarget,
+        output=site_targets.TargetList,
+        handler=site_targets.set_target,
+        audited=True,
+        columns=("risk", "percent", "days", "default"),
+        example="settings set-target emergency --percent 100 --days 2",
+    ),
+)
