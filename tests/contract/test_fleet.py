@@ -15,7 +15,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet import Fleet
-from patchtide.server.fleet_follower import in_time
+from patchtide.server.fleet_follower import STREAM, in_time
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import Client, ClientState
@@ -81,6 +81,31 @@ async def test_a_report_is_followed_without_reading_anything_but_its_row(site: S
 
     assert site.on("curl") == Tally(installed=1)
     assert site.on("openssl") == Tally(required=1)
+
+
+@pytest.mark.parametrize(("gather_s", "seen"), [(3600, STREAM), (0, STREAM + 1)])
+async def test_while_reports_stream_in_they_are_gathered_but_decisions_are_not(
+    site: Site, gather_s: float, seen: int
+) -> None:
+    machines = await site.begin(STREAM + 1)
+    fleet = Fleet(site.storage, site.catalog, site.clock, patience_s=10, gather_s=gather_s)
+    fleet.ask(lambda view: view.version)
+    await site.report(*(a_scan(m.number, 1, required=[1]) for m in machines[:STREAM]))
+    openssl = an_update_id("openssl")
+    assert fleet.ask(lambda view: view.tally_of(view.update(openssl)).required) == STREAM
+
+    await site.report(a_scan(machines[STREAM].number, 1, required=[1]))
+    await site.storage.decide(
+        "admin",
+        "machines.quarantine",
+        lambda tx: (
+            tx.set_client_state([machines[0].uuid], ClientState.QUARANTINED),
+            tx.note(machines[0].uuid.hex()),
+        ),
+        now=NOON,
+    )
+
+    assert fleet.ask(lambda view: view.tally_of(view.update(openssl)).required) == seen - 1
 
 
 async def test_an_update_that_a_machine_has_not_evaluated_yet_is_unknown_there(

@@ -16,7 +16,8 @@ from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance import counting
 from patchtide.domain.compliance.bit_counts import BitCounts
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Ground, StateIndex
+from patchtide.domain.compliance.index import Change, Ground, StateIndex
+from patchtide.domain.compliance.moves import HeldByLeaf
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.states import (
@@ -128,7 +129,7 @@ def test_counting_an_update_is_asking_each_machine_and_whoever_is_doubted_is_unk
 ) -> None:
     index = StateIndex()
     for number, states in enumerate(fleet):
-        index.put(number, states, old=States())
+        index.put([Change(number, States(), states)])
     members = BitMap(range(len(fleet)))
     ground = Ground(index, members=members, believed=members - BitMap(doubted))
 
@@ -146,8 +147,8 @@ def test_a_machine_that_reports_again_leaves_nothing_of_before_behind(
 ) -> None:
     index, fresh = StateIndex(), StateIndex()
     for old, new in zip([States(), *reports], reports, strict=False):
-        index.put(1, new, old=old)
-    fresh.put(1, reports[-1], old=States())
+        index.put([Change(1, old, new)])
+    fresh.put([Change(1, States(), reports[-1])])
     who = BitMap([1])
 
     for leaves in catalog.values():
@@ -165,7 +166,7 @@ def test_what_is_overtaken_is_the_same_counted_by_machine_by_update_and_asked_on
 ) -> None:
     index = StateIndex()
     for number, states in enumerate(fleet):
-        index.put(number, states, old=States())
+        index.put([Change(number, States(), states)])
     everybody = BitMap(range(len(fleet)))
     ground = Ground(index, members=everybody, believed=everybody)
     newer = Supersedence({update: said.get(update, []) for update in catalog})
@@ -203,3 +204,38 @@ def test_counting_bit_by_bit_is_counting(sets: list[frozenset[int]]) -> None:
     counts = BitCounts(map(BitMap, sets))
 
     assert [counts.of(n) for n in range(7)] == [sum(n in one for one in sets) for n in range(7)]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.dictionaries(st.integers(0, 200_000), st.frozensets(st.integers(0, 9)), max_size=6),
+            st.booleans(),
+        ),
+        max_size=8,
+    )
+)
+def test_what_is_gathered_and_sorted_in_later_is_what_each_machine_said_last(
+    told: list[tuple[dict[int, frozenset[int]], bool]],
+) -> None:
+    held = HeldByLeaf()
+    latest: dict[int, frozenset[int]] = {}
+    for said, is_asked in told:
+        held.move(
+            coming=[(m, BitMap(now - latest.get(m, frozenset()))) for m, now in said.items()],
+            going=[(m, BitMap(latest.get(m, frozenset()) - now)) for m, now in said.items()],
+        )
+        latest |= said
+        plain = {leaf: BitMap(m for m, s in latest.items() if leaf in s) for leaf in range(10)}
+        if is_asked:
+            assert held.machines == {leaf: some for leaf, some in plain.items() if some}
+
+
+def test_leaves_that_nearly_all_name_are_sorted_in_as_those_that_few_do() -> None:
+    several_blocks = BitMap(range(60_000, 140_000))
+    held = HeldByLeaf()
+
+    held.move(coming=[(machine, BitMap([1])) for machine in several_blocks], going=[])
+    held.move(coming=[(7, BitMap([1, 2]))], going=[(60_001, BitMap([1]))])
+
+    assert held.machines == {1: (several_blocks | BitMap([7])) - BitMap([60_001]), 2: BitMap([7])}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.updates import UpdateNumber
@@ -16,6 +17,7 @@ from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.known_updates import Catalog, KnownUpdate
+from patchtide.server.member import Said
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
 from patchtide.server.update_index import UpdateIndex
@@ -99,6 +101,10 @@ def a_row(number: int, scan: str) -> StateRow:
     )
 
 
+def said(row: StateRow, states: States) -> Said:
+    return Said(row, states, NOON, datetime.fromtimestamp(row.reported_at, UTC))
+
+
 def a_view(catalog: Catalog) -> FollowedView:
     view = FollowedView(now=NOON)
     view.put_clients([a_machine(number) for number in range(1, MACHINES + 1)])
@@ -125,13 +131,12 @@ def test_following_report_by_report_is_counting_anew(
     following = a_view(catalog)
     latest: dict[int, tuple[int, States, str]] = {}
     for report in told:
-        number, said, scan = latest[report[0]] = report
-        following.put_row(a_row(number, scan), said)
+        number, there, scan = latest[report[0]] = report
+        following.put_rows([said(a_row(number, scan), there)])
         followed = counts(following)
 
         anew = a_view(catalog)
-        for number, said, scan in latest.values():
-            anew.put_row(a_row(number, scan), said)
+        anew.put_rows(said(a_row(n, scan), there) for n, there, scan in latest.values())
         assert followed == counts(anew)
         for member in following.members.values():
             stands = following.states_on(member)
@@ -161,9 +166,9 @@ def test_a_list_that_follows_shows_what_one_made_anew_does_and_pages_share_it_ou
 ) -> None:
     following, view = UpdateIndex(), a_view(catalog)
     wanted = Wanted(query=query, sort=sort, descending=falls)
-    for number, said, scan in told:
+    for number, there, scan in told:
         look(following, view, wanted)
-        view.put_row(a_row(number, scan), said)
+        view.put_rows([said(a_row(number, scan), there)])
 
     whole = page(following, view, wanted)
     assert whole == page(UpdateIndex(), view, wanted)
@@ -179,19 +184,17 @@ def test_whoever_is_silent_too_long_is_stale_whichever_way_the_clock_went(
     catalog: Catalog, told: list[tuple[tuple[int, States, str], int, bool]]
 ) -> None:
     following = a_view(catalog)
-    latest: dict[int, StateRow] = {}
-    said: dict[int, States] = {}
+    latest: dict[int, Said] = {}
     for (number, states_there, scan), day, is_asked in told:
         at = NOON + timedelta(days=day)
-        row = replace(a_row(number, scan), reported_at=at.timestamp())
-        latest[number], said[number] = row, states_there
+        row = structs.replace(a_row(number, scan), reported_at=at.timestamp())
+        latest[number] = said(row, states_there)
         following.now = at
-        following.put_row(row, states_there)
+        following.put_rows([latest[number]])
         if is_asked:
             following.standings()
 
     anew = a_view(catalog)
     anew.now = following.now
-    for number, row in latest.items():
-        anew.put_row(row, said[number])
+    anew.put_rows(latest.values())
     assert counts(following) == counts(anew)

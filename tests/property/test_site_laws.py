@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.domain.compliance.index import Change
 from patchtide.domain.compliance.sites import (
     BLOCK,
     Population,
@@ -45,7 +46,7 @@ def populated(rows: Rows, *, first: int, serials: Mapping[int, int]) -> Populati
             unknown=BitMap(unknown),
             shards={} if serial is None else {SHARD: serials[serial]},
         )
-        made.index.put(first + place, states, old=States())
+        made.index.put([Change(first + place, States(), states)])
         made.members.add(first + place)
         if is_believed:
             made.believed.add(first + place)

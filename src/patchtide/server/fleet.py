@@ -26,6 +26,8 @@ THREADS = 3
 """One asks the view; the others may read what single pages need besides."""
 PATIENCE_S = 0.05
 """After so long nobody waits for a view that is being made; for a small fleet it is enough."""
+GATHER_S = 0.5
+"""While reports stream in, they are followed so many seconds apart, many at once."""
 
 
 class Fleet:
@@ -38,12 +40,15 @@ class Fleet:
         clock: Clock,
         *,
         patience_s: float = PATIENCE_S,
+        gather_s: float = GATHER_S,
     ) -> None:
         self.store = store
         self.updates = UpdateIndex()
         """Asked within a question alone."""
         self._clock = clock
         self._patience_s = patience_s
+        self._gather_s = gather_s
+        self._followed_at = 0.0
         self._lock = threading.Lock()
         self._threads = Threads("fleet", count=THREADS)
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="fleet-view")
@@ -64,7 +69,7 @@ class Fleet:
         is_asked = False
         while True:
             with self._lock:
-                if is_asked or self._current.follow():
+                if is_asked or self._follow():
                     self._current.view.now = self._clock.now()
                     return question(self._current.view)
                 # One that is being made already may not have seen what this one has.
@@ -82,10 +87,17 @@ class Fleet:
     def keep_up(self) -> None:
         """Follow what happened; after a publication count anew. Call it every second or so."""
         with self._lock:
-            if self._current.follow():
+            if self._follow():
                 return
             making = self._begun()
         making.result()
+
+    def _follow(self) -> bool:
+        now = monotonic()
+        is_early = self._current.is_streaming and now - self._followed_at < self._gather_s
+        if not is_early:
+            self._followed_at = now
+        return self._current.follow(leaves_reports=is_early)
 
     def _patience(self) -> float | None:
         """Return how long to wait for a view that is being made; without one, till it is there."""

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import chain
+from itertools import starmap
 from uuid import UUID
 
+from msgspec import structs
 from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.counting import Counting
+from patchtide.domain.compliance.index import Change
 from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.states import States, state_of
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_standings import Standings
-from patchtide.server.member import Member
+from patchtide.server.member import Member, Said
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import StoredList
@@ -60,7 +61,7 @@ class FollowedView(View):
         for client in clients:
             known = self.members.get(client.number)
             self.members[client.number] = (
-                Member(client=client) if known is None else replace(known, client=client)
+                Member(client=client) if known is None else structs.replace(known, client=client)
             )
             self.numbers[client.uuid] = client.number
             if client.state is ClientState.ACTIVE:
@@ -71,40 +72,44 @@ class FollowedView(View):
             self._moved_on([client.number for client in clients])
             self._changed()
 
-    def put_row(self, row: StateRow, states: States) -> None:
-        """Put what a machine reported last, as far as it speaks of what is published.
-
-        Raises:
-            ValueError, OverflowError, OSError: a time of it is none; nothing was put.
-        """
-        known = self.members.get(row.client)
-        if known is None:
+    def put_rows(self, told: Iterable[Said]) -> None:
+        """Put what machines reported last, as far as it speaks of what is published."""
+        latest = {said.row.client: said for said in told if said.row.client in self.members}
+        if not latest:
             return
-        scanned_at, reported_at = _instant(row.scanned_at), _instant(row.reported_at)
+        moves = [(self.members[n], self._told_by(self.members[n], s)) for n, s in latest.items()]
+        self.members.update((after.number, after) for _, after in moves)
+        moved = self._index.put([Change(b.number, b.states, a.states) for b, a in moves])
+        for number in latest:
+            self._by_member.pop(number, None)
+        self._moved_on(latest.keys())
+        if self._ground is None or not all(starmap(self._stands_on_the_same_ground, moves)):
+            self._changed()
+            return
+        self.version = next(self._versions)
+        for before, after in moves:
+            moved.update(self._caught_up(before, after))
+        for number in moved:
+            self._uncount(self._by_leaf.get(number))
+        if self._overtaken is not None:
+            for _, after in moves:
+                for update in self._overtaken.moved(after.number, self._overtaken_on(after)):
+                    self._uncount(update)
+
+    def _told_by(self, member: Member, said: Said) -> Member:
+        row, states = said.row, said.states
         kept = self._published.borne_out(states, lineage=row.lineage)
         (self.cut.discard if kept == states else self.cut.add)(row.client)
-        self._index.put(row.client, kept, old=known.states)
-        now = self.members[row.client] = replace(
-            known,
+        return Member(
+            client=member.client,
             states=kept,
             is_of_this_catalog=self._is_of_this_catalog(row, states),
             scan=row.scan,
             scan_error=row.scan_error,
-            scanned_at=scanned_at,
-            reported_at=reported_at,
+            scanned_at=said.scanned_at,
+            reported_at=said.reported_at,
             aged_catalog=row.aged_catalog,
         )
-        self._by_member.pop(row.client, None)
-        self._moved_on([row.client])
-        if self._ground is None or not self._stands_on_the_same_ground(known, now):
-            self._changed()
-            return
-        self.version = next(self._versions)
-        for number in chain(_moved(known.states, now.states), self._caught_up(known, now)):
-            self._uncount(self._by_leaf.get(number))
-        if self._overtaken is not None:
-            for update in self._overtaken.moved(now.number, self._overtaken_on(now)):
-                self._uncount(update)
 
     def _stands_on_the_same_ground(self, before: Member, after: Member) -> bool:
         """Say whether nothing counts otherwise but what the machine says of single leaves."""
@@ -201,16 +206,3 @@ def _unjudged(members: Iterable[int]) -> Standings:
     made = Standings()
     made.changed(members)
     return made
-
-
-def _moved(before: States, after: States) -> BitMap:
-    """Return the leaves that are not in the state any more in which they were."""
-    return (
-        (before.required ^ after.required)
-        | (before.installed ^ after.installed)
-        | (before.unknown ^ after.unknown)
-    )
-
-
-def _instant(epoch_s: float) -> datetime | None:
-    return datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None

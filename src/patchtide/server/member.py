@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
+
 from patchtide.domain.compliance.states import States
 from patchtide.server.ports.clients import Client
+from patchtide.server.ports.reports import StateRow
 
 _NO_STATES = States()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(Struct, frozen=True, kw_only=True):
     """A machine and its last accepted report."""
 
     client: Client
@@ -32,3 +33,12 @@ class Member:
     @property
     def id(self) -> UUID:
         return UUID(bytes=self.client.uuid)
+
+
+class Said(Struct, frozen=True):
+    """A machine's last report, read."""
+
+    row: StateRow
+    states: States
+    scanned_at: datetime | None
+    reported_at: datetime | None

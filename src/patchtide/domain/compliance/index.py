@@ -8,11 +8,13 @@ older revision, or cannot be believed, is unknown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from pyroaring import BitMap
 
+from patchtide.domain.compliance.moves import HeldByLeaf
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally
 
 _NOBODY = BitMap()
@@ -37,16 +39,37 @@ class Held:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a client says now, in place of what it said before."""
+
+    client: int
+    before: States
+    now: States
+
+
 class StateIndex:
-    """Follows the rows of clients, one `put` a changed row."""
+    """Follows the rows of clients, one `put` for all that changed in a while."""
 
     def __init__(self) -> None:
-        self.required: defaultdict[int, BitMap] = defaultdict(BitMap)
-        self.installed: defaultdict[int, BitMap] = defaultdict(BitMap)
-        self.unknown: defaultdict[int, BitMap] = defaultdict(BitMap)
+        self._required = HeldByLeaf()
+        self._installed = HeldByLeaf()
+        self._unknown = HeldByLeaf()
         self.evaluated: defaultdict[str, defaultdict[int, BitMap]] = defaultdict(
             lambda: defaultdict(BitMap)
         )
+
+    @property
+    def required(self) -> defaultdict[int, BitMap]:
+        return self._required.machines
+
+    @property
+    def installed(self) -> defaultdict[int, BitMap]:
+        return self._installed.machines
+
+    @property
+    def unknown(self) -> defaultdict[int, BitMap]:
+        return self._unknown.machines
 
     def __len__(self) -> int:
         """Return how many leaves somebody named."""
@@ -54,29 +77,41 @@ class StateIndex:
 
     def copied(self) -> StateIndex:
         made = StateIndex()
-        for mine, theirs in (
-            (made.required, self.required),
-            (made.installed, self.installed),
-            (made.unknown, self.unknown),
-        ):
-            mine.update((number, held.copy()) for number, held in theirs.items())
+        made._required = self._required.copied()
+        made._installed = self._installed.copied()
+        made._unknown = self._unknown.copied()
         for shard, serials in self.evaluated.items():
             made.evaluated[shard].update((n, held.copy()) for n, held in serials.items())
         return made
 
-    def put(self, client: int, new: States, *, old: States) -> None:
-        """Replace what is known of a client."""
-        _move(self.required, client, old.required, new.required)
-        _move(self.installed, client, old.installed, new.installed)
-        _move(self.unknown, client, old.unknown, new.unknown)
-        for shard, serial in old.shards.items():
-            self.evaluated[shard][serial].discard(client)
+    def put(self, changes: Sequence[Change]) -> BitMap:
+        """Replace what is known of some clients, each named once; return the leaves that moved."""
+        moved = (
+            _move(self._required, [(c.client, c.before.required, c.now.required) for c in changes]),
+            _move(
+                self._installed, [(c.client, c.before.installed, c.now.installed) for c in changes]
+            ),
+            _move(self._unknown, [(c.client, c.before.unknown, c.now.unknown) for c in changes]),
+        )
+        self._evaluate([c for c in changes if c.before.shards != c.now.shards])
+        return _union(moved)
+
+    def _evaluate(self, changes: Iterable[Change]) -> None:
+        leaving: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        entering: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for change in changes:
+            for place in change.before.shards.items():
+                leaving[place].append(change.client)
+            for place in change.now.shards.items():
+                entering[place].append(change.client)
+        for (shard, serial), clients in leaving.items():
+            self.evaluated[shard][serial] -= BitMap(clients)
             if not self.evaluated[shard][serial]:
                 del self.evaluated[shard][serial]
             if not self.evaluated[shard]:
                 del self.evaluated[shard]
-        for shard, serial in new.shards.items():
-            self.evaluated[shard][serial].add(client)
+        for (shard, serial), clients in entering.items():
+            self.evaluated[shard][serial] |= BitMap(clients)
 
 
 class Ground:
@@ -178,12 +213,10 @@ def _union(bitmaps: Iterable[BitMap]) -> BitMap:
     return BitMap().union(*bitmaps)
 
 
-def _move(held: defaultdict[int, BitMap], client: int, old: BitMap, new: BitMap) -> None:
-    if old == new:
-        return
-    for number in old - new:
-        held[number].discard(client)
-        if not held[number]:  # numbers that nobody has must not fill the memory
-            del held[number]
-    for number in new - old:
-        held[number].add(client)
+def _move(held: HeldByLeaf, clients: Iterable[tuple[int, BitMap, BitMap]]) -> BitMap:
+    """Move clients from the leaves they named to those they name; return which of them moved."""
+    changed = [(client, was, now) for client, was, now in clients if was != now]
+    coming = [(client, now - was if was else now) for client, was, now in changed]
+    going = [(client, was - now) for client, was, now in changed if was]
+    held.move(coming=coming, going=going)
+    return _union(leaves for _, leaves in chain(coming, going))

@@ -52,6 +52,8 @@ class Published:
         }
         if lineage != self.lineage:
             return States(shards=shards)
+        if shards == states.shards and states.is_within(self.numbers):
+            return states
         return States(
             required=states.required & self.numbers,
             installed=states.installed & self.numbers,

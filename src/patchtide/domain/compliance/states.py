@@ -10,6 +10,9 @@ from pyroaring import BitMap
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.updates import UpdateNumber
 
+NONE = BitMap()
+"""No leaf: one for all who name none, since most machines do. Nobody changes it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedLeaf:
@@ -31,8 +34,16 @@ class States:
 
     def __post_init__(self) -> None:
         # No honest machine says two things of one leaf; of one that does, the worse counts.
-        object.__setattr__(self, "unknown", self.unknown - self.required)
-        object.__setattr__(self, "installed", self.installed - self.required - self.unknown)
+        if not self.unknown.isdisjoint(self.required):
+            object.__setattr__(self, "unknown", self.unknown - self.required)
+        if not (
+            self.installed.isdisjoint(self.required) and self.installed.isdisjoint(self.unknown)
+        ):
+            object.__setattr__(self, "installed", self.installed - self.required - self.unknown)
+
+    def is_within(self, leaves: BitMap) -> bool:
+        """Say whether nothing else is named than these leaves."""
+        return all(x.issubset(leaves) for x in (self.required, self.installed, self.unknown))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from msgspec import Struct
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingReport:
@@ -68,8 +70,7 @@ class Presence:
     health: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateRow:
+class StateRow(Struct, frozen=True, kw_only=True):
     """One client's compliance row as read back."""
 
     client: int

@@ -1,0 +1,95 @@
+"""The machines in one state, by leaf; what reports change is gathered, and sorted in later.
+
+A report names leaves, and the index is asked by leaf. To find the place of each of three hundred
+bits when a report comes costs more than the report itself. So what a batch changes is put into two
+sets of pairs, leaf and machine, at the speed of whole sets, and goes to the leaves' own sets when
+somebody asks: each leaf once, however many machines moved there meanwhile.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from struct import Struct
+from typing import cast
+
+from pyroaring import BitMap, BitMap64
+
+Pairs = Iterable[tuple[int, BitMap]]
+"""Machines, each with leaves."""
+GATHERED = 1 << 22
+"""So many pairs are gathered at most: some ten megabytes."""
+_START = Struct("<IIIHH")
+"""Where a leaf begins in the portable format: leaf, cookie, containers, first key, its size."""
+_PLAIN = 12346
+"""The cookie of a bitmap without runs."""
+
+
+class HeldByLeaf:
+    def __init__(self) -> None:
+        self._machines: defaultdict[int, BitMap] = defaultdict(BitMap)
+        self._coming, self._going = BitMap64(), BitMap64()
+        self._gathered = 0
+
+    @property
+    def machines(self) -> defaultdict[int, BitMap]:
+        if self._gathered:
+            self._sort_in()
+        return self._machines
+
+    def copied(self) -> HeldByLeaf:
+        made = HeldByLeaf()
+        made._machines.update((leaf, held.copy()) for leaf, held in self.machines.items())
+        return made
+
+    def move(self, *, coming: Pairs, going: Pairs) -> None:
+        """Take up which machines come to which leaves, and which go; no machine is there twice."""
+        gone, come = _turned(going), _turned(coming)
+        if gone:
+            self._coming -= gone
+            self._going |= gone
+        self._coming |= come
+        self._gathered += len(gone) + len(come)
+        if self._gathered > GATHERED:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        held = self._machines
+        for leaf, gone in _by_leaf(self._going):
+            held[leaf] -= gone
+            if not held[leaf]:  # leaves that nobody names must not fill the memory
+                del held[leaf]
+        for leaf, come in _by_leaf(self._coming):
+            if leaf in held:
+                held[leaf] |= come
+            else:
+                held[leaf] = come
+        self._coming, self._going, self._gathered = BitMap64(), BitMap64(), 0
+
+
+def _turned(pairs: Pairs) -> BitMap64:
+    """Return the pairs by leaf: numbers with the leaf in their upper half."""
+    leaves, machines = array("I"), array("I")
+    for machine, some in pairs:
+        named = some.to_array()
+        leaves.extend(named)
+        machines.extend(array("I", [machine]) * len(named))
+    both = array("I", bytes(8 * len(leaves)))
+    both[0::2], both[1::2] = machines, leaves
+    return BitMap64(array("Q", both.tobytes()), optimize=False)
+
+
+def _by_leaf(pairs: BitMap64) -> Iterator[tuple[int, BitMap]]:
+    """Yield each leaf with its machines, as they stand one behind the other when serialized."""
+    data = memoryview(pairs.serialize())
+    end, at = len(data), 8
+    while at < end:
+        leaf, cookie, containers, _, size = _START.unpack_from(data, at)
+        # Any buffer will do, and nothing of this one is copied.
+        machines = BitMap.deserialize(cast("bytes", data[at + 4 :]))
+        yield leaf, machines
+        if cookie == _PLAIN and containers == 1 and size < 4096:
+            at += 22 + 2 * size
+        else:
+            at += 4 + len(machines.serialize())
