@@ -5,7 +5,8 @@
 Each line on standard input is a command, each answered by one JSON line: `publish N` puts N
 leaves into `debian-12`, `revise N` revises the first N, `drop N` takes N out, `sign` signs the
 daily timestamp, `listening` says how many hear it, `token N` makes an
-enrolment token with N uses, `states` says how many machines reported and what they need.
+enrolment token with N uses, `states` says how many machines reported and what they need, `view`
+what this node's index counts of them, `restored` that the database was put back.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -35,9 +36,11 @@ from patchtide.domain.catalog.rules import (
 from patchtide.domain.catalog.updates import LeafFile, Origin, Revision, UpdateNumber, update_id
 from patchtide.entry.server.serving import Server, running
 from patchtide.entry.server.settings import read_settings
+from patchtide.server.fleet_view import View
 from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.ports.decisions import Transaction
 from patchtide.wire.sets import decode_set
+from tests.simulator.restoring import mark_restored
 
 SHARD = "debian-12"
 ROOT = Path(__file__).parents[2]
@@ -137,6 +140,24 @@ class Commands:
             "changes": sorted(row.change for row in rows),
             "audit": repr(storage.verify_audit()),
         }
+
+    async def view(self, _: int) -> dict[str, Any]:
+        fleet = self._server.context.fleet
+
+        def counted(view: View) -> dict[str, Any]:
+            tallies = [asdict(view.tally_of(update)) for update in view.updates.values()]
+            names = ("required", "installed", "not_required", "unknown")
+            return {
+                "machines": len(view.active),
+                "updates": len(tallies),
+                **{name: sum(tally[name] for tally in tallies) for name in names},
+            }
+
+        return await fleet.run(lambda: fleet.ask(counted))
+
+    async def restored(self, _: int) -> dict[str, Any]:
+        await mark_restored(self._server.storage, now=self._server.context.clock.now())
+        return {}
 
     async def inventories(self, _: int) -> dict[str, Any]:
         """Return each machine's list of packages by its digest, and which bodies there are."""

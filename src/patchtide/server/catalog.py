@@ -8,6 +8,7 @@ a failure leaves in between is mended by `catch_up`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -234,7 +235,7 @@ class CatalogPublisher:
         A shard that cannot be published is logged, and keeps neither others nor the server back.
         """
         if self._reading.setting(LINEAGE) is None:
-            await self._decisions.decide("system", "catalog.begin", _lineage, now=self._clock.now())
+            await self._begin()
         for name in await asyncio.to_thread(self._behind):
             try:
                 await self._writer.write(name)
@@ -244,6 +245,11 @@ class CatalogPublisher:
                     log.exception("%s is not published", name)
                 self._failing.add(name)
         self._published(self.serials())
+
+    async def _begin(self) -> None:
+        # Another node that begins at the same moment is as good as this one.
+        with contextlib.suppress(StaleRevision):
+            await self._decisions.decide("system", "catalog.begin", _lineage, now=self._clock.now())
 
     async def stay_fresh(self) -> None:
         """Sign a new timestamp if the last one is a day old: agents believe one for a week."""

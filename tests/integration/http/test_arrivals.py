@@ -7,7 +7,10 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from ipaddress import ip_network
 
+import pytest
 import trustme
 import uvloop
 
@@ -18,19 +21,25 @@ LIMITS = ArrivalLimits(handshake_s=1, a_peer=20)
 
 
 class Echo(asyncio.Protocol):
+    def __init__(self, announced: tuple[str, int] | None) -> None:
+        self.announced = announced
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.transport.write(b"heard " + data)
+        told = b"" if self.announced is None else b"%s %d " % (
+            self.announced[0].encode(), self.announced[1],
+        )  # fmt: skip
+        self.transport.write(told + b"heard " + data)
 
 
 @contextlib.asynccontextmanager
-async def listening() -> AsyncIterator[int]:
+async def listening(limits: ArrivalLimits = LIMITS) -> AsyncIterator[int]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     CA.issue_cert("localhost").configure_cert(tls)
     sock = socket.create_server(("127.0.0.1", 0), backlog=512)
-    arrivals = Arrivals(sock, Echo, tls=tls, limits=LIMITS)
+    arrivals = Arrivals(sock, Echo, tls=tls, limits=limits)
     try:
         yield sock.getsockname()[1]
     finally:
@@ -49,6 +58,24 @@ async def ask(port: int, *, source: str = "127.0.0.1") -> bytes:
     answer = await asyncio.wait_for(reader.readuntil(b"hello"), 10)
     writer.close()
     return answer
+
+
+async def through_a_balancer(port: int, *parts: bytes) -> bytes:
+    """Say the parts, then TLS over the same connection."""
+    tls = ssl.create_default_context()
+    CA.configure_trust(tls)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0.05)
+        await writer.start_tls(tls, server_hostname="localhost")
+        writer.write(b"hello")
+        return await asyncio.wait_for(reader.readuntil(b"hello"), 10)
+    except (OSError, asyncio.IncompleteReadError):
+        return b"refused"
+    finally:
+        writer.transport.abort()
 
 
 async def silent(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -154,3 +181,55 @@ async def _end(reader: asyncio.StreamReader) -> bytes:
         return await reader.read(-1)
     except ConnectionResetError:
         return b""
+
+
+BEHIND = replace(LIMITS, balancers=(ip_network("127.0.0.0/28"),))
+
+
+@pytest.mark.parametrize(
+    ("parts", "answer"),
+    [
+        ([b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n"], b"192.0.2.7 4711 heard hello"),
+        ([b"PROXY TCP6 2001:db8::7 ::1 4711 443\r\n"], b"2001:db8::7 4711 heard hello"),
+        ([b"PRO", b"XY TCP4 192.0.2.7 10.0.0.1 4711", b" 443\r\n"], b"192.0.2.7 4711 heard hello"),
+        ([b"PROXY UNKNOWN\r\n"], b"heard hello"),
+        ([b"PROXY TCP4 2001:db8::7 ::1 4711 443\r\n"], b"refused"),
+        ([b"PROXY TCP4 192.0.2.7 10.0.0.1 99999 443\r\n"], b"refused"),
+        ([b"PROXY TCP4 192.0.2.7\r\n"], b"refused"),
+        ([b"PROXY " + b"1" * 200], b"refused"),
+        ([b"PROXY TCP4 192."], b"refused"),
+        ([], b"refused"),
+    ],
+)
+def test_a_balancer_says_who_came_and_is_not_believed_what_cannot_be_read(
+    parts: list[bytes], answer: bytes
+) -> None:
+    async def story() -> bytes:
+        async with listening(BEHIND) as port:
+            return await through_a_balancer(port, *parts)
+
+    assert uvloop.run(story()) == answer
+
+
+def test_nobody_but_a_balancer_can_say_that_he_is_another() -> None:
+    async def story() -> bytes:
+        async with listening() as port:
+            return await through_a_balancer(port, b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n")
+
+    assert uvloop.run(story()) == b"refused"
+
+
+def test_all_who_come_through_a_balancer_are_counted_for_themselves() -> None:
+    async def story() -> list[bytes]:
+        async with listening(replace(BEHIND, handshake_s=10, a_peer=2)) as port:
+            held = [await silent(port) for _ in range(2)]
+            for _, writer in held:
+                writer.write(b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n")
+            await asyncio.sleep(0.2)
+            lines = [b"PROXY TCP4 192.0.2.%d 10.0.0.1 4711 443\r\n" % last for last in (7, 8)]
+            answers = [await through_a_balancer(port, line) for line in lines]
+            for _, writer in held:
+                writer.transport.abort()
+            return answers
+
+    assert uvloop.run(story()) == [b"refused", b"192.0.2.8 4711 heard hello"]

@@ -10,9 +10,11 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
+from patchtide.adapters.http.announced import Address, announced, is_balancer
 from patchtide.adapters.http.limits import caller_key
 from patchtide.adapters.http.peers import Peers
 
@@ -25,6 +27,12 @@ class ArrivalLimits:
     at_once: int = 2048
     a_peer: int = 256
     """Handshakes of one address at once: a building behind one address has many machines."""
+    balancers: Collection[IPv4Network | IPv6Network] = ()
+    """Who connects from there says first for whom."""
+
+
+MakeProtocol = Callable[[Address | None], asyncio.Protocol]
+"""Given the address that a balancer told, if there is one between."""
 
 
 class Arrivals:
@@ -33,7 +41,7 @@ class Arrivals:
     def __init__(
         self,
         listening: socket.socket,
-        protocol: Callable[[], asyncio.Protocol],
+        protocol: MakeProtocol,
         *,
         tls: ssl.SSLContext,
         limits: ArrivalLimits | None = None,
@@ -67,17 +75,31 @@ class Arrivals:
             if len(self._shaking) >= self._limits.at_once:
                 connection.close()
                 continue
-            task = loop.create_task(self._shake(connection, caller_key(address[:2])))
+            task = loop.create_task(self._arrived(connection, address[:2]))
             self._shaking.add(task)
             task.add_done_callback(self._shaking.discard)
 
-    async def _shake(self, connection: socket.socket, peer: str) -> None:
+    async def _arrived(self, connection: socket.socket, address: Address) -> None:
+        limits, told = self._limits, None
+        try:
+            if is_balancer(address[0], limits.balancers):
+                told = await announced(connection, within_s=limits.handshake_s)
+        except OSError as error:
+            log.warning("a balancer at %s was not understood: %s", address[0], error)
+            connection.close()
+            return
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        await self._shake(connection, caller_key(told or address), told)
+
+    async def _shake(self, connection: socket.socket, peer: str, told: Address | None) -> None:
         try:
             if self._peers.arrive(peer) > self._limits.a_peer:
                 connection.close()
                 return
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol,
+                lambda: self._protocol(told),
                 connection,
                 ssl=self._tls,
                 ssl_handshake_timeout=self._limits.handshake_s,

@@ -104,6 +104,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     limits: ConnectionLimits
     peers: Peers
+    announced: tuple[str, int] | None = None
+    """Who came, when a balancer stands between."""
 
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
@@ -119,6 +121,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.announced is not None:
+            self.client = self.announced
         self._peer = caller_key(self.client)
         held = self.peers.arrive(self._peer)
         if held > self.limits.a_peer or len(self.connections) > self.limits.connections:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -14,6 +17,17 @@ def private_folder(path: Path) -> Path:
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     path.chmod(FOLDER_MODE)
     return path
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One at a time, also among processes and among nodes that share the folder."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,8 +14,8 @@ from pathlib import Path
 from tuf.api.metadata import Metadata, TargetFile
 
 from patchtide.adapters.trust.durable import (
-    FILE_MODE,
     append_durably,
+    locked,
     private_folder,
     write_durably,
 )
@@ -72,12 +71,8 @@ class PublishedFiles:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One writer at a time, also among processes."""
-        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with locked(self._lock):
             yield
-        finally:
-            os.close(handle)
 
     def root(self) -> tuple[int, bytes]:
         """Return the newest root's version and its bytes."""

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from patchtide.adapters.trust.durable import private_folder, write_durably
+from patchtide.adapters.trust.durable import locked, private_folder, write_durably
 
 CA_YEARS = 20
 SERVER_DAYS = 397
@@ -45,6 +45,11 @@ class SiteKeys:
 def open_site_keys(folder: Path, *, site: str, names: Iterable[str], now: datetime) -> SiteKeys:
     """Return the site's keys, making what is missing and renewing what soon expires."""
     private_folder(folder)
+    with locked(folder / ".lock"):
+        return _opened(folder, site=site, names=names, now=now)
+
+
+def _opened(folder: Path, *, site: str, names: Iterable[str], now: datetime) -> SiteKeys:
     ca_key = _elliptic_key(folder / "site-ca.key")
     ca_path = folder / "site-ca.pem"
     if not ca_path.exists():

@@ -67,7 +67,7 @@ async def assemble(
         storage,
         ground.site,
         clock=ground.clock,
-        authorities=_authorities(settings, port),
+        authorities=settings.authorities(port),
         events=Events(limit=room.events),
     )
     ground.site.announce = agents.events.announce
@@ -193,8 +193,3 @@ def _drafts(ground: _Ground, feeds: FeedsSide) -> DraftDesk:
         signer=DraftedRoles(ground.repository),
         clock=ground.clock,
     )
-
-
-def _authorities(settings: ServerSettings, port: int) -> frozenset[str]:
-    names = [f"[{name}]" if ":" in name else name for name in settings.served_names]
-    return frozenset({*(f"{name}:{port}" for name in names), *names})

@@ -18,7 +18,7 @@ from patchtide.adapters.console.compose import build_console
 from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.arrivals import ArrivalLimits, Arrivals
 from patchtide.adapters.http.problems import status_of
-from patchtide.adapters.http.protocol import ConnectionLimits, guarded_protocol
+from patchtide.adapters.http.protocol import ConnectionLimits, GuardedProtocol, guarded_protocol
 from patchtide.adapters.publisher.checking import mistakes_in
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_chain import Seal
@@ -27,7 +27,7 @@ from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys, open_site_keys
 from patchtide.entry.server.assembly import assemble
 from patchtide.entry.server.background import background
-from patchtide.entry.server.descriptors import Room, of_one_address
+from patchtide.entry.server.descriptors import of_one_address
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.server.operations import OPERATIONS
@@ -51,7 +51,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[Server]:
     """Run a server within the block; it answers from the start of the block on."""
     listening = _listen(settings.host, settings.port)
     async with _built(settings, int(listening.getsockname()[1])) as server:
-        web = _Web(_web(server), _arrivals(server.room))
+        web = _Web(_web(server), _arrivals(server))
         async with background(server):
             serving = asyncio.create_task(web.serve(sockets=[listening]))
             try:
@@ -83,9 +83,11 @@ class _Web(uvicorn.Server):
         self.started = True
         self.up.set()
 
-    def _protocol(self) -> asyncio.Protocol:
-        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
-        return make(config=self.config, server_state=self.server_state, app_state={})
+    def _protocol(self, announced: tuple[str, int] | None) -> asyncio.Protocol:
+        make = cast("Callable[..., GuardedProtocol]", self.config.http_protocol_class)
+        made = make(config=self.config, server_state=self.server_state, app_state={})
+        made.announced = announced
+        return made
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -148,9 +150,13 @@ def _application(server: Server) -> Application:
     return build_application(OPERATIONS, handlers, context=server.context, tell=console.refuse)
 
 
-def _arrivals(room: Room) -> ArrivalLimits:
-    at_once = room.handshakes
-    return ArrivalLimits(at_once=at_once, a_peer=of_one_address(ArrivalLimits().a_peer, of=at_once))
+def _arrivals(server: Server) -> ArrivalLimits:
+    at_once = server.room.handshakes
+    return ArrivalLimits(
+        at_once=at_once,
+        a_peer=of_one_address(ArrivalLimits().a_peer, of=at_once),
+        balancers=server.settings.balancers,
+    )
 
 
 def _web(server: Server) -> uvicorn.Config:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,35 @@ from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.entry.server.feeds_together import checked_feeds
 
 PREFIX = "PATCHTIDE_SERVER_"
+Network = IPv4Network | IPv6Network
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _reached_at(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    for name in names:
+        host, port = _split(name)
+        if not host or (port and not 1 <= _port(port) <= 65535):
+            raise ValueError(f"{name} is neither a name nor NAME:PORT")
+    return names
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return host and port, if there is one; an IPv6 address with a port stands in brackets."""
+    if name.startswith("["):
+        host, _, rest = name[1:].partition("]")
+        return host, rest.removeprefix(":")
+    if name.count(":") == 1:
+        host, _, port = name.partition(":")
+        return host, port
+    return name, ""
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part) for part in _names(text))
 
 
 def _paths(text: str) -> tuple[Path, ...]:
@@ -85,7 +111,19 @@ SETTINGS = (
     Setting("home", "var/patchtide", Path, "Folder of keys, database and content; made 0700"),
     Setting("host", "0.0.0.0", str, "Address to listen on"),  # noqa: S104 - machines must reach it
     Setting("port", "8540", _port, "TLS port of agents and administrators; 0 picks a free one"),
-    Setting("names", "", _names, "Names and addresses by which machines reach this server, commas"),
+    Setting(
+        "names",
+        "",
+        _reached_at,
+        "Names and addresses by which machines reach this server, commas; NAME:PORT behind a "
+        "balancer that listens on a port other than this server's and 443",
+    ),
+    Setting(
+        "balancers",
+        "",
+        _networks,
+        "Addresses and networks of balancers, commas; they must say who came in a PROXY line",
+    ),
     Setting("site", "main", str, "Name of the site"),
     Setting("database", "", str, "sqlite:///PATH or postgresql://...; SQLite in the home if empty"),
     Setting("agents_database", "", str, "PostgreSQL address of the role without DDL for reports"),
@@ -128,6 +166,7 @@ class ServerSettings:
     host: str
     port: int
     names: tuple[str, ...]
+    balancers: tuple[Network, ...]
     site: str
     database: str
     agents_database: str
@@ -155,7 +194,13 @@ class ServerSettings:
     def served_names(self) -> tuple[str, ...]:
         """Return every name in the certificate: what was set, and this machine's own."""
         own = (socket.gethostname(), "localhost", "127.0.0.1", "::1")
-        return tuple(dict.fromkeys((*self.names, *own)))
+        return tuple(dict.fromkeys((*(_split(name)[0] for name in self.names), *own)))
+
+    def authorities(self, port: int) -> frozenset[str]:
+        """Return what requests may name as the server they are meant for."""
+        hosts = [f"[{name}]" if ":" in name else name for name in self.served_names]
+        with_ports = [name for name in self.names if _split(name)[1]]
+        return frozenset({*(f"{host}:{port}" for host in hosts), *hosts, *with_ports})
 
 
 def parser() -> argparse.ArgumentParser:
