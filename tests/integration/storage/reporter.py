@@ -1,7 +1,7 @@
 """A process that reports until it is killed: says each report only once it is durable.
 
 Run as `python reporter.py URL CLIENT...`; prints `client counter` a line, one write each, so
-that a kill tears no line that was promised.
+that a kill tears no line that was promised, and `beside` once a process beside it takes them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from datetime import UTC, datetime
 
 from patchtide.adapters.storage import Storage
+from patchtide.entry.server.reporter_process import ReporterProcess
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.reports import Outcome
 from tests.simulator.reports import a_report
@@ -36,11 +37,18 @@ async def decide_for_ever(storage: Storage) -> None:
         await storage.decide("crash", "settings.put", work, now=datetime.now(UTC))
 
 
+async def say_when_there_is(beside: ReporterProcess) -> None:
+    while not beside.is_beside:
+        await asyncio.sleep(0.01)
+    os.write(1, b"beside\n")
+
+
 async def main(url: str, clients: list[int]) -> None:
-    storage = Storage.open(url)
+    beside = ReporterProcess(url, crowd=2)
+    storage = Storage.open(url, beside=beside)
     counters = {s.number: s.counter for s in storage.standings()}
     work = [report_for_ever(storage, client, counters[client]) for client in clients]
-    await asyncio.gather(decide_for_ever(storage), *work)
+    await asyncio.gather(decide_for_ever(storage), say_when_there_is(beside), *work)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from tests.simulator.reports import digest_of, enrolled
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[3]
 REPORTER = Path(__file__).with_name("reporter.py")
-ROUNDS = 3
 CLIENTS = 12
 
 
@@ -41,7 +40,11 @@ def reported_until(
     """Let a process report, kill something, and return all that it promised before it ended."""
     process = start(url, clients)
     assert process.stdout is not None
-    said = process.stdout.readline()  # from here on it is at work
+    said = b""
+    for line in process.stdout:
+        said += line
+        if line == b"beside\n":
+            break  # from here on a process beside it is at work
     time.sleep(after_s)
     kill(process.pid)
     rest, errors = process.communicate(timeout=30)
@@ -84,10 +87,24 @@ def kill_the_process(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def kill_the_one_beside(pid: int) -> None:
+    """Kill what stores the reports, and a moment later, when nobody does so any more, the rest."""
+    [beside] = children_of(pid)
+    os.kill(int(beside), signal.SIGKILL)
+    time.sleep(0.2)
+    kill_the_process(pid)
+
+
+def children_of(pid: int) -> list[str]:
+    lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return " ".join(lists).split()
+
+
 async def test_sqlite_keeps_what_was_acknowledged_when_the_server_is_killed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/home/patchtide.db"
 
-    await torment(url, [(kill_the_process, lambda: None)] * ROUNDS)
+    kills = [kill_the_process, kill_the_one_beside, kill_the_process]
+    await torment(url, [(kill, lambda: None) for kill in kills])
 
 
 async def test_postgres_keeps_what_was_acknowledged_when_either_side_is_killed() -> None:
@@ -96,8 +113,8 @@ async def test_postgres_keeps_what_was_acknowledged_when_either_side_is_killed()
         def kill_the_database(pid: int) -> None:
             server.stop(signal.SIGKILL)
 
-        rounds = [(kill_the_process, lambda: None), *[(kill_the_database, server.restart)] * 2]
-        await torment(server.create(), rounds)
+        rounds = [(kill, lambda: None) for kill in (kill_the_process, kill_the_one_beside)]
+        await torment(server.create(), [*rounds, (kill_the_database, server.restart)])
 
 
 def test_the_reporter_says_why_it_ends(postgres_server: Postgres) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,16 @@ def open_writer(url: URL) -> Engine:
         pool_pre_ping=True,
         connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MS}", "connect_timeout": 5},
     )
+
+
+@contextmanager
+def writing(url: str) -> Iterator[Engine]:
+    """Open the database from outside of any server, for as long as the block goes on."""
+    engine = open_writer(parse_url(url))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def open_readers(url: URL) -> Engine:

@@ -18,6 +18,7 @@ from patchtide.adapters.storage import (
     audit_segments,
     catalog,
     decisions,
+    engines,
     fleet,
     following,
     inventory,
@@ -27,7 +28,8 @@ from patchtide.adapters.storage import (
     update_rows,
     upkeep,
 )
-from patchtide.adapters.storage.engines import is_sqlite, open_readers, open_writer, parse_url
+from patchtide.adapters.storage.audit_chain import Seal
+from patchtide.adapters.storage.beside import Beside, Group, Nobody, take
 from patchtide.adapters.storage.grants import grant_agents
 from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.transactions import committed, read
@@ -60,9 +62,9 @@ class Storage:
     """Decisions, Reports, Reading and Lookups over SQLite or PostgreSQL."""
 
     def __init__(
-        self, writer: Engine, reporter: Engine, readers: Engine, seal: audit_chain.Seal
+        self, writer: Engine, reporter: Engine, readers: Engine, seal: Seal, beside: Beside
     ) -> None:
-        self._seal = seal
+        self._seal, self._beside = seal, beside
         self._write_engine = writer
         self._report_engine = reporter
         self._readers = readers
@@ -71,45 +73,46 @@ class Storage:
 
     @classmethod
     def open(
-        cls, url: str, *, agents_url: str = "", seal: audit_chain.Seal = audit_chain.NO_SEAL
+        cls,
+        url: str,
+        *,
+        agents_url: str = "",
+        seal: Seal = audit_chain.NO_SEAL,
+        beside: Beside | None = None,
     ) -> Storage:
         """Open the database, made or migrated as needed.
 
         `agents_url` (PostgreSQL) is the same database by a role that may do nothing but take
         reports. On SQLite there are no roles: everything goes through the one writer.
+        `beside` takes groups of reports in the writer's stead; it is closed with the rest.
         """
-        parsed = parse_url(url)
-        engine = open_writer(parsed)
+        parsed = engines.parse_url(url)
+        engine = engines.open_writer(parsed)
         # With several nodes, others may still run the old version: what it needs must stay.
-        migrate(engine, half="post" if is_sqlite(parsed) else "pre")
+        migrate(engine, half="post" if engines.is_sqlite(parsed) else "pre")
         with engine.begin() as connection:
             ticket.ensure(connection)
-        reporter = open_writer(parse_url(agents_url)) if agents_url else engine
-        return cls(engine, reporter, open_readers(parsed), seal)
+        reporter = engines.open_writer(engines.parse_url(agents_url)) if agents_url else engine
+        return cls(engine, reporter, engines.open_readers(parsed), seal, beside or Nobody())
 
     @staticmethod
     def migrate(url: str, *, half: Half) -> None:
         """Bring a database to the newest schema of that half, from outside of any server."""
-        engine = open_writer(parse_url(url))
-        try:
+        with engines.writing(url) as engine:
             migrate(engine, half=half)
-        finally:
-            engine.dispose()
 
     @staticmethod
     def grant_agents(url: str, *, role: str) -> None:
         """Set what the agents' role may do, as the owner of the tables (PostgreSQL)."""
-        engine = open_writer(parse_url(url))
-        try:
+        with engines.writing(url) as engine:
             grant_agents(engine, role)
-        finally:
-            engine.dispose()
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._writer.close()
+        self._beside.close()
         # The writer last: whoever closes an SQLite file last folds its log into it, and one who
         # may only read cannot. What was committed would then lie beside the file.
         for engine in (self._readers, self._report_engine, self._write_engine):
@@ -141,11 +144,9 @@ class Storage:
         answers = await asyncio.gather(*(self._writer.report(part) for part in parts))
         return [answer for part in answers for answer in part]
 
-    def _take_group(self, group: Sequence[tuple[IncomingReport, float]]) -> Sequence[Accepted]:
-        return committed(
-            self._report_engine,
-            lambda c: reports.accept(c, [g[0] for g in group], times=[g[1] for g in group]),
-        )
+    def _take_group(self, group: Group) -> Sequence[Accepted]:
+        taken = self._beside(group)
+        return take(self._report_engine, group) if taken is None else taken
 
     async def flush_presence(self, seen: Sequence[Presence]) -> None:
         for start in range(0, len(seen), SLICE_ROWS):

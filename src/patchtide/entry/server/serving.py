@@ -29,6 +29,7 @@ from patchtide.entry.server.assembly import assemble
 from patchtide.entry.server.background import background
 from patchtide.entry.server.descriptors import of_one_address
 from patchtide.entry.server.node import Server, SystemClock
+from patchtide.entry.server.reporter_process import ReporterProcess
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.server.operations import OPERATIONS
 
@@ -117,7 +118,10 @@ async def _built(settings: ServerSettings, port: int) -> AsyncIterator[Server]:
     folder = settings.home / "keys"
     keys = open_site_keys(folder, site=settings.site, names=settings.served_names, now=clock.now())
     storage = Storage.open(
-        settings.database_url, agents_url=settings.agents_database, seal=_seal(keys)
+        settings.database_url,
+        agents_url=settings.agents_database,
+        seal=_seal(keys),
+        beside=ReporterProcess(settings.agents_database or settings.database_url),
     )
     try:
         repository = TrustRepository(settings.home / "published", KeyFolder(folder / "trust"))

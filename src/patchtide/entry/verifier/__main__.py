@@ -8,8 +8,9 @@ from __future__ import annotations
 import socket
 import sys
 
-from patchtide.adapters.sodium.beside import serve
+from patchtide.adapters.beside.line import serve
+from patchtide.adapters.sodium.beside import answered
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as line:
-        serve(line)
+        serve(line, lambda _: answered)

@@ -1,0 +1,1 @@
+"""Processes that work beside a busy server: how they are asked."""

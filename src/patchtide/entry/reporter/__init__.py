@@ -1,0 +1,1 @@
+"""The process that takes a busy server's reports into its database."""
