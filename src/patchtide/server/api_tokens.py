@@ -42,6 +42,7 @@ RoleName = Literal[
     "machine-owner",
     "help-desk",
     "auditor",
+    "metrics",
 ]
 
 

@@ -23,6 +23,7 @@ from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.content import ContentIntake
 from patchtide.server.ports.decisions import Decisions, Transaction
+from patchtide.server.ports.metrics import Exposition
 from patchtide.server.ports.reading import Lookups, Reading
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.whatif_runs import WhatIfs
@@ -50,6 +51,7 @@ class Context:
     exchange: CatalogExchange
     content: ContentIntake
     drafts: DraftDesk
+    exposition: Exposition
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""

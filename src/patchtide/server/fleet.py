@@ -18,6 +18,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore
+from patchtide.server.ports.metrics import Backlog
 from patchtide.server.threads import Threads
 from patchtide.server.update_index import UpdateIndex
 
@@ -54,6 +55,7 @@ class Fleet:
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="fleet-view")
         self._making: Future[None] | None = None
         self._began_at = 0.0
+        self._current_at = monotonic()
         self._current = FleetFollower(store, catalog, clock)
         self._is_made = False
 
@@ -84,6 +86,13 @@ class Fleet:
         """Return a number that is another one whenever something has changed."""
         return self.ask(lambda view: view.version)
 
+    def backlog(self) -> Backlog:
+        """Return how far the view is behind now; nobody is brought up to date by that."""
+        with self._lock:
+            changes = self._current.changes_since(self.store.epoch())
+        seconds = monotonic() - self._current_at if changes else 0.0
+        return Backlog(changes=changes, seconds=seconds)
+
     def keep_up(self) -> None:
         """Follow what happened; after a publication count anew. Call it every second or so."""
         with self._lock:
@@ -97,7 +106,10 @@ class Fleet:
         is_early = self._current.is_streaming and now - self._followed_at < self._gather_s
         if not is_early:
             self._followed_at = now
-        return self._current.follow(leaves_reports=is_early)
+        is_of_now = self._current.follow(leaves_reports=is_early)
+        if is_of_now and not is_early:
+            self._current_at = now
+        return is_of_now
 
     def _patience(self) -> float | None:
         """Return how long to wait for a view that is being made; without one, till it is there."""
@@ -119,6 +131,7 @@ class Fleet:
             with self._lock:
                 # What happened meanwhile it follows from where it was copied.
                 self._current, self._is_made = made, True
+                self._current_at = monotonic()
         finally:
             with self._lock:
                 self._making = None

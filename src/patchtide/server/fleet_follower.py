@@ -86,6 +86,12 @@ class FleetFollower:
         made.is_outdated, made._shape = self.is_outdated, self._shape
         return made
 
+    def changes_since(self, now: Cursor) -> int:
+        """Return how many changes there are that were not followed; what is lost is all of them."""
+        if self.is_lost or self._reported is None or self._reported.epoch != now.epoch:
+            return now.n
+        return max(0, now.n - self._reported.n)
+
     def follow(self, *, leaves_reports: bool = False) -> bool:
         """Follow what happened; say whether the view is of now, or something large is missing.
 

@@ -174,6 +174,12 @@ class View:
         self.standings()
         return self._standings.counts
 
+    def scans(self) -> Mapping[str, int]:
+        """Return how many active machines are in which state of their scan."""
+        self.standings()
+        counts = self._standings.scans
+        return {scan: n for (state, scan), n in counts.items() if state is ClientState.ACTIVE}
+
     def _judged(self, member: Member) -> Standing:
         return Standing(
             member,

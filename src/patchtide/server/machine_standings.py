@@ -31,6 +31,10 @@ class Standing:
     def group(self) -> Alike:
         return self.member.client.state, self.judgement.compliance, self.judgement.doubt
 
+    @property
+    def scan(self) -> tuple[ClientState, str]:
+        return self.member.client.state, self.member.scan
+
 
 Alike = tuple[ClientState, Compliance, Doubt]
 
@@ -39,6 +43,7 @@ Alike = tuple[ClientState, Compliance, Doubt]
 class Standings:
     known: dict[int, Standing] = field(default_factory=dict)
     counts: Counter[Alike] = field(default_factory=Counter)
+    scans: Counter[tuple[ClientState, str]] = field(default_factory=Counter)
     _changed: set[int] = field(default_factory=set)
 
     def changed(self, machines: Iterable[int]) -> None:
@@ -50,8 +55,10 @@ class Standings:
             before = self.known.get(number)
             if before is not None:
                 self.counts[before.group] -= 1
+                self.scans[before.scan] -= 1
             now = self.known[number] = judged(members[number])
             self.counts[now.group] += 1
+            self.scans[now.scan] += 1
         self._changed.clear()
 
 

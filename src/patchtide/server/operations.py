@@ -12,6 +12,7 @@ from patchtide.server import (
     api_tokens,
     audit_trail,
     bootstrap,
+    figures,
     restoration,
     site_status,
 )
@@ -132,6 +133,16 @@ _SITE = (
         path=API + "/openapi.json",
         policy=Gate.SIGNED_IN,
         sentence="Describe the administrators' plane as an OpenAPI 3.1 document.",
+    ),
+    Operation(
+        name="site.metrics",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path="/metrics",
+        policy=Right(Kind.METRICS, Verb.READ),
+        sentence="Give the figures of the site and of this node, as Prometheus reads them.",
+        media_type="text/plain; version=0.0.4; charset=utf-8",
+        handler=figures.metrics,
     ),
     Operation(
         name="whoami",

@@ -168,6 +168,9 @@ class Standings:
             for e in entries.values()
         ]
 
+    def count_unsaved(self) -> int:
+        return len(self._unsaved)
+
     def keep_for_later(self, presences: Sequence[Presence]) -> None:
         """Take back a batch that could not be stored."""
         numbers = {p.client for p in presences}

@@ -87,6 +87,8 @@ class Operation:
     takes_file: bool = False
     """Its body is a file, and its other input stands in the address. By itself it decides nothing:
     a file means nothing until something names it."""
+    media_type: str = "application/json"
+    """Of its answer; where it is another one, the use case answers with the very bytes."""
     step_of: str = ""
     """The command that goes through this and other operations; it has none of its own then."""
     example: str = ""

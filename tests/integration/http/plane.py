@@ -14,6 +14,7 @@ from patchtide.adapters.console.compose import build_console
 from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.limits import Rate, Rates
 from patchtide.adapters.http.problems import status_of
+from patchtide.adapters.notify.metrics import Metrics
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.adapters.publisher.checking import mistakes_in
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
@@ -221,6 +222,7 @@ class AdministratorsPlane:
             exchange=self.exchange or an_exchange(self.storage, self.catalog),
             content=self.content,
             drafts=NoDrafts(),  # type: ignore[arg-type]
+            exposition=Metrics().exposition,
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,

@@ -66,6 +66,8 @@ class UseCase:
             raise _naming(error, scope["path_params"]) from error
         if answer is None:
             return Reply(status=operation.status, headers=[])
+        if isinstance(answer, bytes):
+            return _plain_reply(operation, answer)
         return json_reply(operation.status, msgspec.json.encode(answer))
 
 
@@ -74,6 +76,14 @@ def _naming(error: NotFound, named: Mapping[str, str]) -> NotFound:
     if str(error) != NotFound.__doc__ or not named:
         return error
     return NotFound(f"nothing is known here as {' or '.join(named.values())}")
+
+
+def _plain_reply(operation: Operation, body: bytes) -> Reply:
+    headers = [
+        (b"content-type", operation.media_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    return Reply(status=operation.status, headers=headers, body=body)
 
 
 def json_reply(status: int, body: bytes) -> Reply:

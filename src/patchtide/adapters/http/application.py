@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from starlette.routing import Route, Router
 
 from patchtide.adapters.http.api import Endpoint, Receive, Scope, Send, UseCase, send_reply
 from patchtide.adapters.http.limits import Buckets, Rates, caller_key
+from patchtide.adapters.http.noting import GONE, NONE, OPERATION, Answered, unnoted
 from patchtide.adapters.http.openapi import describe
 from patchtide.adapters.http.problems import Headers, Reply, WrongMethod, reply_of
 from patchtide.adapters.http.sign_in import SignIn
@@ -55,11 +57,13 @@ def build_application(
     context: Context,
     rates: Rates | None = None,
     tell: Tell | None = None,
+    answered: Answered = unnoted,
 ) -> Application:
     """Return the application.
 
     `handlers` serve, by name, the operations that are declared without a use case, and all of
-    the console's. `tell` tells people what programs get as a document.
+    the console's. `tell` tells people what programs get as a document. `answered` hears of each
+    request that was.
 
     Raises:
         NotServed: an operation nobody serves, or a handler for one that nobody declared.
@@ -80,7 +84,7 @@ def build_application(
         Route(path, endpoint=Path(methods, served, context=context))
         for path, methods in table.paths().items()
     ]
-    return Application(routes, tell=tell)
+    return Application(routes, tell=tell, answered=answered)
 
 
 def _paced(endpoint: Endpoint, visitors: Buckets) -> Endpoint:
@@ -120,8 +124,10 @@ class Path:
         self, methods: Mapping[str, Operation], served: Mapping[str, Endpoint], *, context: Context
     ) -> None:
         self._endpoints = {method: served[o.name] for method, o in methods.items()}
+        self._names = {method: o.name for method, o in methods.items()}
         if "GET" in self._endpoints:
             self._endpoints["HEAD"] = self._endpoints["GET"]
+            self._names["HEAD"] = self._names["GET"]
         self._allowed = ", ".join(sorted({*self._endpoints, "OPTIONS"}))
         self._plane = next(iter(methods.values())).plane
         self._only_once = any(o.policy is Gate.ONE_TIME_CODE for o in methods.values())
@@ -135,6 +141,7 @@ class Path:
         if self._only_once and (endpoint is None or not self._code.is_open):
             raise NotFound
         if endpoint is not None:
+            scope[OPERATION] = self._names[scope["method"]]
             await endpoint(scope, receive, send)
         elif scope["method"] == "OPTIONS":
             await send_reply(send, Reply(status=204, headers=[(b"allow", self._allowed.encode())]))
@@ -151,8 +158,15 @@ def _is_disguised(scope: Scope) -> bool:
 class Application:
     """The outermost: routes, and turns whatever goes wrong into a problem document."""
 
-    def __init__(self, routes: Iterable[Route], *, tell: Tell | None = None) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        *,
+        tell: Tell | None = None,
+        answered: Answered = unnoted,
+    ) -> None:
         self.routes = tuple(routes)
+        self._answered = answered
         self._tell = tell
         self._router = Router(self.routes, redirect_slashes=False, default=_not_found)
 
@@ -166,6 +180,7 @@ class Application:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, send, tell=self._tell)
+        began = monotonic()
         try:
             await self._router(scope, receive, answer)
         except PatchtideError as error:
@@ -173,6 +188,8 @@ class Application:
         except Exception as error:  # one request must not end the others'
             log.exception("request failed", extra={"path": scope["path"]})
             await answer.refuse(PatchtideError(), cause=error)
+        finally:
+            self._answered(scope.get(OPERATION, NONE), answer.status, monotonic() - began)
 
 
 def _is_for_people(scope: Scope) -> bool:
@@ -195,10 +212,12 @@ class _Answer:
         self._send = send
         self._tell = tell
         self._started = False
+        self.status = GONE
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self._started = True
+            self.status = message["status"]
             message["headers"] = [*message["headers"], *self._extra(message["headers"])]
         elif message["type"] == "http.response.body" and self._scope["method"] == "HEAD":
             message["body"] = b""

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import FieldInfo, fields
 
 from patchtide import __version__
@@ -96,7 +95,7 @@ def _rights(operation: Operation) -> str:
 def _responses(operation: Operation, schemas: _Schemas) -> Schema:
     done: Schema = {"description": HTTPStatus(operation.status).phrase}
     if operation.output is not None or operation.status == HTTPStatus.OK:
-        done["content"] = {"application/json": {"schema": _output(operation.output, schemas)}}
+        done["content"] = {operation.media_type: {"schema": _output(operation, schemas)}}
     problem = {"application/problem+json": {"schema": schemas.of(ProblemDocument)}}
     codes = _EVERYWHERE if operation.policy is Gate.PUBLIC else (*_EVERYWHERE, *_SIGNED_IN)
     codes = (*codes, 409) if operation.audited or operation.takes_file else codes
@@ -107,8 +106,10 @@ def _responses(operation: Operation, schemas: _Schemas) -> Schema:
     return {str(operation.status): done, **refusals}
 
 
-def _output(kind: type[Struct] | None, schemas: _Schemas) -> Schema:
-    return {"type": "object"} if kind is None else schemas.of(kind)
+def _output(operation: Operation, schemas: _Schemas) -> Schema:
+    if operation.output is not None:
+        return schemas.of(operation.output)
+    return {"type": "object" if operation.media_type == "application/json" else "string"}
 
 
 def _parameter(field: FieldInfo, schemas: _Schemas, *, where: str) -> Schema:

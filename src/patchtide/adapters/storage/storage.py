@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
+from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
@@ -64,6 +65,8 @@ class Storage:
     def __init__(
         self, writer: Engine, reporter: Engine, readers: Engine, seal: Seal, beside: Beside
     ) -> None:
+        self.when_taken: Callable[[Sequence[Accepted], float], None] = lambda taken, seconds: None
+        """Told of each group of reports and how long it took, in the writer's thread."""
         self._seal, self._beside = seal, beside
         self._write_engine = writer
         self._report_engine = reporter
@@ -145,8 +148,16 @@ class Storage:
         return [answer for part in answers for answer in part]
 
     def _take_group(self, group: Group) -> Sequence[Accepted]:
+        began = monotonic()
         taken = self._beside(group)
-        return take(self._report_engine, group) if taken is None else taken
+        if taken is None:
+            taken = take(self._report_engine, group)
+        self.when_taken(taken, monotonic() - began)
+        return taken
+
+    def waiting(self) -> Mapping[str, int]:
+        """Return how much waits for the writer, by what it is."""
+        return self._writer.waiting()
 
     async def flush_presence(self, seen: Sequence[Presence]) -> None:
         for start in range(0, len(seen), SLICE_ROWS):

@@ -12,7 +12,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
@@ -75,6 +75,10 @@ class Writer(Generic[T, R]):
             self._queues[rank].append(job)
             self._wanted.notify()
         return job.future
+
+    def waiting(self) -> Mapping[str, int]:
+        """Return how many jobs wait, by rank in small letters."""
+        return {rank.name.lower(): len(self._queues[rank]) for rank in Rank}
 
     def close(self) -> None:
         """Do what waits, then end."""

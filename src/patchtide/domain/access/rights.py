@@ -20,6 +20,7 @@ class Kind(StrEnum):
     AUDIT = "audit"
     CATALOG = "catalog"
     SITE = "site"
+    METRICS = "metrics"
 
 
 class Verb(StrEnum):
@@ -129,5 +130,6 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
             "catalog.read",
             "site.read",
         ),
+        "metrics": _role("metrics.read"),
     }
 )

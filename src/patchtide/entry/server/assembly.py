@@ -8,6 +8,7 @@ from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.http.arrivals import ArrivalLimits
 from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.protocol import ConnectionLimits
+from patchtide.adapters.notify.metrics import Metrics
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.trust.drafted import DraftedRoles
@@ -17,6 +18,7 @@ from patchtide.entry.server.agents import AgentsSide, build_agents_side
 from patchtide.entry.server.code_file import CodeFile
 from patchtide.entry.server.descriptors import Room, make_room
 from patchtide.entry.server.feeds import FeedsSide, build_feeds_side
+from patchtide.entry.server.metrics import build_metrics
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
@@ -71,6 +73,7 @@ async def assemble(
         events=Events(limit=room.events),
     )
     ground.site.announce = agents.events.announce
+    metrics = build_metrics(settings, storage, agents)
     code_file = CodeFile(settings.home)
     code, text = _claim(storage, code_file)
     return Server(
@@ -88,7 +91,8 @@ async def assemble(
             look=ground.site.look_again, decisions=storage, lookups=storage, clock=ground.clock
         ),
         agents=agents,
-        context=_context(ground, agents=agents, feeds=_feeds(ground), code=code),
+        metrics=metrics,
+        context=_context(ground, agents=agents, feeds=_feeds(ground), metrics=metrics, code=code),
         code=text,
         code_file=code_file,
         room=room,
@@ -154,7 +158,7 @@ def _feeds(ground: _Ground) -> FeedsSide:
 
 
 def _context(
-    ground: _Ground, *, agents: AgentsSide, feeds: FeedsSide, code: BootstrapCode
+    ground: _Ground, *, agents: AgentsSide, feeds: FeedsSide, metrics: Metrics, code: BootstrapCode
 ) -> Context:
     storage, clock = ground.storage, ground.clock
     return Context(
@@ -174,6 +178,7 @@ def _context(
         exchange=feeds.exchange,
         content=ground.content,
         drafts=_drafts(ground, feeds),
+        exposition=metrics.exposition,
         site_name=ground.settings.site,
         site_ca=ground.keys.ca_digest,
         machines_changed=agents.machines_changed,

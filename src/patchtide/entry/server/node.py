@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from patchtide.adapters.notify.metrics import Metrics
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys
@@ -38,6 +39,7 @@ class Server:
     follower: CatalogFollower
     trust: TrustWatch
     agents: AgentsSide
+    metrics: Metrics
     context: Context
     code: str
     """One-time code of a site that nobody has claimed yet; empty afterwards."""

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from patchtide.adapters.console.compose import build_console
 from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.arrivals import ArrivalLimits, Arrivals
+from patchtide.adapters.http.noting import noted
 from patchtide.adapters.http.problems import status_of
 from patchtide.adapters.http.protocol import ConnectionLimits, GuardedProtocol, guarded_protocol
 from patchtide.adapters.publisher.checking import mistakes_in
@@ -151,7 +152,13 @@ def _application(server: Server) -> Application:
         server.context, OPERATIONS, status_of=status_of, mistakes_in=mistakes_in
     )
     handlers = {**server.agents.endpoints, **console.endpoints}
-    return build_application(OPERATIONS, handlers, context=server.context, tell=console.refuse)
+    return build_application(
+        OPERATIONS,
+        handlers,
+        context=server.context,
+        tell=console.refuse,
+        answered=server.metrics.request,
+    )
 
 
 def _arrivals(server: Server) -> ArrivalLimits:
@@ -170,7 +177,10 @@ def _web(server: Server) -> uvicorn.Config:
         connections=held,
         a_peer=of_one_address(ConnectionLimits().a_peer, of=held),
         take_over={routes["agents.events"]: server.agents.take_over},
-        whole={routes[name]: answer for name, answer in server.agents.whole.items()},
+        whole={
+            routes[name]: noted(name, answer, server.metrics.request)
+            for name, answer in server.agents.whole.items()
+        },
     )
     config = uvicorn.Config(
         _application(server),

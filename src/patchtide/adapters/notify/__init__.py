@@ -1,0 +1,1 @@
+"""What leaves the server for those who watch it."""
