@@ -24,6 +24,8 @@ from tests.simulator.counting_proxy import Meter, counting_proxy
 from tests.simulator.site_process import SiteProcess, site
 
 FIRST_SCAN, MONTH, NOTHING_NEW = 500_000, 30_000, 1_000
+A_PUBLICATION = 2_500
+"""With the report of it: thirty of one update each are beyond a month's budget (ADR 0031)."""
 LEAVES, NEW, DAYS = 3_000, 60, 30
 
 
@@ -118,3 +120,15 @@ def test_many_publications_are_caught_up_with_without_fetching_all_again(machine
 
     assert caught_up <= MONTH
     print(f"{NEW} in {NEW // 2} publications {caught_up}")
+
+
+def test_a_publication_a_day_costs_a_machine_little_more_than_what_is_new(machine: Machine) -> None:
+    for _ in range(2):
+        machine.exchange()
+    nothing = machine.exchange()
+    costs = []
+    for _ in range(5):
+        machine.server.tell("publish 1")
+        costs.append(machine.exchange() - nothing)
+    assert max(costs) <= A_PUBLICATION
+    print(f"a publication of one update a day costs {costs}")

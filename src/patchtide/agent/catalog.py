@@ -7,8 +7,10 @@ then the files that the index names by hash, then the digest of what comes out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
+from patchtide.agent.ports.catch_up import CatchUp
 from patchtide.agent.ports.content import Blobs
 from patchtide.agent.ports.journal import ShardChange, ShardHead, ShardStore
 from patchtide.agent.ports.platform import FactSource, Platform
@@ -75,6 +77,7 @@ class LocalCatalog:
         platform: Platform,
         followed: Sequence[str],
         decoded: Decoded | None = None,
+        catch_up: CatchUp | None = None,
     ) -> None:
         self._store = store
         self._trust = trust
@@ -82,6 +85,7 @@ class LocalCatalog:
         self._platform = platform
         self._followed = in_order(followed)
         self._decoded = decoded
+        self._catch_up = catch_up
         self._aged = False
         self._events: list[TrustEvent] = []
 
@@ -98,6 +102,10 @@ class LocalCatalog:
         Raises:
             TrustRefused and what else trust, transfer and shards may refuse with.
         """
+        with self._catch_up.brought(self._followed) if self._catch_up else nullcontext():
+            self._refresh(newer, now=now, root_version=root_version)
+
+    def _refresh(self, newer: Mapping[str, int], *, now: float, root_version: int) -> None:
         try:
             self._events += self._trust.refresh(now, root_version=root_version)
         except MetadataExpired:

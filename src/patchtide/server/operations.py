@@ -79,6 +79,14 @@ _AGENTS_PLANE = (
         sentence="Signed metadata and shards of the catalog.",
     ),
     Operation(
+        name="agents.catch-up",
+        plane=Plane.AGENTS,
+        method="GET",
+        path="/since/{path}",
+        policy=Gate.PUBLIC_VERIFIED,
+        sentence="All that was signed since what a machine has, in one answer.",
+    ),
+    Operation(
         name="agents.content",
         plane=Plane.AGENTS,
         method="GET",

@@ -168,7 +168,10 @@ def apply_delta(current: Leaves, serial: int, delta: DeltaV1) -> dict[int, LeafE
 
 def pack_document(document: ShardV1 | DeltaV1) -> bytes:
     """Return the file: MessagePack under zstd."""
-    body = encode(document)
+    return pack_body(encode(document))
+
+
+def pack_body(body: bytes) -> bytes:
     # The last tenth of a large one is most of the work, which a synchronisation waits for.
     level = next(level for least, level in _LEVELS if len(body) >= least)
     return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(body)

@@ -86,14 +86,16 @@ class Node:
     def __post_init__(self) -> None:
         self.clock = clock = FakeClock()
         self.decisions = Interruptible(self.storage)
-        signer = TrustRepository(self.folder / "published", KeyFolder(self.folder / "keys"))
+        self.signer = signer = TrustRepository(
+            self.folder / "published", KeyFolder(self.folder / "keys")
+        )
         signer.create(clock.now())
         self.content = FileContentStore(self.folder / "content")
         self.catalog = CatalogPublisher(
             decisions=self.decisions,
             reading=self.storage,
             content=self.content,
-            signer=signer,
+            signer=self.signer,
             clock=clock,
             published=self.told.append,
         )

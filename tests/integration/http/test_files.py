@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from patchtide.adapters.http.files import Files
 pytestmark = pytest.mark.anyio
 
 
-async def get(files: Files, name: str) -> bytes:
+async def get(files: Callable[..., Awaitable[None]], name: str) -> bytes:
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:

@@ -154,7 +154,7 @@ def test_the_router_serves_the_declared_paths_and_no_other() -> None:
 
 
 def test_an_operation_that_nobody_serves_stops_the_start() -> None:
-    with pytest.raises(NotServed, match=r"nobody serves \['agents\.catalog', 'agents\.checkin'"):
+    with pytest.raises(NotServed, match=r"nobody serves \['agents\.catalog', 'agents\.catch-up'"):
         build_application(OPERATIONS, {}, context=AdministratorsPlane().context)
 
 

@@ -23,7 +23,7 @@ SMALL = 1 << 20
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._%+~-]{0,254}")
 _RANGE = re.compile(rb"bytes=(\d{1,15})-(\d{0,15})")
 _FOREVER = b"public, max-age=31536000, immutable"
-_FRESH = b"no-cache"
+FRESH = b"no-cache"
 _MUTABLE = frozenset({"timestamp.json"})
 
 
@@ -39,7 +39,7 @@ class Files:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = str(scope["path_params"]["path"])
         if not _is_safe(name):
-            await _answer(send, 404)
+            await answer(send, 404)
             return
         kept = self._kept.get(name)
         if kept is not None:
@@ -52,12 +52,12 @@ class Files:
         path = self._folder / name
         body = await asyncio.to_thread(_read_small, path)
         if body is None:
-            await _answer(send, 404)
+            await answer(send, 404)
         elif isinstance(body, int):
             headers = {"cache-control": _FOREVER.decode()}
             await FileResponse(path, headers=headers)(scope, receive, send)  # type: ignore[arg-type]
         elif path.name in _MUTABLE:
-            await _send_bytes(scope, send, body, cache=_FRESH)
+            await _send_bytes(scope, send, body, cache=FRESH)
         else:
             self._keep(name, body)
             await _send_bytes(scope, send, body, cache=_FOREVER)
@@ -91,18 +91,18 @@ async def _send_bytes(scope: Scope, send: Send, body: bytes, *, cache: bytes) ->
     wanted = next((value for name, value in scope["headers"] if name == b"range"), None)
     match = _RANGE.fullmatch(wanted) if wanted is not None else None
     if match is None:
-        await _answer(send, 200, body, headers, head=scope["method"] == "HEAD")
+        await answer(send, 200, body, headers, head=scope["method"] == "HEAD")
         return
     start = int(match[1])
     end = min(int(match[2]) if match[2] else len(body) - 1, len(body) - 1)
     if start > end:
-        await _answer(send, 416, b"", [(b"content-range", f"bytes */{len(body)}".encode())])
+        await answer(send, 416, b"", [(b"content-range", f"bytes */{len(body)}".encode())])
         return
     headers.append((b"content-range", f"bytes {start}-{end}/{len(body)}".encode()))
-    await _answer(send, 206, body[start : end + 1], headers)
+    await answer(send, 206, body[start : end + 1], headers)
 
 
-async def _answer(
+async def answer(
     send: Send,
     status: int,
     body: bytes = b"",

@@ -34,6 +34,11 @@ class TargetCache:
             return None
         return data
 
+    def held(self, path: str) -> bytes:
+        """Return what lies here under a path, unverified; empty: nothing."""
+        place = self._folder / sha256(path.encode()).hexdigest()
+        return place.read_bytes() if place.exists() else b""
+
     def keep(self, info: TargetFile, data: bytes) -> None:
         """Not durable: what a power cut leaves of it is not believed."""
         if len(data) <= KEPT_BYTES:

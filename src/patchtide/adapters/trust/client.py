@@ -8,7 +8,7 @@ against the floors, and only then the floors rise.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -42,6 +42,8 @@ from patchtide.agent.ports.trust import (
     TrustStoreFailed,
 )
 from patchtide.agent.ports.web import Getter
+from patchtide.wire.catch_up import Known
+from patchtide.wire.shard_plan import role_of, target_of
 
 MAX_DELEGATIONS = 1024
 MAX_ROTATIONS = 256
@@ -134,6 +136,23 @@ class TrustClient:
     def metadata(self, role: str) -> bytes:
         """Return a role's metadata as it was accepted last; empty: it was not needed yet."""
         return self._cache.read(role) if role in self._floors.roles() else b""
+
+    def known(self, shards: Sequence[str]) -> Known | None:
+        """Return what lies here of these shards, as it is told to a server; None: too little."""
+        floors = self._floors.roles()
+        if ROOT not in floors or SNAPSHOT not in floors:
+            return None
+        roles = (ROOT, SNAPSHOT, *sorted({role_of(shard) for shard in shards}))
+        try:
+            metadata = [self._cache.read(role) for role in roles]
+            indexes = [self._targets.held(target_of(shard)) for shard in sorted(shards)]
+        except OSError:  # a power cut left less: all of it is fetched anew
+            return None
+        return Known(
+            root=floors[ROOT].version,
+            snapshot=floors[SNAPSHOT].version,
+            documents=(*metadata, *indexes),
+        )
 
     def raise_floor(self, role: str, version: int) -> None:
         """See the port `Trust`."""

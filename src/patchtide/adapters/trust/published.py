@@ -31,9 +31,10 @@ from patchtide.adapters.trust.layout import (
 KNOWN_FOR = timedelta(days=396)
 """How long a machine may be off and then report what it saw last, without an alarm (S44)."""
 DAY_S = 86_400
-KEPT_FOR = timedelta(days=2)
-"""How long an agent may take between reading a timestamp and the files it leads to."""
-UNNAMED_FOR = timedelta(days=30)
+KEPT_FOR = timedelta(days=35)
+"""How long what is no more in force stays: an agent on its way to it needs minutes, and whoever
+looks once a month is told at once what has changed since."""
+UNNAMED_FOR = timedelta(days=35)
 """How long a file waits for a signature that is made elsewhere."""
 _VERSIONED = re.compile(r"(?P<version>[1-9][0-9]*)\.(?P<role>[a-z]+)\.json")
 _LOGGED = re.compile(

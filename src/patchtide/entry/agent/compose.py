@@ -12,6 +12,7 @@ from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import open_identity, read_machine_id
 from patchtide.adapters.agentstate.sqlite import open_journal
 from patchtide.adapters.transport.blobs import ContentBlobs
+from patchtide.adapters.transport.carried import CarriedGetter
 from patchtide.adapters.transport.fetched import FetchedContent
 from patchtide.adapters.transport.https import HttpsGetter
 from patchtide.adapters.transport.lines import Lines
@@ -60,7 +61,13 @@ def composed(
         raise NotEnrolled
     lines = Lines(verified_context(enrolment.ca))
     getter = HttpsGetter(lines)
-    blobs = ContentBlobs(enrolment.url, getter)
+    carried = CarriedGetter(
+        getter,
+        enrolment.url,
+        answer_key=enrolment.answer_key,
+        known=lambda shards: trust.known(shards),
+    )
+    blobs = ContentBlobs(enrolment.url, carried)
     content = FetchedContent(private_folder(state) / "content", enrolment.url, getter)
     machine = machine_of(platform, content)
     # The kernel's boot, not the simulated machine's: it tells a power cut from a crash.
@@ -71,7 +78,7 @@ def composed(
         enrolment.root,
         metadata_url=f"{enrolment.url}/catalog/metadata/",
         targets_url=f"{enrolment.url}/catalog/targets/",
-        getter=getter,
+        getter=carried,
         build_time=BUILD_TIME,
     )
     link = TlsLink(
@@ -82,7 +89,12 @@ def composed(
         answer_key=enrolment.answer_key,
     )
     catalog = LocalCatalog(
-        journal, trust=trust, blobs=blobs, platform=machine, followed=machine.shards
+        journal,
+        trust=trust,
+        blobs=blobs,
+        platform=machine,
+        followed=machine.shards,
+        catch_up=carried,
     )
     policy = LocalPolicy(
         journal, blobs=blobs, keys=keys_of(enrolment.answer_key), client=enrolment.client

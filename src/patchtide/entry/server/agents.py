@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.http.agents_plane import AgentsPlane, request_of
+from patchtide.adapters.http.catch_up import CatchUpEndpoint
 from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.exchange import AnswerWhole, Handed
 from patchtide.adapters.http.files import Files
 from patchtide.adapters.sodium.verifier import Verifier
 from patchtide.adapters.storage import Storage
+from patchtide.adapters.trust.catching_up import CatchUps
 from patchtide.domain.errors import Unavailable
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
@@ -27,6 +32,7 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
+from patchtide.wire.catch_up import MAX_CATCH_UP
 
 Endpoint = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -115,8 +121,18 @@ def build_agents_side(
             **plane.handlers(),
             "agents.events": _only_handed_over,
             "agents.catalog": Files(settings.home / "published"),
+            "agents.catch-up": CatchUpEndpoint(_catch_ups(settings.home, site)),
             "agents.content": Files(settings.home / "content"),
         },
+    )
+
+
+def _catch_ups(home: Path, site: PublishedSite) -> CatchUps:
+    content = FileContentStore(home / "content")
+    return CatchUps(
+        home / "published",
+        read_content=partial(content.read, at_most=MAX_CATCH_UP),
+        sign=site.sign_answer,
     )
 
 
