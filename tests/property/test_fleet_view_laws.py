@@ -12,7 +12,7 @@ from msgspec import structs
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.updates import UpdateNumber
-from patchtide.domain.compliance.judgement import STALE_AFTER
+from patchtide.domain.compliance.judgement import STALE_AFTER, Doubt
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
@@ -28,6 +28,7 @@ from tests.simulator.reports import NOON
 LINEAGE = bytes(16)
 SHARDS = ("debian-11", "debian-12")
 UPDATES, MACHINES, SERIALS = 6, 4, 4
+HELD = ("required", "installed", "not_required", "unknown")
 NAMES = [f"update-{number}" for number in range(UPDATES)]
 
 
@@ -146,6 +147,30 @@ def test_following_report_by_report_is_counting_anew(
                 tally.required,
                 tally.not_required,
             )
+
+
+@settings(max_examples=100)
+@given(catalogs(), st.lists(reports, max_size=8), st.sets(st.sampled_from(NAMES)))
+def test_machines_stand_on_several_updates_as_on_the_worst_of_them(
+    catalog: Catalog, told: list[tuple[int, States, str]], names: set[str]
+) -> None:
+    view = a_view(catalog)
+    for number, said, scan in told:
+        view.put_row(a_row(number, scan), said)
+    some = [view.updates[an_update_id(name)] for name in names]
+
+    held = view.held_together(some)
+
+    for member in view.members.values():
+        stands = view.states_on(member)
+        states = {stands(update).value for update in some}
+        found = next((s for s in ("required", "unknown", "installed") if s in states), "")
+        if not some and view.doubt(member) is not Doubt.NONE:
+            found = "unknown"  # of whom nothing is believed, nothing is known
+        there = found.replace("-", "_") or "not_required"
+        assert [n for n in HELD if member.number in getattr(held, n)] == [there]
+    for update in some:
+        assert view.behind(update) <= view.tally_of(update).unknown
 
 
 def page(index: UpdateIndex, view: View, wanted: Wanted) -> tuple[list[str], int, object]:

@@ -16,7 +16,7 @@ from patchtide.domain.catalog.risk import RiskClass, risk_class
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Ground, Held, StateIndex
+from patchtide.domain.compliance.index import Ground, Held, StateIndex, together
 from patchtide.domain.compliance.judgement import (
     Compliance,
     Doubt,
@@ -268,6 +268,23 @@ class View:
         """Return which active machines stand how on the update."""
         told = self._current_ground().held(update.leaves)
         return self._overtaken_now().held(update.id, told)
+
+    def behind(self, update: KnownUpdate) -> int:
+        """Return how many active machines are unknown since they look with an older catalog."""
+        return self._current_ground().behind(update.leaves)
+
+    def held_together(self, updates: Iterable[KnownUpdate]) -> Held:
+        """Return which active machines stand how on all of these updates at once."""
+        overtaken, ground = self._overtaken_now(), self._current_ground()
+        alone, plain = list[KnownUpdate](), list[PlacedLeaf]()
+        for update in updates:
+            if update.id in overtaken:
+                alone.append(update)
+            else:
+                plain += update.leaves
+        # The leaves of several updates are as those of one: that is quick for thousands.
+        held = (ground.held(plain), *map(self.held, alone))
+        return together(held, members=self.active)
 
     def population(self) -> Population:
         """Return a copy of the index with the machines that count, as another site counts them."""

@@ -21,6 +21,7 @@ from patchtide.server.catalog_operations import CATALOG
 from patchtide.server.console_pages import PAGES
 from patchtide.server.exchange_operations import EXCHANGE
 from patchtide.server.fleet_operations import FLEET
+from patchtide.server.history_operations import HISTORY
 from patchtide.server.list_operations import LISTS, SEARCHES
 from patchtide.server.publisher_operations import PUBLISHER
 from patchtide.server.settings_operations import SETTINGS
@@ -195,6 +196,7 @@ OPERATIONS = Table(
         *_AGENTS_PLANE,
         *_SITE,
         *FLEET,
+        *HISTORY,
         *ACCOUNTS,
         *_AUDIT,
         *CATALOG,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
@@ -28,6 +28,7 @@ from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient, Standing
 from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.following import Cursor, DecisionEvent
+from patchtide.server.ports.history import StoredDay
 from patchtide.server.ports.reports import HeldInventory, StateRow
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
@@ -97,6 +98,22 @@ class MemoryLists:
         return len(updates)
 
 
+class NoHistory:
+    """Nobody has counted yet."""
+
+    def days(self, *, first: date, last: date) -> Sequence[StoredDay]:
+        return []
+
+    def place(self, update: UUID) -> int | None:
+        return None
+
+    def newest(self, *, before: date) -> StoredDay | None:
+        return None
+
+    def progress(self, day: date) -> bytes | None:
+        return None
+
+
 @dataclass
 class MemoryStorage:
     """Decisions, Reading and Lookups at once."""
@@ -111,6 +128,7 @@ class MemoryStorage:
     ratings: dict[UpdateId, Rating] = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
     update_lists: MemoryLists = field(default_factory=MemoryLists)
+    fleet_history: NoHistory = field(default_factory=NoHistory)
     epochs: int = 0
     breaks: Exception | None = None
 

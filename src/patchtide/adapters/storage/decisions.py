@@ -20,6 +20,7 @@ from patchtide.adapters.storage import (
     ticket,
     update_rows,
 )
+from patchtide.adapters.storage.history import HistoryWrites
 from patchtide.adapters.storage.rows import api_token_of, client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     api_token,
@@ -91,6 +92,7 @@ class SqlTransaction(accounts.AccountWrites):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.update_lists = ListWrites(connection)
+        self.fleet_history = HistoryWrites(connection)
         self.notes: list[tuple[str, str]] = []
         self._absent: set[str] = set()
 

@@ -32,6 +32,7 @@ from patchtide.adapters.storage import (
 from patchtide.adapters.storage.audit_chain import Seal
 from patchtide.adapters.storage.beside import Beside, Group, Nobody, take
 from patchtide.adapters.storage.grants import grant_agents
+from patchtide.adapters.storage.history import HistoryReads
 from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.transactions import committed, read
 from patchtide.adapters.storage.update_lists import ListReads
@@ -72,6 +73,7 @@ class Storage:
         self._report_engine = reporter
         self._readers = readers
         self.update_lists = ListReads(self._read)
+        self.fleet_history = HistoryReads(self._read)
         self._writer = Writer(self._take_group)
 
     @classmethod

@@ -296,6 +296,41 @@ synchronisation = Table(
     _required("document", LargeBinary),
 )
 
+# The fleet as it was counted last on each day (of UTC, by its number from year 1).
+history_day = Table(
+    "history_day",
+    metadata,
+    Column("day", Number, primary_key=True, autoincrement=False),
+    _required("at", Float),
+    _required("document", LargeBinary),
+)
+
+# How machines stood on each update on a day, a thousand updates a row.
+history_block = Table(
+    "history_block",
+    metadata,
+    Column("block", Number, primary_key=True, autoincrement=False),
+    Column("day", Number, primary_key=True, autoincrement=False),
+    _required("document", LargeBinary),
+    Index("history_block_by_day", "day"),
+)
+
+# Where in those rows an update is, for good.
+history_place = Table(
+    "history_place",
+    metadata,
+    Column("place", Number, primary_key=True, autoincrement=False),
+    _required("update_id", LargeBinary, unique=True),
+)
+
+# How far each update had come by a day; of the newest two days alone.
+history_progress = Table(
+    "history_progress",
+    metadata,
+    Column("day", Number, primary_key=True, autoincrement=False),
+    _required("document", LargeBinary),
+)
+
 decision_log = Table(
     "decision_log",
     metadata,

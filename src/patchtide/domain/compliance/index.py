@@ -184,6 +184,14 @@ class Ground:
             unknown=len(self._members) - len(self._asked) + doubtful,
         )
 
+    def behind(self, leaves: Collection[PlacedLeaf]) -> int:
+        """Return how many are unknown for an older catalog, or the more of them for several."""
+        if len(leaves) == 1:
+            [leaf] = leaves
+            return len(self._followers_of(leaf.shard)) - len(self._evaluated_since(leaf))
+        late = _union(self._followers_of(x.shard) - self._evaluated_since(x) for x in leaves)
+        return self.held(leaves).unknown.intersection_cardinality(late)
+
     def _evaluated_since(self, leaf: PlacedLeaf) -> BitMap:
         """Return who of those asked evaluated the leaf in its current revision."""
         key = (leaf.shard, leaf.entered)
@@ -202,6 +210,31 @@ class Ground:
 
     def _serials(self, shard: str) -> Mapping[int, BitMap]:
         return self._index.evaluated.get(shard, {})
+
+
+def together(some: Iterable[Held], *, members: BitMap) -> Held:
+    """Return who stands how on several updates at once: the worst of them counts.
+
+    | some of them  | none of them       | all of them stand as |
+    | ------------- | ------------------ | -------------------- |
+    | required      |                    | required             |
+    | unknown       | required           | unknown              |
+    | installed     | required, unknown  | installed            |
+    | none of these |                    | not required         |
+    """
+    required, installed, unknown = BitMap(), BitMap(), BitMap()
+    for held in some:
+        required |= held.required
+        installed |= held.installed
+        unknown |= held.unknown
+    unknown -= required
+    installed = installed - required - unknown
+    return Held(
+        required=required,
+        installed=installed,
+        unknown=unknown,
+        not_required=members - required - unknown - installed,
+    )
 
 
 def _both(held: Mapping[int, BitMap], leaf: PlacedLeaf, evaluated: BitMap) -> int:

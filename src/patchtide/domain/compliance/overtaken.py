@@ -57,6 +57,10 @@ class Overtaken(Generic[K]):
         self._since[machine] = len(overtaken)
         return before ^ overtaken
 
+    def __contains__(self, update: K) -> bool:
+        """Say whether some machine would require it but for a successor."""
+        return update in self._machines
+
     def tally(self, update: K, told: Tally) -> Tally:
         machines = self._machines.get(update)
         return told if machines is None else _moved(told, len(machines))

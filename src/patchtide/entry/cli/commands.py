@@ -44,8 +44,8 @@ from patchtide.entry.cli.up.command import up_command
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import SECRET, Operation
 
-EXPLAIN = "explain"
-"""Asks about an update that people name by its title."""
+BY_TITLE = frozenset({"explain", "history.show"})
+"""Ask about an update that people name by its title."""
 WHATIF = "whatif"
 """Is asked again until it is complete."""
 DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
@@ -63,6 +63,7 @@ _GROUPS = {
     "settings": "What holds for the whole site.",
     "searches": "Queries over updates, saved under names.",
     "lists": "Lists of updates: nothing but lists.",
+    "history": "How machines stood day by day.",
     "updates": "Updates that exist, and who needs them.",
     "tokens": "Tokens that let machines enrol.",
     "api-tokens": "Keys of people and programs to this interface.",
@@ -171,7 +172,7 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
             said = dict(with_rules(said))
         except (Misread, InvalidDefinition) as error:
             return _misread(printer, error, as_json=raw)
-        meant = with_ids(said, ask, by_title=operation.name == EXPLAIN)
+        meant = with_ids(said, ask, by_title=operation.name in BY_TITLE)
         if isinstance(meant, Answer):
             answer = meant
         else:
@@ -252,7 +253,7 @@ def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
     plain, text = _plain(field.type)
     if field.name == MACHINE:
         plain, text = str, f"{text.removesuffix('.')} or name."
-    elif field.name == UPDATE and operation.name == EXPLAIN:
+    elif field.name == UPDATE and operation.name in BY_TITLE:
         plain, text = str, f"{text.removesuffix('.')}, or words that only one has in its title."
     elif field.name == RULE and operation.is_question:
         text = f"{text.removesuffix('.')}, or a file with one or with a definition in YAML."

@@ -16,6 +16,7 @@ from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.expiry import ExpiredUpdates, Holder
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_follower import in_time
+from patchtide.server.history_recorder import HistoryRecorder
 from patchtide.server.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ UPKEEP_S = 60.0
 FAILURES_S = 60.0
 """How often is asked whether failed sign-ins are to be written down."""
 EXPIRE_S = 3600.0
+HISTORY_S = 60.0
+"""How often is asked whether the fleet is to be counted."""
 SYNCHRONISE_S = 60.0
 """How often is asked whether a synchronisation is due."""
 SIGN_S = 60.0
@@ -51,7 +54,7 @@ async def background(server: Server) -> AsyncIterator[None]:
         await server.context.failed_sign_ins.write()
 
 
-def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[None]]]]:
+def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[object]]]]:
     """Yield what is done again and again, and how many seconds apart."""
     yield PRESENCE_S, partial(_save_presence, server)
     yield EPOCH_S, partial(_watch_epoch, _epoch(server))
@@ -64,6 +67,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[None
     yield FOLLOW_S, server.context.descriptions.step
     yield EXPIRE_S, _expired(server).step
     yield SIGN_S, partial(_sign, server.catalog)
+    yield HISTORY_S, _history(server).step
 
 
 def _upkeep(server: Server) -> Upkeep:
@@ -83,6 +87,18 @@ def _expired(server: Server) -> ExpiredUpdates:
         holders=(Holder(held=lists.held, held_in=lambda tx: tx.update_lists.held),),
         clock=server.context.clock,
         kept=timedelta(days=server.settings.expired_days),
+    )
+
+
+def _history(server: Server) -> HistoryRecorder:
+    context = server.context
+    return HistoryRecorder(
+        fleet=context.fleet,
+        source=server.storage,
+        decisions=server.storage,
+        clock=context.clock,
+        node=context.synchronisations.node,
+        silent_after=context.silent_after,
     )
 
 

@@ -13,6 +13,7 @@ from patchtide.server.ports.accounts import AccountWriting
 from patchtide.server.ports.api_tokens import ApiTokenWriting
 from patchtide.server.ports.catalog import CatalogWriting
 from patchtide.server.ports.clients import ClientWriting
+from patchtide.server.ports.history import HistoryWriting
 from patchtide.server.ports.update_lists import UpdateListWriting
 
 T = TypeVar("T")
@@ -35,6 +36,9 @@ class Transaction(AccountWriting, ApiTokenWriting, CatalogWriting, ClientWriting
 
     @property
     def update_lists(self) -> UpdateListWriting: ...
+
+    @property
+    def fleet_history(self) -> HistoryWriting: ...
 
     def begin_epoch(self, *, numbers_above: int) -> None:
         """The database is older than what the fleet has seen: no old cursor means anything.

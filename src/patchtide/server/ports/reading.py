@@ -10,6 +10,7 @@ from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry, AuditFlaw
 from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
 from patchtide.server.ports.following import Cursor, StateDelta
+from patchtide.server.ports.history import HistoryReading
 from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import UpdateListReading
 
@@ -25,6 +26,9 @@ class Reading(Protocol):
 
     @property
     def update_lists(self) -> UpdateListReading: ...
+
+    @property
+    def fleet_history(self) -> HistoryReading: ...
 
     def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]: ...
 
