@@ -136,7 +136,7 @@ async def _sign(catalog: CatalogPublisher) -> None:
     await catalog.stay_fresh()
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await work()
