@@ -13,13 +13,16 @@ PINS := requirements/agent.txt requirements/server.txt requirements/dev.txt
 ROUNDS ?= 200
 JOBS ?= 2
 
-.PHONY: help up check test bench torture format reference requirements clean agent-package
+.PHONY: help up demo check test bench torture format reference requirements clean agent-package
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(VENV)/installed ## Bring up a site here and show which updates this machine lacks (ARGS=--exit)
 	$(BIN)/patchtide up $(ARGS)
+
+demo: $(VENV)/installed ## Bring up a site with 10,000 simulated machines, to click through (ARGS=--machines=N)
+	$(BIN)/patchtide demo $(ARGS)
 
 check: $(VENV)/installed ## Lint, types, layers and documents, in under a minute
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 PROCESSES = {
     "agent": "patchtide.entry.agent",
+    "demo": "patchtide.entry.server.demo",
     "serve": "patchtide.entry.server",
     "simulate": "patchtide.entry.simulator",
 }

@@ -52,7 +52,7 @@ DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
 
 _HELP = "Update management for whole fleets: ask a Patchtide server, or start one of its processes."
 _EPILOGUE = """\
-Processes: patchtide agent | serve | simulate (each has its own --help).
+Processes: patchtide agent | serve | simulate | demo (each has its own --help).
 
 PATCHTIDE_URL names the server, PATCHTIDE_TOKEN the token, PATCHTIDE_CA the file of the site's CA.
 

@@ -1,0 +1,63 @@
+"""`patchtide demo`: one command, a name and a password, pages full of machines, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.simulator.browser import chromium, reader
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def demo(home: Path) -> Iterator[dict[str, Any]]:
+    command = [sys.executable, "-m", "patchtide.entry.server.demo", "--home", str(home)]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--machines", "80", "--updates", "60", "--json"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_somebody_clicks_through_and_finds_it_again_the_next_time(tmp_path: Path) -> None:
+    home = tmp_path / "demo"
+    with demo(home) as said, chromium() as browser:
+        assert said["url"].startswith("https://127.0.0.1:")
+        with reader(browser, said["url"].rstrip("/")) as window:
+            page = window.open("/sign-in")
+            page.get_by_label("Name").fill(said["name"])
+            page.get_by_label("Password").fill(said["password"])
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("heading", level=1)).to_contain_text("up to date")
+            expect(page.get_by_text("Could not look for updates")).to_be_visible()
+            window.open("/updates")
+            for folder in ("urgent", "browsers", "fresh", "kernels", "needed-and-old"):
+                page.get_by_role("link", name=folder, exact=True).click()
+                page.wait_for_url(re.compile("q="))
+                expect(page.get_by_role("alert")).to_have_count(0)
+            window.open("/machines?standing=required").locator("a.rowlink").first.click()
+            page.get_by_role("link", name=re.compile(r"^why\?")).first.click()
+            expect(page.locator(".lead")).to_contain_text("Needed")
+            assert window.complaints == []
+
+    with demo(home) as again:
+        assert again["password"] == said["password"]
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
