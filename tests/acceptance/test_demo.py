@@ -48,11 +48,8 @@ def test_somebody_clicks_through_and_finds_it_again_the_next_time(tmp_path: Path
             page.get_by_role("button", name="Sign in").click()
             expect(page.get_by_role("heading", level=1)).to_contain_text("up to date")
             expect(page.get_by_text("Could not look for updates")).to_be_visible()
-            window.open("/updates")
-            for folder in ("urgent", "browsers", "fresh", "kernels", "needed-and-old"):
-                page.get_by_role("link", name=folder, exact=True).click()
-                page.wait_for_url(re.compile("q="))
-                expect(page.get_by_role("alert")).to_have_count(0)
+            window.open("/updates").get_by_role("link", name="urgent", exact=True).click()
+            page.wait_for_url(re.compile("q=risk"))
             window.open("/machines?standing=required").locator("a.rowlink").first.click()
             page.get_by_role("link", name=re.compile(r"^why\?")).first.click()
             expect(page.locator(".lead")).to_contain_text("Needed")

@@ -13,7 +13,11 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.applicability.facts import Facts, InstalledPackage
 from patchtide.domain.applicability.scan import evaluate_shard
 from patchtide.domain.catalog.leaves import Leaf
+from patchtide.domain.catalog.query_parser import parse_query
+from patchtide.domain.catalog.query_text import query_text
+from patchtide.domain.catalog.update_query import UPDATE_FIELDS
 from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.entry.server.demo.furnish import SEARCHES
 from patchtide.entry.server.demo.machines import DAY_S, Person, new_client, person
 from patchtide.entry.server.demo.releases import details_of, leaf_of, releases
 from patchtide.entry.server.demo.stock import QUICKER, Standing, Stock
@@ -113,3 +117,8 @@ def test_a_later_version_takes_the_place_of_the_one_before_it() -> None:
 
     assert len(replacing) > 50
     assert all(known[one.supersedes[0]] == one.packages[0].name for one in replacing)
+
+
+@pytest.mark.parametrize("query", SEARCHES.values(), ids=SEARCHES)
+def test_saved_searches_are_as_a_person_would_have_saved_them(query: str) -> None:
+    assert query_text(parse_query(query, UPDATE_FIELDS), UPDATE_FIELDS) == query

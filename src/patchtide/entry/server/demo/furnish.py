@@ -25,10 +25,10 @@ SINCE = timedelta(days=40)
 ACTOR = "system"
 SEARCHES = {
     "urgent": "risk >= high and required > 0 and not superseded",
-    "browsers": "firefox or chromium",
-    "fresh": "age < 14",
-    "kernels": "linux or kernel",
-    "needed-and-old": "age > 60 and required > 0",
+    "browsers": '"firefox" or "chromium"',
+    "fresh": "age < 14d",
+    "kernels": '"linux" or "kernel"',
+    "needed-and-old": "age > 60d and required > 0",
 }
 Say = Callable[[str], None]
 
