@@ -41,7 +41,14 @@ class Machine:
         return Ed25519PrivateKey.from_private_bytes(sha256(f"key {self.number}".encode()).digest())
 
     def request(
-        self, method: str, path: str, body: bytes = b"", *, counter: int, authority: str
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        counter: int,
+        authority: str,
+        created: int = 0,
     ) -> bytes:
         """Return a whole signed HTTP/1.1 request."""
         asked = Request(method=method, authority=authority, path=path, body=body)
@@ -50,7 +57,7 @@ class Machine:
             self.key.sign,
             key_id=str(self.uuid),
             counter=counter,
-            created=int(time.time()),
+            created=created or int(time.time()),
         )
         lines = [f"{method} {path} HTTP/1.1", f"host: {authority}"]
         lines += [f"{name}: {value}" for name, value in headers]
@@ -104,9 +111,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def server(home: Path, *, database: str = "", **settings: str) -> Iterator[Running]:
+def server(
+    home: Path, *, database: str = "", port: str = "0", **settings: str
+) -> Iterator[Running]:
     """Run a server until the block ends; it says its port on standard output."""
-    arguments = ["--home", str(home), "--host", "127.0.0.1", "--port", "0"]
+    arguments = ["--home", str(home), "--host", "127.0.0.1", "--port", port]
     arguments += ["--database", database] if database else []
     for name, value in settings.items():
         arguments += [f"--{name.replace('_', '-')}", value]
@@ -119,11 +128,11 @@ def server(home: Path, *, database: str = "", **settings: str) -> Iterator[Runni
     )
     try:
         assert process.stdout is not None
-        port = next(int(m[1]) for line in process.stdout if (m := re.search(r":(\d+)\s*$", line)))
+        told = next(int(m[1]) for line in process.stdout if (m := re.search(r":(\d+)\s*$", line)))
         yield Running(
             pid=process.pid,
-            port=port,
-            authority=f"localhost:{port}",
+            port=told,
+            authority=f"localhost:{told}",
             ca=str(home / "keys" / "site-ca.pem"),
             started_s=time.perf_counter() - began,
         )
@@ -140,12 +149,24 @@ def load(running: Running, requests: list[bytes], folder: Path, *, connections: 
     """
     file = folder / "requests"
     file.write_bytes(msgspec.msgpack.encode(requests))
+    return load_files(running, [file], requests=len(requests), connections=connections)
+
+
+def load_files(
+    running: Running, files: Sequence[Path], *, requests: int, connections: int = 256
+) -> float:
+    """Send what the files hold, as `load` does.
+
+    Raises:
+        RuntimeError: some request was not answered with 2xx.
+    """
     command = [sys.executable, "-m", "benchmarks.load", "--port", str(running.port)]
-    command += ["--requests", str(file), "--connections", str(connections), "--ca", running.ca]
+    command += ["--connections", str(connections), "--ca", running.ca]
+    command += ["--requests", *map(str, files)]
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
     result = msgspec.json.decode(out)
     good = sum(n for status, n in result["answers"].items() if status.startswith("2"))
-    if good != len(requests):
+    if good != requests:
         raise RuntimeError(f"not all answered: {result['answers']}")
     return float(result["seconds"])
 

@@ -1,9 +1,10 @@
 """A load generator in a process of its own: ready-made requests over persistent connections.
 
-    python -m benchmarks.load --port N --requests FILE [--connections C] [--ca FILE]
+    python -m benchmarks.load --port N --requests FILE... [--connections C] [--ca FILE]
 
-The file is a MessagePack list of whole HTTP requests. They are sent one after the other on each
-connection, never pipelined, and only the exchange is timed: signing is the machines' own work.
+A file is a MessagePack list of whole HTTP requests; the next one is read when one is used up. They
+are sent one after the other on each connection, never pipelined, and only the exchange is timed:
+signing is the machines' own work.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import ssl
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -21,10 +23,25 @@ import msgspec
 import uvloop
 
 
+class Queue:
+    """What is still to be sent, one file of it in memory."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = deque(files)
+        self._held: deque[bytes] = deque()
+
+    def next(self) -> bytes | None:
+        """Return the next request; None: there is none any more."""
+        while not self._held and self._files:
+            read = self._files.popleft().read_bytes()
+            self._held = deque(msgspec.msgpack.decode(read, type=list[bytes]))
+        return self._held.popleft() if self._held else None
+
+
 class Connection(asyncio.Protocol):
     """Sends the next request as soon as the answer to the last one is complete."""
 
-    def __init__(self, queue: deque[bytes], answers: Counter[int]) -> None:
+    def __init__(self, queue: Queue, answers: Counter[int]) -> None:
         self._queue = queue
         self._answers = answers
         self._buffer = b""
@@ -38,8 +55,9 @@ class Connection(asyncio.Protocol):
             self.done.set_result(None)
 
     def send_next(self) -> None:
-        if self._queue:
-            self.transport.write(self._queue.popleft())
+        request = self._queue.next()
+        if request is not None:
+            self.transport.write(request)
         else:
             self.done.set_result(None)
             self.transport.close()
@@ -59,10 +77,10 @@ class Connection(asyncio.Protocol):
         self.send_next()
 
 
-async def run(port: int, requests: list[bytes], connections: int, ca: str) -> dict[str, object]:
+async def run(port: int, files: Sequence[Path], connections: int, ca: str) -> dict[str, object]:
     loop = asyncio.get_running_loop()
     context = ssl.create_default_context(cafile=ca) if ca else None
-    queue, answers = deque(requests), Counter[int]()
+    queue, answers = Queue(files), Counter[int]()
     opened = [
         (
             await loop.create_connection(
@@ -85,12 +103,11 @@ async def run(port: int, requests: list[bytes], connections: int, ca: str) -> di
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--requests", type=Path, required=True)
+    parser.add_argument("--requests", type=Path, nargs="+", required=True)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--ca", default="")
     asked = parser.parse_args()
-    requests = msgspec.msgpack.decode(asked.requests.read_bytes(), type=list[bytes])
-    print(json.dumps(uvloop.run(run(asked.port, requests, asked.connections, asked.ca))))
+    print(json.dumps(uvloop.run(run(asked.port, asked.requests, asked.connections, asked.ca))))
 
 
 if __name__ == "__main__":
