@@ -59,6 +59,8 @@ class Context:
     """Told after a decision about machines, so that it holds at once and not at the next poll."""
     lists_wanted: Callable[[int, Sequence[str]], None] = lambda client, kinds: None
     """Told which lists a machine is to be asked for when it checks in next."""
+    reports_waiting: Callable[[], int] = lambda: 0
+    """How many reports of machines have come to this node and are not durable yet."""
     what_ifs: WhatIfs = field(default_factory=WhatIfs)
     silent_after: timedelta = timedelta(hours=3)
     """A machine that was not heard for so long is silent."""

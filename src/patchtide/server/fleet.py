@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from patchtide.server.fleet_follower import FleetFollower
 from patchtide.server.fleet_view import View
+from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore
@@ -45,7 +46,8 @@ class Fleet:
     ) -> None:
         self.store = store
         self.updates = UpdateIndex()
-        """Asked within a question alone."""
+        self.machines = MachineIndex()
+        """Both are asked within a question alone."""
         self._clock = clock
         self._patience_s = patience_s
         self._gather_s = gather_s

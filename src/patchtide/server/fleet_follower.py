@@ -132,7 +132,10 @@ class FleetFollower:
         if last is None or now < last or now - last >= HEARD_EVERY:
             since = 0.0 if last is None else (min(last, now) - HEARD_LATE).timestamp()
             heard = self._store.heard_after(since)
-            self.view.put_heard({number: _is_restarting(h) for number, h in heard.items()})
+            self.view.put_heard(
+                {number: _is_restarting(h) for number, h in heard.items()},
+                at={number: h.at for number, h in heard.items()},
+            )
             self._listened = now
 
     def _read_all(self) -> None:

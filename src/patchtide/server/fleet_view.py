@@ -30,6 +30,7 @@ from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
 from patchtide.domain.compliance.states import PlacedLeaf, Tally, state_of
 from patchtide.domain.errors import NotFound
+from patchtide.server.fleet_part import Part
 from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
 from patchtide.server.machine_standings import Alike, Silences, Standing, Standings
 from patchtide.server.member import Member
@@ -52,6 +53,10 @@ class View:
     lists: Mapping[str, StoredList] = field(default_factory=dict)
     told: int = 0
     """Another one whenever something changed that is told of updates, here or by their vendors."""
+    decided: int = 0
+    """Another one whenever something changed that was decided of machines: their names, groups."""
+    heard_at: dict[int, float] = field(default_factory=dict)
+    """When machines were last heard, in epoch seconds, by their numbers; some never were."""
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
     restarting: BitMap = field(default_factory=BitMap)
@@ -285,6 +290,11 @@ class View:
         # The leaves of several updates are as those of one: that is quick for thousands.
         held = (ground.held(plain), *map(self.held, alone))
         return together(held, members=self.active)
+
+    def part(self, machines: BitMap) -> Part:
+        """Return those of the active machines that are among these, to be counted alone."""
+        ground, some = self._current_ground(), self.active & machines
+        return Part(ground, self._overtaken_now(), members=some, restarting=self.restarting)
 
     def population(self) -> Population:
         """Return a copy of the index with the machines that count, as another site counts them."""

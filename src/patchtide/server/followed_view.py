@@ -41,6 +41,7 @@ class FollowedView(View):
             members=dict(self.members),
             numbers=dict(self.numbers),
             updates=dict(self.updates),
+            heard_at=dict(self.heard_at),
             active=self.active.copy(),
             restarting=self.restarting.copy(),
             cut=self.cut.copy(),
@@ -71,6 +72,7 @@ class FollowedView(View):
         if clients:
             self._moved_on([client.number for client in clients])
             self._changed()
+            self.decided = self.version
 
     def put_rows(self, told: Iterable[Said]) -> None:
         """Put what machines reported last, as far as it speaks of what is published."""
@@ -153,8 +155,14 @@ class FollowedView(View):
     def _is_of_this_catalog(self, row: StateRow, states: States) -> bool:
         return row.lineage == self.lineage and not self._published.is_ahead(states)
 
-    def put_heard(self, restarting: Mapping[int, bool]) -> None:
-        """Put which machines said that they wait for a restart, and which that they do not."""
+    def put_heard(
+        self, restarting: Mapping[int, bool], *, at: Mapping[int, float] | None = None
+    ) -> None:
+        """Put which machines said that they wait for a restart, which that they do not, and when.
+
+        When a machine was heard is no change: a view of the same version may know better.
+        """
+        self.heard_at.update(at or {})
         known = BitMap(self.restarting)
         self.restarting |= BitMap(number for number, waits in restarting.items() if waits)
         self.restarting -= BitMap(number for number, waits in restarting.items() if not waits)

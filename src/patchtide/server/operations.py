@@ -25,6 +25,7 @@ from patchtide.server.history_operations import HISTORY
 from patchtide.server.list_operations import LISTS, SEARCHES
 from patchtide.server.publisher_operations import PUBLISHER
 from patchtide.server.settings_operations import SETTINGS
+from patchtide.server.report_operations import REPORTS
 from patchtide.server.table import API, Operation, Plane, Table
 
 _AGENTS_PLANE = (
@@ -205,6 +206,7 @@ OPERATIONS = Table(
         *SEARCHES,
         *LISTS,
         *SETTINGS,
+        *REPORTS,
         *SESSIONS,
         *PAGES,
     )

@@ -122,6 +122,8 @@ async def call(
         )
     if operation.name == "api-tokens.revoke":
         ids["token"] = "000000000001"
+    if operation.group == "reports":
+        ids["name"] = "overall"
     if "{user}" in operation.path:
         ids["user"] = await plane.person(
             f"owner-of-{name}", is_disabled=operation.name == "users.enable"

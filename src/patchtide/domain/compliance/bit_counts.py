@@ -15,13 +15,17 @@ class BitCounts:
     def __init__(self, sets: Iterable[BitMap] = ()) -> None:
         self._bits: list[BitMap] = []
         for one in sets:
-            self._add(one)
+            self.add(one)
 
     def of(self, machine: int) -> int:
         """Return in how many of the sets the machine is."""
         return sum(1 << place for place, held in enumerate(self._bits) if machine in held)
 
-    def _add(self, one: BitMap) -> None:
+    def any(self) -> BitMap:
+        """Return the machines that are in some set."""
+        return BitMap().union(*self._bits)
+
+    def add(self, one: BitMap) -> None:
         carry = one
         for place, held in enumerate(self._bits):
             if not carry:

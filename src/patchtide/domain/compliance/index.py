@@ -140,6 +140,11 @@ class Ground:
             if name == shard and before < entered <= now:
                 machines.add(machine)
 
+    def late(self, leaves: Iterable[PlacedLeaf]) -> BitMap:
+        """Return who evaluated some of these leaves in an older revision, of those asked."""
+        alike = {(leaf.shard, leaf.entered): leaf for leaf in leaves}.values()
+        return _union(self._followers_of(x.shard) - self._evaluated_since(x) for x in alike)
+
     def held(self, leaves: Collection[PlacedLeaf]) -> Held:
         """Return where the members stand on an update with these leaves.
 

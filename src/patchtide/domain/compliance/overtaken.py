@@ -61,19 +61,26 @@ class Overtaken(Generic[K]):
         """Say whether some machine would require it but for a successor."""
         return update in self._machines
 
-    def tally(self, update: K, told: Tally) -> Tally:
+    def tally(self, update: K, told: Tally, *, among: BitMap | None = None) -> Tally:
+        """Return how many machines stand how: of all, or of those that were counted."""
         machines = self._machines.get(update)
-        return told if machines is None else _moved(told, len(machines))
+        if machines is None:
+            return told
+        count = len(machines) if among is None else machines.intersection_cardinality(among)
+        return _moved(told, count)
 
     def tally_on(self, machine: int, told: Tally) -> Tally:
         """Return how many updates stand how on the machine, from how many it named so."""
         since = self._since.get(machine)
         return _moved(told, self._counts.of(machine) if since is None else since)
 
-    def held(self, update: K, told: Held) -> Held:
+    def held(self, update: K, told: Held, *, among: BitMap | None = None) -> Held:
+        """Return where all machines stand, or those that were asked about."""
         machines = self._machines.get(update)
         if machines is None:
             return told
+        if among is not None:
+            machines = machines & among
         return replace(
             told,
             required=told.required - machines,

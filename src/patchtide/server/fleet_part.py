@@ -1,0 +1,64 @@
+"""Some of the machines, counted by themselves: what the view counts for all is not asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from pyroaring import BitMap
+
+from patchtide.domain.compliance.index import Ground, Held
+from patchtide.domain.compliance.overtaken import Overtaken
+from patchtide.domain.compliance.scopes import Together
+from patchtide.domain.compliance.states import Tally
+from patchtide.server.known_updates import KnownUpdate
+
+
+class Part:
+    """Good within the question that asked for it: the sets are the view's own."""
+
+    def __init__(
+        self, ground: Ground, overtaken: Overtaken[UUID], *, members: BitMap, restarting: BitMap
+    ) -> None:
+        self._ground = ground.among(members)
+        self._overtaken = overtaken
+        self._restarting = restarting
+        self._waiting = ground.among(members & restarting)
+        self.members = members
+
+    @property
+    def asked(self) -> BitMap:
+        """Return those whose word is believed."""
+        return self._ground.asked
+
+    def tally(self, update: KnownUpdate) -> Tally:
+        told = self._ground.tally(update.leaves)
+        if not told.required:
+            return told
+        return self._overtaken.tally(update.id, told, among=self.members)
+
+    def restarting_with(self, update: KnownUpdate) -> int:
+        """Return how many of those that have the update wait for a restart."""
+        return self._waiting.tally(update.leaves).installed if self._restarting else 0
+
+    def held(self, update: KnownUpdate) -> Held:
+        told = self._ground.held(update.leaves)
+        return self._overtaken.held(update.id, told, among=self.members)
+
+    def together(self, updates: Sequence[KnownUpdate]) -> Together:
+        """Return who requires some of the updates, has some, or leaves some in doubt."""
+        required, installed, doubtful = BitMap(), BitMap(), BitMap()
+        for held in map(self.held, updates):
+            required |= held.required
+            installed |= held.installed
+            doubtful |= held.unknown
+        return Together(
+            required=required,
+            installed=installed,
+            doubtful=doubtful,
+            behind=self.behind(updates),
+        )
+
+    def behind(self, updates: Sequence[KnownUpdate]) -> BitMap:
+        """Return who evaluated some of these updates in an older revision."""
+        return self._ground.late(leaf for update in updates for leaf in update.leaves)

@@ -1,0 +1,224 @@
+"""The named reports: which there are, and how one is made as of now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem
+from patchtide.server.context import Context
+from patchtide.server.fleet_view import View
+from patchtide.server.named_report import Denominators, Report
+from patchtide.server.ports.update_lists import EVERYBODY
+from patchtide.server.report_compliance import by_update, overall
+from patchtide.server.report_machines import (
+    by_machine,
+    errors,
+    restarts,
+    scans,
+    silent,
+)
+from patchtide.server.report_scope import AskReport, Chosen, Scope, silent_since
+from patchtide.server.report_table import Asking, Table, address
+from patchtide.server.report_updates import machine, matrix, superseded
+from patchtide.server.report_words import DOUBTS, GROUPINGS, SCANS, STANDINGS, STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedReport:
+    title: str
+    says: str
+    make: Callable[[Asking], Table]
+    takes: Collection[str] = ()
+    """Which parameters it takes besides those that say what it is about."""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """What its rows may be narrowed to, in words."""
+    sort: str = ""
+
+
+NAMED: Mapping[str, NamedReport] = MappingProxyType(
+    {
+        "overall": NamedReport(
+            title="Overall compliance",
+            says="How many machines have all of these updates, need some, wait for a restart,"
+            " or cannot be judged; also group by group.",
+            make=overall,
+            takes=("by",),
+        ),
+        "by-update": NamedReport(
+            title="Compliance by update",
+            says="Each update, and how many machines need it, have it, or are unknown.",
+            make=by_update,
+            takes=("state",),
+            states={**STATES, "restart": "Waits for a restart"},
+            sort="required",
+        ),
+        "by-machine": NamedReport(
+            title="Compliance by machine",
+            says="Each machine, how it stands on these updates, and how many it needs.",
+            make=by_machine,
+            takes=("state", "doubt"),
+            states=STANDINGS,
+            sort="required",
+        ),
+        "matrix": NamedReport(
+            title="Updates by groups of machines",
+            says="Each update, and on how many machines of each group it is needed.",
+            make=matrix,
+            takes=("by", "state"),
+            states=STATES,
+            sort="all",
+        ),
+        "machine": NamedReport(
+            title="Updates of one machine",
+            says="What one machine needs; on request also what it has.",
+            make=machine,
+            takes=("machine", "state"),
+            states={**STATES, "any": "All"},
+            sort="severity",
+        ),
+        "scans": NamedReport(
+            title="Scan states",
+            says="How each machine's last look for updates went.",
+            make=scans,
+            takes=("state", "error"),
+            states=SCANS,
+            sort="name",
+        ),
+        "errors": NamedReport(
+            title="Errors, by how many machines they hit",
+            says="What kept machines from looking for updates, the most frequent first.",
+            make=errors,
+            sort="machines",
+        ),
+        "silent": NamedReport(
+            title="Machines not reporting",
+            says="Machines that were not heard of late: since when, and why as far as is known.",
+            make=silent,
+            sort="-heard_at",
+        ),
+        "restarts": NamedReport(
+            title="Pending restarts",
+            says="Machines where what is installed takes effect only after a restart.",
+            make=restarts,
+            sort="name",
+        ),
+        "superseded": NamedReport(
+            title="Superseded but still needed",
+            says="Updates that something newer replaces, on machines where the newer one does"
+            " not apply.",
+            make=superseded,
+            sort="required",
+        ),
+    }
+)
+
+
+def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool = False) -> Report:
+    """Return the report as of now; it blocks for a moment, so ask it in one of the fleet's threads.
+
+    `owner`: whose saved searches are meant besides everybody's. `is_whole`: all rows, not a page.
+
+    Raises:
+        InvalidDocument: parameters contradict each other, or name what there is not.
+        InvalidQuery
+        NotFound: there is no such list, search, update or machine.
+    """
+    named = NAMED[asked.name]
+    _check(asked)
+    chosen = _chosen(context, asked, owner=owner)
+    return context.fleet.ask(
+        lambda view: _made(context, view, asked, named, chosen, is_whole=is_whole)
+    )
+
+
+def _check(asked: AskReport) -> None:
+    about = [name for name in ("list", "search", "query", "update") if getattr(asked, name)]
+    if len(about) > 1:
+        what = f"say one of {' and '.join(about)}: each of them says which updates"
+        raise InvalidDocument([Problem(about[1], what)])
+
+
+def _chosen(context: Context, asked: AskReport, *, owner: str) -> Chosen:
+    if asked.search:
+        reading = context.reading.update_lists
+        found = reading.searches((EVERYBODY, owner) if owner else (EVERYBODY,))
+        named = [one for one in found if one.name == asked.search]
+        if not named:
+            raise NotFound(f"no search is saved as {asked.search}")
+        # Of two of one name the own one is meant.
+        mine = max(named, key=lambda one: one.owner != EVERYBODY)
+        return Chosen(f"the search {asked.search}: {mine.query or 'everything'}", mine.query)
+    if asked.list:
+        return Chosen(f"the list {asked.list}", on=asked.list)
+    return Chosen(asked.query or "all", asked.query)
+
+
+def _made(
+    context: Context,
+    view: View,
+    asked: AskReport,
+    named: NamedReport,
+    chosen: Chosen,
+    *,
+    is_whole: bool,
+) -> Report:
+    if asked.list and asked.list not in view.lists:
+        raise NotFound(f"there is no list {asked.list}")
+    before = (view.now - context.silent_after).timestamp()
+    scope = Scope(context.fleet, view, asked, chosen)
+    asking = Asking(
+        scope=scope, asked=asked, is_whole=is_whole, before=before, default_sort=named.sort
+    )
+    table = named.make(asking)
+    return Report(
+        name=asked.name,
+        title=named.title,
+        says=named.says,
+        site=context.site_name,
+        parameters=_in_words(scope),
+        at=view.now,
+        waiting=context.reports_waiting(),
+        silent=len(silent_since(view, scope.members, before=before)),
+        silent_after_s=int(context.silent_after / timedelta(seconds=1)),
+        denominators=_denominators(scope),
+        figures=table.figures,
+        columns=table.columns,
+        rows=table.rows,
+        total=table.total,
+        first=1 if is_whole else (asked.page - 1) * asked.limit + 1,
+        sort=asking.sort,
+        link=_link(asked),
+    )
+
+
+def _denominators(scope: Scope) -> Denominators:
+    reasons = {doubt.value: len(machines) for doubt, machines in scope.doubts.items()}
+    return Denominators(members=len(scope.members), reporting=len(scope.part.asked), doubts=reasons)
+
+
+def _link(asked: AskReport) -> str:
+    names = (name for name in asked.__struct_fields__ if name not in ("name", "page", "limit"))
+    return address(asked.name, {name: getattr(asked, name) for name in names})
+
+
+def _in_words(scope: Scope) -> Sequence[tuple[str, str]]:
+    asked = scope.asked
+    if asked.update is not None:
+        updates = scope.updates[0].title
+    else:
+        updates = f"{scope.chosen.words} ({len(scope.updates)})"
+    machines = asked.machines or "all that are let in"
+    if asked.machine is not None:
+        machines = scope.view.member(asked.machine).client.name
+    words = {**STATES, **STANDINGS, **SCANS}
+    said = [("Updates", updates), ("Machines", f"{machines} ({len(scope.members)})")]
+    more = (
+        ("Side by side", GROUPINGS.get(asked.by, "")),
+        ("Only", words.get(asked.state, asked.state)),
+        ("Unknown because it", DOUBTS.get(asked.doubt, "")),
+        ("Error", asked.error),
+    )
+    return [*said, *(pair for pair in more if pair[1])]

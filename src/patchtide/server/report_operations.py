@@ -1,0 +1,178 @@
+"""Operations on named reports: which there are, and one of them as a table or as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server.context import Call
+from patchtide.server.named_report import Cell, Report, Row
+from patchtide.server.named_reports import NAMED, compiled
+from patchtide.server.report_scope import AskReport
+from patchtide.server.table import API, Nothing, Operation, Output, Plane
+
+_READ = Right(Kind.MACHINES, Verb.READ)
+_ALSO = (Right(Kind.CATALOG, Verb.READ),)
+
+
+class ListedReport(Output, kw_only=True, frozen=True):
+    name: str
+    title: str
+    says: str
+    takes: tuple[str, ...]
+    """Which parameters it takes besides those that say which updates and which machines."""
+    states: tuple[str, ...]
+    """What `state` may be."""
+
+
+class ReportList(Output, kw_only=True, frozen=True):
+    items: tuple[ListedReport, ...]
+
+
+class ShownColumn(Output, kw_only=True, frozen=True):
+    key: str
+    heading: str
+    kind: str
+    """`text`, `texts`, `number`, `share` (per cent, rounded down), `instant`, `word`, `flag`."""
+    words: dict[str, str]
+    """What people read for what a `word` says."""
+
+
+class ShownFigure(Output, kw_only=True, frozen=True):
+    key: str
+    heading: str
+    count: int
+    of: int | None
+    share: float | None
+    """In per cent, rounded down: 100 stands for all alone."""
+    link: str
+
+
+class ShownParameter(Output, kw_only=True, frozen=True):
+    what: str
+    which: str
+
+
+class ShownRow(Output, kw_only=True, frozen=True):
+    cells: dict[str, Any]
+    """By column."""
+    links: dict[str, str]
+    """By column: the page of the console that says more."""
+
+
+class ShownReport(Output, kw_only=True, frozen=True):
+    name: str
+    title: str
+    site: str
+    parameters: tuple[ShownParameter, ...]
+    at: datetime
+    """As of when: all that was durable then is counted."""
+    waiting: int
+    """Reports of machines that had come by then, and were not durable yet."""
+    members: int
+    """The machines that shares speak of: all that are let in and asked about."""
+    reporting: int
+    """Those of them whose last report is believed."""
+    not_reporting: dict[str, int]
+    """Why the others do not report: how many for which reason."""
+    silent: int
+    """Members that were not heard of late."""
+    silent_after_s: int
+    figures: tuple[ShownFigure, ...]
+    columns: tuple[ShownColumn, ...]
+    items: tuple[ShownRow, ...]
+    first: int
+    """Where the page begins, counted from 1."""
+    total: int
+    """How many rows there are, on all pages."""
+    link: str
+    """The report's page in the console."""
+
+
+async def reports(call: Call, principal: Principal, asked: Nothing) -> ReportList:
+    return ReportList(
+        items=tuple(
+            ListedReport(
+                name=name,
+                title=one.title,
+                says=one.says,
+                takes=tuple(one.takes),
+                states=tuple(one.states),
+            )
+            for name, one in NAMED.items()
+        )
+    )
+
+
+async def show(call: Call, principal: Principal, asked: AskReport) -> ShownReport:
+    context, owner = call.context, principal.actor
+    return await call.read_fleet(lambda: shown(compiled(context, asked, owner=owner)))
+
+
+def shown(report: Report) -> ShownReport:
+    keys = [column.key for column in report.columns]
+    said = report.denominators
+    return ShownReport(
+        name=report.name,
+        title=report.title,
+        site=report.site,
+        parameters=tuple(ShownParameter(what=a, which=b) for a, b in report.parameters),
+        at=report.at,
+        waiting=report.waiting,
+        members=said.members,
+        reporting=said.reporting,
+        not_reporting=dict(said.doubts),
+        silent=report.silent,
+        silent_after_s=report.silent_after_s,
+        figures=tuple(
+            ShownFigure(
+                key=x.key, heading=x.heading, count=x.count, of=x.of, share=x.share, link=x.link
+            )
+            for x in report.figures
+        ),
+        columns=tuple(
+            ShownColumn(key=x.key, heading=x.heading, kind=x.kind.value, words=dict(x.words))
+            for x in report.columns
+        ),
+        items=tuple(_row(keys, row) for row in report.rows),
+        first=report.first,
+        total=report.total,
+        link=report.link,
+    )
+
+
+def _row(keys: list[str], row: Row) -> ShownRow:
+    cells: Mapping[str, Cell] = dict(zip(keys, row.cells, strict=True))
+    return ShownRow(cells=dict(cells), links=dict(row.links))
+
+
+REPORTS = (
+    Operation(
+        name="reports.list",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/reports",
+        policy=_READ,
+        sentence="List the named reports and what each may be asked for.",
+        output=ReportList,
+        handler=reports,
+        also=_ALSO,
+        columns=("name", "title", "takes", "states"),
+    ),
+    Operation(
+        name="reports.show",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/reports/{name}",
+        policy=_READ,
+        sentence="Show a page of a named report about some updates and some machines.",
+        input=AskReport,
+        output=ShownReport,
+        handler=show,
+        also=_ALSO,
+        example="reports show by-update --list baseline --machines 'platform = debian-12'",
+    ),
+)

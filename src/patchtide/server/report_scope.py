@@ -1,0 +1,203 @@
+"""What a named report is asked about: which updates, on which machines, as of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal, TypeVar
+from uuid import UUID
+
+from msgspec import Meta
+from pyroaring import BitMap
+
+from patchtide.domain.catalog.query_parser import MAX_LENGTH
+from patchtide.domain.compliance.judgement import Compliance, Doubt
+from patchtide.domain.compliance.scopes import Classes, Counts, classes_of
+from patchtide.domain.compliance.states import Tally
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_part import Part
+from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import Counted, KnownUpdate
+from patchtide.server.machine_index import MachineGround, answering
+from patchtide.server.table import Input
+from patchtide.server.update_search import answering as updates_answering
+
+K = TypeVar("K", Doubt, Compliance)
+ReportName = Literal[
+    "overall", "by-update", "by-machine", "matrix", "machine", "scans", "errors", "silent",
+    "restarts", "superseded",
+]  # fmt: skip
+Grouping = Literal["", "platform", "group", "site"]
+PAGE, MOST = 100, 500
+Thing = Annotated[str, Meta(max_length=64)]
+
+
+class AskReport(Input, kw_only=True, frozen=True):
+    name: Annotated[ReportName, Meta(description="Which report; `reports list` says which.")]
+    list: Annotated[Thing, Meta(description="Only updates on this list.")] = ""
+    search: Annotated[Thing, Meta(description="Only updates that this saved search finds.")] = ""
+    query: Annotated[
+        str, Meta(max_length=MAX_LENGTH, description="Only updates that answer to this query.")
+    ] = ""
+    update: Annotated[UUID | None, Meta(description="Only this update, by its id.")] = None
+    machines: Annotated[
+        str,
+        Meta(
+            max_length=MAX_LENGTH,
+            description="Only machines that answer to this query: `platform = debian-12`.",
+        ),
+    ] = ""
+    machine: Annotated[UUID | None, Meta(description="Only this machine, by its id.")] = None
+    by: Annotated[Grouping, Meta(description="What machines are put side by side by.")] = ""
+    state: Annotated[
+        Thing, Meta(description="Only rows in this state; the report says which there are.")
+    ] = ""
+    doubt: Annotated[Thing, Meta(description="Only machines that are unknown for this reason.")] = (
+        ""
+    )
+    error: Annotated[
+        str, Meta(max_length=1024, description="Only machines that met this very error.")
+    ] = ""
+    sort: Annotated[Thing, Meta(description="The column to sort by; a minus turns it round.")] = ""
+    page: Annotated[int, Meta(ge=1, le=1_000_000, description="Which page of it.")] = 1
+    limit: Annotated[int, Meta(ge=1, le=MOST, description="How many rows a page has.")] = PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which updates are asked about, in words and as a query; an empty one asks for all."""
+
+    words: str
+    query: str = ""
+    on: str = ""
+    """Only those on this list."""
+
+
+@dataclass
+class Scope:
+    """Within one question to the fleet. What several reports need is made once, when asked for."""
+
+    fleet: Fleet
+    view: View
+    asked: AskReport
+    chosen: Chosen
+
+    @cached_property
+    def machines(self) -> MachineGround:
+        return self.fleet.machines.ground(self.view)
+
+    @cached_property
+    def members(self) -> BitMap:
+        """The machines that are let in and asked about.
+
+        Raises:
+            InvalidQuery
+            NotFound: there is no such machine.
+        """
+        view, asked = self.view, self.asked
+        found = answering(self.fleet.machines, view, asked.machines)
+        if asked.machine is not None:
+            found = found & BitMap([view.member(asked.machine).number])
+        return found
+
+    @property
+    def has_all_machines(self) -> bool:
+        return len(self.members) == len(self.view.active)
+
+    @cached_property
+    def updates(self) -> Sequence[KnownUpdate]:
+        """The updates that are asked about, in the order of their titles: all are offered.
+
+        Raises:
+            InvalidQuery
+            NotFound: there is no such update.
+        """
+        if self.asked.update is not None:
+            return [self.view.update(self.asked.update)]
+        index, chosen = self.fleet.updates, self.chosen
+        if chosen.on:
+            ground = index.ground(self.view)
+            found = ground.those(ground.on(chosen.on))
+        else:
+            found = updates_answering(index, self.view, chosen.query)
+        return [update for update in found if not update.is_expired]
+
+    @property
+    def has_all_updates(self) -> bool:
+        return len(self.updates) == len(self.view.updates)
+
+    @cached_property
+    def part(self) -> Part:
+        return self.view.part(self.members)
+
+    @cached_property
+    def doubts(self) -> Mapping[Doubt, BitMap]:
+        """Of which members nothing is believed, and why."""
+        standings = self.view.standings()
+        silent = self.members - self.part.asked
+        return _grouped((standings[n].judgement.doubt, n) for n in silent)
+
+    @cached_property
+    def counts(self) -> Callable[[int], Tally]:
+        """What says how many of the updates stand how on a machine."""
+        if self.has_all_updates:
+            standings = dict(self.view.standings())
+            return lambda machine: standings[machine].tally
+        return self._counts.on
+
+    @cached_property
+    def _counts(self) -> Counts:
+        return Counts(map(self.part.held, self.updates))
+
+    @cached_property
+    def classes(self) -> Classes:
+        """How the machines stand on the updates together."""
+        if self.has_all_updates:
+            return self._judged()
+        return classes_of(
+            self.members,
+            self.part.together(self.updates),
+            doubts=self.doubts,
+            restarting=self.view.restarting,
+        )
+
+    def _judged(self) -> Classes:
+        standings = self.view.standings()
+        judged = [(standings[n].judgement, n) for n in self.members]
+        found = _grouped((judgement.compliance, n) for judgement, n in judged)
+        nobody = BitMap()
+        return Classes(
+            compliant=found.get(Compliance.COMPLIANT, nobody),
+            required=found.get(Compliance.REQUIRED, nobody),
+            restart=found.get(Compliance.RESTART, nobody),
+            unknown=found.get(Compliance.UNKNOWN, nobody),
+            doubts=_grouped((j.doubt, n) for j, n in judged if j.doubt is not Doubt.NONE),
+        )
+
+    def counted(self, update: KnownUpdate) -> Counted:
+        """Return how many of the machines stand how on the update."""
+        told = self.view.counted(update)
+        if self.has_all_machines:
+            return told
+        return Counted(
+            update,
+            self.part.tally(update),
+            self.part.restarting_with(update),
+            told.status,
+            told.risk,
+            told.licence,
+        )
+
+
+def silent_since(view: View, members: BitMap, *, before: float) -> BitMap:
+    """Return the members that nobody has heard after that moment."""
+    heard = view.heard_at
+    return BitMap([n for n in members if heard.get(n, 0.0) <= before])
+
+
+def _grouped(pairs: Iterable[tuple[K, int]]) -> dict[K, BitMap]:
+    found: dict[K, list[int]] = {}
+    for key, number in pairs:
+        found.setdefault(key, []).append(number)
+    return {key: BitMap(numbers) for key, numbers in found.items()}

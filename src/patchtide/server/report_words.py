@@ -1,0 +1,61 @@
+"""The words of reports for what the server calls by short names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+STANDINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "required": "Needs updates",
+        "restart": "Needs a restart",
+        "compliant": "Up to date",
+        "unknown": "Unknown",
+    }
+)
+STATES: Mapping[str, str] = MappingProxyType(
+    {
+        "required": "Needed",
+        "installed": "Installed",
+        "not-required": "Not needed",
+        "unknown": "Unknown",
+    }
+)
+DOUBTS: Mapping[str, str] = MappingProxyType(
+    {
+        "": "",
+        "not-active": "is not let in",
+        "never-reported": "has not reported yet",
+        "stale": "has been silent for two weeks or more",
+        "scan-failed": "could not look for updates",
+        "not-scanned": "has not looked for updates yet",
+        "other-catalog": "speaks of another catalog",
+        "old-catalog": "looked with a catalog that is too old for some updates",
+        "some-unknown": "could not judge some updates",
+    }
+)
+SCANS: Mapping[str, str] = MappingProxyType(
+    {
+        "none": "Never looked",
+        "running": "Looking",
+        "completed": "Completed",
+        "waiting-catalog": "Waits for the catalog",
+        "failed": "Failed",
+        "retrying": "Failed, tries again",
+    }
+)
+SEVERITIES: Mapping[str, str] = MappingProxyType(
+    {
+        "critical": "Critical",
+        "important": "Important",
+        "moderate": "Moderate",
+        "low": "Low",
+        "none": "Not rated",
+    }
+)
+RISKS: Mapping[str, str] = MappingProxyType(
+    {"emergency": "Emergency", "high": "High", "medium": "Medium", "low": "Low"}
+)
+GROUPINGS: Mapping[str, str] = MappingProxyType(
+    {"platform": "Platform", "group": "Group", "site": "Site"}
+)
