@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_index import MachineIndex
+from patchtide.server.member import Said
 from patchtide.server.named_reports import compiled
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
@@ -108,14 +109,18 @@ def a_row(n: int) -> StateRow:
     )
 
 
+def said(n: int, states: States) -> Said:
+    row = a_row(n)
+    return Said(row, states, NOON, datetime.fromtimestamp(row.reported_at, UTC))
+
+
 def a_view() -> FollowedView:
     view = FollowedView(now=NOON)
     known = {update.id: update for update in updates()}
     view.put_clients([a_client(n) for n in range(1, MACHINES + 1)])
     view.put_catalog(LINEAGE, dict.fromkeys(PLATFORMS, 9), Catalog(updates=known))
     states = profiles()
-    for n in range(1, MACHINES + 1):
-        view.put_row(a_row(n), states[n % PROFILES])
+    view.put_rows(said(n, states[n % PROFILES]) for n in range(1, MACHINES + 1))
     heard = {n: NOON.timestamp() - (86_400 if n % 30 == 0 else 60) for n in range(1, MACHINES + 1)}
     view.put_heard({n: n % 25 == 0 for n in heard}, at=heard)
     some = frozenset(DICE.sample(sorted(known), 100))
@@ -168,7 +173,7 @@ def measured(context: Any, view: FollowedView, said: str, values: dict[str, Any]
     asked = AskReport(name=said.split()[0].rstrip(","), **values)  # type: ignore[arg-type]
     found = []
     for n in range(ROUNDS):
-        view.put_row(a_row(n + 1), view.members[n + 1 + PROFILES].states)
+        view.put_rows([said(n + 10, view.members[n + 10 + PROFILES].states)])
         start = perf_counter()
         shown(compiled(context, asked, owner=""))
         found.append(perf_counter() - start)

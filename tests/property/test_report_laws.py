@@ -35,6 +35,9 @@ from tests.property.test_fleet_view_laws import (
     catalogs,
     reports,
 )
+from tests.property.test_fleet_view_laws import (
+    said as as_said,
+)
 from tests.simulator.catalogs import an_update_id
 from tests.simulator.reports import NOON
 
@@ -55,7 +58,7 @@ def a_site(view: View) -> Any:
 def a_fleet(catalog: Catalog, told: list[tuple[int, States, str]], on: set[str]) -> View:
     view = a_view(catalog)
     for number, said, scan in told:
-        view.put_row(a_row(number, scan), said)
+        view.put_rows([as_said(a_row(number, scan), said)])
     listed = frozenset(an_update_id(name) for name in on)
     view.put_lists([StoredList(name="some", note="", by="", at=NOON, updates=listed)])
     return view

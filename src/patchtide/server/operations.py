@@ -24,8 +24,8 @@ from patchtide.server.fleet_operations import FLEET
 from patchtide.server.history_operations import HISTORY
 from patchtide.server.list_operations import LISTS, SEARCHES
 from patchtide.server.publisher_operations import PUBLISHER
-from patchtide.server.settings_operations import SETTINGS
 from patchtide.server.report_operations import REPORTS
+from patchtide.server.settings_operations import SETTINGS
 from patchtide.server.table import API, Operation, Plane, Table
 
 _AGENTS_PLANE = (
