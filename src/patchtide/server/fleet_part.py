@@ -18,7 +18,7 @@ class Part:
     """Good within the question that asked for it: the sets are the view's own."""
 
     def __init__(
-        self, ground: Ground, overtaken: Overtaken[UUID], *, members: BitMap, restarting: BitMap
+        self, ground: Ground, overtaken: Overtaken[UUID], members: BitMap, restarting: BitMap
     ) -> None:
         self._ground = ground.among(members)
         self._overtaken = overtaken

@@ -56,7 +56,7 @@ class View:
     decided: int = 0
     """Another one whenever something changed that was decided of machines: their names, groups."""
     heard_at: dict[int, float] = field(default_factory=dict)
-    """When machines were last heard, in epoch seconds, by their numbers; some never were."""
+    """When machines were last heard, in epoch seconds; some never were."""
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
     restarting: BitMap = field(default_factory=BitMap)
@@ -293,8 +293,8 @@ class View:
 
     def part(self, machines: BitMap) -> Part:
         """Return those of the active machines that are among these, to be counted alone."""
-        ground, some = self._current_ground(), self.active & machines
-        return Part(ground, self._overtaken_now(), members=some, restarting=self.restarting)
+        some = self.active & machines
+        return Part(self._current_ground(), self._overtaken_now(), some, self.restarting)
 
     def population(self) -> Population:
         """Return a copy of the index with the machines that count, as another site counts them."""
