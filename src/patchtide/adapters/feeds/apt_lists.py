@@ -76,7 +76,10 @@ _REDIRECT = re.compile(r"30[12378]\b")
 
 # In the order in which they are looked for: one failure makes apt say several things.
 _SAID: tuple[tuple[type[PatchtideError], tuple[str, ...]], ...] = (
-    (FeedDamaged, ("BADSIG", "Hash Sum mismatch", "unexpected size", "isn't valid")),
+    (
+        FeedDamaged,
+        ("BADSIG", "Hash Sum mismatch", "unexpected size", "isn't valid", "' changed its '"),
+    ),
     (FeedNotSigned, ("NO_PUBKEY", "EXPKEYSIG", "is not signed", "signatures were invalid")),
 )
 
