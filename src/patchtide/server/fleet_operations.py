@@ -5,6 +5,7 @@ from __future__ import annotations
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import (
     explanations,
+    machine_descriptions,
     machine_list,
     machine_page,
     machine_updates,
@@ -80,7 +81,7 @@ FLEET = (
         output=machine_updates.MachineUpdateList,
         handler=machine_updates.list_some,
         also=(Right(Kind.CATALOG, Verb.READ),),
-        columns=("title", "state", "severity", "cves", "packages", "released", "id"),
+        columns=("title", "state", "risk", "severity", "cves", "packages", "released", "id"),
         example=f"machines updates {_MACHINE} --state required",
     ),
     Operation(
@@ -189,6 +190,19 @@ FLEET = (
         status=204,
         audited=True,
         example=f"machines full-report {_MACHINE}",
+    ),
+    Operation(
+        name="machines.describe",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/machine-descriptions",
+        policy=Right(Kind.MACHINES, Verb.MODIFY),
+        sentence="Say whose machines are, what for, where, and how exposed they stand.",
+        input=machine_descriptions.DescribeMachines,
+        output=machine_descriptions.DescribedMachines,
+        handler=machine_descriptions.describe,
+        audited=True,
+        example="machines describe web-1 web-2 --owner web-team --role web --exposure perimeter",
     ),
     Operation(
         name="machines.decommission",

@@ -12,7 +12,7 @@ from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.judged import Judged
-from patchtide.domain.catalog.risk import RiskClass, risk_class
+from patchtide.domain.catalog.risk import Exposure, RiskClass, risk_class
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.compliance.counting import Counting
@@ -83,9 +83,9 @@ class View:
     _aged_at: datetime | None = None
     _standings: Standings = field(default_factory=Standings)
 
-    def risk_of(self, update: KnownUpdate) -> RiskClass:
-        """Return how urgent it is on an ordinary machine."""
-        return risk_class(update.severity, self.judged.rating(UpdateId(update.id)))
+    def risk_of(self, update: KnownUpdate, exposure: Exposure = Exposure.ORDINARY) -> RiskClass:
+        """Return how urgent it is on machines that stand so."""
+        return risk_class(update.severity, self.judged.rating(UpdateId(update.id)), exposure)
 
     @property
     def lineage(self) -> bytes:

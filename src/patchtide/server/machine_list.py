@@ -11,6 +11,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.judgement import Compliance
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
@@ -25,6 +26,7 @@ from patchtide.server.listing import (
     matches,
     paged,
 )
+from patchtide.server.machine_descriptions import ExposureName
 from patchtide.server.machine_standings import Standing
 from patchtide.server.member import Member
 from patchtide.server.ports.fleet import Heard
@@ -44,7 +46,13 @@ class ListMachines(Input, kw_only=True, frozen=True):
     compliance: Annotated[
         ComplianceName, Meta(description="Only machines that stand so on updates.")
     ] = ""
-    search: Annotated[Search, Meta(description="Part of the name, group, platform or id.")] = ""
+    owner: Annotated[Search, Meta(description="Only machines of this owner.")] = ""
+    role: Annotated[Search, Meta(description="Only machines with this role among theirs.")] = ""
+    exposure: Annotated[ExposureName, Meta(description="Only machines that stand so.")] = ""
+    location: Annotated[Search, Meta(description="Only machines at this location.")] = ""
+    search: Annotated[
+        Search, Meta(description="Part of the name, group, platform, owner, location or id.")
+    ] = ""
     sort: Annotated[MachineSort, Meta(description="The order; a minus turns it round.")] = "name"
     after: After = ""
     limit: Limit = 100
@@ -69,6 +77,11 @@ class Machine(Output, kw_only=True, frozen=True):
     site: str
     group: str
     platform: str
+    owner: str
+    roles: tuple[str, ...]
+    exposure: str
+    """Where people say that it stands: perimeter, critical, server, laptop, isolated, ordinary."""
+    location: str
     agent_version: str
     enrolled_at: datetime
 
@@ -139,12 +152,22 @@ def _found(view: View, asked: ListMachines) -> tuple[Page[Standing], int, Compli
 
 def _fits(member: Member, asked: ListMachines) -> bool:
     client = member.client
-    if asked.state not in ("", client.state.value):
+    if asked.state not in ("", client.state.value) or not _is_described(client.described, asked):
         return False
     if not asked.search:
         return True
-    texts = (client.name, client.group, client.platform, str(member.id))
+    said = client.described
+    texts = (client.name, client.group, client.platform, said.owner, said.location, str(member.id))
     return matches(asked.search, *texts)
+
+
+def _is_described(said: Described, asked: ListMachines) -> bool:
+    return (
+        (not asked.owner or said.owner.casefold() == asked.owner.casefold())
+        and (not asked.role or asked.role in said.roles)
+        and asked.exposure in ("", said.exposure.value)
+        and (not asked.location or said.location.casefold() == asked.location.casefold())
+    )
 
 
 def counted(standings: Mapping[Compliance, int]) -> ComplianceCounts:
@@ -174,6 +197,10 @@ def shown(standing: Standing, heard: Heard | None) -> Machine:
         site=client.site,
         group=client.group,
         platform=client.platform,
+        owner=client.described.owner,
+        roles=client.described.roles,
+        exposure=client.described.exposure.value,
+        location=client.described.location,
         agent_version=health.agent_version or client.agent_version,
         enrolled_at=client.enrolled_at,
     )

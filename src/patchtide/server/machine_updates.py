@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nsmallest
@@ -15,6 +15,7 @@ from msgspec import Meta
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.catalog.risk import RiskClass
 from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.compliance.states import Tally
 from patchtide.domain.errors import InvalidDocument
@@ -23,6 +24,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import After, Column, Limit, Page, Search, paged
 from patchtide.server.machines import MachineId
+from patchtide.server.member import Member
 from patchtide.server.table import Input, Output
 from patchtide.server.update_machines import LeafStateName, StateCounts
 from patchtide.server.updates import (
@@ -67,6 +69,8 @@ class MachineUpdate(Output, kw_only=True, frozen=True):
     state: str
     classification: str
     severity: str
+    risk: str
+    """Its risk class there: with how it is rated, and where people say that the machine stands."""
     cves: tuple[str, ...] | None
     """Null while they are not known; an update that names none has an empty list."""
     released: datetime | None
@@ -100,6 +104,8 @@ class _Answer:
     total: int
     counts: Counter[LeafState]
     doubt: str
+    risks: Mapping[UUID, RiskClass]
+    """Of those on the page."""
 
 
 Installed = Mapping[str, Sequence[PackageRowV1]]
@@ -133,7 +139,7 @@ def _listed(call: Call, asked: ListMachineUpdates) -> MachineUpdateList:
     fleet = call.context.fleet
     found = fleet.ask(lambda view: _found(view, asked))
     installed = installed_of(fleet.store.inventory(found.number, "packages"))
-    items = tuple(_shown(placed, installed) for placed in found.page.items)
+    items = tuple(_shown(placed, installed, found.risks) for placed in found.page.items)
     return MachineUpdateList(
         items=items,
         total=found.total,
@@ -164,7 +170,16 @@ def _found(view: View, asked: ListMachineUpdates) -> _Answer:
         len(wanted),
         Counter(placed.state for placed in fitting),
         view.doubt(member).value,
+        risks_on(view, member, (placed.update for placed in page.items)),
     )
+
+
+def risks_on(
+    view: View, member: Member, updates: Iterable[KnownUpdate]
+) -> Mapping[UUID, RiskClass]:
+    """Return the risk class that each of them has on the machine."""
+    exposure = member.client.described.exposure
+    return {update.id: view.risk_of(update, exposure) for update in updates}
 
 
 def installed_of(body: bytes | None) -> Installed:
@@ -185,7 +200,7 @@ def packages_in(body: bytes | None) -> Sequence[PackageRowV1]:
         return ()
 
 
-def _shown(placed: _Placed, installed: Installed) -> MachineUpdate:
+def _shown(placed: _Placed, installed: Installed, risks: Mapping[UUID, RiskClass]) -> MachineUpdate:
     update, details = placed.update, placed.update.details
     return MachineUpdate(
         id=update.id,
@@ -193,6 +208,7 @@ def _shown(placed: _Placed, installed: Installed) -> MachineUpdate:
         state=placed.state.value,
         classification=classification_of(update),
         severity=update.severity.value,
+        risk=risks[update.id].value,
         cves=details.cves if details else None,
         released=details.released if details else None,
         packages=packages_of(details, placed.state, installed) if details else (),

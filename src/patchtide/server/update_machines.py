@@ -14,6 +14,7 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.listing import After, Column, Limit, Search, matches, paged
 from patchtide.server.machine_list import Named, named, seconds
 from patchtide.server.member import Member
@@ -43,6 +44,10 @@ class StandingMachine(Output, kw_only=True, frozen=True):
     """What is installed there takes effect only after a restart."""
     group: str
     platform: str
+    exposure: str
+    """Where people say that it stands."""
+    risk: str
+    """The update's risk class there."""
     reported_at: datetime | None
 
 
@@ -102,7 +107,7 @@ def _standing(view: View, asked: ListStanding) -> StandingList:
     fitting = [s for s in standing if _fits(s.member, asked.search)]
     page = paged(fitting, columns=_COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
     tally = held.tally
-    items = tuple(_machine(view, standing) for standing in page.items)
+    items = tuple(_machine(view, update, standing) for standing in page.items)
     return StandingList(
         items=items,
         total=len(fitting),
@@ -120,8 +125,9 @@ def _fits(member: Member, search: str) -> bool:
     return not search or matches(search, member.client.name, member.client.group, str(member.id))
 
 
-def _machine(view: View, standing: _Standing) -> StandingMachine:
+def _machine(view: View, update: KnownUpdate, standing: _Standing) -> StandingMachine:
     client = standing.member.client
+    exposure = client.described.exposure
     return StandingMachine(
         id=standing.member.id,
         name=client.name,
@@ -130,5 +136,7 @@ def _machine(view: View, standing: _Standing) -> StandingMachine:
         restart_pending=standing.member.number in view.restarting,
         group=client.group,
         platform=client.platform,
+        exposure=exposure.value,
+        risk=view.risk_of(update, exposure).value,
         reported_at=standing.member.reported_at,
     )

@@ -76,6 +76,26 @@ async def test_one_thing_is_done_to_all_that_were_chosen(site: ConsoleSite) -> N
     assert sorted(site.plane.changed) == sorted(m.bytes for m in waiting[:2])
 
 
+async def test_what_is_said_of_all_chosen_leaves_what_is_not_filled_in(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    machines = [str(m) for m in await site.machines("web-1", "web-2")]
+    one = {"act": "describe", "machine": machines[:1], "all": "yes"}
+    await visitor.post("/machines/act", {**one, "owner": "Ann", "roles": "web", "location": "hq"})
+
+    answer = await visitor.post(
+        "/machines/act", {"act": "describe", "machine": machines, "owner": "", "roles": "web db"}
+    )
+    both = [(c.described.owner, c.described.roles) for c in site.storage.clients()]
+    page = (await visitor.get("/machines?role=db&owner=Ann")).body.decode()
+    await visitor.post("/machines/act", {**one, "exposure": "critical"})
+    found = site.storage.clients()[0].described
+
+    assert answer.headers["location"] == "/machines?done=describe-2"
+    assert both == [("Ann", ("db", "web")), ("", ("db", "web"))]
+    assert "web-1" in page and "web-2" not in page and "Role: all" in page
+    assert (found.owner, found.roles, found.exposure.value) == ("", (), "critical")
+
+
 async def test_what_hurts_is_done_only_when_it_was_confirmed(site: ConsoleSite) -> None:
     visitor = await site.signed_in()
     [machine] = await site.machines("web-1")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.catalog.rules import Always, Never, PackageFormat, PackageInstalled
 from patchtide.domain.catalog.updates import Origin, Revision, UpdateId, UpdateNumber, update_id
+from patchtide.domain.compliance.described import Description
 from patchtide.domain.errors import CursorLost
 from patchtide.server.ports.accounts import SignInLink, User
 from patchtide.server.ports.api_tokens import ApiToken
@@ -351,6 +352,16 @@ class MemoryTransaction:
 
     def client(self, uuid: bytes) -> Client | None:
         return self.storage.machines.get(uuid)
+
+    def clients(self, uuids: Sequence[bytes]) -> Sequence[Client]:
+        return self.storage.clients_of(uuids)
+
+    def describe_clients(self, uuids: Sequence[bytes], said: Description) -> None:
+        words = {name: value for name, value in asdict(said).items() if value is not None}
+        for uuid in uuids:
+            known = self.storage.machines[uuid]
+            now = replace(known.described, **words)
+            self.storage.machines[uuid] = replace(known, described=now)
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         changed = 0

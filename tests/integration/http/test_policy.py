@@ -33,6 +33,7 @@ STATE_BEFORE = {
 DOCUMENTS = {
     "whatif": {"rule": "deb openssl installed"},
     "machines.whatif": {"rule": "deb openssl installed"},
+    "machines.describe": {"owner": "x"},
     "settings.set-target": {"percent": 98},
     "searches.save": {"query": "expired"},
     "searches.keep": {"query": "expired"},
@@ -74,6 +75,8 @@ SETTINGS = {
 """What was written down before by a synchronisation."""
 PINNED = {"catalog.take-in", "catalog.distrust-exporter"}
 """What can be done only once the site of a catalog's file is believed."""
+OF_MACHINES = {"machines.describe"}
+"""What is asked of several at once."""
 BY_PERSON = {"users.password"}
 """What no token can ask for: it has no password."""
 BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
@@ -131,6 +134,8 @@ async def call(
     path = operation.path.replace(":path", "").format(**ids)
     path += "?size=0" * operation.takes_file
     document = DOCUMENTS.get(operation.name)
+    if operation.name in OF_MACHINES:
+        document = {**(document or {}), "machines": [str(machine)]}
     answer = await plane.ask(
         operation.method, path, token=token, document=document, headers=headers
     )

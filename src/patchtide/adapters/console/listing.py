@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from operator import itemgetter
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import urlencode
@@ -118,6 +119,8 @@ class Shape(Generic[R]):
     sorts: Mapping[str, Callable[[R], Any]]
     sort: str
     filters: Mapping[str, Callable[[R], str]]
+    several: Mapping[str, Callable[[R], Sequence[str]]] = field(default_factory=dict)
+    """Filters by what a row may have more than one of."""
     cells: Mapping[str, Callable[[R], Any]]
     """What is exported, by heading."""
 
@@ -146,21 +149,31 @@ class Shape(Generic[R]):
     ) -> tuple[Sequence[R], Mapping[str, Mapping[str, int]]]:
         words = asked.search.casefold().split()
         found = [r for r in rows if _has(self.text(r), words)] if words else rows
-        wanted = {n: v for n in self.filters if (v := asked.values.get(n, ""))}
+        names = (*self.filters, *self.several)
+        wanted = {n: v for n in names if (v := asked.values.get(n, ""))}
         chosen = self._passing(found, wanted)
         counts: dict[str, Counter[str]] = {}
-        for name, says in self.filters.items():
+        for name in names:
             # What another choice here would show: the choice itself does not narrow it.
             others = {n: value for n, value in wanted.items() if n != name}
             rows = chosen if name not in wanted else self._passing(found, others)
-            counts[name] = Counter(map(says, rows))
+            counts[name] = Counter(self._said(name, rows))
             counts[name][""] = len(rows)
         return chosen, counts
 
+    def _said(self, name: str, rows: Sequence[R]) -> Iterable[str]:
+        if name in self.filters:
+            return map(self.filters[name], rows)
+        return chain.from_iterable(map(self.several[name], rows))
+
     def _passing(self, rows: Sequence[R], wanted: Mapping[str, str]) -> Sequence[R]:
         for name, value in wanted.items():
-            says = self.filters[name]
-            rows = [row for row in rows if says(row) == value]
+            if name in self.several:
+                has = self.several[name]
+                rows = [row for row in rows if value in has(row)]
+            else:
+                says = self.filters[name]
+                rows = [row for row in rows if says(row) == value]
         return rows
 
     def _ordered(self, rows: Sequence[R], asked: Asked) -> Sequence[R]:

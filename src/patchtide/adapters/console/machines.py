@@ -13,11 +13,12 @@ from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.fleet_rows import RETIRED, UpdateThere, standing
 from patchtide.adapters.console.listing import Shape
-from patchtide.adapters.console.replies import Reply
+from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit, local_path
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.risk import RiskClass
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.server.machine_list import Machine
 from patchtide.server.machine_updates import (
@@ -25,10 +26,14 @@ from patchtide.server.machine_updates import (
     installed_of,
     packages_in,
     packages_of,
+    risks_on,
 )
 from patchtide.wire.inventory import PackageRowV1
 
 MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
+DESCRIBE = "describe"
+"""Says something of all that were chosen at once."""
+_DESCRIBED = ("owner", "exposure", "location")
 ACTS: Mapping[str, Act] = MappingProxyType(
     {
         "approve": Act(
@@ -84,6 +89,8 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
+    if visit.said("act") == DESCRIBE:
+        return await _describe(desk, visit)
     doing = ACTS.get(visit.said("act"))
     if doing is None:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a machine")])
@@ -92,6 +99,20 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     chosen = [Chosen(id=str(uuid), name=known[uuid].name) for uuid in uuids if uuid in known]
     back = local_path(visit.said("back"), otherwise="/machines")
     return await carry_out(desk, visit, MACHINES, visit.said("act"), doing, chosen, back=back)
+
+
+async def _describe(desk: Desk, visit: Visit) -> Reply:
+    """Of one machine all that its form says is meant, of several only what is filled in."""
+    uuids = _uuids(ids_of(visit, MACHINES.field))
+    said: dict[str, Any] = {name: visit.said(name).strip() for name in _DESCRIBED}
+    said["role"] = visit.said("roles").replace(",", " ").split()
+    if visit.said("all") == "yes":
+        said["exposure"] = said["exposure"] or "ordinary"
+        empty = {"owner": said["owner"], "roles": said["role"], "location": said["location"]}
+        said["forget"] = [name for name, value in empty.items() if not value]
+    done = await desk.ask(visit, "machines.describe", machines=uuids, **said)
+    back = local_path(visit.said("back"), otherwise="/machines")
+    return see_other(f"{back}{'&' if '?' in back else '?'}done=describe-{done.machines}")
 
 
 def _uuids(texts: Sequence[str]) -> Sequence[UUID]:
@@ -126,7 +147,15 @@ async def _updates(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
         return await asyncio.to_thread(UPDATES.export, rows, asked, kind)
     listed = await asyncio.to_thread(UPDATES.page, rows, asked)
     versions = await desk.of_fleet(partial(_versions, desk, uuid, listed.rows))
-    return await _page(desk, visit, uuid, "updates", listed=listed, asked=asked, versions=versions)
+    risks = await desk.of_fleet(partial(_risks, desk, uuid, listed.rows))
+    return await _page(
+        desk, visit, uuid, "updates", listed=listed, asked=asked, versions=versions, risks=risks
+    )
+
+
+def _risks(desk: Desk, uuid: UUID, rows: Sequence[UpdateThere]) -> Mapping[UUID, RiskClass]:
+    known = [row.update.known for row in rows]
+    return desk.context.fleet.ask(lambda view: risks_on(view, view.member(uuid), known))
 
 
 def _versions(
@@ -182,13 +211,14 @@ def machine_id(visit: Visit) -> UUID:
 
 SHAPE: Shape[Machine] = Shape(
     name="machines",
-    text=lambda m: f"{m.name} {m.platform} {m.group} {m.site} {m.id}",
+    text=lambda m: f"{m.name} {m.platform} {m.group} {m.owner} {m.location} {m.site} {m.id}",
     sorts={
         "name": lambda m: m.name.casefold(),
         "standing": lambda m: (standing(m), m.name.casefold()),
         "required": lambda m: m.required if standing(m) == "required" else None,
         "platform": lambda m: (m.platform, m.name.casefold()),
         "group": lambda m: (m.group.casefold(), m.name.casefold()),
+        "owner": lambda m: (m.owner.casefold(), m.name.casefold()) if m.owner else None,
         "reported": lambda m: m.reported_at,
     },
     sort="name",
@@ -196,9 +226,13 @@ SHAPE: Shape[Machine] = Shape(
         "standing": standing,
         "platform": lambda m: m.platform,
         "group": lambda m: m.group,
+        "owner": lambda m: m.owner,
+        "exposure": lambda m: m.exposure,
+        "location": lambda m: m.location,
         "restart": lambda m: "yes" if m.restart_pending else "no",
         "doubt": lambda m: m.doubt if m.state == "active" else "",
     },
+    several={"role": lambda m: m.roles},
     cells={
         "id": lambda m: str(m.id),
         "name": lambda m: m.name,
@@ -211,6 +245,10 @@ SHAPE: Shape[Machine] = Shape(
         "restart_pending": lambda m: m.restart_pending,
         "platform": lambda m: m.platform,
         "group": lambda m: m.group,
+        "owner": lambda m: m.owner,
+        "roles": lambda m: m.roles,
+        "exposure": lambda m: m.exposure,
+        "location": lambda m: m.location,
         "site": lambda m: m.site,
         "enrolled_at": lambda m: m.enrolled_at,
         "reported_at": lambda m: m.reported_at,

@@ -70,10 +70,10 @@ RISKS: Mapping[str, str] = MappingProxyType(
 EXPOSURES: Mapping[str, str] = MappingProxyType(
     {
         "perimeter": "At the perimeter",
-        "critical": "Critical machines",
-        "server": "Servers",
-        "ordinary": "All others",
-        "laptop": "Laptops",
+        "critical": "Critical",
+        "server": "Server",
+        "ordinary": "Ordinary",
+        "laptop": "Laptop",
         "isolated": "Isolated",
     }
 )
@@ -129,6 +129,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "machines.release": "Released",
         "machines.decommission": "Retired",
         "machines.full-report": "Asked for a full report",
+        "machines.describe": "Described",
         "tokens.create": "Made an enrolment token",
         "tokens.revoke": "Revoked an enrolment token",
         "api-tokens.create": "Made an API token",
@@ -185,6 +186,7 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "approve": ("machine", "approved"),
         "full-report": ("machine", "asked for a full report"),
+        "describe": ("machine", "described"),
         "release": ("machine", "released"),
         "quarantine": ("machine", "quarantined"),
         "decommission": ("machine", "retired"),

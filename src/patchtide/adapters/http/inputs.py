@@ -32,6 +32,7 @@ _FORMS = {
     " these signs",
     "[A-Za-z0-9 ._-]*": "letters, digits, spaces, `.`, `_` and `-`",
     r"[^\x00-\x1f\x7f]+": "one line of text",
+    r"[^\x00-\x1f\x7f]*": "one line of text",
 }
 """A pattern as it is in a type, without what ties it to both ends -> how people say it."""
 _ENDS = re.compile(r"^(?:\^|\\A)|(?:\$\(\?!\[\\s\\S\]\)|\$|\\Z)$")

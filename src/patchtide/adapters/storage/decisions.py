@@ -16,6 +16,8 @@ from patchtide.adapters.storage import (
     audit_chain,
     blocks,
     catalog,
+    described,
+    fleet,
     reading,
     ticket,
     update_rows,
@@ -35,6 +37,7 @@ from patchtide.adapters.storage.update_lists import ListWrites
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.risk import Rating
+from patchtide.domain.compliance.described import Description
 from patchtide.domain.errors import StaleRevision
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.catalog import BlockKind, NumberHolder, StoredLeaf
@@ -181,6 +184,12 @@ class SqlTransaction(accounts.AccountWrites):
     def client(self, uuid: bytes) -> Client | None:
         row = self._connection.execute(reading.CLIENTS.where(client.c.uuid == uuid)).first()
         return None if row is None else client_of(row)
+
+    def clients(self, uuids: Sequence[bytes]) -> Sequence[Client]:
+        return fleet.clients_of(self._connection, uuids)
+
+    def describe_clients(self, uuids: Sequence[bytes], said: Description) -> None:
+        described.describe(self._connection, uuids, said)
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         return self._connection.execute(

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from patchtide.adapters.storage.described import described_of
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
@@ -33,6 +34,7 @@ def client_of(row: Any) -> Client:
         platform=row.platform,
         agent_version=row.agent_version,
         full_report=bool(row.full_report),
+        described=described_of(row),
     )
 
 

@@ -56,6 +56,11 @@ client = Table(
     _required("platform", String(256)),
     _required("agent_version", String(256)),
     _required("enrolled_at", Float),
+    # What people say of it; empty: nothing.
+    _required("owner", String(256), server_default=""),
+    _required("roles", Text, server_default=""),
+    _required("exposure", String(32), server_default=""),
+    _required("location", String(256), server_default=""),
     Index("client_by_key", "public_key"),
     Index("client_by_machine", "machine"),
     Index("client_by_name", "name"),

@@ -27,6 +27,7 @@ from patchtide.entry.cli.explaining import in_words
 from patchtide.entry.cli.following import completed, followed, telling
 from patchtide.entry.cli.names import (
     MACHINE,
+    MACHINES,
     UPDATE,
     Ask,
     NotOneMachine,
@@ -254,6 +255,8 @@ def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
     plain, text = _plain(field.type)
     if field.name == MACHINE:
         plain, text = str, f"{text.removesuffix('.')} or name."
+    elif field.name == MACHINES:
+        plain, text = GenericAlias(tuple, (str, ...)), f"{text.removesuffix('.')} or names."
     elif field.name == UPDATE and operation.name in BY_TITLE:
         plain, text = str, f"{text.removesuffix('.')}, or words that only one has in its title."
     elif field.name == RULE and operation.is_question:

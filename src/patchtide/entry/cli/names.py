@@ -13,7 +13,7 @@ from patchtide.entry.cli.client import Answer
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import Operation
 
-MACHINE, UPDATE = "machine", "update"
+MACHINE, MACHINES, UPDATE = "machine", "machines", "update"
 _SHOWN = 5
 _LOOKED_AT = 500
 
@@ -42,8 +42,18 @@ def with_ids(
     Raises:
         NotOneMachine, NotOneUpdate
     """
-    meant = _with_machine(said, ask)
+    meant = _with_machines(said, ask) if MACHINES in said else _with_machine(said, ask)
     return meant if isinstance(meant, Answer) or not by_title else _with_update(meant, ask)
+
+
+def _with_machines(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:
+    ids: list[str] = []
+    for name in said[MACHINES]:
+        meant = _with_machine({MACHINE: name}, ask)
+        if isinstance(meant, Answer):
+            return meant
+        ids.append(meant[MACHINE])
+    return {**said, MACHINES: ids}
 
 
 def _with_machine(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from patchtide.domain.compliance.described import UNDESCRIBED, Described, Description
+
 
 class ClientState(StrEnum):
     WAITING = "waiting"
@@ -33,6 +35,7 @@ class Client:
     agent_version: str = ""
     full_report: bool = False
     """The server has lost track and asks for everything."""
+    described: Described = UNDESCRIBED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,12 @@ class ClientWriting(Protocol):
         ...
 
     def client(self, uuid: bytes) -> Client | None: ...
+
+    def clients(self, uuids: Sequence[bytes]) -> Sequence[Client]:
+        """Return those of them that there are."""
+        ...
+
+    def describe_clients(self, uuids: Sequence[bytes], said: Description) -> None: ...
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         """Return how many changed. A decommissioned client never changes again (S43)."""

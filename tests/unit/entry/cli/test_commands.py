@@ -60,6 +60,9 @@ def test_the_reference_page_and_the_help_are_what_the_table_says() -> None:
     assert stale == [], "run scripts/reference_pages.py"
 
 
+MACHINES = [{"id": "1", "name": "web-1"}, {"id": "2", "name": "web-2"}]
+
+
 @pytest.mark.parametrize("operation", COMMANDS, ids=lambda o: o.name)
 def test_every_example_is_a_command_that_asks_its_operation(
     operation: Operation, monkeypatch: pytest.MonkeyPatch
@@ -67,9 +70,9 @@ def test_every_example_is_a_command_that_asks_its_operation(
     monkeypatch.setattr(sys, "stdin", io.StringIO("a secret\nanother\n"))
     example = operation.example or operation.name.replace(".", " ")
 
-    code, _, asked = ran(example, document={"items": [{"id": "1", "name": "web-1"}]})
+    code, _, asked = ran(example, document={"items": MACHINES})
 
-    named = ["machines.list"] * ("{machine}" in operation.path)
+    named = ["machines.list"] * sum(word in ("web-1", "web-2") for word in example.split())
     assert code == 0 and [name for name, _ in asked] == [*named, operation.name]
 
 
@@ -172,6 +175,15 @@ def test_a_machine_is_known_by_its_name_where_one_has_it(
         [] if code else [asked_for]
     )
     assert told in " ".join(text.split())
+
+
+def test_several_machines_are_known_by_their_names_and_one_that_is_not_stops_all() -> None:
+    def asked_of(names: str) -> tuple[int, list[list[str]]]:
+        ended, _, asked = ran(f"machines describe {names} --owner a", document={"items": TWINS})
+        return ended, [v["machines"] for name, v in asked if name == "machines.describe"]
+
+    assert asked_of("web-1 web-10") == (0, [["0", "1"]])
+    assert asked_of("web-1 db") == (2, [])
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\rb", "\u202e", "[red]"])
