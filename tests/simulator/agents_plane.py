@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from patchtide.adapters.http.agents_plane import AgentsPlane
 from patchtide.adapters.sodium.verifier import Verifier, verify
-from patchtide.server.admission import Door
+from patchtide.server.admission import Door, Verify
 from patchtide.server.checkins import CheckIns
 from patchtide.server.clones import CloneWatch
 from patchtide.server.divergence import Divergence
@@ -93,6 +93,7 @@ class PlaneUnderTest:
     storage: Any
     clock: FakeClock = field(default_factory=FakeClock)
     site: FakeSite = field(default_factory=FakeSite)
+    verify: Verify = field(default_factory=Verifier)
 
     def __post_init__(self) -> None:
         self.start_node()
@@ -105,7 +106,7 @@ class PlaneUnderTest:
         self.inventories.load()
         door = Door(
             self.standings,
-            Verifier(),
+            self.verify,
             authorities=frozenset({AUTHORITY}),
             started=self.clock.now().timestamp(),
             burst=1000,
@@ -117,7 +118,7 @@ class PlaneUnderTest:
                 decisions=self.storage,
                 standings=self.standings,
                 site=self.site,
-                verify=Verifier(),
+                verify=self.verify,
                 tokens=TokenBook(self.storage),
             ),
             checkins=CheckIns(

@@ -6,8 +6,9 @@ Identity comes from the verified key and nothing else; no header or body field i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from patchtide.domain.errors import PatchtideError, TooMuch
@@ -19,12 +20,22 @@ from patchtide.wire.request_signature import (
     Flaw,
     Request,
     SignatureClaim,
+    answer_base,
     read_signature,
 )
 
 Headers = Iterable[tuple[bytes, bytes]]
-Verify = Callable[[bytes, bytes, bytes], Awaitable[bool]]
-"""(public key, signature, message) -> does it verify"""
+Foreseen = tuple[int, bytes]
+"""Status of an answer, and what of it is signed."""
+
+
+class Verify(Protocol):
+    """Says whether a signature verifies; if it does, it may sign the answer in the same go."""
+
+    def __call__(
+        self, public_key: bytes, signature: bytes, message: bytes, answer: bytes = b""
+    ) -> Awaitable[bool | bytes]: ...
+
 
 JUMP_AHEAD = 1000
 # A valid public key that belongs to no client: RFC 8032's first example.
@@ -40,6 +51,8 @@ class Caller:
 
     entry: Entry
     claim: SignatureClaim
+    signed: tuple[bytes, bytes] | None = None
+    """What was signed already of the answer that was foreseen, and its signature."""
 
 
 class SayAgain(PatchtideError):
@@ -108,8 +121,13 @@ class Door:
                 raise SayAgain(answer, refused.signature) from refused
             raise
 
-    async def admit(self, request: Request, headers: Headers, *, now: float) -> Caller:
+    async def admit(
+        self, request: Request, headers: Headers, *, now: float, foreseen: Foreseen | None = None
+    ) -> Caller:
         """Return the caller, verified and within its rate.
+
+        `foreseen` is what will most likely be answered: it may be signed where the request's
+        signature is verified.
 
         Raises:
             BadSignature: not signed by a client of this site in the frozen profile.
@@ -122,7 +140,9 @@ class Door:
         entry = self._standings.find(uuid) or await self._standings.look_up(uuid)
         # A stranger is refused in the same words and the same time as a forger (S09).
         key = _NOBODY if entry is None else entry.public_key
-        if not await self._verify(key, claim.signature, claim.base) or entry is None:
+        base = b"" if foreseen is None else _base_of(foreseen, claim.signature)
+        verdict = await self._verify(key, claim.signature, claim.base, base)
+        if not verdict or entry is None:
             if entry is not None:
                 await self._standings.look_up(uuid)
             raise BadSignature(Flaw.FORGED)
@@ -130,7 +150,7 @@ class Door:
             raise NotAdmitted(entry.state)
         if not entry.may_call(now, per_s=self._per_s, burst=self._burst):
             raise TooMuch
-        return Caller(entry, claim)
+        return Caller(entry, claim, (base, verdict) if isinstance(verdict, bytes) else None)
 
     def take_counter(self, caller: Caller, *, now: float) -> None:
         """Use the request's counter up, for requests whose answer is not kept in the database.
@@ -149,6 +169,11 @@ class Door:
     def jump(entry: Entry, *, at_least: int = 0) -> Jump:
         expected = max(entry.counter, at_least) + JUMP_AHEAD
         return Jump(JumpV1(expected=expected, nonce=secrets.token_bytes(16)))
+
+
+def _base_of(foreseen: Foreseen, request_signature: bytes) -> bytes:
+    status, body = foreseen
+    return answer_base(request_signature=request_signature, status=status, body=body)
 
 
 def _uuid_of(key_id: str) -> bytes:

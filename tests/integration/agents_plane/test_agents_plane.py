@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.http import agents_plane
+from patchtide.adapters.sodium.verifier import verify
 from patchtide.domain.errors import Unavailable
 from patchtide.server.ports.clients import ClientState
 from patchtide.wire.inventory import HardwareV1, package_list
@@ -25,6 +26,7 @@ from patchtide.wire.messages import (
 )
 from patchtide.wire.sets import encode_set, pack
 from tests.simulator.agents_plane import (
+    FakeSite,
     MachineUnderTest,
     PlaneUnderTest,
     at_once,
@@ -601,3 +603,37 @@ class TestReports:
         machine_again = MachineUnderTest(plane)
         await machine_again.enrol(await plane.token())
         assert machine_again.client != machine.client
+
+
+class ForesightedSite(FakeSite):
+    """Signs foreseen answers while it verifies, and counts those that it has to sign later."""
+
+    later = 0
+
+    async def verify(
+        self, public_key: bytes, signature: bytes, message: bytes, answer: bytes = b""
+    ) -> bool | bytes:
+        is_good = verify(public_key, signature, message)
+        return self._key.sign(answer) if is_good and answer else is_good
+
+    def sign_answer(self, base: bytes) -> bytes:
+        self.later += 1
+        return super().sign_answer(base)
+
+
+async def test_what_was_not_answered_as_foreseen_is_signed_for_what_it_is(storage: Any) -> None:
+    site = ForesightedSite()
+    plane = PlaneUnderTest(storage, site=site, verify=site.verify)
+    machine = await enrolled(plane)
+    site.later = 0
+
+    said = [await machine.report(required={5}), await machine.check_in()]
+    foreseen = site.later
+    said += [
+        await machine.report(required={6}, counter=1),
+        await machine.check_in(shards={"debian-12": 2}),
+    ]
+
+    assert [s.status for s in said] == [202, 204, 409, 200]
+    assert all(s.is_signed for s in said)
+    assert (foreseen, site.later) == (0, 2)

@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from patchtide.adapters.sodium.verifier import Claim, signer
+from patchtide.adapters.sodium.verifier import Claim, signer, verify
 from patchtide.entry.server.verifier_process import VerifierProcess
 
 WITHIN_S = 30.0
+ANSWERS = Ed25519PrivateKey.generate()
 
 
 @pytest.fixture
 def verifier() -> Iterator[VerifierProcess]:
-    made = VerifierProcess()
+    made = VerifierProcess(ANSWERS)
     yield made
     made.close()
 
@@ -27,9 +28,9 @@ def verifier() -> Iterator[VerifierProcess]:
 def claims() -> tuple[list[Claim], list[bool]]:
     key = Ed25519PrivateKey.generate()
     public, sign = key.public_key().public_bytes_raw(), signer(key)
-    good = [(public, sign(b"%d" % n), b"%d" % n) for n in range(100)]
+    good = [(public, sign(b"%d" % n), b"%d" % n, b"") for n in range(100)]
     bad = [(public, sign(b"one"), b"other"), (public, b"short", b"one"), (b"", sign(b"a"), b"a")]
-    return [*good, *bad], [True] * len(good) + [False] * len(bad)
+    return [*good, *((*claim, b"") for claim in bad)], [True] * len(good) + [False] * len(bad)
 
 
 def verifying() -> list[int]:
@@ -61,6 +62,18 @@ def test_the_process_gives_the_same_verdicts(verifier: VerifierProcess) -> None:
     asked, expected = claims()
     until_it_is_asked(verifier)
     assert list(verifier(asked)) == expected
+
+
+def test_only_a_verified_request_has_its_answer_signed(verifier: VerifierProcess) -> None:
+    until_it_is_asked(verifier)
+    asked = [(*claim[:3], b"answer") for claim in claims()[0]]
+
+    said = verifier(asked)
+
+    signed = [s for s in said if isinstance(s, bytes)]
+    assert [isinstance(s, bytes) for s in said] == claims()[1]
+    assert len(signed) == 100
+    assert all(verify(ANSWERS.public_key().public_bytes_raw(), s, b"answer") for s in signed)
 
 
 def test_without_the_process_everybody_still_gets_a_verdict(

@@ -35,7 +35,7 @@ KEYS = {
 Headers = list[tuple[bytes, bytes]]
 
 
-async def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
+async def verify(public_key: bytes, signature: bytes, message: bytes, answer: bytes = b"") -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except InvalidSignature:

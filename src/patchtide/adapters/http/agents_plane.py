@@ -9,30 +9,26 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import msgspec
-
+from patchtide.adapters.http.agents_answers import TYPE, Answer, refusal
 from patchtide.adapters.http.api import Receive, Scope, Send, send_reply
 from patchtide.adapters.http.exchange import AnswerWhole, Handed
 from patchtide.adapters.http.limits import caller_key
 from patchtide.adapters.http.problems import Headers, Reply, TooLarge
 from patchtide.domain.errors import (
-    InvalidDocument,
     PatchtideError,
-    TooMuch,
-    Unauthenticated,
     Unavailable,
 )
-from patchtide.server.admission import Caller, Door, Jump, NotAdmitted, SayAgain
+from patchtide.server.admission import Caller, Door, Foreseen
 from patchtide.server.checkins import CheckIns
-from patchtide.server.enrolment import Enrolment, EnrolmentRefused, KeySeenElsewhere
+from patchtide.server.enrolment import Enrolment
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.site import Site
-from patchtide.server.reports import NeedFull, ReportIntake
+from patchtide.server.reports import ReportIntake
 from patchtide.wire.messages import CheckInV1, EnrolV1, InventoryV1, ReportV1, decode, encode
-from patchtide.wire.request_signature import BODY_TYPE, Request, answer_base, brief
+from patchtide.wire.request_signature import Request, answer_base, brief
 
 ENROL_LIMIT = 64 << 10
 CHECKIN_LIMIT = 64 << 10
@@ -49,33 +45,6 @@ LARGE_SHARES = 8
 FAILED_ENROLMENTS_PER_MIN = 30
 ENROLLING_AT_ONCE = 100
 """Of one address, known for failing or not: it may not take all places for unknown tokens."""
-_STATUS: Mapping[type[PatchtideError], int] = {
-    InvalidDocument: 400,
-    Unauthenticated: 401,
-    SayAgain: 401,
-    NotAdmitted: 403,
-    EnrolmentRefused: 403,
-    KeySeenElsewhere: 403,
-    Jump: 409,
-    TooLarge: 413,
-    NeedFull: 422,
-    TooMuch: 429,
-    Unavailable: 503,
-}
-_TYPE = (b"content-type", BODY_TYPE.encode())
-_problem = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back. `signature` is the request's, when the answer is to be signed over it."""
-
-    status: int
-    body: bytes = b""
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    signature: bytes = b""
-    brief: bytes = b""
-    """What is signed in place of a body that there is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +110,7 @@ class AgentsPlane:
                     body=body,
                 )
             except PatchtideError as error:
-                reply = self._signed(_refusal(error))
+                reply = self._signed(refusal(error))
             else:
                 reply = await self._reply(_Call(request, scope["headers"], peer), work)
             await send_reply(send, reply)
@@ -170,9 +139,9 @@ class AgentsPlane:
         try:
             answer = await work(call)
         except _Signed as refused:
-            answer = _refusal(refused.error, refused.signature)
+            answer = refusal(refused.error, refused.signature)
         except PatchtideError as error:
-            answer = _refusal(error)
+            answer = refusal(error)
         finally:
             self._in_work -= 1
         return self._signed(answer)
@@ -244,7 +213,7 @@ class AgentsPlane:
             self._enrolling[peer] -= 1
             if not self._enrolling[peer]:
                 del self._enrolling[peer]
-        return Answer(200, encode(enrolled), (_TYPE,), claim.signature)
+        return Answer(200, encode(enrolled), (TYPE,), claim.signature)
 
     def _failures(self, peer: str, minute: int) -> int:
         if len(self._failed) > 10_000:
@@ -253,22 +222,23 @@ class AgentsPlane:
         return count if at == minute else 0
 
     async def _checkin(self, call: _Call) -> Answer:
-        caller = await self._admit(call)
+        no_news = brief(poll_s=self._checkins.poll_s, root_version=self._site.root()[0])
+        caller = await self._admit(call, foreseen=(204, no_news))
         try:
             news = await self._checkins.answer(caller, decode(call.request.body, CheckInV1))
         except PatchtideError as error:
             raise _Signed(error, caller.claim.signature) from error
         if news is None:
-            return self._no_news(caller.claim.signature)
-        return Answer(200, encode(news), (_TYPE,), caller.claim.signature)
+            return self._no_news(caller)
+        return Answer(200, encode(news), (TYPE,), caller.claim.signature)
 
     async def _report(self, call: _Call) -> Answer:
-        caller = await self._admit(call)
+        caller = await self._admit(call, foreseen=(202, b""))
         try:
             await self._intake.take(caller, decode(call.request.body, ReportV1))
         except PatchtideError as error:
             raise _Signed(error, caller.claim.signature) from error
-        return Answer(202, b"", (), caller.claim.signature)
+        return Answer(202, b"", (), caller.claim.signature, signed=caller.signed)
 
     async def _inventory(self, call: _Call) -> Answer:
         caller = await self._admit(call)
@@ -278,18 +248,23 @@ class AgentsPlane:
             raise _Signed(error, caller.claim.signature) from error
         return Answer(202, b"", (), caller.claim.signature)
 
-    async def _admit(self, call: _Call) -> Caller:
-        return await self._door.admit(call.request, call.headers, now=self._clock.now().timestamp())
+    async def _admit(self, call: _Call, *, foreseen: Foreseen | None = None) -> Caller:
+        return await self._door.admit(
+            call.request,
+            call.headers,
+            now=self._clock.now().timestamp(),
+            foreseen=foreseen,
+        )
 
-    def _no_news(self, signature: bytes) -> Answer:
+    def _no_news(self, caller: Caller) -> Answer:
         """Say when to ask again, and which root there is: who has it need not look for more."""
         poll_s, root_version = self._checkins.poll_s, self._site.root()[0]
         headers = (
             (b"patchtide-next-poll", str(poll_s).encode()),
             (b"patchtide-root", str(root_version).encode()),
         )
-        signed = brief(poll_s=poll_s, root_version=root_version)
-        return Answer(204, b"", headers, signature, signed)
+        said = brief(poll_s=poll_s, root_version=root_version)
+        return Answer(204, b"", headers, caller.claim.signature, said, caller.signed)
 
     def _come_back(self) -> Answer:
         wait = max(1, round(2 * self._in_work / self._capacity_per_s))
@@ -303,8 +278,11 @@ class AgentsPlane:
                 status=answer.status,
                 body=answer.brief or answer.body,
             )
-            signature = base64.b64encode(self._site.sign_answer(base))
-            headers.append((b"patchtide-signature", signature))
+            # What came otherwise than was foreseen is signed for what it is.
+            of, signature = answer.signed or (b"", b"")
+            if of != base:
+                signature = self._site.sign_answer(base)
+            headers.append((b"patchtide-signature", base64.b64encode(signature)))
         if answer.status != 204:
             headers.append((b"content-length", str(len(answer.body)).encode()))
         return Reply(status=answer.status, headers=headers, body=answer.body)
@@ -317,21 +295,6 @@ class _Signed(Exception):
         self.error = error
         self.signature = signature
         super().__init__(str(error))
-
-
-def _refusal(error: PatchtideError, signature: bytes = b"") -> Answer:
-    if isinstance(error, SayAgain):
-        return Answer(401, encode(error.answer), (_TYPE,), error.request_signature)
-    if isinstance(error, Jump):
-        return Answer(409, encode(error.answer), (_TYPE,), signature)
-    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-    if status == 500:
-        raise error
-    body = _problem.encode({"type": "about:blank", "code": error.code, "detail": str(error)})
-    headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/problem+json"),)
-    if status in (429, 503):
-        headers += ((b"retry-after", b"30" if status == 429 else b"5"),)
-    return Answer(status, body, headers, signature)
 
 
 def request_of(

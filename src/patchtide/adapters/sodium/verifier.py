@@ -25,9 +25,12 @@ from nacl.exceptions import CryptoError
 
 log = logging.getLogger(__name__)
 
-Claim = tuple[bytes, bytes, bytes]
-"""public key, signature, message"""
-VerifyAll = Callable[[Sequence[Claim]], Sequence[bool]]
+Claim = tuple[bytes, bytes, bytes, bytes]
+"""public key, signature, message, and what may be signed in answer when it verifies"""
+Verdict = bool | bytes
+"""Does it verify? If it does, perhaps the answer's signature, made where it was verified."""
+_Waiting = tuple[Claim, asyncio.Future[Verdict]]
+VerifyAll = Callable[[Sequence[Claim]], Sequence[Verdict]]
 """Never raises: somebody waits for each verdict."""
 
 
@@ -54,14 +57,16 @@ class Verifier:
 
     def __init__(self, verify_all: VerifyAll | None = None) -> None:
         self._verify_all = verify_all or verdicts
-        self._waiting: list[tuple[Claim, asyncio.Future[bool]]] = []
+        self._waiting: list[_Waiting] = []
         self._is_busy = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="verifier")
 
-    def __call__(self, public_key: bytes, signature: bytes, message: bytes) -> asyncio.Future[bool]:
+    def __call__(
+        self, public_key: bytes, signature: bytes, message: bytes, answer: bytes = b""
+    ) -> asyncio.Future[Verdict]:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[bool] = loop.create_future()
-        self._waiting.append(((public_key, signature, message), future))
+        future: asyncio.Future[Verdict] = loop.create_future()
+        self._waiting.append(((public_key, signature, message, answer), future))
         if not self._is_busy:
             self._is_busy = True
             loop.call_soon(self._hand_over, loop)
@@ -80,7 +85,9 @@ class Verifier:
             _tell(future, verdict(claim))
 
     def _work(
-        self, batch: Sequence[tuple[Claim, asyncio.Future[bool]]], loop: asyncio.AbstractEventLoop
+        self,
+        batch: Sequence[_Waiting],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         found = self._verify_all([claim for claim, _ in batch])
         if not loop.is_closed():
@@ -88,12 +95,12 @@ class Verifier:
 
     def _conclude(
         self,
-        batch: Sequence[tuple[Claim, asyncio.Future[bool]]],
-        found: Sequence[bool],
+        batch: Sequence[_Waiting],
+        found: Sequence[Verdict],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        for (_, future), is_good in zip(batch, found, strict=True):
-            _tell(future, is_good)
+        for (_, future), found_so in zip(batch, found, strict=True):
+            _tell(future, found_so)
         self._hand_over(loop)
 
 
@@ -103,12 +110,12 @@ def verdicts(claims: Sequence[Claim]) -> list[bool]:
 
 def verdict(claim: Claim) -> bool:
     try:
-        return verify(*claim)
+        return verify(*claim[:3])
     except Exception:  # somebody waits for an answer, and what was not verified is false
         log.exception("a signature could not be verified")
         return False
 
 
-def _tell(future: asyncio.Future[bool], is_good: bool) -> None:
+def _tell(future: asyncio.Future[Verdict], verdict: Verdict) -> None:
     if not future.done():  # whoever asked has gone away
-        future.set_result(is_good)
+        future.set_result(verdict)

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.http.agents_plane import AgentsPlane, request_of
 from patchtide.adapters.http.catch_up import CatchUpEndpoint
@@ -82,13 +84,14 @@ def build_agents_side(
     *,
     clock: Clock,
     authorities: frozenset[str],
+    answers: Ed25519PrivateKey,
     events: Events,
 ) -> AgentsSide:
     standings = Standings(storage)
     standings.load()
     inventories = Inventories(storage, storage)
     inventories.load()
-    beside = VerifierProcess()
+    beside = VerifierProcess(answers)
     verifier = Verifier(beside)
     door = Door(
         standings,

@@ -70,6 +70,7 @@ async def assemble(
         ground.site,
         clock=ground.clock,
         authorities=settings.authorities(port),
+        answers=keys.answers,
         events=Events(limit=room.events),
     )
     ground.site.announce = agents.events.announce

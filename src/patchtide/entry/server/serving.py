@@ -32,6 +32,7 @@ from patchtide.entry.server.descriptors import of_one_address
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.reporter_process import ReporterProcess
 from patchtide.entry.server.settings import ServerSettings
+from patchtide.server.collection import settle
 from patchtide.server.operations import OPERATIONS
 
 DRAIN_S = 3
@@ -44,6 +45,7 @@ async def serve(settings: ServerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(settings) as server:
+        settle()
         _greet(server)
         await stop.wait()
 
