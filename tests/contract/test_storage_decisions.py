@@ -7,7 +7,7 @@ import hmac
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import pytest
@@ -51,13 +51,13 @@ def tamper(url: str, *statements: str) -> None:
     engine.dispose()
 
 
-async def note(storage: Storage, *subjects: str) -> None:
+async def note(storage: Storage, *subjects: str, now: datetime = NOON) -> None:
     for subject in subjects:
 
         def work(tx: Transaction, subject: str = subject) -> None:
             tx.note(subject, why="a test")
 
-        await storage.decide("admin", "things.change", work, now=NOON)
+        await storage.decide("admin", "things.change", work, now=now)
 
 
 async def test_a_decision_its_event_and_its_audit_entry_become_durable_together(
@@ -278,6 +278,26 @@ async def test_a_segment_holds_what_follows_and_no_edit_of_it(sealed: Storage) -
     assert sealed.audit_segment(after=3) is None
     with pytest.raises(InvalidDocument):
         read_segment(segment.body.replace(b'"two"', b'"owt"'), SEAL.check)
+
+
+async def test_after_a_restore_segments_name_what_was_decided_since_the_backup(
+    sealed: Storage, database_url: str
+) -> None:
+    await note(sealed, "one", "two", "three")
+    segment = sealed.audit_segment()
+    assert segment is not None
+    kept = [segment.body, segment.body.replace(b"two", b"owt"), b"no segment\n"]
+    assert sealed.lost_decisions(kept) == []
+
+    engine = create_engine(parse_url(database_url))
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM audit WHERE sequence > 1"))
+    engine.dispose()
+    assert [one.subject for one in sealed.lost_decisions(kept)] == ["two", "three"]
+
+    await note(sealed, "another two")
+    await mark_restored(sealed, now=NOON + DAY)
+    assert sealed.lost_decisions(kept) == []
 
 
 def a_token(**changes: object) -> EnrolmentToken:

@@ -84,13 +84,13 @@ def site(sealed: Storage, tmp_path: Path) -> Site:
     return Site(sealed, tmp_path / "audit")
 
 
-async def test_a_segment_is_sealed_a_day_after_its_first_entry_and_not_before(site: Site) -> None:
+async def test_a_segment_is_sealed_an_hour_after_its_first_entry_and_not_before(site: Site) -> None:
     await site.decided("one", "two")
-    await site.pass_by(hours=23)
+    await site.pass_by(hours=0.9)
     assert site.archived() == []
 
     await site.decided("three")
-    await site.pass_by(hours=2)
+    await site.pass_by(hours=1)
     assert site.archived() == [["one", "two", "three"]]
 
     await site.pass_by(hours=48)

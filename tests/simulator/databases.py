@@ -88,6 +88,21 @@ class Postgres:
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def dump(self, database: str) -> bytes:
+        """Return a backup, as administrators make one."""
+        return self._run("pg_dump", "-h", "127.0.0.1", *self._who(), "-d", database)
+
+    def put_back(self, backup: bytes) -> str:
+        """Put a backup into a database of its own and return its address."""
+        url = self.create()
+        database = url.rpartition("/")[2]
+        options = ("-q", "-v", "ON_ERROR_STOP=1", "-d", database)
+        self._run("psql", "-h", "127.0.0.1", *self._who(), *options, said=backup)
+        return url
+
+    def _who(self) -> tuple[str, ...]:
+        return "-p", str(self.port), "-U", "postgres"
+
     def execute(self, statement: str, *, database: str = "postgres") -> None:
         import psycopg
 
@@ -102,13 +117,15 @@ class Postgres:
             return True
         return False
 
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
+    def _run(self, program: str, *arguments: str, said: bytes = b"") -> bytes:
+        done = subprocess.run(
             [str(self._bin / program), *arguments],
             check=True,
-            stdout=subprocess.DEVNULL,
+            input=said,
+            stdout=subprocess.PIPE,
             **_unprivileged(self._folder),
         )
+        return done.stdout
 
 
 def _binaries(folder: Path) -> Path:

@@ -6,7 +6,7 @@ Each line on standard input is a command, each answered by one JSON line: `publi
 leaves into `debian-12`, `revise N` revises the first N, `drop N` takes N out, `sign` signs the
 daily timestamp, `listening` says how many hear it, `token N` makes an
 enrolment token with N uses, `states` says how many machines reported and what they need, `view`
-what this node's index counts of them, `restored` that the database was put back.
+what this node's index counts of them, `archive` takes the audit out of the database.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ from patchtide.server.fleet_view import View
 from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.ports.decisions import Transaction
 from patchtide.wire.sets import decode_set
-from tests.simulator.restoring import mark_restored
 
 SHARD = "debian-12"
 ROOT = Path(__file__).parents[2]
@@ -155,8 +154,12 @@ class Commands:
 
         return await fleet.run(lambda: fleet.ask(counted))
 
-    async def restored(self, _: int) -> dict[str, Any]:
-        await mark_restored(self._server.storage, now=self._server.context.clock.now())
+    async def archive(self, _: int) -> dict[str, Any]:
+        storage = self._server.storage
+        segment = storage.audit_segment(after=storage.audit_archived())
+        if segment is not None:
+            self._server.context.audit_archive.keep(segment)
+            await storage.note_archived(segment.last)
         return {}
 
     async def inventories(self, _: int) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.makers import check_still_let_in
 from patchtide.server.passwords import PasswordDesk
+from patchtide.server.ports.audit_archive import AuditArchive
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.content import ContentIntake
@@ -52,6 +53,7 @@ class Context:
     content: ContentIntake
     drafts: DraftDesk
     exposition: Exposition
+    audit_archive: AuditArchive
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""

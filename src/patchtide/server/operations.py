@@ -131,9 +131,10 @@ _SITE = (
         policy=Right(Kind.SITE, Verb.ADMINISTER),
         sentence="Begin a new epoch after a restore: all machines are asked for full reports.",
         input=restoration.MarkRestored,
+        output=restoration.Restored,
         handler=restoration.mark_restored,
-        status=204,
         audited=True,
+        columns=("at", "actor", "operation", "subject"),
         example="site mark-restored --numbers-above 71200",
     ),
     Operation(

@@ -6,14 +6,19 @@ backup was taken is in machines, in published files and in nothing here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.server.context import Call
+from patchtide.server.ports.audit import LostDecision
 from patchtide.server.ports.decisions import Transaction
-from patchtide.server.table import Input
+from patchtide.server.table import Input, Output
+
+NAMED = 1000
 
 
 class MarkRestored(Input, kw_only=True, frozen=True):
@@ -27,11 +32,40 @@ class MarkRestored(Input, kw_only=True, frozen=True):
     ] = 0
 
 
-async def mark_restored(call: Call, principal: Principal, asked: MarkRestored) -> None:
-    """Begin a new epoch; each node notices within seconds and reads again what it remembers."""
+class Lost(Output, kw_only=True, frozen=True):
+    """A decision that was made after the backup, as the archived audit tells it."""
+
+    at: datetime
+    actor: str
+    operation: str
+    subject: str
+
+
+class Restored(Output, kw_only=True, frozen=True):
+    lost: int
+    """How many decisions of before the restore the database does not know."""
+    items: tuple[Lost, ...]
+    """The newest thousand of them, oldest first."""
+
+
+async def mark_restored(call: Call, principal: Principal, asked: MarkRestored) -> Restored:
+    """Begin a new epoch, and name what was decided since the backup was made.
+
+    Each node notices within seconds and reads again what it remembers.
+    """
+    context = call.context
+    lost = await call.read(lambda: context.reading.lost_decisions(context.audit_archive.kept()))
 
     def work(tx: Transaction) -> None:
         tx.begin_epoch(numbers_above=asked.numbers_above)
-        tx.note("database", numbers_above=asked.numbers_above)
+        tx.note("database", numbers_above=asked.numbers_above, lost=len(lost))
 
     await call.decide(principal, work)
+    return Restored(lost=len(lost), items=_told(lost[-NAMED:]))
+
+
+def _told(lost: Sequence[LostDecision]) -> tuple[Lost, ...]:
+    return tuple(
+        Lost(at=one.at, actor=one.actor, operation=one.operation, subject=one.subject)
+        for one in lost
+    )

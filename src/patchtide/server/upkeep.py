@@ -18,8 +18,9 @@ from patchtide.server.ports.clock import Clock
 
 EVERY = timedelta(hours=1)
 SEGMENT_ENTRIES = 5000
-SEGMENT_AGE = timedelta(days=1)
-"""A segment is sealed when it is full, or when its first entry is this old."""
+SEGMENT_AGE = timedelta(hours=1)
+"""A segment is sealed when it is full, or when its first entry is this old: what is in none yet
+cannot be named after a restore."""
 
 Part = Callable[[datetime], Awaitable[None]]
 

@@ -7,7 +7,7 @@ hundreds of requests cheap, and is where a test can make the database fail.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -24,7 +24,7 @@ from patchtide.domain.compliance.described import Description
 from patchtide.domain.errors import CursorLost
 from patchtide.server.ports.accounts import SignInLink, User
 from patchtide.server.ports.api_tokens import ApiToken
-from patchtide.server.ports.audit import AuditEntry, AuditFlaw
+from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient, Standing
 from patchtide.server.ports.fleet import Heard, ReportedEvents
@@ -315,6 +315,10 @@ class MemoryStorage:
 
     def verify_audit(self) -> AuditFlaw | None:
         return None
+
+    def lost_decisions(self, segments: Iterable[bytes]) -> Sequence[LostDecision]:
+        assert not list(segments)
+        return []
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,7 @@ from patchtide.server.operations import OPERATIONS
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.accounts import User
 from patchtide.server.ports.api_tokens import ApiToken
+from patchtide.server.ports.audit import AuditSegment
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import ClientState, NewClient
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried, Wanted
@@ -181,6 +182,16 @@ class Answer:
         return json.loads(self.body)
 
 
+class NothingKept:
+    """An archive of the audit that has no segment yet."""
+
+    def keep(self, segment: AuditSegment) -> None:
+        raise AssertionError("nothing here keeps up an archive")
+
+    def kept(self) -> Iterable[bytes]:
+        return ()
+
+
 @dataclass
 class AdministratorsPlane:
     """A site with its clock, its storage and its application."""
@@ -223,6 +234,7 @@ class AdministratorsPlane:
             content=self.content,
             drafts=NoDrafts(),  # type: ignore[arg-type]
             exposition=Metrics().exposition,
+            audit_archive=NothingKept(),
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,

@@ -6,15 +6,21 @@ A segment is a line that says what it holds, its entries a line each, and a sign
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from patchtide.adapters.storage.audit_chain import PAGE, Check, Sign, digest_of
 from patchtide.adapters.storage.tables import audit
 from patchtide.domain.errors import InvalidDocument, Problem
-from patchtide.server.ports.audit import AuditSegment
+from patchtide.server.ports.audit import AuditSegment, LostDecision
 
+log = logging.getLogger(__name__)
+
+RESTORED = "site.mark-restored"
 _FORMAT = "patchtide-audit-segment-1"
 _FIELDS = ("sequence", "change", "at", "actor", "operation", "subject", "detail")
 
@@ -64,3 +70,41 @@ def read_segment(data: bytes, check: Check) -> tuple[dict[str, Any], list[dict[s
     if digest.hex() != head["hash"]:
         raise InvalidDocument([Problem("entries", "are no chain")])
     return head, entries
+
+
+def lost(connection: Connection, check: Check, segments: Iterable[bytes]) -> list[LostDecision]:
+    """Return what the segments tell of since the last restore that is known, and it does not.
+
+    A database that was put back goes on with the same sequence numbers, so entries are known by
+    their hashes. What an earlier restore had lost was told then.
+    """
+    restored = select(func.max(audit.c.at)).where(audit.c.operation == RESTORED)
+    told = connection.execute(restored).scalar() or 0.0
+    found = [
+        LostDecision(
+            at=datetime.fromtimestamp(entry["at"], UTC),
+            actor=entry["actor"],
+            operation=entry["operation"],
+            subject=entry["subject"],
+        )
+        for data in segments
+        for entry in _unknown(connection, check, data)
+        if entry["at"] >= told
+    ]
+    return sorted(found, key=lambda decision: decision.at)
+
+
+def _unknown(connection: Connection, check: Check, data: bytes) -> Iterator[dict[str, Any]]:
+    try:
+        head, entries = read_segment(data, check)
+    except (InvalidDocument, ValueError, KeyError, TypeError) as error:
+        log.warning("a segment of the archived audit is passed over: %s", error)
+        return
+    within = audit.c.sequence.between(head["first"], head["last"])
+    rows = connection.execute(select(audit.c.sequence, audit.c.hash).where(within))
+    here = {row.sequence: row.hash for row in rows}
+    digest = bytes.fromhex(head["before"])
+    for number, entry in enumerate(entries, head["first"]):
+        digest = digest_of(digest, number, entry)
+        if here.get(number) != digest:
+            yield entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -42,7 +42,7 @@ from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.ports.accounts import Session, SignInLink, User
 from patchtide.server.ports.api_tokens import ApiToken
-from patchtide.server.ports.audit import AuditEntry, AuditFlaw, AuditSegment
+from patchtide.server.ports.audit import AuditEntry, AuditFlaw, AuditSegment, LostDecision
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
 from patchtide.server.ports.decisions import Transaction
@@ -239,6 +239,9 @@ class Storage:
     def audit_segment(self, *, after: int = 0) -> AuditSegment | None:
         """Return what follows that entry, signed, to be archived elsewhere; None at the end."""
         return self._read(lambda c: audit_segments.export(c, self._seal.sign, after=after))
+
+    def lost_decisions(self, segments: Iterable[bytes]) -> Sequence[LostDecision]:
+        return self._read(lambda c: audit_segments.lost(c, self._seal.check, segments))
 
     def audit_archived(self) -> int:
         """Return the last entry that is in a segment kept elsewhere."""

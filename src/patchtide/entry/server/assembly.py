@@ -15,6 +15,7 @@ from patchtide.adapters.trust.drafted import DraftedRoles
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys
 from patchtide.entry.server.agents import AgentsSide, build_agents_side
+from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.entry.server.code_file import CodeFile
 from patchtide.entry.server.descriptors import Room, make_room
 from patchtide.entry.server.feeds import FeedsSide, build_feeds_side
@@ -180,6 +181,7 @@ def _context(
         content=ground.content,
         drafts=_drafts(ground, feeds),
         exposition=metrics.exposition,
+        audit_archive=AuditFolder(ground.settings.home / "audit"),
         site_name=ground.settings.site,
         site_ca=ground.keys.ca_digest,
         machines_changed=agents.machines_changed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from patchtide.adapters.trust.durable import private_folder, write_durably
@@ -18,6 +19,10 @@ class AuditFolder:
         path = self._folder / name_of(segment)
         if not path.exists():
             write_durably(path, segment.body)
+
+    def kept(self) -> Iterator[bytes]:
+        for path in sorted(self._folder.glob("audit-*.jsonl")):
+            yield path.read_bytes()
 
 
 def name_of(segment: AuditSegment) -> str:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
-from patchtide.entry.server.audit_folder import AuditFolder
+from patchtide.domain.errors import Unavailable
 from patchtide.entry.server.node import Server
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.epoch_watch import EpochWatch
@@ -50,8 +50,8 @@ async def background(server: Server) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.context.synchronisations.close()
         await asyncio.to_thread(server.agents.close)
-        await _save_presence(server)
-        await server.context.failed_sign_ins.write()
+        await _at_the_end(_save_presence(server))
+        await _at_the_end(server.context.failed_sign_ins.write())
 
 
 def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[object]]]]:
@@ -73,7 +73,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
 def _upkeep(server: Server) -> Upkeep:
     return Upkeep(
         storage=server.storage,
-        archive=AuditFolder(server.settings.home / "audit"),
+        archive=server.context.audit_archive,
         inventories=server.agents.inventories,
         clock=server.context.clock,
     )
@@ -137,9 +137,23 @@ async def _sign(catalog: CatalogPublisher) -> None:
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    is_waiting = False
     while True:
         try:
             await work()
+            is_waiting = False
+        except Unavailable as error:
+            if not is_waiting:  # for an hour without a database one line is enough
+                log.warning("background work waits: %s", error)
+            is_waiting = True
         except Exception:  # the server outlives any one bad round
             log.exception("background work failed")
         await asyncio.sleep(seconds)
+
+
+async def _at_the_end(work: Awaitable[None]) -> None:
+    """Do what is left; without its database a server ends nevertheless."""
+    try:
+        await work
+    except Unavailable as error:
+        log.warning("something is not stored at the end: %s", error)

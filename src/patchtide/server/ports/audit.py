@@ -39,6 +39,16 @@ class AuditSegment:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostDecision:
+    """A decision that a segment tells of and the database does not."""
+
+    at: datetime
+    actor: str
+    operation: str
+    subject: str
+
+
 class AuditStore(Protocol):
     """The audit as upkeep sees it."""
 

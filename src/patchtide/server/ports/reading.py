@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from patchtide.server.ports.accounts import AccountReading
 from patchtide.server.ports.api_tokens import ApiToken
-from patchtide.server.ports.audit import AuditEntry, AuditFlaw
+from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
 from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
 from patchtide.server.ports.following import Cursor, StateDelta
 from patchtide.server.ports.history import HistoryReading
@@ -39,6 +39,13 @@ class Reading(Protocol):
     def audit(self, *, after: int = 0, limit: int = 100) -> Sequence[AuditEntry]: ...
 
     def verify_audit(self) -> AuditFlaw | None: ...
+
+    def lost_decisions(self, segments: Iterable[bytes]) -> Sequence[LostDecision]:
+        """Return what the segments tell of since the last restore that is known, and it does not.
+
+        Segments that this site did not sign, or that are no chain, are passed over.
+        """
+        ...
 
 
 class Lookups(AccountReading, Protocol):
