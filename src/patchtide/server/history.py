@@ -183,7 +183,7 @@ def _machines_day(
         required=count.required,
         restart=count.restart,
         unknown=count.unknown,
-        percent=percent(count.compliant, count.machines),
+        percent=percent(count.compliant, count.machines) if count.machines else None,
         installed=None,
         reporting=reporting,
         doubts=dict(doubts),
@@ -213,7 +213,7 @@ def _update_day(
         required=count.required,
         restart=count.restart,
         unknown=unknown,
-        percent=percent(compliant, fleet.machines),
+        percent=percent(compliant, fleet.machines) if fleet.machines else None,
         installed=count.installed,
         reporting=reporting,
         doubts=everywhere | {x: n for x, n in own.items() if n},
@@ -237,9 +237,9 @@ def _nobody(day: date) -> HistoryDay:
     )
 
 
-def percent(part: int, whole: int) -> float | None:
-    """Return the share to a tenth, cut off: 100 is all of them."""
-    return part * 1000 // whole / 10 if whole else None
+def percent(part: int, whole: int) -> float:
+    """Return the share to a tenth, cut off: 100 is all of them, of none also."""
+    return part * 1000 // whole / 10 if whole else 100.0
 
 
 def _changes(curve: Curve, rows: Sequence[tuple[StoredDay, DayRow]]) -> Iterator[HistoryChange]:

@@ -114,6 +114,15 @@ class NoHistory:
     def progress(self, day: date) -> bytes | None:
         return None
 
+    def recorded(self) -> Sequence[date]:
+        return []
+
+    def places(self) -> Mapping[UUID, int]:
+        return {}
+
+    def block(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
+        return []
+
 
 @dataclass
 class MemoryStorage:

@@ -66,6 +66,7 @@ _GROUPS = {
     "lists": "Lists of updates: nothing but lists.",
     "history": "How machines stood day by day.",
     "reports": "Named reports: where machines stand on updates, as a table or a file.",
+    "targets": "How soon updates are to be there, and will be.",
     "updates": "Updates that exist, and who needs them.",
     "tokens": "Tokens that let machines enrol.",
     "api-tokens": "Keys of people and programs to this interface.",

@@ -1,0 +1,104 @@
+"""How far each update has come: on what day it was needed first, who got it since, who lacks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+
+from patchtide.domain.catalog.risk import RiskClass
+from patchtide.domain.catalog.targets import Targets
+from patchtide.domain.compliance.forecast import WINDOW, Lacking
+from patchtide.domain.compliance.reaching import Reaching, advanced, got
+from patchtide.server.fleet_view import View
+from patchtide.server.history_progress import Progress
+from patchtide.server.history_rows import BLOCK, count_at
+from patchtide.server.known_updates import KnownUpdate
+from patchtide.server.ports.history import HistoryReading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What was written down of updates up to the last count."""
+
+    since: date | None
+    """The first day on which anybody counted; None: nobody has."""
+    places: Mapping[UUID, int]
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """One update that some machine needed, as it stands now."""
+
+    update: KnownUpdate
+    place: int | None
+    risk: RiskClass
+    reaching: Reaching
+    required: int
+    got: int
+
+    @property
+    def machines(self) -> int:
+        """How many needed it since it came: those that got it, and those that lack it."""
+        return self.got + self.required
+
+
+def known(history: HistoryReading, *, today: date) -> Known:
+    newest = history.newest(before=today + timedelta(days=1))
+    document = history.progress(newest.day) if newest else None
+    progress = Progress.read(document) if document else Progress.of_length(0)
+    recorded = history.recorded()
+    return Known(
+        since=recorded[0] if recorded else None, places=history.places(), progress=progress
+    )
+
+
+def reached(view: View, told: Known, *, today: date) -> tuple[list[Reached], Targets]:
+    """Return all that is offered and was ever needed, and what this site aims at."""
+    return list(_reached(view, told, today)), view.judged.targets
+
+
+def _reached(view: View, told: Known, today: date) -> Iterator[Reached]:
+    for key, update in view.updates.items():
+        place = told.places.get(key)
+        before = None if place is None else told.progress.at(place)
+        tally = view.tally_of(update)
+        if before is None and not tally.required:
+            continue
+        has = tally.installed - view.restarting_with(update)
+        is_counted = place is not None and place < len(told.progress.has)
+        had = told.progress.has[place] if place is not None and is_counted else has
+        now = advanced(before, day=today, required=tally.required, has=has, had=had)
+        if now is not None:
+            count = got(has, base=now.base)
+            risk = view.risk_of(update)
+            yield Reached(
+                update=update, place=place, risk=risk, reaching=now, required=tally.required,
+                got=count,
+            )  # fmt: skip
+
+
+def lacking(
+    history: HistoryReading, some: Sequence[Reached], *, today: date
+) -> Mapping[UUID, Sequence[Lacking]]:
+    """Return of each how many lacked it on the last days, and today."""
+    days: dict[int, Sequence[tuple[date, bytes]]] = {}
+    yesterday, first = today - timedelta(days=1), today - WINDOW
+    for place in {one.place // BLOCK for one in some if one.place is not None}:
+        days[place] = history.block(place, first=first, last=yesterday)
+    return {one.update.id: _lacking(one, days, today) for one in some}
+
+
+def _lacking(
+    one: Reached, days: Mapping[int, Sequence[tuple[date, bytes]]], today: date
+) -> list[Lacking]:
+    found = []
+    for day, document in days[one.place // BLOCK] if one.place is not None else ():
+        if day >= one.reaching.since and one.place is not None:
+            count = count_at(document, one.place)
+            gained = got(count.installed - count.restart, base=one.reaching.base)
+            whole = gained + count.required
+            found.append(Lacking(day=day, machines=count.required, of=whole))
+    return [*found, Lacking(day=today, machines=one.required, of=one.machines)]
