@@ -259,7 +259,8 @@ def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
     elif field.name == MACHINES:
         plain, text = GenericAlias(tuple, (str, ...)), f"{text.removesuffix('.')} or names."
     elif field.name == UPDATE and operation.name in BY_TITLE:
-        plain, text = str, f"{text.removesuffix('.')}, or words that only one has in its title."
+        plain = str if field.required else str | None
+        text = f"{text.removesuffix('.')}, or words that only one has in its title."
     elif field.name == RULE and operation.is_question:
         text = f"{text.removesuffix('.')}, or a file with one or with a definition in YAML."
     default = _default(field)

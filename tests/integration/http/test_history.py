@@ -1,0 +1,118 @@
+"""History and targets as programs ask for them: what was counted, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patchtide.adapters.storage import Storage
+from patchtide.domain.catalog.details import Severity
+from patchtide.server.history_recorder import HistoryRecorder
+from tests.integration.http.plane import AdministratorsPlane, Answer
+from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
+from tests.simulator.reports import enrolled
+
+pytestmark = pytest.mark.anyio
+MACHINES, DAYS = 20, 6
+
+
+@dataclass
+class Site:
+    """Twenty machines, of which three more a day get an update that is of high risk."""
+
+    plane: AdministratorsPlane
+    token: str
+
+    async def ask(self, path: str) -> Answer:
+        return await self.plane.ask("GET", f"/api/v1/{path}", token=self.token)
+
+    async def items(self, path: str) -> Any:
+        return (await self.ask(path)).json["items"]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    storage = Storage.open(f"sqlite:///{tmp_path}/patchtide.db")
+    catalog = Catalog(storage)
+    details = [some_details("openssl", severity=Severity.IMPORTANT), some_details("curl")]
+    await catalog.publish([a_leaf(1, "openssl"), a_leaf(2, "curl")], details=details)
+    machines = await enrolled(storage, MACHINES)
+    plane = AdministratorsPlane(storage=storage, catalog=catalog)
+    recorder = HistoryRecorder(
+        fleet=plane.context.fleet,
+        source=storage,
+        decisions=storage,
+        clock=plane.clock,
+        node="here",
+        silent_after=plane.context.silent_after,
+    )
+    for day in range(DAYS):
+        for place, client in enumerate(machines):
+            states = {"installed": [1]} if place < 3 * day else {"required": [1]}
+            scan = a_scan(client.number, day + 1, **states)
+            await storage.accept([scan], now=plane.clock.now().timestamp())
+        assert await recorder.step()
+        plane.clock.advance(days=1)
+    yield Site(plane, await plane.token(role="auditor"))
+    await storage.close()
+
+
+async def test_a_history_of_an_update_falls_as_machines_get_it(site: Site) -> None:
+    days = await site.items(f"history?update={an_update_id('openssl')}&days=4")
+
+    assert [(d["required"], d["installed"], d["percent"]) for d in days] == [
+        (11, 9, 45.0),
+        (8, 12, 60.0),
+        (5, 15, 75.0),
+        (5, 15, 75.0),
+    ]
+    assert [day["live"] for day in days] == [False, False, False, True]
+
+
+async def test_a_target_is_forecast_from_how_many_get_it_a_day(site: Site) -> None:
+    [found] = await site.items("targets?risk=high")
+    whole = (await site.ask("targets")).json
+
+    assert (found["title"], found["state"], found["since"]) == (
+        "openssl 2.0-1",
+        "open",
+        "2026-03-02",
+    )
+    assert (found["percent"], found["lacking"], found["machines"]) == (75.0, 5, 20)
+    assert (found["outlook"], found["a_day"], found["earliest"]) == ("expected", 3.0, "2026-03-10")
+    assert found["due"] == "2026-03-16" and found["latest"] > found["earliest"]
+    high = next(one for one in whole["classes"] if one["risk"] == "high")
+    assert (high["updates"], high["open"], high["late"], high["met"]) == (1, 1, 0, 0)
+    assert whole["known_since"] == "2026-03-02"
+    site.plane.clock.advance(days=10)
+    assert [one["state"] for one in await site.items("targets")] == ["late"]
+    assert [one["outlook"] for one in await site.items("targets")] == ["too-little-known"]
+    assert await site.items("targets?state=open") == []
+
+
+async def test_how_long_an_update_took_is_told_share_by_share(site: Site) -> None:
+    answer = (await site.ask("history/times")).json
+
+    [took] = answer["items"]
+    assert [took[f"days{share}"] for share in (50, 90, 95, 99)] == [4, None, None, None]
+    high = next(one for one in answer["classes"] if one["risk"] == "high")
+    assert (high["updates"], high["days50"], high["days90"]) == (1, 4.0, None)
+
+
+REFUSED = {
+    "history?list=nowhere": (404, "not-found"),
+    "history?search=nowhere": (404, "not-found"),
+    "history?update=00000000-0000-0000-0000-000000000000": (404, "not-found"),
+    "history?list=a&search=b": (400, "invalid-document"),
+    "history?days=0": (400, "invalid-document"),
+}
+
+
+async def test_what_there_is_nothing_of_is_refused_by_name(site: Site) -> None:
+    answers = {path: await site.ask(path) for path in REFUSED}
+
+    assert {path: (a.status, a.json["code"]) for path, a in answers.items()} == REFUSED
