@@ -1,0 +1,141 @@
+"""What the rules of alerts watch, as numbers. None: nothing can be said of it.
+
+Machines are counted as sets of the view, so whoever may stay away for a while can be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pyroaring import BitMap
+
+from patchtide.domain.alerts.rules import Rule, Unit, Watched
+from patchtide.domain.compliance.judgement import Compliance, Doubt
+from patchtide.domain.errors import InvalidDocument
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
+from patchtide.server.ports.clients import ClientState
+from patchtide.server.synchronisation_desk import SynchronisationDesk
+from patchtide.server.update_search import answering
+
+RUNS = 50
+"""More synchronisations that failed one after the other are not told apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFacts:
+    """Where the numbers come from."""
+
+    fleet: Fleet
+    synchronisations: SynchronisationDesk
+    waiting_reports: Callable[[], int]
+    disk_used: Callable[[], float]
+    """How full the disk of the server's home is, in percent."""
+    silent_after: timedelta
+
+    def measured(
+        self, rules: Sequence[Rule], *, now: datetime, alarms: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, float | None]:
+        """Return the number of each rule, by its name. Ask in one of the fleet's own threads."""
+        measure = _Measure(self, now, alarms)
+        return {rule.name: measure.of(rule) for rule in rules}
+
+
+@dataclass(slots=True)
+class _Measure:
+    """One round; what several rules ask is asked once."""
+
+    facts: AlertFacts
+    now: datetime
+    alarms: Mapping[str, Sequence[float]]
+    _lag: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lag = self.facts.fleet.backlog().seconds
+
+    def of(self, rule: Rule) -> float | None:
+        match rule.watched:
+            case Watched.COMPLIANCE:
+                return self._compliance(rule.query)
+            case Watched.SCAN_FAILURES:
+                failed = self.facts.fleet.ask(_failed)
+                return self._machines(failed, rule.unit)
+            case Watched.SILENCE:
+                return self._silence(rule.unit)
+            case Watched.WAITING_REPORTS:
+                return float(self.facts.waiting_reports())
+            case Watched.INDEX_LAG:
+                return self._lag
+            case Watched.SYNCHRONISATIONS:
+                return self._failed_synchronisations()
+            case Watched.DISK:
+                return self.facts.disk_used()
+            case Watched.DIVERGENCE | Watched.CLONES:
+                return float(len(self.alarms.get(rule.watched, ())))
+
+    def _compliance(self, query: str) -> float | None:
+        fleet = self.facts.fleet
+        try:
+            return fleet.ask(lambda view: compliance(fleet, view, query))
+        except InvalidDocument:  # a list that it names is gone
+            return None
+
+    def _machines(self, count: int, unit: Unit) -> float | None:
+        if unit is Unit.COUNT:
+            return float(count)
+        active = self.facts.fleet.ask(lambda view: len(view.active))
+        return 100.0 * count / active if active else None
+
+    def _silence(self, unit: Unit) -> float | None:
+        fleet = self.facts.fleet
+        heard = fleet.store.heard_since((self.now - self.facts.silent_after).timestamp())
+        active = fleet.ask(lambda view: len(view.active))
+        return self._machines(max(0, active - heard), unit)
+
+    def _failed_synchronisations(self) -> float:
+        count = 0
+        for run in self.facts.synchronisations.runs(limit=RUNS):
+            if run.state == "done":
+                break
+            count += run.state != "running"
+        return float(count)
+
+
+def compliance(fleet: Fleet, view: View, query: str) -> float | None:
+    """Return which part of all active machines, in percent, is up to date on these updates.
+
+    Who requires one of them is not, nor is who is not known to have looked, or waits for a restart.
+
+    Raises:
+        InvalidQuery
+    """
+    if not view.active:
+        return None
+    if not query:
+        return 100.0 * _up_to_date(view) / len(view.active)
+    updates = [u for u in answering(fleet.updates, view, query) if not u.is_expired]
+    if not updates:
+        return None
+    wanting = BitMap(view.restarting)
+    for held in map(view.held, updates):
+        wanting |= held.required
+        wanting |= held.unknown
+    return 100.0 * (1 - wanting.intersection_cardinality(view.active) / len(view.active))
+
+
+def _up_to_date(view: View) -> int:
+    return sum(
+        count
+        for (state, how, _), count in view.alike().items()
+        if state is ClientState.ACTIVE and how is Compliance.COMPLIANT
+    )
+
+
+def _failed(view: View) -> int:
+    return sum(
+        count
+        for (state, _, doubt), count in view.alike().items()
+        if state is ClientState.ACTIVE and doubt is Doubt.SCAN_FAILED
+    )
