@@ -65,7 +65,7 @@ ALERTS = (
         input=alerts.DefineAlert,
         output=alerts.ShownRule,
         handler=alerts.define,
-        example="alerts define behind --watched compliance --limit 95 --query 'severity >= important'",
+        example="alerts define behind --watched compliance --limit 95 --query 'risk >= high'",
     ),
     _alert(
         "remove",

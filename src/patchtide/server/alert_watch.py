@@ -133,9 +133,7 @@ def conclude(
     for one in told:
         _write_down(tx, one, now=now)
     at = now.timestamp()
-    tx.put_setting(
-        STANDINGS, pack(msgspec.structs.replace(heard, measured_at=at, rules=standings))
-    )
+    tx.put_setting(STANDINGS, pack(msgspec.structs.replace(heard, measured_at=at, rules=standings)))
     return told
 
 

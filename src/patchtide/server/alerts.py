@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.alerts.rules import UNITS, Rule, Unit, Watched
+from patchtide.domain.alerts.rules import UNITS, Unit, Watched
 from patchtide.domain.catalog.query_parser import MAX_LENGTH, parse_query
 from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.errors import NotFound, WrongState
@@ -19,6 +20,7 @@ from patchtide.server.alert_book import (
     STANDINGS,
     KeptRule,
     KeptStanding,
+    Standings,
     pack,
     read_rules,
     read_standings,
@@ -122,7 +124,7 @@ async def define(call: Call, principal: Principal, asked: DefineAlert) -> ShownR
         by=principal.actor,
         at=call.now.timestamp(),
     )
-    _checked(kept)
+    kept.rule()  # or it is none
 
     def work(tx: Transaction) -> None:
         rules = [one for one in read_rules(tx.lock_setting(RULES)) if one.name != kept.name]
@@ -133,10 +135,6 @@ async def define(call: Call, principal: Principal, asked: DefineAlert) -> ShownR
 
     await call.decide(principal, work)
     return _shown_rule(kept, KeptStanding())
-
-
-def _checked(kept: KeptRule) -> Rule:
-    return kept.rule()
 
 
 async def _canonical(call: Call, query: str) -> str:
@@ -219,7 +217,7 @@ async def history(call: Call, principal: Principal, asked: Nothing) -> AlertHist
     return AlertHistory(items=tuple(map(_shown, alerts)))
 
 
-def _kept(call: Call):  # type: ignore[no-untyped-def]
+def _kept(call: Call) -> tuple[Sequence[KeptRule], Standings]:
     setting = call.context.lookups.setting
     return read_rules(setting(RULES)), read_standings(setting(STANDINGS))
 

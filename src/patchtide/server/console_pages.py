@@ -35,6 +35,7 @@ def _form(name: str, path: str, policy: Policy, sentence: str) -> Operation:
 _MACHINES = Right(Kind.MACHINES, Verb.READ)
 _CATALOG = Right(Kind.CATALOG, Verb.READ)
 _PUBLISH = Right(Kind.CATALOG, Verb.CREATE)
+_ALERTS = Right(Kind.ALERTS, Verb.READ)
 _TOKENS = Right(Kind.TOKENS, Verb.READ)
 _PEOPLE = Right(Kind.ACCOUNTS, Verb.READ)
 
@@ -76,6 +77,9 @@ PAGES = (
     _form("select", "/synchronisations/selection", _CATALOG, "Choose what is taken of a feed."),
     _page("settings", "/settings", Gate.SIGNED_IN, "What holds for the whole site."),
     _form("settings-target", "/settings/target", _CATALOG, "Set the target of a risk class."),
+    _page("alerts", "/alerts", _ALERTS, "What is raised, the rules, and what was raised before."),
+    _form("alerts-define", "/alerts", _ALERTS, "Define a rule."),
+    _form("alerts-act", "/alerts/act", _ALERTS, "Take an alert on, or remove a rule."),
     _page("tokens", "/tokens", _TOKENS, "Enrolment tokens, and how a machine enrols."),
     _form("tokens-create", "/tokens", _TOKENS, "Make an enrolment token."),
     _form("tokens-revoke", "/tokens/revoke", _TOKENS, "Make enrolment tokens useless."),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.compliance.judgement import Doubt
+from patchtide.server.alert_book import RULES, STANDINGS, read_rules, read_standings
 from patchtide.server.context import Call, Context
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.clients import ClientState
@@ -33,6 +34,7 @@ def figures(context: Context) -> Figures:
         fleet=replace(told, silent=silent),
         backlog=backlog,
         synchronisation=_synchronisation(context.synchronisations.last()),
+        alerts=_alerts(context),
     )
 
 
@@ -71,6 +73,13 @@ def _needed(view: View) -> dict[tuple[str, str], Needed]:
         key: Needed(updates=count, installations=installations[key])
         for key, count in updates.items()
     }
+
+
+def _alerts(context: Context) -> dict[str, bool]:
+    setting = context.lookups.setting
+    known = read_standings(setting(STANDINGS)).rules
+    rules = read_rules(setting(RULES))
+    return {one.name: one.name in known and known[one.name].is_raised for one in rules}
 
 
 def _synchronisation(last: Last | None) -> SynchronisationFigures:

@@ -17,6 +17,7 @@ from patchtide.server import (
     site_status,
 )
 from patchtide.server.account_operations import ACCOUNTS, SESSIONS
+from patchtide.server.alert_operations import ALERTS
 from patchtide.server.catalog_operations import CATALOG
 from patchtide.server.console_pages import PAGES
 from patchtide.server.exchange_operations import EXCHANGE
@@ -208,6 +209,7 @@ OPERATIONS = Table(
         *LISTS,
         *SETTINGS,
         *REPORTS,
+        *ALERTS,
         *SESSIONS,
         *PAGES,
     )

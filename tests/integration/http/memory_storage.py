@@ -23,6 +23,7 @@ from patchtide.domain.catalog.updates import Origin, Revision, UpdateId, UpdateN
 from patchtide.domain.compliance.described import Description
 from patchtide.domain.errors import CursorLost
 from patchtide.server.ports.accounts import SignInLink, User
+from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
 from patchtide.server.ports.catalog import StoredLeaf
@@ -124,6 +125,22 @@ class NoHistory:
         return []
 
 
+class MemoryAlerts:
+    """One alert is raised, and whoever takes it on may."""
+
+    def alerts(self, *, rule: str = "", limit: int = 100) -> Sequence[Alert]:
+        return [Alert(id="0" * 32, rule="x", text="", raised_at=datetime.now(UTC))]
+
+    def raised(self) -> Sequence[Alert]:
+        return self.alerts()
+
+    def end(self, rule: str, *, at: datetime) -> bool:
+        return True
+
+    def acknowledge(self, rule: str, *, by: str, at: datetime) -> Alert | None:
+        return self.alerts()[0]
+
+
 @dataclass
 class MemoryStorage:
     """Decisions, Reading and Lookups at once."""
@@ -139,6 +156,7 @@ class MemoryStorage:
     entries: list[AuditEntry] = field(default_factory=list)
     update_lists: MemoryLists = field(default_factory=MemoryLists)
     fleet_history: NoHistory = field(default_factory=NoHistory)
+    alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
     epochs: int = 0
     breaks: Exception | None = None
 
@@ -338,6 +356,10 @@ class MemoryTransaction:
     @property
     def update_lists(self) -> MemoryLists:
         return self.storage.update_lists
+
+    @property
+    def alerts(self) -> MemoryAlerts:
+        return self.storage.alerts
 
     def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
         return True

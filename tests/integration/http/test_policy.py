@@ -13,6 +13,8 @@ import yaml
 
 from patchtide.adapters.http.application import NotServed, build_application
 from patchtide.domain.access.rights import ROLES
+from patchtide.domain.alerts.rules import Unit, Watched
+from patchtide.server.alert_book import RULES, KeptRule, pack
 from patchtide.server.feed_dates import DATES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import ClientState
@@ -43,6 +45,7 @@ DOCUMENTS = {
     "lists.create": {"name": "x"},
     "lists.add": {"updates": [str(UPDATE)]},
     "lists.remove": {"updates": [str(UPDATE)]},
+    "alerts.define": {"watched": "disk", "limit": 90},
     "updates.accept-licence": {"sha256": sha256(TERMS.encode()).hexdigest()},
     "tokens.create": {},
     "api-tokens.create": {"name": "n", "role": "auditor"},
@@ -55,7 +58,10 @@ DOCUMENTS = {
     "publisher.draft": {"document": NOTHING},
     "publisher.sign": {},
 }
+A_RULE = (RULES, pack([KeptRule(name="x", watched=Watched.DISK, limit=90, unit=Unit.PERCENT)]))
 SETTINGS = {
+    "alerts.show": A_RULE,
+    "alerts.remove": A_RULE,
     "catalog.accept-older": (DATES, msgspec.msgpack.encode({"x": 1.0})),
     "catalog.withdraw": (
         APPLIED,

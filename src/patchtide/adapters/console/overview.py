@@ -28,7 +28,12 @@ async def overview(desk: Desk, visit: Visit) -> Reply:
     entries: Sequence[Entry] = ()
     if desk.may_read(visit, Kind.AUDIT):
         entries = await newest(desk, visit, limit=NEWEST)
-    return desk.page(visit, "overview.html", found=found, behind=behind, entries=entries)
+    raised = 0
+    if desk.may_read(visit, Kind.ALERTS):
+        raised = len((await desk.ask(visit, "alerts.list")).raised)
+    return desk.page(
+        visit, "overview.html", found=found, behind=behind, entries=entries, raised=raised
+    )
 
 
 def _most_behind(desk: Desk, *, shared: bool) -> Sequence[Machine]:

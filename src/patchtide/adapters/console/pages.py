@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from patchtide.adapters.console import (
     account,
+    alerts,
     definitions,
     doors,
     explanations,
@@ -74,6 +75,9 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.select": synchronisations.select,
         "console.settings": settings.page,
         "console.settings-target": settings.set_target,
+        "console.alerts": alerts.page,
+        "console.alerts-define": alerts.define,
+        "console.alerts-act": alerts.act,
         "console.tokens": tokens.page,
         "console.tokens-create": tokens.create,
         "console.tokens-revoke": tokens.revoke,

@@ -109,6 +109,19 @@ STEPS: Mapping[str, str] = MappingProxyType(
         "status": "Not what is there",
     }
 )
+WATCHED: Mapping[str, str] = MappingProxyType(
+    {
+        "compliance": "Machines that are up to date",
+        "scan-failures": "Machines that could not look",
+        "silence": "Machines that are silent",
+        "waiting-reports": "Reports that wait to be stored",
+        "index-lag": "How far the view of the fleet is behind",
+        "failed-synchronisations": "Synchronisations that failed in a row",
+        "disk": "How full the disk is",
+        "divergence": "Machines that saw other metadata, within a day",
+        "clones": "Machines quarantined as clones, within a day",
+    }
+)
 WHYS: Mapping[str, str] = MappingProxyType(
     {"first": "the first one", "schedule": "by schedule", "retry": "again after a failure"}
 )
@@ -180,6 +193,10 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "settings.set-target": "Set the target of a risk class",
         "catalog.forget": "Removed expired updates",
         "catalog.begin": "Began the catalog",
+        "alerts.define": "Defined an alert",
+        "alerts.remove": "Removed an alert",
+        "alerts.acknowledge": "Took on an alert",
+        "alerts.measure": "Raised or ended an alert",
     }
 )
 _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -210,6 +227,9 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "disable": ("person", "disabled"),
         "enable": ("person", "enabled"),
         "role": ("person", "given another role"),
+        "define-alert": ("alert", "defined"),
+        "remove-alert": ("alert", "removed"),
+        "acknowledge": ("alert", "taken on"),
     }
 )
 _PLURALS: Mapping[str, str] = MappingProxyType({"person": "people", "search": "searches"})

@@ -136,6 +136,10 @@ class _OfSite(Collector):
             "For how long there have been such changes.",
             figures.backlog.seconds,
         )
+        yield _by(
+            "patchtide_alert", "1 for each rule of an alert that is raised, 0 for one that is not.",
+            "rule", {name: float(is_raised) for name, is_raised in figures.alerts.items()},
+        )  # fmt: skip
         yield from _of_synchronisation(figures.synchronisation, self._feeds)
 
 

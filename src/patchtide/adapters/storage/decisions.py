@@ -22,6 +22,7 @@ from patchtide.adapters.storage import (
     ticket,
     update_rows,
 )
+from patchtide.adapters.storage.alerts import AlertWrites
 from patchtide.adapters.storage.history import HistoryWrites
 from patchtide.adapters.storage.rows import api_token_of, client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
@@ -96,6 +97,7 @@ class SqlTransaction(accounts.AccountWrites):
         self._connection = connection
         self.update_lists = ListWrites(connection)
         self.fleet_history = HistoryWrites(connection)
+        self.alerts = AlertWrites(connection)
         self.notes: list[tuple[str, str]] = []
         self._absent: set[str] = set()
 

@@ -29,6 +29,7 @@ from patchtide.adapters.storage import (
     update_rows,
     upkeep,
 )
+from patchtide.adapters.storage.alerts import AlertReads
 from patchtide.adapters.storage.audit_chain import Seal
 from patchtide.adapters.storage.beside import Beside, Group, Nobody, take
 from patchtide.adapters.storage.grants import grant_agents
@@ -74,6 +75,7 @@ class Storage:
         self._readers = readers
         self.update_lists = ListReads(self._read)
         self.fleet_history = HistoryReads(self._read)
+        self.alerts = AlertReads(self._read)
         self._writer = Writer(self._take_group)
 
     @classmethod

@@ -336,6 +336,21 @@ history_progress = Table(
     _required("document", LargeBinary),
 )
 
+# What rules of alerts raised; ended_at 0: it is raised.
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    _required("rule", String(64)),
+    _required("text", Text),
+    _required("raised_at", Float),
+    _required("ended_at", Float),
+    _required("acknowledged_by", String(256)),
+    _required("acknowledged_at", Float),
+    Index("alert_by_rule", "rule", "raised_at"),
+    Index("alert_by_end", "ended_at"),
+)
+
 decision_log = Table(
     "decision_log",
     metadata,

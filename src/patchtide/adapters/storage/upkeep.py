@@ -1,6 +1,6 @@
 """What is trimmed, in slices that let reports pass: deltas after a day, decisions after a month
 past every follower, all but a client's newest events, inventory nobody has, a month after
-their end the tokens that nobody enrols with any more, and synchronisations after 13 months.
+their end the tokens that nobody enrols with any more, synchronisations and alerts after 13 months.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, Table, delete, func, insert, select, 
 
 from patchtide.adapters.storage import accounts, ticket
 from patchtide.adapters.storage.tables import (
+    alert,
     client_event,
     client_inventory,
     decision_log,
@@ -31,6 +32,7 @@ SESSIONS_S = 86_400.0
 TOKENS_S = 30 * 86_400.0
 SYNCHRONISATIONS_S = 396 * 86_400.0
 """Thirteen months, whichever they are."""
+ALERTS_S = SYNCHRONISATIONS_S
 EVENTS_KEPT = 200
 TRIMMED = {"state_delta": "deltas.trimmed", "decision_log": "decisions.trimmed"}
 ARCHIVED = "audit.archived"
@@ -47,6 +49,7 @@ def slices(now: float) -> tuple[Slice, ...]:
         lambda c: accounts.trim(c, sessions_before=now - SESSIONS_S, links_before=now),
         lambda c: _trim_tokens(c, before=now - TOKENS_S),
         lambda c: _trim_synchronisations(c, before=now - SYNCHRONISATIONS_S),
+        lambda c: _trim_alerts(c, before=now - ALERTS_S),
     )
 
 
@@ -61,6 +64,14 @@ def _trim_synchronisations(connection: Connection, *, before: float) -> bool:
     if numbers:
         connection.execute(delete(synchronisation).where(synchronisation.c.number.in_(numbers)))
     return len(numbers) == SLICE
+
+
+def _trim_alerts(connection: Connection, *, before: float) -> bool:
+    old = select(alert.c.id).where(alert.c.ended_at > 0, alert.c.ended_at < before).limit(SLICE)
+    ids = list(connection.execute(old).scalars())
+    if ids:
+        connection.execute(delete(alert).where(alert.c.id.in_(ids)))
+    return len(ids) == SLICE
 
 
 def _trim_log(connection: Connection, log: Table, *, before: float, up_to: int | None) -> bool:

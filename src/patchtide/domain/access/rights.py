@@ -21,6 +21,7 @@ class Kind(StrEnum):
     CATALOG = "catalog"
     SITE = "site"
     METRICS = "metrics"
+    ALERTS = "alerts"
 
 
 class Verb(StrEnum):
@@ -114,14 +115,36 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
     {
         "full-administrator": frozenset(Right(kind, Verb.ADMINISTER) for kind in Kind),
         "update-administrator": _role(
-            "catalog.administer", "machines.read", "machines.deploy", "site.read"
+            "catalog.administer",
+            "machines.read",
+            "machines.deploy",
+            "site.read",
+            "alerts.read",
+            "alerts.modify",
+            "alerts.delete",
+            "alerts.approve",
         ),
         "deployer": _role(
-            "catalog.read", "catalog.distribute", "machines.read", "machines.deploy", "site.read"
+            "catalog.read",
+            "catalog.distribute",
+            "machines.read",
+            "machines.deploy",
+            "site.read",
+            "alerts.read",
+            "alerts.approve",
         ),
-        "engineer": _role("catalog.read", "catalog.create", "catalog.modify", "machines.read"),
+        "engineer": _role(
+            "catalog.read",
+            "catalog.create",
+            "catalog.modify",
+            "machines.read",
+            "alerts.read",
+            "alerts.approve",
+        ),
         "machine-owner": _role("machines.read", "catalog.read"),
-        "help-desk": _role("machines.read", "machines.modify", "catalog.read"),
+        "help-desk": _role(
+            "machines.read", "machines.modify", "catalog.read", "alerts.read", "alerts.approve"
+        ),
         "auditor": _role(
             "audit.read",
             "machines.read",
@@ -129,6 +152,7 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
             "accounts.read",
             "catalog.read",
             "site.read",
+            "alerts.read",
         ),
         "metrics": _role("metrics.read"),
     }

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from patchtide.server.ports.accounts import AccountWriting
+from patchtide.server.ports.alerts import AlertWriting
 from patchtide.server.ports.api_tokens import ApiTokenWriting
 from patchtide.server.ports.catalog import CatalogWriting
 from patchtide.server.ports.clients import ClientWriting
@@ -39,6 +40,9 @@ class Transaction(AccountWriting, ApiTokenWriting, CatalogWriting, ClientWriting
 
     @property
     def fleet_history(self) -> HistoryWriting: ...
+
+    @property
+    def alerts(self) -> AlertWriting: ...
 
     def begin_epoch(self, *, numbers_above: int) -> None:
         """The database is older than what the fleet has seen: no old cursor means anything.

@@ -65,6 +65,8 @@ class Figures:
     fleet: FleetFigures
     backlog: Backlog
     synchronisation: SynchronisationFigures
+    alerts: Mapping[str, bool]
+    """Whether each rule is raised."""
 
 
 class Exposition(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from patchtide.server.ports.accounts import AccountReading
+from patchtide.server.ports.alerts import AlertReading
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
 from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
@@ -29,6 +30,9 @@ class Reading(Protocol):
 
     @property
     def fleet_history(self) -> HistoryReading: ...
+
+    @property
+    def alerts(self) -> AlertReading: ...
 
     def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]: ...
 

@@ -39,6 +39,7 @@ FIGURES = Figures(
     synchronisation=SynchronisationFigures(
         result="done", ended_at=1e9, done_at=1e9 - 60, failed=("rpm",)
     ),
+    alerts={"silent": True, "behind": False},
 )
 
 
@@ -84,6 +85,7 @@ def test_the_exposition_is_read_back_as_it_was_counted() -> None:
     assert value(found, "patchtide_feed_read", feed="apt") == 1
     assert value(found, "patchtide_feed_read", feed="rpm") == 0
     assert value(found, "patchtide_index_lag_seconds") == 0.5
+    assert value(found, "patchtide_alert", rule="silent") == 1
 
 
 def test_every_figure_says_what_it_is_and_has_a_name_of_our_own_or_of_the_process() -> None:
@@ -110,7 +112,9 @@ def test_what_no_release_of_ours_knows_is_counted_as_other() -> None:
         admitted={}, compliance={}, doubts={}, scans={"thinking": 4, "failed": 1}, silent=0,
         restarting=0, updates=0, needed={},
     )  # fmt: skip
-    figures = Figures(fleet=fleet, backlog=Backlog(), synchronisation=SynchronisationFigures())
+    figures = Figures(
+        fleet=fleet, backlog=Backlog(), synchronisation=SynchronisationFigures(), alerts={}
+    )
     found = families(Metrics().exposition(figures))
 
     assert value(found, "patchtide_machines_by_scan", scan="other") == 4

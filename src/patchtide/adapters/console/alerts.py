@@ -1,0 +1,72 @@
+"""Alerts: what is raised and who has taken it on, the rules, and what was raised before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out
+from patchtide.adapters.console.console import Desk
+from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.trail import names_of
+from patchtide.adapters.console.visits import Visit
+from patchtide.domain.alerts.rules import UNITS
+from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+
+RULES = Rows(field="name", form="/alerts/act", noun="alert", plural="alerts")
+ACTS: Mapping[str, Act] = MappingProxyType(
+    {
+        "acknowledge": Act(operation="alerts.acknowledge", label="Take on", done="taken on"),
+        "remove-alert": Act(
+            operation="alerts.remove",
+            label="Remove",
+            done="removed",
+            asks_first="Nothing tells of this any more; what it raised ends.",
+        ),
+    }
+)
+FIELDS = ("name", "watched", "limit", "unit", "query", "margin", "lasting_min")
+_EMPTY: Mapping[str, str] = MappingProxyType(dict.fromkeys(FIELDS, ""))
+
+
+async def page(desk: Desk, visit: Visit) -> Reply:
+    return await _shown(desk, visit)
+
+
+async def define(desk: Desk, visit: Visit) -> Reply:
+    typed = {name: visit.said(name).strip() for name in FIELDS}
+    try:
+        await desk.ask(visit, "alerts.define", **{k: v for k, v in typed.items() if v})
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error, typed=typed)
+    return see_other("/alerts?done=define-alert-1")
+
+
+async def act(desk: Desk, visit: Visit) -> Reply:
+    doing, name = visit.said("act"), visit.said("name")
+    if doing not in ACTS:
+        raise InvalidDocument([Problem("act", "is nothing that can be done to an alert")])
+    chosen = [Chosen(id=name, name=name)] if name else []
+    return await carry_out(desk, visit, RULES, doing, ACTS[doing], chosen, back="/alerts")
+
+
+async def _shown(
+    desk: Desk,
+    visit: Visit,
+    *,
+    error: PatchtideError | None = None,
+    typed: Mapping[str, str] = _EMPTY,
+) -> Reply:
+    found = await desk.ask(visit, "alerts.list")
+    history = await desk.ask(visit, "alerts.history")
+    return desk.page(
+        visit,
+        "alerts.html",
+        status=200 if error is None else desk.status_of(error),
+        found=found,
+        ended=[one for one in history.items if one.ended_at],
+        units=UNITS,
+        names=await names_of(desk, visit),
+        error=error,
+        typed=typed,
+    )

@@ -1,0 +1,31 @@
+"""The watch over what alerts are raised for, put together."""
+
+from __future__ import annotations
+
+import shutil
+
+from patchtide.entry.server.node import Server
+from patchtide.server.alert_facts import AlertFacts
+from patchtide.server.alert_watch import AlertWatch
+
+
+def alert_watch(server: Server) -> AlertWatch:
+    context, storage = server.context, server.storage
+
+    def disk_used() -> float:
+        found = shutil.disk_usage(server.settings.home)
+        # What only the system may still use is of no use to a server.
+        return 100.0 * found.used / ((found.used + found.free) or 1)
+
+    return AlertWatch(
+        facts=AlertFacts(
+            fleet=context.fleet,
+            synchronisations=context.synchronisations,
+            waiting_reports=lambda: storage.waiting()["reports"],
+            disk_used=disk_used,
+            silent_after=context.silent_after,
+        ),
+        reading=storage,
+        decisions=storage,
+        clock=context.clock,
+    )
