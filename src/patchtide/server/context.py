@@ -26,6 +26,7 @@ from patchtide.server.ports.content import ContentIntake
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.metrics import Exposition
 from patchtide.server.ports.reading import Lookups, Reading
+from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.whatif_runs import WhatIfs
 
@@ -63,6 +64,7 @@ class Context:
     """Told which lists a machine is to be asked for when it checks in next."""
     reports_waiting: Callable[[], int] = lambda: 0
     """How many reports of machines have come to this node and are not durable yet."""
+    report_files: ReportDesk = field(default_factory=lambda: ReportDesk(None))
     what_ifs: WhatIfs = field(default_factory=WhatIfs)
     silent_after: timedelta = timedelta(hours=3)
     """A machine that was not heard for so long is silent."""

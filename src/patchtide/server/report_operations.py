@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server.context import Call
 from patchtide.server.named_report import Cell, Report, Row
 from patchtide.server.named_reports import NAMED, compiled
+from patchtide.server.ports.report_files import ReportForm
 from patchtide.server.report_scope import AskReport
-from patchtide.server.table import API, Nothing, Operation, Output, Plane
+from patchtide.server.table import API, File, Nothing, Operation, Output, Plane
 
 _READ = Right(Kind.MACHINES, Verb.READ)
+_COMMAND = "reports NAME"
 _ALSO = (Right(Kind.CATALOG, Verb.READ),)
+MEDIA_TYPES: Mapping[ReportForm, str] = MappingProxyType(
+    {
+        ReportForm.CSV: "text/csv; charset=utf-8",
+        ReportForm.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        ReportForm.JSON: "application/json",
+        ReportForm.PDF: "application/pdf",
+    }
+)
 
 
 class ListedReport(Output, kw_only=True, frozen=True):
@@ -92,6 +105,12 @@ class ShownReport(Output, kw_only=True, frozen=True):
     """The report's page in the console."""
 
 
+class DownloadReport(AskReport, kw_only=True, frozen=True):
+    format: Annotated[
+        Literal["csv", "xlsx", "json", "pdf"], Meta(description="As which kind of file.")
+    ]
+
+
 async def reports(call: Call, principal: Principal, asked: Nothing) -> ReportList:
     return ReportList(
         items=tuple(
@@ -137,16 +156,33 @@ def shown(report: Report) -> ShownReport:
             ShownColumn(key=x.key, heading=x.heading, kind=x.kind.value, words=dict(x.words))
             for x in report.columns
         ),
-        items=tuple(_row(keys, row) for row in report.rows),
+        items=tuple(shown_row(keys, row) for row in report.rows),
         first=report.first,
         total=report.total,
         link=report.link,
     )
 
 
-def _row(keys: list[str], row: Row) -> ShownRow:
+def shown_row(keys: list[str], row: Row) -> ShownRow:
     cells: Mapping[str, Cell] = dict(zip(keys, row.cells, strict=True))
     return ShownRow(cells=dict(cells), links=dict(row.links))
+
+
+async def download(call: Call, principal: Principal, asked: DownloadReport) -> File:
+    """Return all rows as a file. One is written at a time: each takes a processor for seconds."""
+    context, form = call.context, ReportForm(asked.format)
+    fields = {name: getattr(asked, name) for name in AskReport.__struct_fields__}
+    about = AskReport(**fields)
+    report = await call.read_fleet(
+        lambda: compiled(context, about, owner=principal.actor, is_whole=True)
+    )
+    body = await context.report_files(lambda writer: writer.written(report, form))
+    return File(name=file_name(report, form), media_type=MEDIA_TYPES[form], body=body)
+
+
+def file_name(report: Report, form: ReportForm) -> str:
+    """Return a name that says as of when it is."""
+    return f"{report.name}-{report.at:%Y-%m-%dT%H%M%SZ}.{form.value}"
 
 
 REPORTS = (
@@ -173,6 +209,19 @@ REPORTS = (
         output=ShownReport,
         handler=show,
         also=_ALSO,
-        example="reports show by-update --list baseline --machines 'platform = debian-12'",
+        step_of=_COMMAND,
+    ),
+    Operation(
+        name="reports.download",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/reports/{name}/{format}",
+        policy=_READ,
+        sentence="Bring all of a named report as a file: CSV, XLSX, JSON or PDF.",
+        input=DownloadReport,
+        handler=download,
+        also=_ALSO,
+        media_type="application/octet-stream",
+        step_of=_COMMAND,
     ),
 )

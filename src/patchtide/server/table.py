@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, BinaryIO
 
 from msgspec import Struct
 
@@ -45,6 +45,15 @@ class Input(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 class Output(Struct, kw_only=True, frozen=True):
     """What an operation answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """An answer that is a file, read part by part; whoever sends it closes it."""
+
+    name: str
+    media_type: str
+    body: BinaryIO
 
 
 class Nothing(Input, kw_only=True, frozen=True):
@@ -88,7 +97,7 @@ class Operation:
     """Its body is a file, and its other input stands in the address. By itself it decides nothing:
     a file means nothing until something names it."""
     media_type: str = "application/json"
-    """Of its answer; where it is another one, the use case answers with the very bytes."""
+    """Of its answer; where it is another one, the use case answers with the bytes, or a file."""
     step_of: str = ""
     """The command that goes through this and other operations; it has none of its own then."""
     example: str = ""

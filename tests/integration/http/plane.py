@@ -17,6 +17,7 @@ from patchtide.adapters.http.problems import status_of
 from patchtide.adapters.notify.metrics import Metrics
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
 from patchtide.adapters.publisher.checking import mistakes_in
+from patchtide.adapters.reports.writer import ReportFiles
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.principals import SignedIn
 from patchtide.domain.access.rights import ROLES, Right
@@ -42,6 +43,7 @@ from patchtide.server.ports.audit import AuditSegment
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import ClientState, NewClient
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried, Wanted
+from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from patchtide.server.table import Plane, perform
@@ -238,6 +240,7 @@ class AdministratorsPlane:
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,
+            report_files=ReportDesk(ReportFiles()),
         )
         agents = {o.name: _agents_answer for o in OPERATIONS if o.plane is Plane.AGENTS}
         console = build_console(

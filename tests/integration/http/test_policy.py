@@ -132,7 +132,7 @@ async def call(
     if operation.name == "api-tokens.revoke":
         ids["token"] = "000000000001"
     if operation.group == "reports":
-        ids["name"] = "overall"
+        ids |= {"name": "overall", "format": "csv"}
     if "{user}" in operation.path:
         ids["user"] = await plane.person(
             f"owner-of-{name}", is_disabled=operation.name == "users.enable"

@@ -20,12 +20,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from patchtide.adapters.console.replies import Reply, download
+from patchtide.server.spreadsheet_cells import harmless
 
 R = TypeVar("R")
 PAGE = 50
 EXPORTED = 100_000
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so would be computed by a spreadsheet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +219,7 @@ def _cell(value: Any) -> str:
             return f"{value:%Y-%m-%dT%H:%M:%SZ}"
         case list() | tuple():
             return _cell(" ".join(map(str, value)))
-        case str() if value.startswith(FORMULA):
-            return f"'{value}"
+        case str():
+            return harmless(value)
         case _:
             return str(value)

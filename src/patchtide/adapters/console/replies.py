@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from patchtide.server.table import File
+
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+PART_BYTES = 256 << 10
 _HEADERS = (
     # Without any referrer a form would name no origin, and could not be told from a stranger's.
     ("referrer-policy", "same-origin"),
@@ -41,6 +46,8 @@ class Reply:
     kind: str = "text/html; charset=utf-8"
     headers: tuple[tuple[str, str], ...] = ()
     nonce: str = ""
+    file: File | None = None
+    """Is sent in place of the body, part by part, and closed."""
 
     def with_cookie(self, name: str, value: str) -> Self:
         """Give the browser a cookie for this host alone; without a value, take it away."""
@@ -49,14 +56,33 @@ class Reply:
         return replace(self, headers=(*self.headers, ("set-cookie", cookie)))
 
     async def send(self, send: Send) -> None:
+        if self.file is not None:
+            await self._send_file(send, self.file)
+            return
         length = str(len(self.body))
         guard = ("content-security-policy", policy(self.nonce))
         pairs = [guard, *_HEADERS, *self.headers, ("content-length", length)]
         if self.body:
             pairs.append(("content-type", self.kind))
+        await self._begin(send, pairs)
+        await send({"type": "http.response.body", "body": self.body})
+
+    async def _begin(self, send: Send, pairs: Sequence[tuple[str, str]]) -> None:
         raw = [(name.encode(), value.encode()) for name, value in pairs]
         await send({"type": "http.response.start", "status": self.status, "headers": raw})
-        await send({"type": "http.response.body", "body": self.body})
+
+    async def _send_file(self, send: Send, file: File) -> None:
+        guard = ("content-security-policy", policy(self.nonce))
+        with file.body as body:
+            size = await asyncio.to_thread(body.seek, 0, os.SEEK_END)
+            await asyncio.to_thread(body.seek, 0)
+            length = ("content-length", str(size))
+            kind = ("content-type", file.media_type)
+            name = ("content-disposition", f'attachment; filename="{file.name}"')
+            await self._begin(send, [guard, *_HEADERS, *self.headers, length, kind, name])
+            while part := await asyncio.to_thread(body.read, PART_BYTES):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def see_other(address: str) -> Reply:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -14,13 +16,14 @@ from patchtide.adapters.http.sign_in import SignIn
 from patchtide.domain.access.principals import check
 from patchtide.domain.errors import NotFound
 from patchtide.server.context import Context
-from patchtide.server.table import Operation, perform
+from patchtide.server.table import File, Operation, perform
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+PART_BYTES = 256 << 10
 _JSON = (b"content-type", b"application/json")
 
 
@@ -33,9 +36,13 @@ class UseCase:
         self._sign_in = sign_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_reply(send, await self._reply(scope, receive))
+        answer = await self._answer(scope, receive)
+        if isinstance(answer, File):
+            await send_file(send, answer)
+        else:
+            await send_reply(send, answer)
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply | File:
         operation = self._operation
         principal = await self._sign_in.principal(
             scope["headers"], caller=caller_key(scope.get("client")), policy=operation.policy
@@ -66,9 +73,27 @@ class UseCase:
             raise _naming(error, scope["path_params"]) from error
         if answer is None:
             return Reply(status=operation.status, headers=[])
+        if isinstance(answer, File):
+            return answer
         if isinstance(answer, bytes):
             return _plain_reply(operation, answer)
         return json_reply(operation.status, msgspec.json.encode(answer))
+
+
+async def send_file(send: Send, file: File) -> None:
+    with file.body as body:
+        size = await asyncio.to_thread(body.seek, 0, os.SEEK_END)
+        await asyncio.to_thread(body.seek, 0)
+        disposition = f'attachment; filename="{file.name}"'
+        headers = [
+            (b"content-type", file.media_type.encode()),
+            (b"content-length", str(size).encode()),
+            (b"content-disposition", disposition.encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while part := await asyncio.to_thread(body.read, PART_BYTES):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _naming(error: NotFound, named: Mapping[str, str]) -> NotFound:

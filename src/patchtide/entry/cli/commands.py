@@ -36,6 +36,9 @@ from patchtide.entry.cli.names import (
 )
 from patchtide.entry.cli.printing import Printer, tame
 from patchtide.entry.cli.publisher import publisher_app
+from patchtide.entry.cli.reporting import EXAMPLE as REPORTS_EXAMPLE
+from patchtide.entry.cli.reporting import HELP as REPORTS
+from patchtide.entry.cli.reporting import report_command
 from patchtide.entry.cli.rule_files import RULE, mistakes_in, placed, with_rules
 from patchtide.entry.cli.rules import rules_app
 from patchtide.entry.cli.trust import trust_app
@@ -66,8 +69,8 @@ _GROUPS = {
     "searches": "Queries over updates, saved under names.",
     "lists": "Lists of updates: nothing but lists.",
     "history": "How machines stood day by day.",
-    "reports": "Named reports: where machines stand on updates, as a table or a file.",
     "targets": "How soon updates are to be there, and will be.",
+    "reports": REPORTS,
     "updates": "Updates that exist, and who needs them.",
     "tokens": "Tokens that let machines enrol.",
     "api-tokens": "Keys of people and programs to this interface.",
@@ -134,6 +137,8 @@ def build(ask: Ask, printer: Printer) -> App:
         groups["catalog"].command(
             command, name=name, help=text, help_epilogue=f"Example: patchtide {example}"
         )
+    groups["reports"].default(report_command(ask, printer, exit_code))
+    groups["reports"].help_epilogue = f"Example: patchtide {REPORTS_EXAMPLE}"
     app.command(
         up_command(printer), name="up", help=UP, help_epilogue=f"Example: patchtide {UP_EXAMPLE}"
     )

@@ -10,6 +10,7 @@ from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.protocol import ConnectionLimits
 from patchtide.adapters.notify.metrics import Metrics
 from patchtide.adapters.passwords.argon2id import Argon2Passwords
+from patchtide.adapters.reports.writer import ReportFiles
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.trust.drafted import DraftedRoles
 from patchtide.adapters.trust.repository import TrustRepository
@@ -34,6 +35,7 @@ from patchtide.server.drafts import DraftDesk
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.passwords import PasswordDesk
+from patchtide.server.report_desk import ReportDesk
 from patchtide.server.trust_watch import TrustWatch
 from patchtide.server.vendor_shelf import VendorShelf
 
@@ -182,6 +184,8 @@ def _context(
         drafts=_drafts(ground, feeds),
         exposition=metrics.exposition,
         audit_archive=AuditFolder(ground.settings.home / "audit"),
+        reports_waiting=lambda: storage.waiting()["reports"],
+        report_files=ReportDesk(ReportFiles()),
         site_name=ground.settings.site,
         site_ca=ground.keys.ca_digest,
         machines_changed=agents.machines_changed,

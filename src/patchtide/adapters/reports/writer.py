@@ -1,0 +1,38 @@
+"""Writes named reports as files: rows go through memory one by one, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from tempfile import TemporaryFile
+from types import MappingProxyType
+from typing import BinaryIO, cast
+
+from patchtide.adapters.reports.csv_file import write_csv
+from patchtide.adapters.reports.json_file import write_json
+from patchtide.adapters.reports.pdf_file import write_pdf
+from patchtide.adapters.reports.xlsx_file import write_xlsx
+from patchtide.server.named_report import Report
+from patchtide.server.ports.report_files import ReportForm
+
+_WRITERS: Mapping[ReportForm, Callable[[Report, BinaryIO], None]] = MappingProxyType(
+    {
+        ReportForm.CSV: write_csv,
+        ReportForm.XLSX: write_xlsx,
+        ReportForm.JSON: write_json,
+        ReportForm.PDF: write_pdf,
+    }
+)
+
+
+class ReportFiles:
+    """The files have no names: nothing is left behind, whatever happens."""
+
+    def written(self, report: Report, form: ReportForm) -> BinaryIO:
+        out = cast("BinaryIO", TemporaryFile(prefix="patchtide-report-"))  # noqa: SIM115
+        try:
+            _WRITERS[form](report, out)
+            out.seek(0)
+        except BaseException:
+            out.close()
+            raise
+        return out
