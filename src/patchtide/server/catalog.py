@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -258,6 +258,10 @@ class CatalogPublisher:
 
     def lineage(self) -> LineageId:
         return self._files.lineage()
+
+    def naming(self, digests: Collection[bytes]) -> set[bytes]:
+        """Return those of the digests that a leaf of any shard names, or a shard's index."""
+        return self._files.naming(digests)
 
     def serials(self) -> dict[str, int]:
         """Return every published shard with its serial."""

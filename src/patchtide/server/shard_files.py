@@ -6,7 +6,7 @@ signed as far or further is refused, under the lock of the signed repository.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -30,6 +30,7 @@ from patchtide.wire.shards import (
 )
 
 LINEAGE = "catalog.lineage"
+_EVER = 2**31 - 1
 BASE_EVERY = 16
 """A base is large and packs slowly; deltas lead on from the last one."""
 
@@ -58,6 +59,15 @@ class CatalogSigner(Protocol):
         """`check` sees what is signed for these paths, while nobody else can sign; it may raise."""
         ...
 
+    def superseded(
+        self, last: str, before: datetime, tidy: Callable[[list[bytes], list[bytes]], None]
+    ) -> None:
+        """Call with the files of this last name in force, and those that were until before then.
+
+        Nobody can publish meanwhile.
+        """
+        ...
+
     def accept(self, signed: Mapping[str, bytes], now: datetime) -> None:
         """Publish metadata that was signed elsewhere, by role.
 
@@ -71,6 +81,14 @@ class CatalogSigner(Protocol):
 
 class CatalogContent(Protocol):
     def put(self, data: bytes) -> str: ...
+
+    def keep_on(self, digest: str) -> bool:
+        """Let a file's age begin anew, for it is named again; False: it is not here."""
+        ...
+
+    def drop(self, digest: str, *, unless_since: float) -> bool:
+        """Remove a file, unless it was put or named again since; say whether it has gone."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +109,13 @@ class ShardFiles:
         indexes = {names[path]: decode(data, ShardIndexV1) for path, data in found.items()}
         lineage = self.lineage()
         return {name: index for name, index in indexes.items() if index.lineage == lineage}
+
+    def naming(self, digests: Collection[bytes]) -> set[bytes]:
+        """Return those of the digests that anything names which is in a shard, or is a shard's."""
+        shards = self.reading.shards()
+        signed = self.signer.signed(target_of(name) for name in shards).values()
+        leaves = (leaf.document for name in shards for leaf in self.reading.leaves(name, at=_EVER))
+        return {one for data in (*signed, *leaves) for one in digests if one in data}
 
     def entries(self, name: str, *, at: int, after: int = 0) -> dict[int, LeafEntryV1]:
         stored = self.reading.leaves(name, at=at, after=after)

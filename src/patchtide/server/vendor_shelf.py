@@ -1,20 +1,22 @@
 """Keeps what vendors signed themselves as content, and names it beside the shards it is of.
 
 Nothing is proved by that here: machines hold it against keys of their own. The site that keeps it
-can hold it back, which leaves them with nothing to install, and no more.
+can hold it back, which leaves them with nothing to install, and no more. What a newer index has
+taken the place of goes a week later; until then a machine may be on its way to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from patchtide.domain.catalog.updates import LineageId
 from patchtide.domain.errors import Refused
 from patchtide.server.ports.feed import VendorFile, VendorIndex
 from patchtide.server.shard_files import CatalogContent, CatalogSigner
+from patchtide.wire.messages import decode
 from patchtide.wire.shard_plan import role_of
 from patchtide.wire.vendor_indexes import (
     PackedV1,
@@ -25,6 +27,8 @@ from patchtide.wire.vendor_indexes import (
     pack_index,
     vendors_target_of,
 )
+
+STAYS = timedelta(days=7)
 
 
 class VendorIndexChanged(Refused):
@@ -40,6 +44,8 @@ class VendorShelf:
     content: CatalogContent
     signer: CatalogSigner
     lineage: Callable[[], LineageId]
+    naming: Callable[[Collection[bytes]], set[bytes]]
+    """Returns those of the digests that something else names, a leaf or a shard's index."""
     _packed: dict[bytes, PackedV1] = field(default_factory=dict, init=False)
     """Digest of a document -> how it is kept, of all that was named last: most stay the same."""
 
@@ -70,6 +76,21 @@ class VendorShelf:
             mine = {path: data for path, data in news.items() if path.startswith(f"{role}/")}
             if mine:
                 self.signer.publish(role, mine, now, check=lambda _: check())
+        self._tidy(now)
+
+    def _tidy(self, now: datetime) -> None:
+        """Remove what only documents name that were replaced a week ago, or earlier.
+
+        The documents stay a while longer, so whatever a crash leaves is removed the next time.
+        """
+        before = now - STAYS
+
+        def tidy(in_force: list[bytes], left: list[bytes]) -> None:
+            gone = set(_digests(left)).difference(_digests(in_force))
+            for digest in gone - self.naming(gone) if gone else ():
+                self.content.drop(digest.hex(), unless_since=before.timestamp())
+
+        self.signer.superseded("vendors", before, tidy)
 
     def _document(self, shard: str, indexes: Sequence[VendorIndex]) -> VendorIndexesV1:
         return VendorIndexesV1(
@@ -87,9 +108,11 @@ class VendorShelf:
         )
 
     def _kept(self, file: VendorFile) -> PackedV1:
-        if file.sha256 not in self._packed:
-            self._packed[file.sha256] = self._packed_anew(file)
-        return self._packed[file.sha256]
+        known = self._packed.get(file.sha256)
+        # Another node may have removed what this one has not named for long.
+        if known is None or not self.content.keep_on(known.sha256.hex()):
+            known = self._packed[file.sha256] = self._packed_anew(file)
+        return known
 
     def _packed_anew(self, file: VendorFile) -> PackedV1:
         data = file.read()
@@ -97,6 +120,13 @@ class VendorShelf:
             raise VendorIndexChanged(f"{file.key} is another one by now")
         packed = pack_index(data)
         return PackedV1(bytes.fromhex(self.content.put(packed)), len(packed), len(data))
+
+
+def _digests(documents: Iterable[bytes]) -> Iterator[bytes]:
+    for data in documents:
+        for index in decode(data, VendorIndexesV1).indexes:
+            yield index.signed.sha256
+            yield from (each.packed.sha256 for each in index.lists)
 
 
 def _files(indexes: Sequence[VendorIndex]) -> Iterator[VendorFile]:

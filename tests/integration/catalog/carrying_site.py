@@ -65,7 +65,10 @@ class Site:
         self.keys = KeyFolder(here.folder / "keys")
         self.repository = TrustRepository(here.folder / "published", self.keys)
         self.shelf = VendorShelf(
-            content=here.content, signer=self.repository, lineage=here.catalog.lineage
+            content=here.content,
+            signer=self.repository,
+            lineage=here.catalog.lineage,
+            naming=here.catalog.naming,
         )
         progress = Progress()
         vouching = Voucher(here.folder / "published", self.keys)

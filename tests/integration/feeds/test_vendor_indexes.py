@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from patchtide.agent.ports.trust import TargetAbsent
 from patchtide.agent.vendors import VendorRefused, vendor_verified
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.leaves import Leaf
-from patchtide.domain.catalog.updates import Origin, UpdateNumber
+from patchtide.domain.catalog.updates import LeafFile, Origin, UpdateNumber
 from patchtide.entry.server.feed_process import FeedProcess
 from patchtide.entry.server.node import SystemClock
 from patchtide.server import vendor_shelf
 from patchtide.server.feed_dates import FeedWentBack
 from patchtide.server.synchronisation import Synchronisation
-from patchtide.server.vendor_shelf import VendorIndexChanged, VendorShelf
+from patchtide.server.vendor_shelf import STAYS, VendorIndexChanged, VendorShelf
 from patchtide.wire.vendor_indexes import (
     PackedV1,
     VendorIndexesV1,
@@ -34,7 +35,7 @@ from patchtide.wire.vendor_indexes import (
     read_vendors,
     vendors_target_of,
 )
-from tests.integration.catalog.node import Node, node
+from tests.integration.catalog.node import Node, leaves, node
 from tests.simulator.apt_repository import AptRepository, SigningKey, apt_folder, needs_apt
 
 pytestmark = [pytest.mark.anyio, needs_apt]
@@ -69,7 +70,10 @@ class Site:
         folder = self.here.folder
         self.signer = TrustRepository(folder / "published", KeyFolder(folder / "keys"))
         self.shelf = VendorShelf(
-            content=self.here.content, signer=self.signer, lineage=self.here.catalog.lineage
+            content=self.here.content,
+            signer=self.signer,
+            lineage=self.here.catalog.lineage,
+            naming=self.here.catalog.naming,
         )
 
     async def synchronise(self) -> None:
@@ -196,6 +200,60 @@ async def test_the_same_again_signs_nothing_and_a_newer_index_takes_its_place(
     assert again == version and site.document() != before
     assert [file.version for file in site.leaf().files] == ["1.0-1+deb12u2"]
     assert site.verified(site.leaf()) == {7}
+
+
+async def test_what_was_replaced_goes_a_week_later_unless_something_names_it(
+    site: Site, archive: AptRepository
+) -> None:
+    await site.synchronise()
+    [old] = site.document().indexes
+    await publish_again(site, archive, "2")
+    [newer] = site.document().indexes
+    [listed] = old.lists
+    naming = LeafFile(name="x", version="1", sha256=listed.packed.sha256, size_bytes=1)
+    await site.here.publish("custom", replace(leaves(1, 1)[0], files=(naming,)))
+    vendors = site.feed.read(now=datetime.now(UTC)).vendors
+
+    site.shelf.keep(vendors, datetime.now(UTC) + STAYS - timedelta(hours=1))
+    in_time = site.here.content.sizes()
+    site.shelf.keep(vendors, datetime.now(UTC) + STAYS + timedelta(hours=1))
+    later = site.here.content.sizes()
+
+    assert in_time.keys() - later.keys() == {old.signed.sha256}
+    assert {newer.signed.sha256, newer.lists[0].packed.sha256} <= later.keys()
+    assert site.verified(site.leaf()) == {7}
+
+
+async def test_what_another_node_has_removed_is_kept_anew(site: Site) -> None:
+    await site.synchronise()
+    vendors = site.feed.read(now=datetime.now(UTC)).vendors
+    site.shelf.keep(vendors, datetime.now(UTC))
+    for path in (site.here.content.path(x.signed.sha256.hex()) for x in site.document().indexes):
+        path.unlink()
+
+    site.shelf.keep(vendors, datetime.now(UTC))
+
+    assert site.verified(site.leaf()) == {7}
+
+
+async def test_a_file_is_dropped_only_if_nobody_has_put_it_since(site: Site) -> None:
+    content = site.here.content
+    digest = content.put(b"vendor")
+    put_at = content.path(digest).stat().st_mtime
+
+    kept = content.drop(digest, unless_since=put_at)
+    os.utime(content.path(digest), (put_at - 10, put_at - 10))
+    again = content.put(b"vendor"), content.drop(digest, unless_since=put_at - 5)
+    gone = content.drop(digest, unless_since=put_at + 60)
+
+    assert (kept, again[1], gone) == (False, False, True)
+    assert content.sizes() == {} and list(site.here.folder.glob("content/.*")) == []
+
+
+async def publish_again(site: Site, archive: AptRepository, number: str) -> None:
+    archive.add(SECURITY, "toy", f"1.0-1+deb12u{number}")
+    archive.publish(SECURITY, label="Debian-Security")
+    await site.synchronise()
 
 
 async def test_what_the_sites_own_keys_sign_is_no_vendors_word(

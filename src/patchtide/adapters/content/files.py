@@ -54,7 +54,7 @@ class FileContentStore:
     def put(self, data: bytes) -> str:
         """Store the bytes, once, and return their digest."""
         digest = sha256(data).hexdigest()
-        if not self._is_here(digest, len(data)):
+        if not (self._is_here(digest, len(data)) and self.keep_on(digest)):
             with self._draft(digest) as file:
                 file.write(data)
         return digest
@@ -76,6 +76,35 @@ class FileContentStore:
                 file.write(piece)
             if found.hexdigest() != digest:
                 raise WrongContent(f"what came for {digest} is something else")
+        return True
+
+    def keep_on(self, digest: str) -> bool:
+        """Let a file's age begin anew, for it is named again; False: it is not here."""
+        try:
+            os.utime(self.path(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def drop(self, digest: str, *, unless_since: float) -> bool:
+        """Remove a file, unless it was put or named again since; say whether it has gone.
+
+        It loses its name first: who puts it meanwhile either finds none and writes it anew, or
+        has touched it before, which is seen here.
+        """
+        path = self.path(digest)
+        going = self._folder / f".{digest}.going"
+        try:
+            if path.stat().st_mtime >= unless_since:
+                return False
+            path.rename(going)
+        except FileNotFoundError:
+            if not going.exists():  # else it was ended half way
+                return False
+        if going.stat().st_mtime >= unless_since:
+            going.rename(path)
+            return False
+        going.unlink()
         return True
 
     def _is_here(self, digest: str, size: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -137,6 +137,21 @@ class PublishedFiles:
             write_durably(place, data)
         return target
 
+    def leave(self, target: TargetFile | None) -> None:
+        """Let the age of a file that is named no more begin now."""
+        for place in target.get_prefixed_paths() if target else ():
+            with suppress(FileNotFoundError):
+                (self._targets / place).touch()
+
+    def unnamed(self, current: Mapping[str, Signable], last: str, before: float) -> list[bytes]:
+        """Return the files with this last name that nothing names any more, since before then."""
+        named = self._named(current)
+        return [
+            path.read_bytes()
+            for path in self._targets.rglob(f"*.{last}")
+            if path not in named and path.stat().st_mtime < before
+        ]
+
     def signed(self, current: Mapping[str, Signable], paths: Iterable[str]) -> dict[str, bytes]:
         """Return those of the files that delegated roles sign for."""
         wanted = set(paths)
@@ -184,15 +199,18 @@ class PublishedFiles:
                 continue
             if int(match["version"]) < current[match["role"]].signed.version:
                 _remove_if_older(path, limit)
-        named = {
+        named = self._named(current)
+        for path in self._targets.rglob("*"):
+            if path.is_file() and path not in named:
+                _remove_if_older(path, waiting)
+
+    def _named(self, current: Mapping[str, Signable]) -> set[Path]:
+        return {
             self._targets / place
             for role in (TARGETS, *DELEGATED)
             for target in current[role].signed.targets.values()
             for place in target.get_prefixed_paths()
         }
-        for path in self._targets.rglob("*"):
-            if path.is_file() and path not in named:
-                _remove_if_older(path, waiting)
 
     def _lines(self) -> list[_Line]:
         if not self._log.exists():

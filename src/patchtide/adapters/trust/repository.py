@@ -133,6 +133,24 @@ class TrustRepository:
         """Return those of the files that delegated roles sign for now."""
         return self._files.signed(self._files.current(), paths)
 
+    def superseded(
+        self, last: str, before: datetime, tidy: Callable[[list[bytes], list[bytes]], None]
+    ) -> None:
+        """Call with the files of this last name in force, and those that were until before then.
+
+        Nobody can publish meanwhile.
+        """
+        with self._files.locked():
+            state = self._files.current()
+            paths = {
+                path
+                for role in DELEGATED
+                for path in state[role].signed.targets
+                if path.endswith(f"/{last}")
+            }
+            left = self._files.unnamed(state, last, before.timestamp())
+            tidy(list(self._files.signed(state, paths).values()), left)
+
     def publish(
         self,
         role: str,
@@ -285,9 +303,10 @@ class TrustRepository:
         for path, data in files.items():
             if not delegate.is_delegated_path(path) or {"", ".", ".."} & set(path.split("/")):
                 raise Refused(f"{role} may not sign {path}")
+            self._files.leave(metadata.signed.targets.get(path))
             metadata.signed.targets[path] = self._files.write_target(path, data)
         for path in gone:
-            metadata.signed.targets.pop(path, None)
+            self._files.leave(metadata.signed.targets.pop(path, None))
         return self._renewed(metadata, role, now)
 
     def _is_due(self, state: State, role: str, now: datetime) -> bool:

@@ -156,7 +156,10 @@ def _feeds(ground: _Ground) -> FeedsSide:
         fleet=ground.fleet,
         clock=ground.clock,
         vendors=VendorShelf(
-            content=ground.content, signer=ground.repository, lineage=catalog.lineage
+            content=ground.content,
+            signer=ground.repository,
+            lineage=catalog.lineage,
+            naming=catalog.naming,
         ),
     )
 
