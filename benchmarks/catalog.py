@@ -31,6 +31,7 @@ from tests.integration.catalog.node import Node, node
 from tests.simulator.catalogs import a_leaf, an_update_id, some_details
 
 UPDATES, MACHINES, CHAIN = 30_000, 300, 10
+LISTS, LONG = 500, 1_000
 
 
 def details(number: int) -> UpdateDetails:
@@ -115,16 +116,18 @@ async def synchronise(folder: Path) -> None:
 
 
 async def listed(site: Site) -> None:
-    """Make as many update lists as there may be, one of them as long as it may begin."""
-    names = [an_update_id(f"package{number}") for number in range(1000)]
+    """Make as many update lists as there may be, each as long as it may begin."""
+    names = [an_update_id(f"package{number}") for number in range(UPDATES)]
+    names += names[:LONG]
     now = site.context.clock.now()
 
-    for number in range(500):
-        one = StoredList(name=f"list-{number}" if number else "long", note="", by="bench", at=now)
+    for number in range(LISTS):
+        one = StoredList(name=f"list-{number}", note="", by="bench", at=now)
+        first = number * (UPDATES // LISTS)
 
-        def work(tx: Transaction, one: StoredList = one) -> None:
+        def work(tx: Transaction, one: StoredList = one, first: int = first) -> None:
             tx.update_lists.add_list(one)
-            tx.update_lists.put_on(one.name, names if one.name == "long" else names[:10])
+            tx.update_lists.put_on(one.name, names[first : first + LONG])
             tx.note(one.name)
 
         await site.storage.decide("bench", "lists.create", work, now=now)
@@ -159,7 +162,8 @@ async def lists(folder: Path) -> None:
         ("searched", "/updates?q=CVE-2026-29"),
         ("asked", "/updates?q=severity+%3E%3D+important+and+required+%3E+0&sort=-risk"),
         ("a late page", "/updates?page=300&sort=-released"),
-        ("a list of 1,000", "/lists/long"),
+        ("a list of 1,000", "/lists/list-7"),
+        ("on one of 500 lists", "/updates?q=list+%3D+list-7"),
         ("500 lists", "/lists"),
     ):
         await visitor.get(path)

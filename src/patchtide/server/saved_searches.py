@@ -27,7 +27,13 @@ Name = Annotated[
     str,
     Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$", description="Small letters, digits and hyphens."),
 ]
-Query = Annotated[str, Meta(max_length=MAX_LENGTH, description="As the list of updates has it.")]
+Query = Annotated[
+    str,
+    Meta(
+        max_length=MAX_LENGTH,
+        description="As the list of updates has it; an empty one asks for all.",
+    ),
+]
 
 
 class SaveSearch(Input, kw_only=True, frozen=True):

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.risk import CLASSES
+from patchtide.domain.catalog.update_query import update_fields
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
@@ -34,6 +35,12 @@ UpdateSort = Literal[
     "released", "-released", "risk", "-risk",
 ]  # fmt: skip
 
+_QUERY = (
+    "Only updates that answer to this query, such as"
+    " `severity >= important and age < 30d and not superseded`. It may ask for"
+    f" {', '.join(update_fields(()))}."
+)
+
 
 class ListUpdates(Input, kw_only=True, frozen=True):
     state: Annotated[
@@ -50,7 +57,7 @@ class ListUpdates(Input, kw_only=True, frozen=True):
     search: Annotated[Search, Meta(description="Part of the title, vendor's id or a CVE.")] = ""
     query: Annotated[
         str,
-        Meta(max_length=4096, description="Only updates that answer to this query."),
+        Meta(max_length=4096, description=_QUERY),
     ] = ""
     sort: Annotated[UpdateSort, Meta(description="The order; a minus turns it round.")] = "required"
     after: After = ""

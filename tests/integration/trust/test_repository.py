@@ -211,7 +211,7 @@ def test_what_no_agent_can_be_reading_is_tidied_away(
         repository.publish("feeds", {"feeds/deb/a": b"a", "feeds/deb/b": bytes([i])}, START)
     www = tmp_path / "repository"
     for path in www.rglob("*.*"):
-        os.utime(path, (NOW - 31 * 86_400, NOW - 31 * 86_400))
+        os.utime(path, (NOW - 36 * 86_400, NOW - 36 * 86_400))
 
     repository.refresh_timestamp(START)
 
@@ -240,10 +240,10 @@ def test_a_draft_may_wait_weeks_for_its_signature_and_is_refused_once_its_files_
     begun = repository.version("publisher")
 
     first = repository.draft("publisher", {"publisher/own/00": b"our own update"}, stored)
-    repository.refresh_timestamp(stored + timedelta(days=29))
+    repository.refresh_timestamp(stored + timedelta(days=34))
     repository.accept({"publisher": sign_draft(first, signers)}, stored)
     late = repository.draft("publisher", {"publisher/own/01": b"another"}, stored)
-    repository.refresh_timestamp(stored + timedelta(days=31))
+    repository.refresh_timestamp(stored + timedelta(days=36))
 
     with pytest.raises(Refused, match="publisher/own/01"):
         repository.accept({"publisher": sign_draft(late, signers)}, stored)

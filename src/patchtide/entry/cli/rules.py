@@ -19,7 +19,7 @@ from patchtide.entry.cli.printing import Printer
 from patchtide.wire.rules import encode_rule
 
 HELP = "Rules that say which machines need an update; on files of this machine."
-_DONE, _REFUSED = 0, 1
+_DONE, _REFUSED, _MISUSED = 0, 1, 2
 _BYTES = 4 * MAX_LENGTH
 _HELP_CHECK = "Print all mistakes in a rule with their places, or else its canonical text."
 
@@ -60,7 +60,7 @@ def _check_command(printer: Printer) -> Callable[..., int]:
                 printer.text(_encoded(_mistakes(error)))
             else:
                 printer.complain("\n".join(error.shown()))
-            return _REFUSED
+            return _MISUSED
         except PatchtideError as error:
             refusal = {"code": error.code, "detail": str(error)}
             printer.show(_encoded(refusal).encode(), is_done=False, as_json=json)

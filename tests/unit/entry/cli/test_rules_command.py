@@ -53,7 +53,7 @@ def test_every_mistake_is_shown_under_its_line(written: Path) -> None:
 
     code, text = ran(str(written))
 
-    assert code == 1
+    assert code == 2, "as for `whatif`: what it was given is wrong"
     nothing = "nothing is meant by `an` here: `and` or `or` follows"
     assert text.splitlines() == [
         f"line 1, column 14: {nothing}; did you mean `and`?",
@@ -70,7 +70,7 @@ def test_for_programs_a_mistake_has_its_numbers(written: Path) -> None:
 
     code, text = ran(str(written), "--json")
 
-    assert code == 1
+    assert code == 2
     [problem] = json.loads(text)["problems"]
     assert (problem["line"], problem["column"], problem["length"]) == (2, 3, 3)
     assert (problem["where"], problem["hint"]) == ("line 2, column 3", "did you mean `deb`?")
@@ -83,19 +83,23 @@ def test_the_standard_input_is_read_for_a_hyphen(monkeypatch: pytest.MonkeyPatch
 
 
 REFUSED = {
-    "no text": (b"\xff\xfe", "is no text in UTF-8: byte 0 is not"),
-    "too long": (b"x" * (4 * MAX_LENGTH + 1), f"a rule has at most {MAX_LENGTH} characters"),
-    "what cannot be published": (b'unsupported "pkg apk"', "operator 'pkg apk' is not known here"),
+    "no text": (b"\xff\xfe", 1, "is no text in UTF-8: byte 0 is not"),
+    "too long": (b"x" * (4 * MAX_LENGTH + 1), 2, f"a rule has at most {MAX_LENGTH} characters"),
+    "what cannot be published": (
+        b'unsupported "pkg apk"',
+        1,
+        "operator 'pkg apk' is not known here",
+    ),
 }
 
 
-@pytest.mark.parametrize(("content", "why"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_rule_is_refused(written: Path, content: bytes, why: str) -> None:
+@pytest.mark.parametrize(("content", "status", "why"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_rule_is_refused(written: Path, content: bytes, status: int, why: str) -> None:
     written.write_bytes(content)
 
     for arguments in ([], ["--json"]):
         code, text = ran(str(written), *arguments)
-        assert code == 1
+        assert code == status
         assert why in text
 
 
