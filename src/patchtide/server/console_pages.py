@@ -64,6 +64,8 @@ PAGES = (
     _form("list-choose", "/lists/choice", _CATALOG, "Put chosen updates on a list."),
     _page("list", "/lists/{list}", _CATALOG, "One update list."),
     _form("list-act", "/lists/{list}/act", _CATALOG, "Rename or delete it, or take updates off."),
+    _page("reports", "/reports", _MACHINES, "The named reports."),
+    _page("report", "/reports/{report}", _MACHINES, "One named report."),
     _page("define", "/define", _PUBLISH, "Define a custom update, step by step."),
     _form("define-step", "/define", _PUBLISH, "Go to another step of it."),
     _form("define-file", "/define/file", _PUBLISH, "Take the definition away as a file."),

@@ -52,6 +52,9 @@ class ShownColumn(Output, kw_only=True, frozen=True):
     """`text`, `texts`, `number`, `share` (per cent, rounded down), `instant`, `word`, `flag`."""
     words: dict[str, str]
     """What people read for what a `word` says."""
+    is_sortable: bool
+    falls: bool
+    """Sorting by it begins with the greatest."""
 
 
 class ShownFigure(Output, kw_only=True, frozen=True):
@@ -153,7 +156,14 @@ def shown(report: Report) -> ShownReport:
             for x in report.figures
         ),
         columns=tuple(
-            ShownColumn(key=x.key, heading=x.heading, kind=x.kind.value, words=dict(x.words))
+            ShownColumn(
+                key=x.key,
+                heading=x.heading,
+                kind=x.kind.value,
+                words=dict(x.words),
+                is_sortable=x.is_sortable,
+                falls=x.falls,
+            )
             for x in report.columns
         ),
         items=tuple(shown_row(keys, row) for row in report.rows),

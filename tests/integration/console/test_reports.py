@@ -1,0 +1,85 @@
+"""Named reports in the console: from a share to the machines, to an update, and to why."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from patchtide.server.named_reports import NAMED
+from tests.integration.console.visitor import ConsoleSite, Visitor
+from tests.simulator.catalogs import a_leaf, a_scan, an_update_id, some_details
+from tests.simulator.reports import enrolled
+
+pytestmark = pytest.mark.anyio
+
+
+async def auditor(site: ConsoleSite) -> Visitor:
+    """Of two machines one needs openssl and the other has it."""
+    visitor = await site.signed_in("ada", "auditor")
+    await site.catalog.publish([a_leaf(1, "openssl")], details=[some_details("openssl")])
+    first, second = await enrolled(site.storage, 2)
+    now = site.clock.now().timestamp()
+    serial = site.catalog.serial
+    await site.storage.accept(
+        [
+            a_scan(first.number, 1, serial=serial, required=[1]),
+            a_scan(second.number, 1, serial=serial, installed=[1]),
+        ],
+        now=now,
+    )
+    return visitor
+
+
+async def read(visitor: Visitor, path: str) -> str:
+    answer = await visitor.get(path)
+    assert answer.status == 200, path
+    return answer.body.decode()
+
+
+def link(page: str, text: str) -> str:
+    """Return where the first link leads that begins like this."""
+    found = re.search(rf'href="({re.escape(text)}[^"]*)"', page)
+    assert found, text
+    return html.unescape(found[1])
+
+
+async def test_from_a_share_to_the_machine_to_the_update_to_why(site: ConsoleSite) -> None:
+    visitor = await auditor(site)
+
+    overall = await read(visitor, "/reports/overall")
+    machines = await read(visitor, link(overall, "/reports/by-machine?state=required"))
+    needed = await read(visitor, link(machines, "/reports/machine?"))
+    why = await read(visitor, link(needed, "/machines/"))
+
+    assert "50.0 %" in overall
+    assert "web-0" in machines and "web-1" not in machines
+    assert "openssl" in needed
+    assert "openssl" in why
+
+
+async def test_every_report_has_a_page_a_way_to_files_and_words_for_nothing(
+    site: ConsoleSite,
+) -> None:
+    visitor = await auditor(site)
+
+    index = await read(visitor, "/reports")
+    for name in NAMED:
+        page = await read(visitor, f"/reports/{name}?machines=nobody")
+        assert "Reports" in page
+        assert name == "machine" or "format=xlsx" in page
+    file = await visitor.get("/reports/by-update?format=csv")
+
+    assert all(f"/reports/{name}" in index for name in NAMED if name != "machine")
+    assert str(an_update_id("openssl")) in file.body.decode()
+    assert file.headers["content-disposition"].startswith('attachment; filename="by-update-')
+
+
+async def test_a_query_that_cannot_be_read_is_shown_with_its_mistake(site: ConsoleSite) -> None:
+    visitor = await auditor(site)
+
+    page = await read(visitor, "/reports/overall?machines=platform+%3D")
+
+    assert "data-misread" in page
+    assert 'value="platform ="' in page
