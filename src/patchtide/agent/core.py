@@ -7,6 +7,7 @@ real clock, so the same code drives a machine and thousands of simulated ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import assert_never
 
@@ -124,6 +125,9 @@ class AgentCore:
                 return self._scan(ordered, now)
             case ev.Report():
                 found = self._found or self._ports.catalog.scan(now=now)
+                if command.retrying:
+                    why = f"{self.failure.code}: {self.failure.detail}" if self.failure else ""
+                    found = replace(found, scan="retrying", error=found.error or why)
                 return self._reporter.report(found, command, created=self._server_time(now))
             case ev.Consent(order):
                 self._ports.enforcer.consent(order, now=now)
@@ -199,7 +203,7 @@ class AgentCore:
 
     def _scan(self, ordered: frozenset[int], now: float) -> ev.Event:
         self._ports.enforcer.tidy(open_orders(self._state.memory))
-        found = self._found = self._ports.catalog.scan(now=now)
+        found = self._found = self._looked(now)
         memory = structs.replace(self._state.memory, inventory=self._digests_of_lists())
         self._state = Brain(memory, self._state.phase)
         known = self._ports.journal.acknowledged()
@@ -215,6 +219,22 @@ class AgentCore:
             shards=found.shards,
             restart_pending=self._ports.enforcer.restart_pending(),
         )
+
+    def _looked(self, now: float) -> ScanResult:
+        """Look at the machine; what keeps the agent from it is what it tells of this scan."""
+        try:
+            return self._ports.catalog.scan(now=now)
+        except JournalFailed:
+            raise
+        except PatchtideError as error:
+            return ScanResult(
+                states=None,
+                shards={},
+                scan="failed",
+                at=int(now),
+                boot_id=self._ports.enforcer.boot_id(),
+                error=f"{error.code}: {error}",
+            )
 
     def _restart(self) -> ev.Event | None:
         """Restart; only a machine that is simulated is still there to say how it went."""

@@ -24,7 +24,7 @@ from patchtide.agent.ports.link import (
     Taken,
 )
 from patchtide.domain.sequencer import events as ev
-from patchtide.wire.messages import ChangesV1, EventV1, FullV1, ReportV1, ScanState, encode
+from patchtide.wire.messages import ChangesV1, EventV1, FullV1, ReportV1, ScanState, decode, encode
 from patchtide.wire.sets import decode_set, encode_set, pack, state_digest
 
 EVENTS_PER_REPORT = 256
@@ -112,6 +112,7 @@ class Reporter:
             events=tuple(event for _, event in told),
             restored=wanted.restored,
             aged_catalog=found.aged,
+            scan_for=wanted.scan_for,
         )
         pending = PendingReport(
             counter=counter,
@@ -126,7 +127,10 @@ class Reporter:
 
 
 def _fits(pending: PendingReport, wanted: ev.Report) -> bool:
-    return pending.full >= wanted.full and pending.restored >= wanted.restored
+    """One that was queued before a scan was asked for tells nothing of that scan."""
+    if pending.full < wanted.full or pending.restored < wanted.restored:
+        return False
+    return not wanted.scan_for or decode(pending.body, ReportV1).scan_for == wanted.scan_for
 
 
 def _content(
@@ -206,6 +210,7 @@ def event_of(answer: Answer, journal: Journal, *, counter: int) -> ev.Event:
                 shards=said.shards,
                 envelope=said.envelope,
                 full_report=said.full_report,
+                scan=said.scan,
             )
         case NoNews(next_poll_s=next_poll_s):
             return ev.CheckedIn(next_poll_s=next_poll_s)

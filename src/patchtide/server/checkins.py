@@ -15,6 +15,9 @@ from patchtide.server.ports.site import Site
 from patchtide.server.standings import Entry, Standings
 from patchtide.wire.messages import CheckInAnswerV1, CheckInV1, encode
 
+SCAN_OWED_S = 7 * 86_400
+"""An agent from before scans could be asked for never tells of one; it has scanned by then."""
+
 
 @dataclass(kw_only=True)
 class CheckIns:
@@ -53,7 +56,8 @@ class CheckIns:
         lost_track = entry.full_report or (bool(said.digest) and said.digest != entry.digest)
         at = self.clock.now().timestamp()
         lacking = await self.inventories.lacking(entry.number, said.inventory, now=at)
-        if not shards and not lost_track and not lacking:
+        scan = entry.scan_wanted if at - entry.scan_wanted < SCAN_OWED_S else 0
+        if not (shards or lost_track or lacking or scan):
             return None
         return CheckInAnswerV1(
             next_poll_s=self.poll_s,
@@ -61,6 +65,7 @@ class CheckIns:
             full_report=lost_track,
             inventory=lacking,
             root_version=self.site.root()[0],
+            scan=scan,
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from patchtide.domain.access.principals import Policy
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import saved_searches, update_lists
+from patchtide.server import machine_scans, saved_searches, update_lists
 from patchtide.server.table import API, SAFE_METHODS, Operation, Plane
 
 _READ = Right(Kind.CATALOG, Verb.READ)
@@ -180,6 +180,21 @@ LISTS = (
         handler=update_lists.put_on,
         audited=True,
         example="lists add october --updates 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
+    ),
+    Operation(
+        name="lists.scan",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/lists/{name}/scans",
+        policy=Right(Kind.MACHINES, Verb.MODIFY),
+        also=(_READ,),
+        sentence="Have the machines scan that need an update of a list, or may need one.",
+        input=machine_scans.ScanList,
+        output=machine_scans.AskedMachines,
+        handler=machine_scans.scan_list,
+        audited=True,
+        status=202,
+        example="lists scan october",
     ),
     Operation(
         name="lists.remove",

@@ -33,6 +33,9 @@ class ShownMachine(Machine, kw_only=True, frozen=True):
     full_report: bool
     """The server has asked for a full report and not got it yet."""
     scan: str
+    """none, running, completed, waiting-catalog, failed, retrying; asked: not heard since."""
+    scan_wanted: datetime | None
+    """When somebody asked for a scan that the machine still owes; null: it owes none."""
     scan_error: str
     scanned_at: datetime | None
     aged_catalog: bool
@@ -87,12 +90,15 @@ def _shown(call: Call, machine: UUID) -> ShownMachine:
     member = found.member
     heard = fleet.store.heard([member.number]).get(member.number)
     listed = shown(found, heard)
+    [client] = fleet.store.clients_of([machine.bytes])
+    wanted = datetime.fromtimestamp(client.scan_wanted, UTC) if client.scan_wanted else None
     hardware = _hardware(fleet.store, member.number)
     return ShownMachine(
         **{name: getattr(listed, name) for name in Machine.__struct_fields__},
         not_required=found.tally.not_required,
-        full_report=any(c.full_report for c in fleet.store.clients_of([machine.bytes])),
-        scan=member.scan,
+        full_report=client.full_report,
+        scan=_scan(member, wanted, listed.seen_at),
+        scan_wanted=wanted,
         scan_error=member.scan_error,
         scanned_at=member.scanned_at,
         aged_catalog=member.aged_catalog,
@@ -100,6 +106,13 @@ def _shown(call: Call, machine: UUID) -> ShownMachine:
         degraded=health_of(heard).degraded,
         **{name: getattr(hardware, name) for name in HardwareV1.__struct_fields__},
     )
+
+
+def _scan(member: Member, wanted: datetime | None, seen_at: datetime | None) -> str:
+    """Say how its scan stands: one that was asked for and heard of is under way."""
+    if wanted is None or (member.reported_at and member.reported_at >= wanted):
+        return member.scan
+    return "running" if seen_at is not None and seen_at >= wanted else "asked"
 
 
 def _hardware(store: FleetDetails, number: int) -> HardwareV1:

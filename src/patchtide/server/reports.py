@@ -81,6 +81,8 @@ class ReportIntake:
             return  # what was asked of the machine since then still stands
         if said.full is not None:
             entry.full_report = False
+        if said.scan_for >= entry.scan_wanted:
+            entry.scan_wanted = 0
         if said.restored:
             entry.restores = (*entry.restores[-8:], now.timestamp())
             if restored_too_often(entry.restores, now=now.timestamp()):
@@ -138,6 +140,7 @@ def incoming(client: int, said: ReportV1) -> IncomingReport:
         scan_error=said.scan_error,
         restored=said.restored,
         aged_catalog=said.aged_catalog,
+        scan_for=said.scan_for,
         events=_encode(said.events) if said.events else b"",
     )
 

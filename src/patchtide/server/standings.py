@@ -26,7 +26,7 @@ class Entry:
 
     __slots__ = (
         "booted_at", "boots", "counter", "digest", "full_report", "health", "number", "public_key",
-        "restores", "seen_at", "state", "tokens", "tokens_at", "used", "uuid",
+        "restores", "scan_wanted", "seen_at", "state", "tokens", "tokens_at", "used", "uuid",
     )  # fmt: skip
 
     def __init__(self, standing: Standing) -> None:
@@ -49,6 +49,7 @@ class Entry:
         self.digest = standing.digest
         self.full_report = standing.full_report
         self.restores = standing.restores
+        self.scan_wanted = standing.scan_wanted
         if standing.counter > self.counter:
             self.counter, self.used = standing.counter, 1
         if standing.boot_id and not self.boots:

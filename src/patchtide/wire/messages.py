@@ -94,6 +94,8 @@ class CheckInAnswerV1(
     inventory: tuple[Text, ...] = ()
     """Kinds of inventory the server lacks."""
     root_version: Serial = 0
+    scan: EpochS = 0
+    """When somebody asked for a scan that is still owed, by the server's clock; 0: nobody did."""
 
 
 class JumpV1(Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field="t", tag="jump1"):
@@ -154,6 +156,8 @@ class ReportV1(Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field=
     restored: bool = False
     """True in the first report after a jump."""
     aged_catalog: bool = False
+    scan_for: EpochS = 0
+    """The `scan` of a check-in's answer that this scan is for; 0: nobody asked for it."""
 
 
 class InventoryV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="inventory1"):

@@ -498,6 +498,31 @@ class TestReports:
         said = await machine.check_in(counter=6, digest=digest_of({1}))
         assert decode(said.body, CheckInAnswerV1).full_report
 
+    async def test_a_scan_that_is_asked_for_is_named_until_it_is_told_of_or_a_week_has_passed(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        async def asked() -> int:
+            said = await machine.check_in()
+            return decode(said.body, CheckInAnswerV1).scan if said.status == 200 else 0
+
+        async def wish() -> int:
+            now = plane.clock.now()
+            work: Any = lambda tx: tx.ask_scan([machine.client], now=now)  # noqa: E731
+            await plane.storage.decide("test", "machines.scan", work, now=now)
+            await plane.standings.refresh([machine.client])
+            return int(now.timestamp())
+
+        machine = await enrolled(plane)
+        await machine.report(required={1})
+        before, wanted = await asked(), await wish()
+        found = [await asked(), await asked()]
+        await machine.report(required={1}, scan_for=wanted)
+        after = await asked()
+        await wish()
+        plane.clock.advance(days=8)
+
+        assert (before, found, after, await asked()) == (0, [wanted, wanted], 0, 0)
+
     async def test_a_few_bytes_may_not_unpack_to_a_million_numbers(
         self, plane: PlaneUnderTest
     ) -> None:

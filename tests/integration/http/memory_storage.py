@@ -407,6 +407,12 @@ class MemoryTransaction:
                 changed += 1
         return changed
 
+    def ask_scan(self, uuids: Sequence[bytes], *, now: datetime) -> int:
+        for uuid in uuids:
+            wanted = replace(self.storage.machines[uuid], scan_wanted=int(now.timestamp()))
+            self.storage.machines[uuid] = wanted
+        return len(uuids)
+
     def ask_full_report(self, uuids: Sequence[bytes]) -> int:
         for uuid in uuids:
             client = self.storage.machines[uuid]

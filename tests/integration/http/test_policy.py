@@ -81,7 +81,7 @@ SETTINGS = {
 """What was written down before by a synchronisation."""
 PINNED = {"catalog.take-in", "catalog.distrust-exporter"}
 """What can be done only once the site of a catalog's file is believed."""
-OF_MACHINES = {"machines.describe"}
+OF_MACHINES = {"machines.describe", "machines.scan"}
 """What is asked of several at once."""
 BY_PERSON = {"users.password"}
 """What no token can ask for: it has no password."""

@@ -50,6 +50,7 @@ MESSAGES: dict[str, msgspec.Struct] = {
     "checked1": CheckInAnswerV1(
         next_poll_s=3600, shards={"debian-12": 5}, full_report=True, root_version=1
     ),
+    "checked1-scan": CheckInAnswerV1(next_poll_s=3600, scan=1_790_000_000),
     "jump1": JumpV1(expected=1009, nonce=U),
     "again1": AgainV1(now=1_790_000_000.5, reason="signature-too-old"),
     "report1-full": ReportV1(
@@ -69,6 +70,15 @@ MESSAGES: dict[str, msgspec.Struct] = {
         changes=ChangesV1(base=D, required=b"r", gone=b"g"),
         events=(EventV1(at=1, code="floor-lost", update=7, detail="x"),),
         restored=True,
+    ),
+    "report1-scan": ReportV1(
+        counter=12,
+        lineage=U,
+        shards={"debian-12": 6},
+        digest=D,
+        scan="completed",
+        scanned_at=1_790_000_060,
+        scan_for=1_790_000_000,
     ),
     "inventory1": InventoryV1(kind="packages", digest=D, body=b"body"),
 }

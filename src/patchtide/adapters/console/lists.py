@@ -136,6 +136,9 @@ async def act(desk: Desk, visit: Visit) -> Reply:
             to = visit.said("to").strip()
             await desk.ask(visit, "lists.rename", name=name, to=to)
             return see_other(f"{address(to)}?done=rename-list-1")
+        if doing == "scan":
+            asked = await desk.ask(visit, "lists.scan", name=name)
+            return see_other(f"{address(name)}?done=scan-{asked.machines}")
         if doing != "remove":
             raise InvalidDocument([Problem("act", "is nothing that can be done to a list")])
         updates = ids_of(visit, UPDATE)

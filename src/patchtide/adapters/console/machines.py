@@ -31,8 +31,8 @@ from patchtide.server.machine_updates import (
 from patchtide.wire.inventory import PackageRowV1
 
 MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
-DESCRIBE = "describe"
-"""Says something of all that were chosen at once."""
+DESCRIBE, SCAN = "describe", "scan"
+"""What is asked of all that were chosen at once."""
 _DESCRIBED = ("owner", "exposure", "location")
 ACTS: Mapping[str, Act] = MappingProxyType(
     {
@@ -42,6 +42,13 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             done="approved",
             origins=frozenset({"waiting"}),
             right="machines.approve",
+        ),
+        "scan": Act(
+            operation="machines.scan",
+            label="Scan now",
+            done="asked to scan",
+            origins=frozenset({"active"}),
+            right="machines.modify",
         ),
         "full-report": Act(
             operation="machines.full-report",
@@ -91,6 +98,10 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
 async def act(desk: Desk, visit: Visit) -> Reply:
     if visit.said("act") == DESCRIBE:
         return await _describe(desk, visit)
+    if visit.said("act") == SCAN:
+        uuids = _uuids(ids_of(visit, MACHINES.field))
+        done = await desk.ask(visit, "machines.scan", machines=uuids)
+        return _back(visit, f"scan-{done.machines}")
     doing = ACTS.get(visit.said("act"))
     if doing is None:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a machine")])
@@ -111,8 +122,12 @@ async def _describe(desk: Desk, visit: Visit) -> Reply:
         empty = {"owner": said["owner"], "roles": said["role"], "location": said["location"]}
         said["forget"] = [name for name, value in empty.items() if not value]
     done = await desk.ask(visit, "machines.describe", machines=uuids, **said)
+    return _back(visit, f"describe-{done.machines}")
+
+
+def _back(visit: Visit, done: str) -> Reply:
     back = local_path(visit.said("back"), otherwise="/machines")
-    return see_other(f"{back}{'&' if '?' in back else '?'}done=describe-{done.machines}")
+    return see_other(f"{back}{'&' if '?' in back else '?'}done={done}")
 
 
 def _uuids(texts: Sequence[str]) -> Sequence[UUID]:

@@ -84,6 +84,17 @@ REACHES: Mapping[str, str] = MappingProxyType(
         "account": "with an account on the machine",
     }
 )
+SCANS: Mapping[str, str] = MappingProxyType(
+    {
+        "none": "None yet",
+        "asked": "Asked for",
+        "running": "Running",
+        "completed": "Completed",
+        "waiting-catalog": "Waiting for the catalog",
+        "failed": "Failed",
+        "retrying": "Failed, tried again",
+    }
+)
 RUNS: Mapping[str, str] = MappingProxyType(
     {"running": "Running", "done": "Done", "failed": "Failed", "interrupted": "Interrupted"}
 )
@@ -143,6 +154,8 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "machines.decommission": "Retired",
         "machines.full-report": "Asked for a full report",
         "machines.describe": "Described",
+        "machines.scan": "Asked for a scan",
+        "lists.scan": "Asked for scans because of a list",
         "tokens.create": "Made an enrolment token",
         "tokens.revoke": "Revoked an enrolment token",
         "api-tokens.create": "Made an API token",
@@ -204,6 +217,7 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "approve": ("machine", "approved"),
         "full-report": ("machine", "asked for a full report"),
         "describe": ("machine", "described"),
+        "scan": ("machine", "asked to scan"),
         "release": ("machine", "released"),
         "quarantine": ("machine", "quarantined"),
         "decommission": ("machine", "retired"),

@@ -212,6 +212,14 @@ class SqlTransaction(accounts.AccountWrites):
             .values(report_epoch="")
         ).rowcount
 
+    def ask_scan(self, uuids: Sequence[bytes], *, now: datetime) -> int:
+        those = select(client.c.number).where(client.c.uuid.in_(uuids))
+        return self._connection.execute(
+            update(client_state)
+            .where(client_state.c.client.in_(those))
+            .values(scan_wanted=int(now.timestamp()))
+        ).rowcount
+
     def add_api_token(self, token: ApiToken) -> None:
         self._connection.execute(
             insert(api_token).values(

@@ -27,7 +27,9 @@ from patchtide.server.ports.reports import StateRow
 
 EPOCH = select(ticket_table.c.epoch).where(ticket_table.c.id == ticket.CHANGES).scalar_subquery()
 _FULL_REPORT = (client_state.c.report_epoch != EPOCH).label("full_report")
-CLIENTS = select(client, _FULL_REPORT).join(client_state, client_state.c.client == client.c.number)
+CLIENTS = select(client, _FULL_REPORT, client_state.c.scan_wanted).join(
+    client_state, client_state.c.client == client.c.number
+)
 
 _STANDINGS = (
     select(
@@ -40,6 +42,7 @@ _STANDINGS = (
         client_state.c.digest,
         client_state.c.boot_id,
         client_state.c.restores,
+        client_state.c.scan_wanted,
         client_presence.c.counter.label("seen_counter"),
     )
     .join(client_state, client_state.c.client == client.c.number)

@@ -39,6 +39,7 @@ class _Held:
     sets: states.Sets
     restores: bytes
     report_epoch: str
+    scan_wanted: int
     row: dict[str, Any] = field(default_factory=dict)
     """What is to be written; empty until something is."""
 
@@ -62,6 +63,7 @@ _HELD = select(
     client_state.c.unknown,
     client_state.c.restores,
     client_state.c.report_epoch,
+    client_state.c.scan_wanted,
 ).order_by(client_state.c.client)
 
 _NEW: dict[str, BindParameter[Any]] = {
@@ -101,7 +103,7 @@ def accept(
 def _hold(connection: Connection, clients: set[int]) -> dict[int, _Held]:
     found = _HELD.where(client_state.c.client.in_(sorted(clients))).with_for_update()
     return {
-        row[0]: _Held(row[1], row[2], row[3], (row[4], row[5], row[6]), row[7], row[8])
+        row[0]: _Held(row[1], row[2], row[3], (row[4], row[5], row[6]), row[7], row[8], row[9])
         for row in connection.execute(found)
     }
 
@@ -148,6 +150,8 @@ def _take(
     if report.restored:
         recent = [at for at in restores_of(held.restores) if now - at < RESTORES_KEPT_S]
         held.restores = _pack([*recent[1 - RESTORES_KEPT :], now])
+    if report.scan_for >= held.scan_wanted:
+        held.scan_wanted = 0
     held.row = _row(held, report, now)
 
 
@@ -170,6 +174,7 @@ def _row(held: _Held, report: IncomingReport, now: float) -> dict[str, Any]:
         "new_reported_at": now,
         "new_restores": held.restores,
         "new_report_epoch": held.report_epoch,
+        "new_scan_wanted": held.scan_wanted,
     }
 
 

@@ -35,6 +35,7 @@ def client_of(row: Any) -> Client:
         agent_version=row.agent_version,
         full_report=bool(row.full_report),
         described=described_of(row),
+        scan_wanted=row.scan_wanted,
     )
 
 
@@ -103,6 +104,7 @@ def standing_of(row: Any) -> Standing:
         boot_id=row.boot_id,
         full_report=bool(row.full_report),
         restores=restores_of(row.restores),
+        scan_wanted=row.scan_wanted,
     )
 
 

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer import orders
-from patchtide.domain.sequencer.pacing import LONGEST_POLL_S
+from patchtide.domain.sequencer.pacing import LONGEST_POLL_S, next_scan
 from patchtide.domain.sequencer.setbacks import failed, put_off
 from patchtide.domain.sequencer.states import (
     Brain,
@@ -100,6 +100,8 @@ def advance(state: Brain, event: ev.Event, now: float) -> Step:
                 report_due=False,
                 full_due=False,
                 restored=False,
+                scan_for=0,
+                retrying=False,
                 evaluated_told=memory.evaluated,
                 told_at=now,
             )
@@ -168,7 +170,16 @@ def _checked_in(memory: Memory, said: ev.CheckedIn, now: float) -> Step:
         report_due=memory.report_due or said.full_report,
         scan_due=memory.scan_due or said.full_report or now >= memory.scan_at,
     )
+    if said.scan:
+        memory = _demanded(memory, said.scan)
     return go_on(structs.replace(memory, poll_at=next_poll(memory, now)), now)
+
+
+def _demanded(memory: Memory, scan: int) -> Memory:
+    """Whoever asks for a scan wants it by the catalog of now, at once, and to hear of it."""
+    return structs.replace(
+        memory, scan_for=scan, retrying=False, refresh_due=True, scan_due=True, report_due=True
+    )
 
 
 def _scanned(memory: Memory, seen: ev.Scanned, now: float) -> Step:
@@ -179,7 +190,8 @@ def _scanned(memory: Memory, seen: ev.Scanned, now: float) -> Step:
     memory = structs.replace(
         orders.close(memory, done),
         scan_due=False,
-        scan_at=now + SCAN_EVERY_S,
+        scanned_at=now,
+        scan_at=next_scan(memory.seed, every_s=SCAN_EVERY_S, now=now),
         needed=seen.needed,
         evaluated=dict(seen.shards),
         report_due=memory.report_due or is_news or memory.full_due,

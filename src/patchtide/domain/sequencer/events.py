@@ -36,6 +36,8 @@ class CheckedIn:
     shards: Mapping[str, int] = field(default_factory=dict)
     envelope: bytes = b""
     full_report: bool = False
+    scan: int = 0
+    """The scan that somebody asked for, as the server calls it; 0: nobody did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,10 @@ class Scan:
 class Report:
     full: bool
     restored: bool
+    scan_for: int = 0
+    """The scan that was asked for and is told of here."""
+    retrying: bool = False
+    """The one that was asked for needed the server and did not get to it; it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)

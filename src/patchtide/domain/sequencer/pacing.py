@@ -13,6 +13,8 @@ FIRST_RETRY_S = 30
 MAX_RETRY_AFTER_S = 3600
 SHORTEST_POLL_S = 15
 LONGEST_POLL_S = 7 * 86_400
+SCAN_SPREAD_S = 2 * 3600
+"""Only scans that a machine makes by itself are spread; what somebody asks for is done at once."""
 
 
 def fraction(seed: bytes, salt: str = "") -> float:
@@ -25,6 +27,14 @@ def next_slot(seed: bytes, *, period_s: int, now: float) -> float:
     period_s = min(max(period_s, SHORTEST_POLL_S), LONGEST_POLL_S)
     start = now - now % period_s + fraction(seed) * period_s
     return start if start > now else start + period_s
+
+
+def next_scan(seed: bytes, *, every_s: int, now: float) -> float:
+    """Return when to scan by itself again: not all machines that scanned together do so again.
+
+    The place within the spread is another one each time, so that nobody is always the last.
+    """
+    return now + every_s + SCAN_SPREAD_S * fraction(seed, f"scan {int(now // every_s)}")
 
 
 def retry_delay(seed: bytes, *, failures: int, cap_s: int) -> float:

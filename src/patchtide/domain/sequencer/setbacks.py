@@ -35,6 +35,7 @@ from patchtide.domain.sequencer.steps import (
     go_on,
     noted,
     refreshed,
+    report,
     rest,
     sooner,
 )
@@ -58,10 +59,11 @@ def failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
             return go_on(structs.replace(memory, envelope_due=b""), now, notes)
         case Refreshing():
             # What is already here still says something: it is scanned and reported.
-            memory = sooner(refreshed(memory), now)
+            memory = sooner(_not_online(refreshed(memory)), now)
             return go_on(memory, now, notes)
         case Scanning():
-            memory = structs.replace(memory, scan_due=False, report_due=True)
+            # What was told of shards is told anew by the next scan that comes to an end.
+            memory = structs.replace(memory, scan_due=False, report_due=True, evaluated={})
             return go_on(sooner(memory, now), now, notes)
         case Consenting(order) | Downloading(order) | Staging(order):
             if event.code in OUT_OF_REACH:
@@ -83,6 +85,13 @@ def failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
             return go_on(memory, now, noted(event.code, event.detail))
         case _:
             assert_never(phase)
+
+
+def _not_online(memory: Memory) -> Memory:
+    """A scan that somebody asked for needs the server: without it that one is still owed."""
+    if not memory.scan_for:
+        return memory
+    return structs.replace(memory, scan_for=0, retrying=True)
 
 
 def _set_back(memory: Memory, order: str, event: ev.Failed, now: float) -> Step:
@@ -130,5 +139,4 @@ def put_off(
             assert_never(event)
     if isinstance(phase, CheckingIn):
         return begin(memory, CheckingIn(again), ev.CheckIn(), now, notes)
-    command = ev.Report(memory.full_due, memory.restored)
-    return begin(memory, Reporting(again), command, now, notes)
+    return begin(memory, Reporting(again), report(memory), now, notes)

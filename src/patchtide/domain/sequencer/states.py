@@ -36,6 +36,8 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     poll_s: int = 3600
     poll_at: float = 0.0
     scan_at: float = 0.0
+    scanned_at: float = 0.0
+    """When the last scan came to an end; 0: before this was kept, or never."""
     heard_at: float = 0.0
     """When the server last answered a check-in; 0: never."""
     failures: int = 0
@@ -49,6 +51,10 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scan_due: bool = True
     report_due: bool = False
     full_due: bool = True
+    scan_for: int = 0
+    """The scan that somebody asked for, as the server calls it, until it was told of."""
+    retrying: bool = False
+    """That one could not get to the server: its next answer asks for it again."""
     restored: bool = False
     orders: tuple[Order, ...] = ()
     needed: tuple[int, ...] = ()

@@ -54,8 +54,7 @@ def go_on(memory: Memory, now: float, notes: Commands = ()) -> Step:
         ordered = frozenset(u for order in memory.orders for u in order.updates)
         return begin(memory, Scanning(), ev.Scan(ordered), now, notes)
     if memory.report_due and not _repair_due(memory, now):
-        command_ = ev.Report(memory.full_due, memory.restored)
-        return begin(memory, Reporting(), command_, now, notes)
+        return begin(memory, Reporting(), report(memory), now, notes)
     return enforce(memory, now, notes)
 
 
@@ -72,6 +71,10 @@ def enforce(memory: Memory, now: float, notes: Commands = ()) -> Step:
     if order_due is None:
         return rest(memory, now, notes)
     return begin(memory, Consenting(order_due.id), ev.Consent(order_due), now, notes)
+
+
+def report(memory: Memory) -> ev.Report:
+    return ev.Report(memory.full_due, memory.restored, memory.scan_for, memory.retrying)
 
 
 def _repair_due(memory: Memory, now: float) -> bool:

@@ -50,8 +50,10 @@ def is_running(state: Path) -> bool:
 
 def scanned_at(seen: Status) -> float:
     """Return when the machine was last held against the catalog; 0: never."""
-    at = seen.brain.memory.scan_at if seen.brain else 0.0
-    return at - SCAN_EVERY_S if at else 0.0
+    memory = seen.brain.memory if seen.brain else None
+    if memory is None or memory.scanned_at:
+        return memory.scanned_at if memory else 0.0
+    return memory.scan_at - SCAN_EVERY_S if memory.scan_at else 0.0
 
 
 def _as_json(seen: Status) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Client:
     full_report: bool = False
     """The server has lost track and asks for everything."""
     described: Described = UNDESCRIBED
+    scan_wanted: int = 0
+    """When somebody asked for a scan that was not told of yet, in epoch seconds; 0: nobody did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class Standing:
     boot_id: str = ""
     full_report: bool = False
     restores: tuple[float, ...] = ()
+    scan_wanted: int = 0
 
 
 class ClientWriting(Protocol):
@@ -115,3 +118,7 @@ class ClientWriting(Protocol):
         ...
 
     def ask_full_report(self, uuids: Sequence[bytes]) -> int: ...
+
+    def ask_scan(self, uuids: Sequence[bytes], *, now: datetime) -> int:
+        """Have these machines scan, as soon as they hear of it."""
+        ...

@@ -40,6 +40,8 @@ class IncomingReport:
     scan_error: str
     restored: bool
     aged_catalog: bool
+    scan_for: int = 0
+    """The scan that was asked for and is told of here; 0: none was."""
     events: bytes = b""
     """MessagePack of the events, kept in `client_event`; empty when there are none."""
 

@@ -107,6 +107,43 @@ def test_a_ring_checks_in_at_once() -> None:
     assert a_settled_machine().tell(ev.Rung()) == (ev.CheckIn(),)
 
 
+def test_a_scan_that_is_asked_for_goes_by_the_catalog_of_now_and_is_told_of() -> None:
+    play = a_settled_machine()
+    before = play.state.memory.scan_at
+    play.now += 60
+
+    assert play.tell_all(ev.Rung(), ev.CheckedIn(scan=7)) == (ev.Refresh({}),)
+    assert play.tell(ev.Refreshed()) == (ev.Scan(frozenset()),)
+    assert play.tell(UNCHANGED) == (ev.Report(False, False, scan_for=7),)
+    assert play.tell(ev.Acknowledged()) == ()
+    assert play.state.memory.scan_for == 0
+    assert play.state.memory.scan_at != before
+
+
+def test_one_that_cannot_get_to_the_server_is_told_as_tried_again_and_is_still_owed() -> None:
+    play = a_settled_machine()
+
+    play.tell_all(ev.Rung(), ev.CheckedIn(scan=7), ev.Failed("metadata-unreachable", "away"))
+    assert play.tell(UNCHANGED) == (ev.Report(False, False, retrying=True),)
+    play.tell(ev.Acknowledged())
+    assert play.wake_up - play.now < FIRST_RETRY_S + 1
+    play.now = play.wake_up
+    play.tell_all(ev.Woken(), ev.CheckedIn(scan=7), ev.Refreshed())
+
+    assert play.tell(UNCHANGED) == (ev.Report(False, False, scan_for=7),)
+
+
+def test_after_a_scan_that_failed_the_next_one_is_told_though_nothing_changed() -> None:
+    play = a_settled_machine()
+    evaluated = ev.Scanned(needed=(), changed=False, shards={"custom": 4})
+    play.tell_all(ev.Rung(scan=True), NOTHING_NEWER, evaluated, ev.Acknowledged())
+    play.tell_all(ev.Rung(scan=True), NOTHING_NEWER, ev.Failed("unreadable"), ev.Acknowledged())
+
+    play.tell_all(ev.Rung(scan=True), NOTHING_NEWER)
+
+    assert play.tell(evaluated) == (ev.Report(False, False),)
+
+
 def test_whoever_asks_for_a_scan_gets_one_though_nothing_is_newer() -> None:
     play = a_settled_machine()
     play.tell(ev.Rung(scan=True))
@@ -134,7 +171,7 @@ def test_a_stop_shortens_the_poll_until_it_is_over() -> None:
 
 def test_once_a_day_the_servers_silence_is_checked_and_the_machine_scanned() -> None:
     play = a_settled_machine()
-    play.now += DAY_S
+    play.now = play.state.memory.scan_at
     play.tell(ev.Woken())
 
     assert play.tell(NOTHING_NEWER) == (ev.Refresh({}),)

@@ -1,0 +1,18 @@
+"""People ask machines to scan; what a machine owes stands beside its last report."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009_pre_wanted_scans"
+down_revision = "0008_pre_described_machines"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    kind = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    op.add_column(
+        "client_state", sa.Column("scan_wanted", kind, nullable=False, server_default="0")
+    )

@@ -1,0 +1,104 @@
+"""Scans that people ask for: of machines, or of those that an update list concerns.
+
+What is asked is kept beside the machine's last report until the machine tells of that very scan:
+one that listens hears of it at once, any other when it checks in next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.errors import NotFound, WrongState
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import View
+from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.table import Input, Output
+
+MOST = 500
+"""So many machines at once: each leaves an entry, and a transaction writes a thousand rows."""
+
+
+class ScanMachines(Input, kw_only=True, frozen=True):
+    machines: Annotated[
+        tuple[UUID, ...], Meta(min_length=1, max_length=MOST, description="The machines' ids.")
+    ]
+
+
+class ScanList(Input, kw_only=True, frozen=True):
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$", description="The update list.")]
+
+
+class AskedMachines(Output, kw_only=True, frozen=True):
+    machines: int
+    """How many are asked to scan."""
+
+
+async def scan(call: Call, principal: Principal, asked: ScanMachines) -> AskedMachines:
+    """Ask all of them, or none.
+
+    Raises:
+        NotFound: one of them is not there.
+        WrongState: one of them is not let in.
+    """
+    uuids = list(dict.fromkeys(machine.bytes for machine in asked.machines))
+
+    def work(tx: Transaction) -> None:
+        known = tx.clients(uuids)
+        _check(known, uuids)
+        tx.ask_scan(uuids, now=call.now)
+        for client in sorted(known, key=lambda client: uuids.index(client.uuid)):
+            tx.note(client.uuid.hex(), name=client.name)
+
+    await call.decide(principal, work)
+    await call.context.machines_changed(uuids)
+    return AskedMachines(machines=len(uuids))
+
+
+def _check(known: Sequence[Client], uuids: Sequence[bytes]) -> None:
+    if len(known) < len(uuids):
+        raise NotFound
+    if out := [client for client in known if client.state is not ClientState.ACTIVE]:
+        raise WrongState(f"{out[0].name} is {out[0].state}")
+
+
+async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedMachines:
+    """Ask whoever needs an update of the list, or of whom nobody can say that.
+
+    Raises:
+        NotFound: there is no such list.
+    """
+    fleet = call.context.fleet
+    uuids = await call.read_fleet(lambda: fleet.ask(lambda view: _concerned(view, asked.name)))
+    # The first part leaves the entry for all: of a hundred thousand none would find its own.
+    first, *others = [uuids[start : start + MOST] for start in range(0, len(uuids), MOST)] or [()]
+
+    def begin(tx: Transaction) -> None:
+        tx.ask_scan(first, now=call.now)
+        tx.note(asked.name, machines=len(uuids))
+
+    await call.decide(principal, begin)
+    await call.context.machines_changed(first)
+    for part in others:
+        await call.decide(principal, partial(_ask, part, call.now))
+        await call.context.machines_changed(part)
+    return AskedMachines(machines=len(uuids))
+
+
+def _ask(uuids: Sequence[bytes], now: datetime, tx: Transaction) -> None:
+    tx.ask_scan(uuids, now=now)
+
+
+def _concerned(view: View, name: str) -> Sequence[bytes]:
+    found = view.lists.get(name)
+    if found is None:
+        raise NotFound
+    held = view.held_together(list(view.known(found.updates)))
+    return [view.members[n].client.uuid for n in held.required | held.unknown]
