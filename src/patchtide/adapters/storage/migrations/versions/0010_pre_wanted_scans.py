@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009_pre_wanted_scans"
-down_revision = "0008_pre_described_machines"
+revision = "0010_pre_wanted_scans"
+down_revision = "0009_pre_alerts"
 branch_labels = None
 depends_on = None
 
