@@ -86,9 +86,9 @@ client_state = Table(
     _required("restores", LargeBinary),
     # The epoch of the last full report; in any other epoch a new one is asked for.
     _required("report_epoch", String(32)),
+    _required("change", Number),
     # When somebody asked for a scan that was not told of yet; 0: nobody did.
     _required("scan_wanted", Number, server_default="0"),
-    _required("change", Number),
 )
 
 state_delta = Table(
