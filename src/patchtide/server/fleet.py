@@ -7,21 +7,28 @@ answers meanwhile, and put in its place when it is whole.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 from typing import TypeVar
 
+from patchtide.domain.errors import InvalidDocument
+from patchtide.server.fleet_checkpoint import read, written
 from patchtide.server.fleet_follower import FleetFollower
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore
+from patchtide.server.ports.fleet_keeping import FleetKeeping
+from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.metrics import Backlog
 from patchtide.server.threads import Threads
 from patchtide.server.update_index import UpdateIndex
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 THREADS = 3
@@ -43,6 +50,7 @@ class Fleet:
         *,
         patience_s: float = PATIENCE_S,
         gather_s: float = GATHER_S,
+        keeping: FleetKeeping | None = None,
     ) -> None:
         self.store = store
         self.updates = UpdateIndex()
@@ -52,6 +60,10 @@ class Fleet:
         self._patience_s = patience_s
         self._gather_s = gather_s
         self._followed_at = 0.0
+        self._keeping = keeping
+        self._kept: tuple[Cursor, Cursor] | None = None
+        """How far was followed what is written down."""
+        self._writing = threading.Lock()
         self._lock = threading.Lock()
         self._threads = Threads("fleet", count=THREADS)
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="fleet-view")
@@ -103,6 +115,36 @@ class Fleet:
             making = self._begun()
         making.result()
 
+    def save(self) -> None:
+        """Write down what is known, for the next run; nobody has to wait for that."""
+        if self._keeping is None:
+            return
+        with self._writing:
+            with self._lock:
+                now = self._current.checkpoint()
+            if now is None or (now.reported, now.decided) == self._kept:
+                return
+            try:
+                self._keeping.write(written(now))
+            except OSError as error:
+                log.warning("the view of the fleet cannot be written down: %s", error)
+            else:
+                self._kept = now.reported, now.decided
+
+    def _resumed(self, made: FleetFollower) -> bool:
+        """Let it go on from what an earlier run wrote down, if that leads anywhere."""
+        try:
+            data = self._keeping.read() if self._keeping else None
+            if data is None:
+                return False
+            if made.resume(read(data)):
+                return True
+        except (InvalidDocument, OSError) as error:
+            log.warning("what is written down of the fleet cannot be used: %s", error)
+            return False
+        log.warning("what is written down of the fleet leads nowhere from here: all is read anew")
+        return False
+
     def _follow(self) -> bool:
         now = monotonic()
         is_early = self._current.is_streaming and now - self._followed_at < self._gather_s
@@ -129,7 +171,8 @@ class Fleet:
         try:
             with self._lock:
                 made = self._current.copied()
-            made.renew()
+            if self._is_made or not self._resumed(made):
+                made.renew()
             with self._lock:
                 # What happened meanwhile it follows from where it was copied.
                 self._current, self._is_made = made, True

@@ -7,31 +7,32 @@ publication is only noted: to read it takes long, and whoever keeps this decides
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import msgspec
-from msgspec import structs
-from pyroaring import BitMap
-
-from patchtide.domain.catalog.bundles import parts_of, within
-from patchtide.domain.catalog.details import Severity, UpdateDetails
-from patchtide.domain.catalog.updates import UpdateNumber
-from patchtide.domain.compliance.states import NONE, PlacedLeaf, States
-from patchtide.domain.errors import CursorLost, InvalidDocument
+from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.compliance.states import PlacedLeaf
+from patchtide.domain.errors import CursorLost
+from patchtide.server.fleet_checkpoint import Checkpoint
+from patchtide.server.fleet_reading import (
+    is_restarting,
+    known_catalog,
+    known_update,
+    lists_in,
+    machines_in,
+    placed_leaf,
+    said,
+    shape_of,
+    title_of,
+)
 from patchtide.server.followed_view import FollowedView
-from patchtide.server.known_updates import Catalog, KnownUpdate
-from patchtide.server.listing import in_order
-from patchtide.server.member import Said
-from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.fleet import FleetStore, Heard
-from patchtide.server.ports.following import Cursor, DecisionEvent
+from patchtide.server.ports.fleet import FleetStore
+from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.reports import Presence, StateRow
-from patchtide.wire.sets import decode_set
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +46,8 @@ HEARD_LATE = timedelta(minutes=2)
 """What is heard is stored some seconds later, and by clocks that differ a little."""
 PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forget"
 """Decisions that change what is published, and what people read of it."""
-UNREADABLE = (ValueError, OverflowError, OSError, InvalidDocument, msgspec.DecodeError)
 JUDGING = ("updates.rate", "updates.accept-licence", "settings.set-target")
 """Decisions of the site's own about updates."""
-LISTS = "lists."
-"""What all decisions about update lists begin with; their subject is a list's name."""
 
 
 class FleetFollower:
@@ -110,6 +108,47 @@ class FleetFollower:
         self._listen()
         return not self.is_outdated
 
+    def checkpoint(self) -> Checkpoint | None:
+        """Return what a later run can go on from; None: this one knows nothing it could."""
+        if self.is_lost or self._reported is None or self._decided is None:
+            return None
+        view = self.view
+        return Checkpoint(
+            reported=self._reported,
+            decided=self._decided,
+            listened=self._listened or datetime.fromtimestamp(0, UTC),
+            lineage=view.lineage,
+            members=dict(view.members),
+            index=view.index.copied(),
+            cut=view.cut.copy(),
+            restarting=view.restarting.copy(),
+            heard_at=dict(view.heard_at),
+        )
+
+    def resume(self, checkpoint: Checkpoint) -> bool:
+        """Go on from there; False: the database cannot say what happened since."""
+        self.view = self.view.emptied()
+        self.view.now = self._clock.now()
+        self._reported, self._decided = checkpoint.reported, checkpoint.decided
+        self._listened = checkpoint.listened
+        self.view.put_kept(checkpoint)
+        try:
+            self._read_small()
+            self._follow_decisions(self._decided)
+            self.is_outdated = False
+            self._read_catalog(lineage=checkpoint.lineage)
+            self._follow_reports(self._reported)
+            # These named what was not published then, and may be now.
+            self._read_rows(self.view.cut)
+        except CursorLost:
+            self.view = self.view.emptied()
+            self._reported = self._decided = self._listened = None
+            return False
+        self.is_lost = False
+        self._listen()
+        self.view.count()
+        return True
+
     def renew(self) -> None:
         """Read what is large, and make every count, so that nobody has to wait for it who asks."""
         try:
@@ -133,7 +172,7 @@ class FleetFollower:
             since = 0.0 if last is None else (min(last, now) - HEARD_LATE).timestamp()
             heard = self._store.heard_after(since)
             self.view.put_heard(
-                {number: _is_restarting(h) for number, h in heard.items()},
+                {number: is_restarting(h) for number, h in heard.items()},
                 at={number: h.at for number, h in heard.items()},
             )
             self._listened = now
@@ -147,8 +186,7 @@ class FleetFollower:
         while page := self._store.clients(after=after, limit=PAGE):
             view.put_clients(page)
             after = page[-1].number
-        view.put_judged(self._store.judged())
-        view.put_lists(self._store.update_lists.lists())
+        self._read_small()
         self._read_catalog()
         after = 0
         while rows := self._store.states(after=after, limit=ROWS):
@@ -156,6 +194,10 @@ class FleetFollower:
             after = rows[-1].client
         self._reported = self._decided = position
         self.is_lost = self.is_outdated = False
+
+    def _read_small(self) -> None:
+        self.view.put_judged(self._store.judged())
+        self.view.put_lists(self._store.update_lists.lists())
 
     def _follow_decisions(self, cursor: Cursor) -> None:
         uuids: set[bytes] = set()
@@ -165,8 +207,8 @@ class FleetFollower:
         while not is_done:
             cursor, events = self._store.decided(cursor, limit=PAGE)
             operations.update(event.operation for event in events)
-            uuids.update(_machines_in(events))
-            lists.update(_lists_in(events))
+            uuids.update(machines_in(events))
+            lists.update(lists_in(events))
             is_done = len(events) < PAGE
         if uuids:
             self.view.put_clients(self._store.clients_of(sorted(uuids)))
@@ -201,38 +243,39 @@ class FleetFollower:
             self._put_rows(self._store.states_of(wanted[start : start + ROWS]))
 
     def _put_rows(self, rows: Iterable[StateRow]) -> None:
-        self.view.put_rows([_said(row) for row in rows])
+        self.view.put_rows([said(row) for row in rows])
 
     def _read_details(self) -> None:
         """Put what people read of what is published: mostly no count changes by that."""
         told: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.listed_updates()}
-        if _shape(told.values()) != self._shape:
+        if shape_of(told.values()) != self._shape:
             self.is_outdated = True
             return
         known = self.view.updates.values()
         self.view.put_described(
-            [_known(u.id, u.leaves, u.title, told[u.id]) for u in known if u.id in told]
+            [known_update(u.id, u.leaves, u.title, told[u.id]) for u in known if u.id in told]
         )
 
-    def _read_catalog(self) -> None:
+    def _read_catalog(self, *, lineage: bytes | None = None) -> None:
+        """Raises CursorLost: what was read speaks of another lineage than the one of now."""
         serials = {shard.name: shard.serial for shard in self._catalog.shards()}
         details: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.listed_updates()}
-        self._shape = _shape(details.values())
+        self._shape = shape_of(details.values())
         found: dict[UUID, list[PlacedLeaf]] = {}
         documents: dict[UUID, bytes] = {}
         for shard, serial in serials.items():
             for stored in self._store.leaves(shard, at=serial):
                 uuid = UUID(bytes=stored.update)
-                found.setdefault(uuid, []).append(_placed(stored, shard))
+                found.setdefault(uuid, []).append(placed_leaf(stored, shard))
                 documents[uuid] = stored.document
-        lineage = bytes(self._catalog.lineage())
-        if self._reported is not None and lineage != self.view.lineage:
+        of_now, known = bytes(self._catalog.lineage()), lineage or self.view.lineage
+        if self._reported is not None and of_now != known:
             raise CursorLost("other numbers: nothing that was read holds any more")
         published = {
-            uuid: _known(uuid, leaves, _title(documents[uuid]), details.get(uuid))
+            uuid: known_update(uuid, leaves, title_of(documents[uuid]), details.get(uuid))
             for uuid, leaves in found.items()
         }
-        self.view.put_catalog(lineage, serials, _known_catalog(published, details))
+        self.view.put_catalog(of_now, serials, known_catalog(published, details))
 
 
 def in_time(seen: Iterable[Presence], *, now: datetime) -> list[Presence]:
@@ -242,137 +285,3 @@ def in_time(seen: Iterable[Presence], *, now: datetime) -> list[Presence]:
     """
     earliest = (now - HEARD_LATE / 2).timestamp()
     return [p if p.seen_at >= earliest else replace(p, seen_at=earliest) for p in seen]
-
-
-def _shape(details: Iterable[UpdateDetails]) -> frozenset[tuple[object, ...]]:
-    """Return what counts depend on of all that is told."""
-    return frozenset(
-        (x.update, x.supersedes, x.members, x.expired_at)
-        for x in details
-        if x.supersedes or x.members or x.expired_at
-    )
-
-
-def _known_catalog(
-    published: Mapping[UUID, KnownUpdate], details: Mapping[UUID, UpdateDetails]
-) -> Catalog:
-    """Bundles have the leaves of all their parts, and what is expired has none."""
-    bundles: dict[UUID, Sequence[UUID]] = {
-        x.update: () if x.expired_at else x.members for x in details.values()
-    }
-    parts = parts_of(bundles)
-    hidden = within(parts)
-    known = dict(published)
-    for bundle, some in parts.items():
-        own = (published[one] for one in (bundle, *sorted(some)) if one in published)
-        leaves = [leaf for update in own for leaf in update.leaves]
-        known[bundle] = _known(bundle, leaves, "", details[bundle])
-    return Catalog(
-        updates={k: u for k, u in known.items() if k not in hidden and not u.is_expired},
-        expired={k: _known(k, (), "", x) for k, x in details.items() if x.expired_at},
-        parts={k: u for k, u in known.items() if k in hidden and not u.is_expired},
-        bundles=parts,
-    )
-
-
-class _Title(msgspec.Struct):
-    """The little of a leaf's document that a list shows; the rest is not even decoded."""
-
-    title: str = ""
-
-
-_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
-_titles = msgspec.msgpack.Decoder(_Title)
-
-
-def _placed(stored: StoredLeaf, shard: str) -> PlacedLeaf:
-    number = UpdateNumber(stored.number)
-    return PlacedLeaf(number=number, shard=shard, entered=stored.entered_serial)
-
-
-def _title(document: bytes) -> str:
-    return _titles.decode(document).title
-
-
-def _known(
-    uuid: UUID, leaves: Sequence[PlacedLeaf], title: str, told: UpdateDetails | None
-) -> KnownUpdate:
-    title = (told.title if told else title) or str(uuid)
-    return KnownUpdate(
-        id=uuid,
-        title=title,
-        leaves=tuple(leaves),
-        details=told,
-        order=(_RANKS[told.severity if told else Severity.NONE], in_order(title), uuid.hex),
-        text="\n".join((title, str(uuid), *_names(told))).casefold(),
-    )
-
-
-def _said(row: StateRow) -> Said:
-    try:
-        return Said(row, _states_of(row), _instant(row.scanned_at), _instant(row.reported_at))
-    except UNREADABLE as error:
-        # One machine's word must not end the view of all: nothing is known of that one.
-        log.warning("the report of machine %d cannot be read: %s", row.client, error)
-        return Said(_unread(row), States(), None, _instant(row.reported_at))
-
-
-def _unread(row: StateRow) -> StateRow:
-    said = "The server cannot read what it reported last."
-    return structs.replace(row, scan="failed", scan_error=said, scanned_at=0)
-
-
-def _instant(epoch_s: float) -> datetime | None:
-    return datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None
-
-
-def _names(told: UpdateDetails | None) -> Sequence[str]:
-    if told is None:
-        return ()
-    packages = {package.name for package in told.packages}
-    return (told.vendor_id, *told.advisories, *(told.cves or ()), *sorted(packages))
-
-
-def _states_of(row: StateRow) -> States:
-    return States(
-        required=_set_of(row.required),
-        installed=_set_of(row.installed),
-        unknown=_set_of(row.unknown),
-        shards=_serials.decode(row.shards) if row.shards else {},
-    )
-
-
-def _set_of(numbers: bytes) -> BitMap:
-    return BitMap(decode_set(numbers)) if numbers else NONE
-
-
-class _Health(msgspec.Struct):
-    """The little of a machine's health that counts; the rest is not even decoded."""
-
-    restart_pending: bool = False
-
-
-_serials = msgspec.msgpack.Decoder(dict[str, int])
-_healths = msgspec.msgpack.Decoder(_Health)
-
-
-def _is_restarting(heard: Heard) -> bool:
-    return bool(heard.health) and _healths.decode(heard.health).restart_pending
-
-
-def _lists_in(events: Iterable[DecisionEvent]) -> Iterable[str]:
-    """Yield the lists that decisions speak of; one that was renamed under both names."""
-    for event in events:
-        if event.operation.startswith(LISTS):
-            yield event.subject
-            yield from (str(name) for key, name in event.detail.items() if key == "to")
-
-
-def _machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:
-    """Yield the machines that decisions speak of: their subjects have 32 hex digits."""
-    for event in events:
-        if len(event.subject) == 32:
-            try:
-                yield bytes.fromhex(event.subject)
-            except ValueError:
-                continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from uuid import UUID
@@ -11,35 +11,30 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
-from patchtide.domain.catalog.judged import Judged
-from patchtide.domain.catalog.risk import Exposure, RiskClass, risk_class
-from patchtide.domain.catalog.supersedence import Supersedence
-from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Ground, Held, StateIndex, together
+from patchtide.domain.compliance.index import Ground, Held, Named, StateIndex, together
 from patchtide.domain.compliance.judgement import (
     Compliance,
     Doubt,
     Judgement,
-    Told,
     doubt_about,
     judge,
 )
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
-from patchtide.domain.compliance.states import PlacedLeaf, Tally, state_of
+from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
 from patchtide.domain.errors import NotFound
+from patchtide.server.catalog_view import CatalogView
 from patchtide.server.fleet_part import Part
-from patchtide.server.known_updates import Catalog, Counted, KnownUpdate
+from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_standings import Alike, Silences, Standing, Standings
 from patchtide.server.member import Member
 from patchtide.server.ports.clients import ClientState
-from patchtide.server.ports.update_lists import StoredList
 
 
 @dataclass(slots=True)
-class View:
+class View(CatalogView):
     """The fleet. Counts are made when they are asked for, and kept until something changes."""
 
     now: datetime
@@ -47,12 +42,6 @@ class View:
     """Another one whenever something changed."""
     members: dict[int, Member] = field(default_factory=dict)
     numbers: dict[bytes, int] = field(default_factory=dict)
-    updates: dict[UUID, KnownUpdate] = field(default_factory=dict)
-    catalog: Catalog = field(default_factory=Catalog)
-    judged: Judged = field(default_factory=Judged)
-    lists: Mapping[str, StoredList] = field(default_factory=dict)
-    told: int = 0
-    """Another one whenever something changed that is told of updates, here or by their vendors."""
     decided: int = 0
     """Another one whenever something changed that was decided of machines: their names, groups."""
     heard_at: dict[int, float] = field(default_factory=dict)
@@ -65,27 +54,24 @@ class View:
     """Machines that named what was not published then: to be read again when something is."""
     _versions: Iterator[int] = field(default_factory=lambda: count(1))
     """Of this view and all that were made of it: no two states have the same number."""
-    _by_leaf: dict[int, UUID] = field(default_factory=dict)
     _published: Published = field(default_factory=Published)
     _index: StateIndex = field(default_factory=StateIndex)
     _counting: Counting[UUID] = field(default_factory=lambda: Counting[UUID]({}))
     _by_member: dict[int, Tally] = field(default_factory=dict)
+    _by_named: dict[UUID, Named] = field(default_factory=dict)
     _by_update: dict[UUID, Tally] = field(default_factory=dict)
     _counted: dict[UUID, Counted] = field(default_factory=dict)
     _by_restarting: dict[UUID, int] = field(default_factory=dict)
     _ground: Ground | None = None
+    _sized: int = 0
+    """How many members the ground has."""
     _restarting_ground: Ground | None = None
-    _supersedence: Supersedence[UUID] = field(default_factory=lambda: Supersedence[UUID]({}))
     _overtaken: Overtaken[UUID] | None = None
     _believed: BitMap = field(default_factory=BitMap)
     """Active machines whose last report can be believed, as of `_aged_at`."""
     _silences: Silences = field(default_factory=Silences)
     _aged_at: datetime | None = None
     _standings: Standings = field(default_factory=Standings)
-
-    def risk_of(self, update: KnownUpdate, exposure: Exposure = Exposure.ORDINARY) -> RiskClass:
-        """Return how urgent it is on machines that stand so."""
-        return risk_class(update.severity, self.judged.rating(UpdateId(update.id)), exposure)
 
     @property
     def lineage(self) -> bytes:
@@ -102,49 +88,17 @@ class View:
             raise NotFound
         return self.members[number]
 
-    def update(self, update: UUID) -> KnownUpdate:
-        """Raises NotFound."""
-        for one in self.known([update]):
-            return one
-        raise NotFound
-
-    def known(self, updates: Iterable[UUID]) -> Iterator[KnownUpdate]:
-        """Yield those of the updates that are known, offered or not."""
-        catalog = self.catalog
-        for key in updates:
-            found = self.updates.get(key) or catalog.expired.get(key) or catalog.parts.get(key)
-            if found is not None:
-                yield found
-
-    def successors(self, update: KnownUpdate) -> list[KnownUpdate]:
-        """Return those that say they take its place, and are still offered."""
-        said = self.known(self._supersedence.successors(update.id))
-        return [one for one in said if not one.is_expired]
-
-    def is_superseded(self, update: KnownUpdate) -> bool:
-        """Say whether something that is still offered takes its place, perhaps through others."""
-        expired = self.catalog.expired
-        return self._supersedence.is_any_above(update.id, lambda key: key not in expired)
-
-    def of_leaf(self, number: int) -> KnownUpdate | None:
-        """Return the update that a leaf is of; None: it is published no more."""
-        update = self._by_leaf.get(number)
-        return None if update is None else self.updates[update]
-
-    def placed(self, number: int) -> PlacedLeaf | None:
-        """Return where a leaf is published; None: it is not."""
-        update = self.of_leaf(number)
-        leaves = update.leaves if update else ()
-        return next((leaf for leaf in leaves if leaf.number == number), None)
-
     def doubt(self, member: Member) -> Doubt:
         if member.client.state is not ClientState.ACTIVE:
             return Doubt.NOT_ACTIVE
-        return doubt_about(_told(member), now=self.now)
+        return doubt_about(member.told, now=self.now)
 
     def tally_on(self, member: Member) -> Tally:
         """Return how many updates are in which state on the machine."""
-        if self.doubt(member) is not Doubt.NONE:
+        return self._tally_on(member, self.doubt(member))
+
+    def _tally_on(self, member: Member, doubt: Doubt) -> Tally:
+        if doubt is not Doubt.NONE:
             return Tally(unknown=len(self.updates))
         known = self._by_member.get(member.number)
         if known is None:
@@ -155,15 +109,16 @@ class View:
 
     def judgement(self, member: Member) -> Judgement:
         doubt = self.doubt(member)
+        return self._judgement(member, doubt, self._tally_on(member, doubt))
+
+    def _judgement(self, member: Member, doubt: Doubt, tally: Tally) -> Judgement:
         if doubt is not Doubt.NONE:
             return Judgement(Compliance.UNKNOWN, doubt)
-        tally = self.tally_on(member)
-        told = replace(
-            _told(member),
+        return judge(
+            tally,
             restart_pending=member.number in self.restarting,
             has_old_catalog=bool(tally.unknown) and self._counting.is_behind(member.states),
         )
-        return judge(told, tally)
 
     def standing(self, member: Member) -> Standing:
         return self.standings()[member.number]
@@ -186,10 +141,12 @@ class View:
         return {scan: n for (state, scan), n in counts.items() if state is ClientState.ACTIVE}
 
     def _judged(self, member: Member) -> Standing:
+        doubt = Doubt.NONE if member.number in self._believed else self.doubt(member)
+        tally = self._tally_on(member, doubt)
         return Standing(
             member,
-            self.judgement(member),
-            self.tally_on(member),
+            self._judgement(member, doubt, tally),
+            tally,
             restart_pending=member.number in self.restarting,
         )
 
@@ -223,7 +180,10 @@ class View:
         ground = self._current_ground()
         known = self._by_update.get(update.id)
         if known is None:
-            told = ground.tally(update.leaves)
+            named = self._by_named.get(update.id)
+            if named is None:
+                named = self._by_named[update.id] = ground.named(update.leaves)
+            told = ground.tally_of(named)
             known = self._overtaken_now().tally(update.id, told) if told.required else told
             self._by_update[update.id] = known
         return known
@@ -253,21 +213,11 @@ class View:
                 update,
                 self.tally_of(update),
                 self.restarting_with(update),
-                self._status_of(update),
+                self.status_of(update),
                 self.risk_of(update),
-                self._licence_of(update),
+                self.licence_of(update),
             )
         return known
-
-    def _status_of(self, update: KnownUpdate) -> str:
-        if update.is_expired:
-            return "expired"
-        return "superseded" if self.is_superseded(update) else "current"
-
-    def _licence_of(self, update: KnownUpdate) -> str:
-        if update.details is None or not update.details.licence_digest:
-            return "none"
-        return "accepted" if self.judged.is_free(update.details) else "open"
 
     def held(self, update: KnownUpdate) -> Held:
         """Return which active machines stand how on the update."""
@@ -316,6 +266,8 @@ class View:
         self._age()
         if self._ground is None:
             self._ground = Ground(self._index, members=self.active, believed=self._believed)
+            self._sized = len(self.active)
+            self._by_named.clear()
             self._by_update.clear()
             self._counted.clear()
             self._restarting_ground = self._overtaken = None
@@ -329,9 +281,62 @@ class View:
             stale = self._silences.ended(self.members, now=self.now)
         self._aged_at = self.now
         if stale:
+            machines = BitMap(stale)
+            was = self._believed & machines
             self._believe(stale)
             self._standings.changed(stale)
-            self._ground = None
+            moved = was ^ (self._believed & machines)
+            self._reground(moved, self._counting_with(moved))
+
+    def _counting_with(self, machines: Iterable[int]) -> BitMap:
+        """Return the leaves that count otherwise without these machines."""
+        return BitMap().union(*(self._counts_for(self.members[n].states) for n in machines))
+
+    def _counts_for(self, states: States) -> BitMap:
+        """Return the leaves that count otherwise without the machine that says so of them."""
+        behind = self._counting.behind(states.shards)
+        return states.required | states.installed | states.unknown | behind
+
+    def _reground(self, machines: BitMap, leaves: BitMap) -> None:
+        """Take up that these machines moved, which no other leaves than these show."""
+        ground = self._ground
+        if ground is None:
+            return
+        before = len(ground.asked), self._sized
+        ground.renew(machines, members=self.active, believed=self._believed)
+        self._sized = len(self.active)
+        if self._restarting_ground is not None:
+            waiting = self.active & self.restarting
+            self._restarting_ground.renew(machines, members=waiting, believed=self._believed)
+        for number in leaves:
+            for update in self._counting.of(number):
+                self._uncount(update)
+                self._by_named.pop(update, None)
+        if self._overtaken is not None:
+            overtaken = {n: self._overtaken_on(self.members[n]) for n in machines}
+            for update in self._overtaken.moved(overtaken):
+                self._uncount(update)
+        if before != (len(ground.asked), self._sized):
+            # Of nobody who came or went is nothing said: all updates count one more or less.
+            self._by_update.clear()
+            self._counted.clear()
+
+    def _uncount(self, update: UUID) -> None:
+        self._by_update.pop(update, None)
+        self._by_restarting.pop(update, None)
+        self._counted.pop(update, None)
+
+    def _overtaken_on(self, member: Member) -> set[UUID]:
+        """Return what the machine would require but for something newer."""
+        named = {u for number in member.states.required for u in self._counting.of(number)}
+        candidates = {u for u in named if self._supersedence.is_superseded(u)}
+        stands = self.states_on(member)
+        return {
+            u
+            for u in candidates
+            if state_of(member.states, self.updates[u].leaves) is LeafState.REQUIRED
+            and stands(self.updates[u]) is LeafState.NOT_REQUIRED
+        }
 
     def _believe(self, machines: Iterable[int]) -> None:
         """Note whether the last reports of these machines can be believed now."""
@@ -341,12 +346,3 @@ class View:
             (self._believed.add if doubt is Doubt.NONE else self._believed.discard)(number)
             if member.reported_at is not None and doubt is not Doubt.STALE:
                 self._silences.watch(number, member.reported_at)
-
-
-def _told(member: Member) -> Told:
-    return Told(
-        reported_at=member.reported_at,
-        scan=member.scan,
-        follows_a_shard=bool(member.states.shards),
-        is_of_this_catalog=member.is_of_this_catalog,
-    )

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import starmap
-from uuid import UUID
 
 from msgspec import structs
 from pyroaring import BitMap
 
-from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Change
-from patchtide.domain.compliance.judgement import Doubt
+from patchtide.domain.compliance.index import Change, StateIndex
 from patchtide.domain.compliance.published import Published
-from patchtide.domain.compliance.states import States, state_of
+from patchtide.domain.compliance.states import States
+from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_standings import Standings
@@ -58,6 +55,23 @@ class FollowedView(View):
             _standings=_unjudged(self.members),
         )
 
+    @property
+    def index(self) -> StateIndex:
+        return self._index
+
+    def put_kept(self, checkpoint: Checkpoint) -> None:
+        """Go on from what was written down; what is published is still to be put."""
+        self.members = dict(checkpoint.members)
+        self.numbers = {m.client.uuid: number for number, m in self.members.items()}
+        members = self.members.values()
+        self.active = BitMap([m.number for m in members if m.client.state is ClientState.ACTIVE])
+        self.restarting, self.cut = checkpoint.restarting, checkpoint.cut
+        self.heard_at = dict(checkpoint.heard_at)
+        self._index = checkpoint.index
+        self._moved_on(self.members.keys())
+        self._changed()
+        self.decided = self.version
+
     def put_clients(self, clients: Collection[Client]) -> None:
         for client in clients:
             known = self.members.get(client.number)
@@ -69,10 +83,15 @@ class FollowedView(View):
                 self.active.add(client.number)
             else:
                 self.active.discard(client.number)
-        if clients:
-            self._moved_on([client.number for client in clients])
-            self._changed()
-            self.decided = self.version
+        if not clients:
+            return
+        numbers = [client.number for client in clients]
+        machines = BitMap(numbers)
+        was = self._believed & machines
+        self._moved_on(numbers)
+        self._reground(machines, self._counting_with(was ^ (self._believed & machines)))
+        self.version = next(self._versions)
+        self.decided = self.version
 
     def put_rows(self, told: Iterable[Said]) -> None:
         """Put what machines reported last, as far as it speaks of what is published."""
@@ -80,23 +99,18 @@ class FollowedView(View):
         if not latest:
             return
         moves = [(self.members[n], self._told_by(self.members[n], s)) for n, s in latest.items()]
+        machines = BitMap(latest.keys())
+        was = self._believed & machines
         self.members.update((after.number, after) for _, after in moves)
         moved = self._index.put([Change(b.number, b.states, a.states) for b, a in moves])
         for number in latest:
             self._by_member.pop(number, None)
         self._moved_on(latest.keys())
-        if self._ground is None or not all(starmap(self._stands_on_the_same_ground, moves)):
-            self._changed()
-            return
         self.version = next(self._versions)
-        for before, after in moves:
-            moved.update(self._caught_up(before, after))
-        for number in moved:
-            self._uncount(self._by_leaf.get(number))
-        if self._overtaken is not None:
-            for _, after in moves:
-                for update in self._overtaken.moved(after.number, self._overtaken_on(after)):
-                    self._uncount(update)
+        if self._ground is not None:
+            for before, after in moves:
+                moved.update(*self._counted_otherwise(before, after, was_believed=was))
+            self._reground(machines, moved)
 
     def _told_by(self, member: Member, said: Said) -> Member:
         row, states = said.row, said.states
@@ -113,44 +127,19 @@ class FollowedView(View):
             aged_catalog=row.aged_catalog,
         )
 
-    def _stands_on_the_same_ground(self, before: Member, after: Member) -> bool:
-        """Say whether nothing counts otherwise but what the machine says of single leaves."""
-        was, now = before.states.shards, after.states.shards
-        return (
-            was.keys() == now.keys()
-            and all(was[shard] <= serial for shard, serial in now.items())
-            and self.doubt(before) is Doubt.NONE
-            and self.doubt(after) is Doubt.NONE
-            # A leaf of several bundles is found by one of them alone.
-            and not self.catalog.bundles
-        )
-
-    def _caught_up(self, before: Member, after: Member) -> Iterator[int]:
-        """Yield the leaves that the machine has evaluated in their revision only now."""
-        for shard, serial in after.states.shards.items():
-            was = before.states.shards[shard]
-            if was != serial and self._ground is not None:
-                self._ground.advanced(after.number, shard, before=was, now=serial)
-                self._restarting_ground = None
-                yield from self._counting.entered(shard, after=was, upto=serial)
-
-    def _uncount(self, update: UUID | None) -> None:
-        if update is not None:
-            self._by_update.pop(update, None)
-            self._by_restarting.pop(update, None)
-            self._counted.pop(update, None)
-
-    def _overtaken_on(self, member: Member) -> set[UUID]:
-        """Return what the machine would require but for something newer."""
-        named = (self._by_leaf.get(number) for number in member.states.required)
-        candidates = {u for u in named if u is not None and self._supersedence.is_superseded(u)}
-        stands = self.states_on(member)
-        return {
-            u
-            for u in candidates
-            if state_of(member.states, self.updates[u].leaves) is LeafState.REQUIRED
-            and stands(self.updates[u]) is LeafState.NOT_REQUIRED
-        }
+    def _counted_otherwise(
+        self, before: Member, after: Member, *, was_believed: BitMap
+    ) -> Iterator[Iterable[int]]:
+        """Yield leaves that count otherwise, besides those that are in another state now."""
+        was, now = before.number in was_believed, after.number in self._believed
+        old, new = before.states, after.states
+        if was and now and old.shards.keys() == new.shards.keys():
+            yield from self._counting.between(old.shards, new.shards)
+            return
+        if was:
+            yield self._counts_for(old)
+        if now:
+            yield self._counts_for(new)
 
     def _is_of_this_catalog(self, row: StateRow, states: States) -> bool:
         return row.lineage == self.lineage and not self._published.is_ahead(states)

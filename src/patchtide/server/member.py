@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from patchtide.domain.compliance.judgement import Told
 from patchtide.domain.compliance.states import States
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.reports import StateRow
@@ -33,6 +34,15 @@ class Member(Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> UUID:
         return UUID(bytes=self.client.uuid)
+
+    @property
+    def told(self) -> Told:
+        return Told(
+            reported_at=self.reported_at,
+            scan=self.scan,
+            follows_a_shard=bool(self.states.shards),
+            is_of_this_catalog=self.is_of_this_catalog,
+        )
 
 
 class Said(Struct, frozen=True):

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import (
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set,
+)
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -31,6 +40,10 @@ class _Frame:
     """Leaves that were not."""
     alone: BitMap
     """Leaves whose update has no other leaf in these shards."""
+    entangled: BitMap
+    """All others of these shards."""
+    is_entangled: bool
+    """Some that were not evaluated belong to updates with others."""
 
 
 class Counting(Generic[K]):
@@ -48,6 +61,8 @@ class Counting(Generic[K]):
         self._shards = _shards(leaves.values())
         self._frames: OrderedDict[tuple[tuple[str, int], ...], _Frame] = OrderedDict()
         self._alone: OrderedDict[tuple[str, ...], BitMap] = OrderedDict()
+        self._by_shards: dict[int, tuple[Mapping[str, int], _Frame]] = {}
+        """The frames of mappings that are kept, so that none of another has the same identity."""
 
     @property
     def frames(self) -> int:
@@ -57,6 +72,8 @@ class Counting(Generic[K]):
     def tally(self, states: States) -> Tally:
         """Return the same as `states.state_of` asked for every update."""
         frame = self._frame(states.shards)
+        if not frame.is_entangled and states.is_apart(frame.entangled):
+            return self._plain(states, frame)
         required, count = self._named(states.required & frame.current, frame)
         doubts = states.unknown & frame.current | frame.behind
         unknown, unknowns = self._named(doubts, frame, besides=required)
@@ -73,10 +90,32 @@ class Counting(Generic[K]):
         """Say whether some leaf has entered since the serials that were evaluated."""
         return bool(self._frame(states.shards).behind)
 
-    def entered(self, shard: str, *, after: int, upto: int) -> Sequence[int]:
-        """Return the leaves that entered the shard after a serial and up to another one."""
-        found = self._shards.get(shard)
-        return [] if found is None else found.numbers[found.place(after) : found.place(upto)]
+    def _plain(self, states: States, frame: _Frame) -> Tally:
+        """Return the tally where each leaf that counts is an update: by numbers alone."""
+        required = states.required.intersection_cardinality(frame.current)
+        installed = states.installed.intersection_cardinality(frame.current)
+        unknown = states.unknown.intersection_cardinality(frame.current) + len(frame.behind)
+        return Tally(
+            required=required,
+            installed=installed,
+            unknown=unknown,
+            not_required=len(self._updates) - required - installed - unknown,
+        )
+
+    def behind(self, shards: Mapping[str, int]) -> BitMap:
+        """Return the leaves that have entered since these serials."""
+        return self._frame(shards).behind
+
+    def between(self, before: Mapping[str, int], now: Mapping[str, int]) -> Iterator[Sequence[int]]:
+        """Yield the leaves that entered between the serials; both name the same shards."""
+        for shard, serial in now.items():
+            if before[shard] != serial and shard in self._shards:
+                found, (low, high) = self._shards[shard], sorted((before[shard], serial))
+                yield found.numbers[found.place(low) : found.place(high)]
+
+    def of(self, leaf: int) -> Sequence[K]:
+        """Return the updates that a leaf is of: several, if it is part of several bundles."""
+        return self._of_leaf.get(leaf, ())
 
     def _named(
         self, leaves: BitMap, frame: _Frame, *, besides: Set[K] = frozenset()
@@ -87,19 +126,30 @@ class Counting(Generic[K]):
         return several, len(several) + leaves.intersection_cardinality(frame.alone)
 
     def _frame(self, shards: Mapping[str, int]) -> _Frame:
-        # Two serials between which no leaf has entered make no difference.
-        places = tuple(
-            sorted((s, self._shards[s].place(n)) for s, n in shards.items() if s in self._shards)
-        )
-        return _kept(self._frames, places, lambda: self._framed(places))
+        # Thousands of machines share what they evaluated; to sort it takes longer than to count.
+        known = self._by_shards.get(id(shards))
+        if known is None or known[0] is not shards:
+            # Two serials between which no leaf has entered make no difference.
+            mine = self._shards
+            places = tuple(sorted((s, mine[s].place(n)) for s, n in shards.items() if s in mine))
+            known = shards, _kept(self._frames, places, lambda: self._framed(places))
+            if len(self._by_shards) >= FRAMES:
+                self._by_shards.clear()
+            self._by_shards[id(shards)] = known
+        return known[1]
 
     def _framed(self, places: tuple[tuple[str, int], ...]) -> _Frame:
         followed = tuple(shard for shard, _ in places)
         numbers = [(self._shards[shard].numbers, place) for shard, place in places]
+        alone = _kept(self._alone, followed, lambda: self._alone_in(followed))
+        current = BitMap().union(*(BitMap(some[:place]) for some, place in numbers))
+        behind = BitMap().union(*(BitMap(some[place:]) for some, place in numbers))
         return _Frame(
-            current=BitMap().union(*(BitMap(some[:place]) for some, place in numbers)),
-            behind=BitMap().union(*(BitMap(some[place:]) for some, place in numbers)),
-            alone=_kept(self._alone, followed, lambda: self._alone_in(followed)),
+            current=current,
+            behind=behind,
+            alone=alone,
+            entangled=(current | behind) - alone,
+            is_entangled=not behind.issubset(alone),
         )
 
     def _alone_in(self, shards: Collection[str]) -> BitMap:

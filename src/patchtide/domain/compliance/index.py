@@ -49,7 +49,10 @@ class Change:
 
 
 class StateIndex:
-    """Follows the rows of clients, one `put` for all that changed in a while."""
+    """Follows the rows of clients, one `put` for all that changed in a while.
+
+    Its sets are replaced and never changed, so that a copy costs no more than naming them.
+    """
 
     def __init__(self) -> None:
         self._required = HeldByLeaf()
@@ -81,7 +84,7 @@ class StateIndex:
         made._installed = self._installed.copied()
         made._unknown = self._unknown.copied()
         for shard, serials in self.evaluated.items():
-            made.evaluated[shard].update((n, held.copy()) for n, held in serials.items())
+            made.evaluated[shard].update(serials)
         return made
 
     def put(self, changes: Sequence[Change]) -> BitMap:
@@ -105,17 +108,28 @@ class StateIndex:
             for place in change.now.shards.items():
                 entering[place].append(change.client)
         for (shard, serial), clients in leaving.items():
-            self.evaluated[shard][serial] -= BitMap(clients)
-            if not self.evaluated[shard][serial]:
-                del self.evaluated[shard][serial]
-            if not self.evaluated[shard]:
+            serials = self.evaluated[shard]
+            serials[serial] = serials[serial] - BitMap(clients)
+            if not serials[serial]:
+                del serials[serial]
+            if not serials:
                 del self.evaluated[shard]
         for (shard, serial), clients in entering.items():
-            self.evaluated[shard][serial] |= BitMap(clients)
+            serials = self.evaluated[shard]
+            serials[serial] = serials[serial] | BitMap(clients)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How many of those who are believed say what of an update; for all others it is not."""
+
+    required: int
+    installed: int
+    doubtful: int
 
 
 class Ground:
-    """The index for one population, while neither changes: what many updates share is kept."""
+    """The index for one population: what many updates share is kept, and follows who moves."""
 
     def __init__(self, index: StateIndex, *, members: BitMap, believed: BitMap) -> None:
         self._index = index
@@ -134,11 +148,20 @@ class Ground:
         some = self._members & members
         return Ground(self._index, members=some, believed=self._asked)
 
-    def advanced(self, machine: int, shard: str, *, before: int, now: int) -> None:
-        """Take up that a machine which is asked has evaluated a later serial of the shard."""
-        for (name, entered), machines in self._evaluated.items():
-            if name == shard and before < entered <= now:
-                machines.add(machine)
+    def renew(self, moved: BitMap, *, members: BitMap, believed: BitMap) -> None:
+        """Take up which of those who moved are members and believed, and what they evaluated."""
+        some = moved & members & believed
+        self._members = members
+        self._asked = self._asked - moved | some
+        places = {
+            shard: [(n, held & some) for n, held in self._serials(shard).items()]
+            for shard in {*self._followers, *(shard for shard, _ in self._evaluated)}
+        }
+        for shard, known in self._followers.items():
+            self._followers[shard] = _union([known - moved, *(held for _, held in places[shard])])
+        for (shard, entered), known in self._evaluated.items():
+            now = (held for serial, held in places[shard] if serial >= entered)
+            self._evaluated[shard, entered] = _union([known - moved, *now])
 
     def late(self, leaves: Iterable[PlacedLeaf]) -> BitMap:
         """Return who evaluated some of these leaves in an older revision, of those asked."""
@@ -174,19 +197,30 @@ class Ground:
 
     def tally(self, leaves: Collection[PlacedLeaf]) -> Tally:
         """Return the sizes of what `held` returns, for one leaf without making it."""
+        return self.tally_of(self.named(leaves))
+
+    def tally_of(self, named: Named) -> Tally:
+        asked = len(self._asked)
+        return Tally(
+            required=named.required,
+            installed=named.installed,
+            not_required=asked - named.required - named.installed - named.doubtful,
+            unknown=len(self._members) - asked + named.doubtful,
+        )
+
+    def named(self, leaves: Collection[PlacedLeaf]) -> Named:
+        """Return what does not change by who comes or goes that names none of these leaves."""
         if len(leaves) != 1:
-            return self.held(leaves).tally
+            tally = self.held(leaves).tally
+            doubted = len(self._members) - len(self._asked)
+            return Named(tally.required, tally.installed, tally.unknown - doubted)
         [leaf] = leaves
         evaluated = self._evaluated_since(leaf)
-        required = _both(self._index.required, leaf, evaluated)
-        installed = _both(self._index.installed, leaf, evaluated)
-        doubtful = _both(self._index.unknown, leaf, evaluated)
-        doubtful += len(self._followers_of(leaf.shard)) - len(evaluated)
-        return Tally(
-            required=required,
-            installed=installed,
-            not_required=len(self._asked) - required - installed - doubtful,
-            unknown=len(self._members) - len(self._asked) + doubtful,
+        unknown = _both(self._index.unknown, leaf, evaluated)
+        return Named(
+            _both(self._index.required, leaf, evaluated),
+            _both(self._index.installed, leaf, evaluated),
+            unknown + len(self._followers_of(leaf.shard)) - len(evaluated),
         )
 
     def behind(self, leaves: Collection[PlacedLeaf]) -> int:

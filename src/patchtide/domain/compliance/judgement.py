@@ -52,9 +52,6 @@ class Told:
     scan: str = "none"
     follows_a_shard: bool = False
     is_of_this_catalog: bool = True
-    has_old_catalog: bool = False
-    """Some update that is published has entered since the serial that it evaluated."""
-    restart_pending: bool = False
 
 
 def doubt_about(told: Told, *, now: datetime) -> Doubt:
@@ -73,8 +70,10 @@ def doubt_about(told: Told, *, now: datetime) -> Doubt:
     return Doubt.NONE if told.is_of_this_catalog else Doubt.OTHER_CATALOG
 
 
-def judge(told: Told, tally: Tally) -> Judgement:
+def judge(tally: Tally, *, restart_pending: bool, has_old_catalog: bool) -> Judgement:
     """Return how a machine that is believed stands, by how many updates are in which state.
+
+    The catalog it looked with is old if some update has entered since the serial it evaluated.
 
     | required | restart pending | unknown | stands                                  |
     | -------- | --------------- | ------- | --------------------------------------- |
@@ -86,9 +85,9 @@ def judge(told: Told, tally: Tally) -> Judgement:
     if tally.required:
         return Judgement(Compliance.REQUIRED)
     # Sure of it, while of what is unknown nobody is: and neither is compliant.
-    if told.restart_pending:
+    if restart_pending:
         return Judgement(Compliance.RESTART)
     if tally.unknown:
-        is_old = told.has_old_catalog
-        return Judgement(Compliance.UNKNOWN, Doubt.OLD_CATALOG if is_old else Doubt.SOME_UNKNOWN)
+        doubt = Doubt.OLD_CATALOG if has_old_catalog else Doubt.SOME_UNKNOWN
+        return Judgement(Compliance.UNKNOWN, doubt)
     return Judgement(Compliance.COMPLIANT)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from struct import Struct
 from typing import cast
 
@@ -27,6 +27,8 @@ _PLAIN = 12346
 
 
 class HeldByLeaf:
+    """The sets are replaced and never changed: a copy, or whoever writes them down, shares them."""
+
     def __init__(self) -> None:
         self._machines: defaultdict[int, BitMap] = defaultdict(BitMap)
         self._coming, self._going = BitMap64(), BitMap64()
@@ -38,10 +40,14 @@ class HeldByLeaf:
             self._sort_in()
         return self._machines
 
-    def copied(self) -> HeldByLeaf:
-        made = HeldByLeaf()
-        made._machines.update((leaf, held.copy()) for leaf, held in self.machines.items())
+    @classmethod
+    def of(cls, machines: Mapping[int, BitMap]) -> HeldByLeaf:
+        made = cls()
+        made._machines.update(machines)
         return made
+
+    def copied(self) -> HeldByLeaf:
+        return HeldByLeaf.of(self.machines)
 
     def move(self, *, coming: Pairs, going: Pairs) -> None:
         """Take up which machines come to which leaves, and which go; no machine is there twice."""
@@ -57,14 +63,12 @@ class HeldByLeaf:
     def _sort_in(self) -> None:
         held = self._machines
         for leaf, gone in _by_leaf(self._going):
-            held[leaf] -= gone
-            if not held[leaf]:  # leaves that nobody names must not fill the memory
+            if rest := held[leaf] - gone:
+                held[leaf] = rest
+            else:  # leaves that nobody names must not fill the memory
                 del held[leaf]
         for leaf, come in _by_leaf(self._coming):
-            if leaf in held:
-                held[leaf] |= come
-            else:
-                held[leaf] = come
+            held[leaf] = held[leaf] | come if leaf in held else come
         self._coming, self._going, self._gathered = BitMap64(), BitMap64(), 0
 
 

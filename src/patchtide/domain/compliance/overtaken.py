@@ -7,7 +7,8 @@ vendor changes its mind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Hashable, Set
+from collections import defaultdict
+from collections.abc import Callable, Collection, Container, Hashable, Mapping, Set
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -47,15 +48,21 @@ class Overtaken(Generic[K]):
         self._since: dict[int, int] = {}
         """Of machines that moved since: on how many updates."""
 
-    def moved(self, machine: int, overtaken: Set[K]) -> Set[K]:
-        """Take up what is overtaken on a machine now; return the updates that this changes."""
-        before = {update for update, machines in self._machines.items() if machine in machines}
-        for update in before - overtaken:
-            self._machines[update].discard(machine)
-        for update in overtaken - before:
-            self._machines.setdefault(update, BitMap()).add(machine)
-        self._since[machine] = len(overtaken)
-        return before ^ overtaken
+    def moved(self, overtaken: Mapping[int, Set[K]]) -> Set[K]:
+        """Take up what is overtaken on some machines now; return the updates that this changes."""
+        batch = BitMap(overtaken)
+        now: defaultdict[K, list[int]] = defaultdict(list)
+        for machine, updates in overtaken.items():
+            self._since[machine] = len(updates)
+            for update in updates:
+                now[update].append(machine)
+        changed = set()
+        for update in self._machines.keys() | now.keys():
+            held, some = self._machines.get(update, BitMap()), BitMap(now.get(update))
+            if held & batch != some:
+                self._machines[update] = held - batch | some
+                changed.add(update)
+        return changed
 
     def __contains__(self, update: K) -> bool:
         """Say whether some machine would require it but for a successor."""

@@ -45,14 +45,16 @@ class Published:
         | a serial that is not published yet | that it follows the shard |
         | the numbers of another lineage     | which shards it follows   |
         """
-        shards = {
+        shards: Mapping[str, int] = {
             name: serial if serial <= self.serials[name] else NOT_EVALUATED
             for name, serial in states.shards.items()
             if name in self.serials
         }
+        if shards == states.shards:
+            shards = states.shards
         if lineage != self.lineage:
             return States(shards=shards)
-        if shards == states.shards and states.is_within(self.numbers):
+        if shards is states.shards and states.is_within(self.numbers):
             return states
         return States(
             required=states.required & self.numbers,

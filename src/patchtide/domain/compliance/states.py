@@ -45,6 +45,10 @@ class States:
         """Say whether nothing else is named than these leaves."""
         return all(x.issubset(leaves) for x in (self.required, self.installed, self.unknown))
 
+    def is_apart(self, leaves: BitMap) -> bool:
+        """Say whether none of these leaves is named."""
+        return all(x.isdisjoint(leaves) for x in (self.required, self.installed, self.unknown))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:

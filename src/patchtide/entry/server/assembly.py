@@ -20,6 +20,7 @@ from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.entry.server.code_file import CodeFile
 from patchtide.entry.server.descriptors import Room, make_room
 from patchtide.entry.server.feeds import FeedsSide, build_feeds_side
+from patchtide.entry.server.fleet_file import FleetFile
 from patchtide.entry.server.metrics import build_metrics
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.settings import ServerSettings
@@ -126,7 +127,7 @@ def _ground(
         site=site,
         content=content,
         catalog=catalog,
-        fleet=Fleet(storage, catalog, clock),
+        fleet=Fleet(storage, catalog, clock, keeping=FleetFile(settings.home / "fleet" / "view")),
     )
 
 

@@ -30,6 +30,8 @@ UPKEEP_S = 60.0
 FAILURES_S = 60.0
 """How often is asked whether failed sign-ins are to be written down."""
 EXPIRE_S = 3600.0
+FLEET_S = 600.0
+"""How often the view of the fleet is written down, besides at the end."""
 HISTORY_S = 60.0
 """How often is asked whether the fleet is to be counted."""
 SYNCHRONISE_S = 60.0
@@ -54,6 +56,7 @@ async def background(server: Server) -> AsyncIterator[None]:
         await server.context.synchronisations.close()
         await asyncio.to_thread(server.agents.close)
         await _at_the_end(_save_presence(server))
+        await _at_the_end(_save_fleet(server.context.fleet))
         await _at_the_end(server.context.failed_sign_ins.write())
 
 
@@ -64,6 +67,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield FOLLOW_S, server.follower.step
     yield FOLLOW_S, server.trust.step
     yield FOLLOW_S, partial(_keep_up, server.context.fleet)
+    yield FLEET_S, partial(_save_fleet, server.context.fleet)
     yield UPKEEP_S, _upkeep(server).step
     yield FAILURES_S, server.context.failed_sign_ins.step
     yield SYNCHRONISE_S, server.context.synchronisations.step
@@ -133,6 +137,10 @@ async def _watch_epoch(epoch: EpochWatch) -> None:
 
 async def _keep_up(fleet: Fleet) -> None:
     await fleet.run(fleet.keep_up)
+
+
+async def _save_fleet(fleet: Fleet) -> None:
+    await fleet.run(fleet.save)
 
 
 async def _sign(catalog: CatalogPublisher) -> None:
