@@ -7,6 +7,7 @@ answers meanwhile, and put in its place when it is whole.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -133,6 +134,8 @@ class Fleet:
 
     def _resumed(self, made: FleetFollower) -> bool:
         """Let it go on from what an earlier run wrote down, if that leads anywhere."""
+        # Nothing of this is garbage, and to look for some would take as long again.
+        gc.disable()
         try:
             data = self._keeping.read() if self._keeping else None
             if data is None:
@@ -142,6 +145,8 @@ class Fleet:
         except (InvalidDocument, OSError) as error:
             log.warning("what is written down of the fleet cannot be used: %s", error)
             return False
+        finally:
+            gc.enable()
         log.warning("what is written down of the fleet leads nowhere from here: all is read anew")
         return False
 
@@ -177,6 +182,9 @@ class Fleet:
                 # What happened meanwhile it follows from where it was copied.
                 self._current, self._is_made = made, True
                 self._current_at = monotonic()
+            # A million objects that stay: to look through them for circles again and again takes
+            # longer than any question.
+            gc.freeze()
         finally:
             with self._lock:
                 self._making = None

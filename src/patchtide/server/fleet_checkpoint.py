@@ -21,7 +21,7 @@ from pyroaring import BitMap
 from patchtide.domain.compliance.index import StateIndex
 from patchtide.domain.compliance.states import NONE, States
 from patchtide.domain.errors import InvalidDocument, Problem
-from patchtide.server.member import Member
+from patchtide.server.member import Member, place_of
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.following import Cursor
 
@@ -204,6 +204,7 @@ def _restored(one: _Member, shards: dict[str, Mapping[str, int]]) -> Member:
     )
     return Member(
         client=one.client,
+        named=place_of(one.client),
         states=states,
         is_of_this_catalog=one.is_of_this_catalog,
         scan=one.scan,

@@ -328,6 +328,8 @@ class View(CatalogView):
 
     def _overtaken_on(self, member: Member) -> set[UUID]:
         """Return what the machine would require but for something newer."""
+        if not self._supersedence.has_any:
+            return set()
         named = {u for number in member.states.required for u in self._counting.of(number)}
         candidates = {u for u in named if self._supersedence.is_superseded(u)}
         stands = self.states_on(member)

@@ -18,7 +18,7 @@ from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_standings import Standings
-from patchtide.server.member import Member, Said
+from patchtide.server.member import Member, Said, place_of
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import StoredList
@@ -75,8 +75,11 @@ class FollowedView(View):
     def put_clients(self, clients: Collection[Client]) -> None:
         for client in clients:
             known = self.members.get(client.number)
+            named = place_of(client)
             self.members[client.number] = (
-                Member(client=client) if known is None else structs.replace(known, client=client)
+                Member(client=client, named=named)
+                if known is None
+                else structs.replace(known, client=client, named=named)
             )
             self.numbers[client.uuid] = client.number
             if client.state is ClientState.ACTIVE:
@@ -118,6 +121,7 @@ class FollowedView(View):
         (self.cut.discard if kept == states else self.cut.add)(row.client)
         return Member(
             client=member.client,
+            named=member.named,
             states=kept,
             is_of_this_catalog=self._is_of_this_catalog(row, states),
             scan=row.scan,

@@ -29,11 +29,19 @@ class MachineIndex:
 
     def ground(self, view: View) -> MachineGround:
         """Return the machines as they are in the view."""
+        self._keep_up_with(view)
+        return MachineGround(self, view)
+
+    def all_mentioning(self, view: View, text: str) -> BitMap:
+        """Return the machines, let in or not, that have the text in what is told of them."""
+        self._keep_up_with(view)
+        return self.mentioning(view, text)
+
+    def _keep_up_with(self, view: View) -> None:
         if view.decided != self._decided:
             self._decided = view.decided
             self._order, self._texts = (), None
             self._values.clear()
-        return MachineGround(self, view)
 
     def values(self, view: View, field: str) -> Values:
         if field == "restart":
@@ -105,8 +113,9 @@ def _grouped(told: Sequence[tuple[int, Value]]) -> Values:
 
 
 def _text(member: Member) -> str:
-    client = member.client
-    return "\n".join((client.name, client.group, client.platform, str(member.id))).casefold()
+    client, said = member.client, member.client.described
+    texts = (client.name, client.group, client.platform, said.owner, said.location, str(member.id))
+    return "\n".join(texts).casefold()
 
 
 _TOLD: Mapping[str, Callable[[Member], Value]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -22,11 +22,10 @@ from patchtide.server.listing import (
     Limit,
     Page,
     Search,
-    in_order,
-    matches,
     paged,
 )
 from patchtide.server.machine_descriptions import ExposureName
+from patchtide.server.machine_index import MachineIndex
 from patchtide.server.machine_standings import Standing
 from patchtide.server.member import Member
 from patchtide.server.ports.fleet import Heard
@@ -107,23 +106,18 @@ class MachineList(Output, kw_only=True, frozen=True):
 Named = tuple[str, str]
 
 
-def named(member: Member) -> Named:
-    """Return a machine's place in the order of names, which no other has."""
-    return in_order(member.client.name), member.client.uuid.hex()
-
-
 COLUMNS: Mapping[str, Column[Standing]] = {
-    "name": Column(lambda j: named(j.member), Named),
-    "required": Column(lambda j: (-j.tally.required, named(j.member)), tuple[int, Named]),
-    "unknown": Column(lambda j: (-j.tally.unknown, named(j.member)), tuple[int, Named]),
+    "name": Column(lambda j: j.member.named, Named),
+    "required": Column(lambda j: (-j.tally.required, j.member.named), tuple[int, Named]),
+    "unknown": Column(lambda j: (-j.tally.unknown, j.member.named), tuple[int, Named]),
     "reported": Column(
-        lambda j: (-seconds(j.member.reported_at), named(j.member)), tuple[float, Named]
+        lambda j: (-seconds(j.member.reported_at), j.member.named), tuple[float, Named]
     ),
     "platform": Column(
-        lambda j: (j.member.client.platform[:KEY_TEXT], named(j.member)), tuple[str, Named]
+        lambda j: (j.member.client.platform[:KEY_TEXT], j.member.named), tuple[str, Named]
     ),
     "enrolled": Column(
-        lambda j: (-seconds(j.member.client.enrolled_at), named(j.member)), tuple[float, Named]
+        lambda j: (-seconds(j.member.client.enrolled_at), j.member.named), tuple[float, Named]
     ),
 }
 
@@ -137,14 +131,21 @@ async def list_some(call: Call, principal: Principal, asked: ListMachines) -> Ma
 
 
 def _listed(call: Call, asked: ListMachines) -> MachineList:
-    page, total, counts = call.context.fleet.ask(lambda view: _found(view, asked))
-    heard = call.context.fleet.store.heard([j.member.number for j in page.items])
+    fleet = call.context.fleet
+    page, total, counts = fleet.ask(lambda view: _found(fleet.machines, view, asked))
+    heard = fleet.store.heard([j.member.number for j in page.items])
     items = tuple(shown(j, heard.get(j.member.number)) for j in page.items)
     return MachineList(items=items, total=total, counts=counts, next=page.next)
 
 
-def _found(view: View, asked: ListMachines) -> tuple[Page[Standing], int, ComplianceCounts]:
-    fitting = [s for s in view.standings().values() if _fits(s.member, asked)]
+def _found(
+    index: MachineIndex, view: View, asked: ListMachines
+) -> tuple[Page[Standing], int, ComplianceCounts]:
+    standings: Iterable[Standing] = view.standings().values()
+    if asked.search:
+        mentioning = index.all_mentioning(view, asked.search.casefold())
+        standings = [view.standings()[number] for number in mentioning]
+    fitting = [s for s in standings if _fits(s.member, asked)]
     wanted = [j for j in fitting if asked.compliance in ("", j.judgement.compliance)]
     page = paged(wanted, columns=COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
     return page, len(wanted), counted(Counter(s.judgement.compliance for s in fitting))
@@ -152,13 +153,7 @@ def _found(view: View, asked: ListMachines) -> tuple[Page[Standing], int, Compli
 
 def _fits(member: Member, asked: ListMachines) -> bool:
     client = member.client
-    if asked.state not in ("", client.state.value) or not _is_described(client.described, asked):
-        return False
-    if not asked.search:
-        return True
-    said = client.described
-    texts = (client.name, client.group, client.platform, said.owner, said.location, str(member.id))
-    return matches(asked.search, *texts)
+    return asked.state in ("", client.state.value) and _is_described(client.described, asked)
 
 
 def _is_described(said: Described, asked: ListMachines) -> bool:

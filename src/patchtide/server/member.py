@@ -9,16 +9,23 @@ from msgspec import Struct
 
 from patchtide.domain.compliance.judgement import Told
 from patchtide.domain.compliance.states import States
+from patchtide.server.listing import in_order
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.reports import StateRow
 
 _NO_STATES = States()
 
 
+def place_of(client: Client) -> tuple[str, str]:
+    return in_order(client.name), client.uuid.hex()
+
+
 class Member(Struct, frozen=True, kw_only=True):
     """A machine and its last accepted report."""
 
     client: Client
+    named: tuple[str, str]
+    """Its place in the order of names, which no other has."""
     states: States = _NO_STATES
     is_of_this_catalog: bool = True
     scan: str = "none"

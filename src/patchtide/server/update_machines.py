@@ -16,7 +16,7 @@ from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.listing import After, Column, Limit, Search, matches, paged
-from patchtide.server.machine_list import Named, named, seconds
+from patchtide.server.machine_list import Named, seconds
 from patchtide.server.member import Member
 from patchtide.server.table import Input, Output
 from patchtide.server.updates import UpdateId
@@ -76,10 +76,10 @@ class _Standing:
 
 _ORDER = (LeafState.REQUIRED, LeafState.UNKNOWN, LeafState.INSTALLED, LeafState.NOT_REQUIRED)
 _COLUMNS: Mapping[str, Column[_Standing]] = {
-    "name": Column(lambda s: named(s.member), Named),
-    "state": Column(lambda s: (_ORDER.index(s.state), named(s.member)), tuple[int, Named]),
+    "name": Column(lambda s: s.member.named, Named),
+    "state": Column(lambda s: (_ORDER.index(s.state), s.member.named), tuple[int, Named]),
     "reported": Column(
-        lambda s: (-seconds(s.member.reported_at), named(s.member)), tuple[float, Named]
+        lambda s: (-seconds(s.member.reported_at), s.member.named), tuple[float, Named]
     ),
 }
 

@@ -20,7 +20,7 @@ from patchtide.server.explanations import ORDER
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Column, Limit, Page, Search, matches, paged
-from patchtide.server.machine_list import Named, named
+from patchtide.server.machine_list import Named
 from patchtide.server.member import Member
 from patchtide.server.published_leaves import others
 from patchtide.server.table import Input, Output
@@ -85,8 +85,8 @@ class _Standing:
 
 
 _COLUMNS: Mapping[str, Column[_Standing]] = {
-    "name": Column(lambda s: named(s.member), Named),
-    "state": Column(lambda s: (ORDER.index(s.state), named(s.member)), tuple[int, Named]),
+    "name": Column(lambda s: s.member.named, Named),
+    "state": Column(lambda s: (ORDER.index(s.state), s.member.named), tuple[int, Named]),
 }
 
 

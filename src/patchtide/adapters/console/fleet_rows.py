@@ -21,6 +21,7 @@ from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_list import Machine
+from patchtide.server.machine_standings import Standing
 from patchtide.server.updates import Update
 
 T = TypeVar("T")
@@ -75,6 +76,14 @@ class _Kept(Generic[T]):
         return since <= self.version and view.now - self.at < FRESH
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A machine's row, and what it was made of: it is good as long as that is."""
+
+    row: Machine
+    of: Standing
+
+
 class FleetRows:
     """Asked from threads. What is kept is replaced as a whole, so two may ask at once."""
 
@@ -83,6 +92,7 @@ class FleetRows:
         self._told = 0
         self._machines: _Kept[Machine] | None = None
         self._updates: _Kept[UpdateRow] | None = None
+        self._by_machine: dict[int, _Shown] = {}
         self._by_update: dict[UUID, UpdateRow] = {}
 
     def tell(self) -> int:
@@ -117,11 +127,20 @@ class FleetRows:
         """Raises NotFound."""
 
         def question(view: View) -> Sequence[MachineThere]:
-            states = _states(view, view.update(update))
+            held = view.held(view.update(update))
+            self._machines_of(view, shared=shared)
+            rows = self._by_machine
+            placed = (
+                (LeafState.REQUIRED, held.required),
+                (LeafState.INSTALLED, held.installed),
+                (LeafState.NOT_REQUIRED, held.not_required),
+                (LeafState.UNKNOWN, held.unknown),
+            )
             return [
-                MachineThere(machine=row, state=states[row.id].value)
-                for row in self._machines_of(view, shared=shared)
-                if row.id in states
+                MachineThere(machine=rows[number].row, state=state.value)
+                for state, numbers in placed
+                for number in numbers
+                if number in rows
             ]
 
         return self._fleet.ask(question)
@@ -129,9 +148,15 @@ class FleetRows:
     def _machines_of(self, view: View, *, shared: bool) -> Sequence[Machine]:
         since = self._told if shared else view.version
         if self._machines is None or not self._machines.is_good(view, since=since):
-            rows = [
-                machine_list.shown(view.standing(member), None) for member in view.members.values()
-            ]
+            known = self._by_machine
+            # Of a hundred thousand machines, a second's reports change a thousand.
+            self._by_machine = {
+                number: shown
+                if (shown := known.get(number)) is not None and shown.of is standing
+                else _Shown(machine_list.shown(standing, None), standing)
+                for number, standing in view.standings().items()
+            }
+            rows = [shown.row for shown in self._by_machine.values()]
             self._machines = _Kept(view.version, view.now, rows)
         return self._machines.rows
 
@@ -158,14 +183,3 @@ def row_of(counted: Counted) -> UpdateRow:
 def standing(machine: Machine) -> str:
     """Return how a machine stands; of one that is not let in, that."""
     return machine.compliance if machine.state == "active" else machine.state
-
-
-def _states(view: View, update: KnownUpdate) -> Mapping[UUID, LeafState]:
-    held = view.held(update)
-    placed = (
-        (LeafState.REQUIRED, held.required),
-        (LeafState.INSTALLED, held.installed),
-        (LeafState.NOT_REQUIRED, held.not_required),
-        (LeafState.UNKNOWN, held.unknown),
-    )
-    return {view.members[n].id: state for state, numbers in placed for n in numbers}
