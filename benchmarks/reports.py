@@ -169,8 +169,8 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def measured(context: Any, view: FollowedView, said: str, values: dict[str, Any]) -> float:
-    asked = AskReport(name=said.split()[0].rstrip(","), **values)  # type: ignore[arg-type]
+def measured(context: Any, view: FollowedView, title: str, values: dict[str, Any]) -> float:
+    asked = AskReport(name=title.split()[0].rstrip(","), **values)  # type: ignore[arg-type]
     found = []
     for n in range(ROUNDS):
         view.put_rows([said(n + 10, view.members[n + 10 + PROFILES].states)])

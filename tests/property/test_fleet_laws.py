@@ -168,12 +168,10 @@ class FleetLaws(RuleBasedStateMachine):
 
     @rule()
     def ask(self) -> None:
-        while not self.follower.follow():
-            made = self.follower.copied()
-            made.renew()
-            self.follower = made
+        self.settle()
+        # Whoever reported while others were read is seen by the next to follow.
+        self.settle()
         view = self.follower.view
-        self.told.meanwhile = None
 
         placed = self.placed()
         assert view.updates.keys() == placed.keys()
@@ -193,6 +191,12 @@ class FleetLaws(RuleBasedStateMachine):
             assert (number, found[number].tally) == (number, tally)
             assert found[number].judgement.compliance is self.compliance(number, tally)
         assert sum(view.alike().values()) == len(stands)
+
+    def settle(self) -> None:
+        while not self.follower.follow():
+            made = self.follower.copied()
+            made.renew()
+            self.follower = made
 
     # The same by hand.
 

@@ -155,8 +155,7 @@ def test_machines_stand_on_several_updates_as_on_the_worst_of_them(
     catalog: Catalog, told: list[tuple[int, States, str]], names: set[str]
 ) -> None:
     view = a_view(catalog)
-    for number, said, scan in told:
-        view.put_row(a_row(number, scan), said)
+    view.put_rows(said(a_row(number, scan), there) for number, there, scan in told)
     some = [view.updates[an_update_id(name)] for name in names]
 
     held = view.held_together(some)
@@ -167,8 +166,8 @@ def test_machines_stand_on_several_updates_as_on_the_worst_of_them(
         found = next((s for s in ("required", "unknown", "installed") if s in states), "")
         if not some and view.doubt(member) is not Doubt.NONE:
             found = "unknown"  # of whom nothing is believed, nothing is known
-        there = found.replace("-", "_") or "not_required"
-        assert [n for n in HELD if member.number in getattr(held, n)] == [there]
+        counted = found.replace("-", "_") or "not_required"
+        assert [n for n in HELD if member.number in getattr(held, n)] == [counted]
     for update in some:
         assert view.behind(update) <= view.tally_of(update).unknown
 

@@ -132,15 +132,16 @@ async def list_some(call: Call, principal: Principal, asked: ListMachines) -> Ma
 
 def _listed(call: Call, asked: ListMachines) -> MachineList:
     fleet = call.context.fleet
-    page, total, counts = fleet.ask(lambda view: _found(fleet.machines, view, asked))
+    page, total, counts = fleet.ask(lambda view: found(fleet.machines, view, asked))
     heard = fleet.store.heard([j.member.number for j in page.items])
     items = tuple(shown(j, heard.get(j.member.number)) for j in page.items)
     return MachineList(items=items, total=total, counts=counts, next=page.next)
 
 
-def _found(
+def found(
     index: MachineIndex, view: View, asked: ListMachines
 ) -> tuple[Page[Standing], int, ComplianceCounts]:
+    """Return a page, of how many, and how those stand that fit."""
     standings: Iterable[Standing] = view.standings().values()
     if asked.search:
         mentioning = index.all_mentioning(view, asked.search.casefold())

@@ -79,32 +79,32 @@ async def overview(call: Call, principal: Principal, asked: Nothing) -> Overview
 
 def _overview(call: Call, principal: Principal) -> Overview:
     fleet, silent_after = call.context.fleet, call.context.silent_after
-    counts = fleet.ask(_counts)
-    active = counts.admitted[ClientState.ACTIVE]
+    told = fleet.ask(counts)
+    active = told.admitted[ClientState.ACTIVE]
     reporting = min(active, fleet.store.heard_since((call.now - silent_after).timestamp()))
     held = frozenset() if isinstance(principal, Anonymous) else principal.rights
     return Overview(
         machines=AdmissionCounts(
-            waiting=counts.admitted[ClientState.WAITING],
+            waiting=told.admitted[ClientState.WAITING],
             active=active,
-            quarantined=counts.admitted[ClientState.QUARANTINED],
+            quarantined=told.admitted[ClientState.QUARANTINED],
         ),
-        compliance=counts.compliance,
-        doubts={doubt.value: n for doubt, n in counts.doubts.items() if doubt is not Doubt.NONE},
+        compliance=told.compliance,
+        doubts={doubt.value: n for doubt, n in told.doubts.items() if doubt is not Doubt.NONE},
         reporting=reporting,
         silent=active - reporting,
         silent_after_s=int(silent_after.total_seconds()),
-        updates=counts.updates,
-        update_counts=counts.update_counts,
-        worst=counts.worst if may_read(held, Kind.CATALOG) else (),
-        shards=counts.shards,
+        updates=told.updates,
+        update_counts=told.update_counts,
+        worst=told.worst if may_read(held, Kind.CATALOG) else (),
+        shards=told.shards,
         events=tuple(map(_event, fleet.store.newest_audit(limit=NEWEST)))
         if may_read(held, Kind.AUDIT)
         else None,
     )
 
 
-def _counts(view: View) -> _Counts:
+def counts(view: View) -> _Counts:
     alike = [(group, n) for group, n in view.alike().items() if n]
     active = [(how, doubt, n) for (state, how, doubt), n in alike if state is ClientState.ACTIVE]
     updates = [view.counted(update) for update in view.updates.values()]
