@@ -14,11 +14,13 @@ from contextlib import contextmanager
 _NEW_OBJECTS, _YOUNG, _OLDER = 20_000, 20, 100
 
 
-def settle() -> None:
-    """Look no more through what there is now, which stays, and more rarely through what comes."""
-    gc.collect()
-    gc.freeze()
+def collect_rarely() -> None:
     gc.set_threshold(_NEW_OBJECTS, _YOUNG, _OLDER)
+
+
+def settle() -> None:
+    """Look no more through what there is now: what a server made at its start stays."""
+    gc.freeze()
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from securesystemslib.signer import CryptoSigner
 
 from patchtide.adapters.trust.drafted import DraftedRoles
 from patchtide.adapters.trust.drafts import sign_draft
-from patchtide.adapters.trust.keys import KeyFolder, new_signer, raw_public_key
-from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
+from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere, new_signer, raw_public_key
+from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.domain.catalog.custom import CustomUpdate, feed_update
 from patchtide.domain.catalog.details import Classification, UpdateDetails
 from patchtide.domain.catalog.installers import Installer, InstallerKind

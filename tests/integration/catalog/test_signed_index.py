@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from patchtide.adapters.trust.keys import KeyFolder
-from patchtide.adapters.trust.repository import KeysElsewhere
+from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.publication import RECORD

@@ -17,9 +17,9 @@ import pytest
 
 from patchtide.adapters.trust.client import TrustClient
 from patchtide.adapters.trust.drafts import NotSigned, sign_draft
-from patchtide.adapters.trust.keys import KeyFolder, new_signer
+from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere, new_signer
 from patchtide.adapters.trust.layout import LIFE, TIMESTAMP
-from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
+from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.agent.ports.trust import MetadataExpired, TargetAbsent
 from patchtide.domain.errors import Refused
 from patchtide.entry.agent.trust_cli import PlainGetter

@@ -19,9 +19,9 @@ from tuf.api.metadata import Metadata, TargetFile
 
 from patchtide.adapters.trust.client import TrustClient
 from patchtide.adapters.trust.drafts import sign_draft
-from patchtide.adapters.trust.keys import KeyFolder, read_key_file
+from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere, read_key_file
 from patchtide.adapters.trust.layout import LIFE, no_delegations, to_bytes
-from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
+from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.domain.errors import Refused
 from patchtide.entry.agent.trust_cli import PlainGetter
 from patchtide.entry.cli.commands import run

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from patchtide.adapters.storage import (
@@ -23,10 +23,10 @@ from patchtide.adapters.storage import (
     update_rows,
 )
 from patchtide.adapters.storage.alerts import AlertWrites
+from patchtide.adapters.storage.api_tokens import ApiTokenWrites
 from patchtide.adapters.storage.history import HistoryWrites
-from patchtide.adapters.storage.rows import api_token_of, client_of, enrolment_token_of
+from patchtide.adapters.storage.rows import client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
-    api_token,
     client,
     client_presence,
     client_state,
@@ -40,7 +40,6 @@ from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.compliance.described import Description
 from patchtide.domain.errors import StaleRevision
-from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.catalog import BlockKind, NumberHolder, StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient
 
@@ -90,7 +89,7 @@ def _write_down(
     audit_chain.append(connection, entries)
 
 
-class SqlTransaction(accounts.AccountWrites):
+class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
     """The Transaction port over one connection."""
 
     def __init__(self, connection: Connection) -> None:
@@ -219,51 +218,6 @@ class SqlTransaction(accounts.AccountWrites):
             .where(client_state.c.client.in_(those))
             .values(scan_wanted=int(now.timestamp()))
         ).rowcount
-
-    def add_api_token(self, token: ApiToken) -> None:
-        self._connection.execute(
-            insert(api_token).values(
-                id=token.id,
-                name=token.name,
-                secret_hash=token.secret_hash,
-                rights=json.dumps(token.rights),
-                created_at=token.created_at.timestamp(),
-                expires_at=None if token.expires_at is None else token.expires_at.timestamp(),
-                created_by=token.created_by,
-                revoked_at=None if token.revoked_at is None else token.revoked_at.timestamp(),
-            )
-        )
-
-    def revoke_api_token(self, token_id: str, *, now: datetime) -> bool:
-        changed = self._connection.execute(
-            update(api_token)
-            .where(api_token.c.id == token_id, api_token.c.revoked_at.is_(None))
-            .values(revoked_at=now.timestamp())
-        )
-        return changed.rowcount == 1
-
-    def lock_api_token(self, token_id: str) -> ApiToken | None:
-        found = select(api_token).where(
-            api_token.c.id == token_id, api_token.c.revoked_at.is_(None)
-        )
-        row = self._connection.execute(found.with_for_update()).first()
-        return None if row is None else api_token_of(row)
-
-    def lock_api_tokens(self) -> Sequence[ApiToken]:
-        # In one order for all, so that two who lock wait for each other and not in a circle.
-        # PostgreSQL looks at each row again once it has its lock; SQLite has one writer anyway.
-        found = (
-            select(api_token)
-            .where(api_token.c.revoked_at.is_(None))
-            .order_by(api_token.c.id)
-            .with_for_update()
-        )
-        return [api_token_of(row) for row in self._connection.execute(found)]
-
-    def count_api_tokens(self) -> int:
-        return int(
-            self._connection.execute(select(func.count()).select_from(api_token)).scalar_one()
-        )
 
     def setting(self, name: str) -> bytes | None:
         return self._setting(name, select(setting.c.value).where(setting.c.name == name))

@@ -8,38 +8,28 @@ against the floors, and only then the floors rise.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from tuf.api.exceptions import (
-    BadVersionNumberError,
-    DownloadError,
-    DownloadLengthMismatchError,
-    ExpiredMetadataError,
-    RepositoryError,
-)
-from tuf.api.metadata import Root, TargetFile, Targets
-from tuf.ngclient import Updater, UpdaterConfig
+from tuf.api.metadata import TargetFile
+from tuf.ngclient import UpdaterConfig
 
 from patchtide.adapters.trust.cache import MetadataCache, TargetCache
 from patchtide.adapters.trust.fetcher import BUDGET_S, MetadataFetcher
 from patchtide.adapters.trust.floors import Floor, FloorStore
-from patchtide.adapters.trust.layout import PUBLISHER, ROOT, SIGNED_AT, SNAPSHOT, TARGETS, TIMESTAMP
+from patchtide.adapters.trust.layout import PUBLISHER, ROOT, SIGNED_AT, SNAPSHOT, TIMESTAMP
 from patchtide.adapters.trust.package_floors import check_package
+from patchtide.adapters.trust.updater import TOP, ClockedUpdater, refusals
 from patchtide.agent.ports.trust import (
     ClockBehind,
     Compare,
-    MetadataExpired,
-    RepositoryUnreachable,
     RollbackRefused,
     SearchLimit,
     TargetAbsent,
     TrustEvent,
     TrustRefused,
-    TrustStoreFailed,
 )
 from patchtide.agent.ports.web import Getter
 from patchtide.wire.catch_up import Known
@@ -48,7 +38,6 @@ from patchtide.wire.shard_plan import role_of, target_of
 MAX_DELEGATIONS = 1024
 MAX_ROTATIONS = 256
 CLOCK_TOLERANCE_S = 3600.0
-_TOP = (ROOT, TIMESTAMP, SNAPSHOT, TARGETS)
 
 
 class TrustClient:
@@ -77,7 +66,7 @@ class TrustClient:
         self._fetcher = MetadataFetcher(getter, budget_s=budget_s)
         self._build_time = build_time
         self._max_delegations = max_delegations
-        self._updater: _Updater | None = None
+        self._updater: ClockedUpdater | None = None
         self._events: dict[TrustEvent, None] = {}
         self._note(*self._opened())
         self._minimum = dict(minimum or {})
@@ -89,7 +78,7 @@ class TrustClient:
         self._note(*self._cache.clean(self._floors.roles()))
         self._fetcher.restart()
         updater = self._refreshed_by(root_version, moment)
-        self._hold_against_floors(updater, _TOP, moment=moment, now=now)
+        self._hold_against_floors(updater, TOP, moment=moment, now=now)
         self._updater = updater
         if updater.root.version < root_version:
             told = (
@@ -114,7 +103,7 @@ class TrustClient:
         folder, _, name = info.path.rpartition("/")
         url = f"{self._targets_url}{folder}{'/' if folder else ''}{_digest_of(info)}.{name}"
         self._fetcher.restart()
-        with _refusals():
+        with refusals():
             data = self._fetcher.download_bytes(url, info.length)
             info.verify_length_and_hashes(data)
             self._targets.keep(info, data)
@@ -124,7 +113,7 @@ class TrustClient:
         """Return length and hashes of a file, as the role that may sign it says."""
         updater = self._current()
         self._fetcher.restart()
-        with _refusals():
+        with refusals():
             info, loaded = updater.search(path)
         self._hold_against_floors(updater, loaded, moment=updater.moment, now=updater.moment)
         if info is not None:
@@ -209,7 +198,7 @@ class TrustClient:
             raise ClockBehind(f"the clock says {_iso(now)}, but {_iso(floor)} has passed")
         return max(now, floor)
 
-    def _refreshed_by(self, root_version: int, moment: float) -> _Updater:
+    def _refreshed_by(self, root_version: int, moment: float) -> ClockedUpdater:
         """Look for a newer root unless this machine has the one that the server told of.
 
         A server that lies about it could as well say that there is no newer file. What the
@@ -220,9 +209,9 @@ class TrustClient:
                 return self._refreshed(moment, rotations=0)
         return self._refreshed(moment, rotations=MAX_ROTATIONS)
 
-    def _refreshed(self, moment: float, *, rotations: int) -> _Updater:
-        with _refusals():
-            updater = _Updater(
+    def _refreshed(self, moment: float, *, rotations: int) -> ClockedUpdater:
+        with refusals():
+            updater = ClockedUpdater(
                 str(self._cache.folder),
                 self._metadata_url,
                 fetcher=self._fetcher,
@@ -236,7 +225,7 @@ class TrustClient:
         return updater
 
     def _hold_against_floors(
-        self, updater: _Updater, roles: tuple[str, ...], *, moment: float, now: float
+        self, updater: ClockedUpdater, roles: tuple[str, ...], *, moment: float, now: float
     ) -> None:
         """Refuse what is behind a floor; then make the cache durable and raise the floors."""
         floors = self._floors.roles()
@@ -250,12 +239,12 @@ class TrustClient:
             raise ClockBehind(f"the clock says {_iso(moment)}, metadata is of {_iso(signed_at)}")
         news = [(role, floor) for role, floor in accepted.items() if floors.get(role) != floor]
         if news:
-            with _refusals():
+            with refusals():
                 self._cache.sync()
             self._floors.accept(news, signed_at=signed_at)
 
-    def _as_floor(self, updater: _Updater, role: str) -> Floor:
-        with _refusals():
+    def _as_floor(self, updater: ClockedUpdater, role: str) -> Floor:
+        with refusals():
             data = self._cache.read(role)
         return Floor(updater.version(role), sha256(data).digest(), updater.keys_of(role))
 
@@ -263,96 +252,10 @@ class TrustClient:
         keys = self._current().raw_keys(PUBLISHER)
         return {sha256(raw).digest(): raw for raw in keys}
 
-    def _current(self) -> _Updater:
+    def _current(self) -> ClockedUpdater:
         if self._updater is None:
             raise TrustRefused("nothing is trusted before a refresh")
         return self._updater
-
-
-class _Updater(Updater):
-    """python-tuf's client, with our idea of the time, and a look at what it loaded.
-
-    The members with an underscore have no public counterpart in tuf 7; the integration tests
-    notice if a new version changes them.
-    """
-
-    moment: float = 0.0
-
-    def begin(self, moment: float) -> None:
-        self.moment = moment
-        self._trusted_set.reference_time = datetime.fromtimestamp(moment, UTC)
-        self._walked: dict[str, None] = {}
-
-    @property
-    def root(self) -> Root:
-        return self._trusted_set.root
-
-    def version(self, role: str) -> int:
-        return int(self._trusted_set[role].version)
-
-    def named(self) -> dict[str, int]:
-        """Return the version of each role that the snapshot names."""
-        meta = self._trusted_set.snapshot.meta
-        return {name.removesuffix(".json"): file.version for name, file in meta.items()}
-
-    def search(self, path: str) -> tuple[TargetFile | None, tuple[str, ...]]:
-        self._walked = {}
-        found = self.get_targetinfo(path)
-        return found, tuple(self._walked)
-
-    def keys_of(self, role: str) -> bytes:
-        """Return a fingerprint of the keys whose rotation lets this role begin anew, and its own.
-
-        As in TUF: new snapshot keys (only the root can name them) let all that snapshots name
-        begin anew, since a stolen snapshot key could have pushed those versions up. New keys of
-        the role itself do not: an older file that a kept key had signed would be valid again.
-        """
-        if role == ROOT:
-            return self._fingerprint() * 2
-        resetting = {SNAPSHOT, TIMESTAMP} if role in (SNAPSHOT, TIMESTAMP) else {SNAPSHOT}
-        return self._fingerprint(*resetting) + self._fingerprint(role)
-
-    def _fingerprint(self, *roles: str) -> bytes:
-        lines = [f"{role} {' '.join(self._key_ids(role))}" for role in sorted(roles)]
-        return sha256("\n".join(lines).encode()).digest()
-
-    def raw_keys(self, role: str) -> list[bytes]:
-        targets = self._trusted_set.targets
-        keys = [targets.get_key(key_id) for key_id in targets.get_delegated_role(role).keyids]
-        return [bytes.fromhex(key.keyval["public"]) for key in keys if key.keytype == "ed25519"]
-
-    def timestamp_field(self, name: str) -> object:
-        return self._trusted_set.timestamp.unrecognized_fields.get(name)
-
-    def _key_ids(self, role: str) -> list[str]:
-        parent: Root | Targets = self.root if role in _TOP else self._trusted_set.targets
-        try:
-            delegate = parent.get_delegated_role(role)
-        except ValueError:  # delegated further down, or not at all
-            return []
-        return [*sorted(delegate.keyids), str(delegate.threshold)]
-
-    def _load_targets(self, role: str, parent_role: str) -> Targets:
-        targets = super()._load_targets(role, parent_role)
-        self._walked[role] = None
-        return targets
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn python-tuf's errors into the port's."""
-    try:
-        yield
-    except ExpiredMetadataError as error:
-        raise MetadataExpired(str(error)) from error
-    except BadVersionNumberError as error:
-        raise RollbackRefused(str(error)) from error
-    except (RepositoryError, DownloadLengthMismatchError) as error:
-        raise TrustRefused(str(error)) from error
-    except DownloadError as error:
-        raise RepositoryUnreachable(str(error)) from error
-    except OSError as error:
-        raise TrustStoreFailed(str(error)) from error
 
 
 def _compare_floor(role: str, floor: Floor | None, offered: Floor) -> None:
@@ -365,7 +268,7 @@ def _compare_floor(role: str, floor: Floor | None, offered: Floor) -> None:
         raise RollbackRefused(f"there are two different versions {floor.version} of {role}")
 
 
-def _signed_at(updater: _Updater) -> float:
+def _signed_at(updater: ClockedUpdater) -> float:
     stated = updater.timestamp_field(SIGNED_AT)
     return float(stated) if isinstance(stated, int) and 0 < stated < 1 << 40 else 0.0
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from patchtide.adapters.trust.durable import private_folder, write_durably
-from patchtide.domain.errors import Refused
+from patchtide.domain.errors import PatchtideError, Refused
 
 _NAME = re.compile(r"(?P<role>[a-z]+)\.(?P<key>[0-9a-f]{64})\.pem")
 
@@ -64,6 +64,12 @@ def read_key_file(path: Path) -> CryptoSigner:
     if not isinstance(private, Ed25519PrivateKey):
         raise Refused(f"the key in {path} is no Ed25519 key")
     return CryptoSigner(private)
+
+
+class KeysElsewhere(PatchtideError):
+    """The keys of this role are not on this server; sign on the machine that holds them."""
+
+    code = "keys-elsewhere"
 
 
 class KeyFolder:

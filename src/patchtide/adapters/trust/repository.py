@@ -11,10 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from securesystemslib.signer import Key, Signer
-from tuf.api.metadata import (
-    DelegatedRole,
-    MetaFile,
-)
+from tuf.api.metadata import DelegatedRole, MetaFile
 
 from patchtide.adapters.trust.drafts import (
     State,
@@ -31,7 +28,7 @@ from patchtide.adapters.trust.drafts import (
     take_draft,
 )
 from patchtide.adapters.trust.inspection import ROLES, RoleStatus, role_status
-from patchtide.adapters.trust.keys import KeyFolder, raw_public_key
+from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere, raw_public_key
 from patchtide.adapters.trust.layout import (
     DELEGATED,
     DELEGATING,
@@ -49,15 +46,9 @@ from patchtide.adapters.trust.layout import (
     to_bytes,
 )
 from patchtide.adapters.trust.published import PublishedFiles
-from patchtide.domain.errors import PatchtideError, Refused
+from patchtide.domain.errors import Refused
 
 FRESH_FOR = timedelta(days=1)
-
-
-class KeysElsewhere(PatchtideError):
-    """The keys of this role are not on this server; sign on the machine that holds them."""
-
-    code = "keys-elsewhere"
 
 
 class TrustRepository:

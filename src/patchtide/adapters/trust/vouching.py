@@ -21,10 +21,9 @@ from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization import DeserializationError
 
 from patchtide.adapters.trust.drafts import delegate_of
-from patchtide.adapters.trust.keys import KeyFolder
+from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere
 from patchtide.adapters.trust.layout import FEEDS, ROOT, TARGETS, Signable, to_bytes
 from patchtide.adapters.trust.published import PublishedFiles
-from patchtide.adapters.trust.repository import KeysElsewhere
 from patchtide.server.ports.catalog_files import CatalogFileNotSigned, ExporterUnknown, Pin
 from patchtide.wire.catalog_file import SIGNED_AS, CatalogFileDamaged, SignatureV1, VoucherV1
 

@@ -20,13 +20,14 @@ from patchtide.adapters.trust.durable import private_folder, write_durably
 from patchtide.adapters.trust.inspection import ROLES, RoleStatus
 from patchtide.adapters.trust.keys import (
     KeyFolder,
+    KeysElsewhere,
     make_key_file,
     raw_public_key,
     read_key_file,
 )
 from patchtide.adapters.trust.layout import SNAPSHOT, TIMESTAMP, Signable
 from patchtide.adapters.trust.proofreading import check_shape, differences, shape_flaw
-from patchtide.adapters.trust.repository import KeysElsewhere, TrustRepository
+from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
 from patchtide.entry.cli.offline import Document, NoRepository, offline_command
 from patchtide.entry.cli.printing import Printer

@@ -11,6 +11,7 @@ import uvloop
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.serving import serve
 from patchtide.entry.server.settings import read_settings
+from patchtide.server.collection import collect_rarely
 
 SWITCH_S = 0.001
 
@@ -20,6 +21,7 @@ def main() -> int:
     # The writer and the verifier leave the interpreter for half a millisecond and want it
     # back: at the default of 5 ms they would wait most of the time while requests come in.
     sys.setswitchinterval(SWITCH_S)
+    collect_rarely()
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         uvloop.run(serve(settings))
