@@ -55,5 +55,5 @@ async def page(desk: Desk, visit: Visit) -> Reply:
     )
 
 
-def _page_of(visit: Visit) -> Mapping[str, str]:
+def _page_of(visit: Visit) -> dict[str, str]:
     return {"page": visit.query["page"]} if "page" in visit.query else {}
