@@ -13,7 +13,7 @@ PINS := requirements/agent.txt requirements/server.txt requirements/dev.txt
 ROUNDS ?= 200
 JOBS ?= 2
 
-.PHONY: help up demo check test bench torture format reference requirements clean agent-package
+.PHONY: help up demo check test bench bench-million torture format reference requirements clean agent-package
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: $(VENV)/installed $(VENV)/system-packages ## Run the whole test suite (JOB
 
 bench: $(VENV)/installed ## Measure; print each figure beside its budget and its baseline
 	$(PYTHON) -m benchmarks
+
+bench-million: $(VENV)/installed ## Measure a first roll-out of a million machines, in slices
+	PATCHTIDE_BENCH_MACHINES=1000000 $(PYTHON) -m benchmarks rollout
 
 torture: $(VENV)/installed $(VENV)/system-packages ## Run the long fault loops (ROUNDS=200)
 	PATCHTIDE_TORTURE_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q --timeout=0 tests/torture

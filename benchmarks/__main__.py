@@ -25,6 +25,7 @@ SUBJECTS = (
     "events",
     "feeds",
     "fleet_answers",
+    "herd",
     "reports",
     "rollout",
     "rules",

@@ -60,10 +60,8 @@ class Bench:
 
     @cached_property
     def port(self) -> int:
-        """One that is free now: signatures name it before the server is there."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
+        """Signatures name it before the server is there."""
+        return free_port()
 
     def run(self) -> None:
         known = prepared.prepare(self.home, self.database, machines=MACHINES)
@@ -121,6 +119,12 @@ class Bench:
         for file in files:
             file.unlink()
         return seconds
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _floor(running: Running, folder: Path) -> str:

@@ -66,3 +66,8 @@ def refusal(error: PatchtideError, signature: bytes = b"") -> Answer:
     if status in (429, 503):
         headers += ((b"retry-after", b"30" if status == 429 else b"5"),)
     return Answer(status, body, headers, signature)
+
+
+def come_back(wait_s: float) -> Answer:
+    """Return what sends a machine away for a while."""
+    return Answer(503, b"", ((b"retry-after", str(max(1, round(wait_s))).encode()),))

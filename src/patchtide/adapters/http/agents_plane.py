@@ -11,8 +11,9 @@ import base64
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 
-from patchtide.adapters.http.agents_answers import TYPE, Answer, refusal
+from patchtide.adapters.http.agents_answers import TYPE, Answer, come_back, refusal
 from patchtide.adapters.http.api import Receive, Scope, Send, send_reply
 from patchtide.adapters.http.exchange import AnswerWhole, Handed
 from patchtide.adapters.http.limits import caller_key
@@ -23,6 +24,7 @@ from patchtide.domain.errors import (
 )
 from patchtide.server.admission import Caller, Door, Foreseen
 from patchtide.server.checkins import CheckIns
+from patchtide.server.crowd import Crowd
 from patchtide.server.enrolment import Enrolment
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.site import Site
@@ -34,8 +36,6 @@ ENROL_LIMIT = 64 << 10
 CHECKIN_LIMIT = 64 << 10
 REPORT_LIMIT = 4 << 20
 INVENTORY_LIMIT = 4 << 20
-WAITING_LIMIT = 4096
-"""Requests in work at once on this node; those beyond are asked to come back."""
 FREE_BODY = 16 << 10
 LARGE_BODIES_LIMIT = 64 << 20
 """What bodies still being read may hold together beyond `FREE_BODY` each: nobody knows yet
@@ -66,7 +66,7 @@ class AgentsPlane:
         intake: ReportIntake,
         site: Site,
         clock: Clock,
-        capacity_per_s: float = 3000.0,
+        capacity_per_s: float = 500.0,
     ) -> None:
         self._door = door
         self._enrolment = enrolment
@@ -74,8 +74,7 @@ class AgentsPlane:
         self._intake = intake
         self._site = site
         self._clock = clock
-        self._capacity_per_s = capacity_per_s
-        self._in_work = 0
+        self._crowd = Crowd(capacity_per_s=capacity_per_s)
         self._large: dict[str, int] = {}
         self._large_in_all = 0
         self._failed: dict[str, tuple[int, int]] = {}
@@ -133,9 +132,9 @@ class AgentsPlane:
         return answer
 
     async def _reply(self, call: _Call, work: Callable[[_Call], Awaitable[Answer]]) -> Reply:
-        if self._in_work >= WAITING_LIMIT:
-            return self._signed(self._come_back())
-        self._in_work += 1
+        wait = self._crowd.enter(monotonic())
+        if wait is not None:
+            return self._signed(come_back(wait))
         try:
             answer = await work(call)
         except _Signed as refused:
@@ -143,7 +142,7 @@ class AgentsPlane:
         except PatchtideError as error:
             answer = refusal(error)
         finally:
-            self._in_work -= 1
+            self._crowd.leave(monotonic())
         return self._signed(answer)
 
     async def _body_of(self, receive: Receive, limit: int, *, peer: str) -> bytes:
@@ -265,10 +264,6 @@ class AgentsPlane:
         )
         said = brief(poll_s=poll_s, root_version=root_version)
         return Answer(204, b"", headers, caller.claim.signature, said, caller.signed)
-
-    def _come_back(self) -> Answer:
-        wait = max(1, round(2 * self._in_work / self._capacity_per_s))
-        return Answer(503, b"", ((b"retry-after", str(wait).encode()),))
 
     def _signed(self, answer: Answer) -> Reply:
         headers = list(answer.headers)

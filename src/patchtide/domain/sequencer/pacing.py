@@ -10,6 +10,9 @@ from __future__ import annotations
 from hashlib import sha256
 
 FIRST_RETRY_S = 30
+LONGEST_RETRY_S = 900
+"""Whoever cannot reach the server tries again after this time at the latest, however seldom it
+polls: so after any outage a fleet is back within a quarter of an hour, and spread over it."""
 MAX_RETRY_AFTER_S = 3600
 SHORTEST_POLL_S = 15
 LONGEST_POLL_S = 7 * 86_400

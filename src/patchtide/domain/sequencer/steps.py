@@ -10,7 +10,7 @@ from msgspec import structs
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer import orders
-from patchtide.domain.sequencer.pacing import next_slot, retry_delay
+from patchtide.domain.sequencer.pacing import LONGEST_RETRY_S, next_slot, retry_delay
 from patchtide.domain.sequencer.states import (
     Brain,
     Consenting,
@@ -124,7 +124,8 @@ def back_off(memory: Memory, event: ev.Failed, now: float) -> Step:
 def sooner(memory: Memory, now: float) -> Memory:
     """Count a failure and poll again after the back-off, not only in the next period."""
     failures = memory.failures + 1
-    wait = delay(memory, failures)
+    cap_s = min(memory.poll_s, LONGEST_RETRY_S)
+    wait = retry_delay(memory.seed, failures=failures, cap_s=cap_s)
     return structs.replace(memory, failures=failures, stumbled=True, poll_at=now + wait)
 
 

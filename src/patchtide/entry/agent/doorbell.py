@@ -16,6 +16,8 @@ import time
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 3600.0
 BUSY_PAUSE_S = 600.0
+BOOTED_LATELY_S, BOOT_SPREAD_S = 600.0, 300.0
+"""Where the machine itself has just come up, a whole site may have: power came back."""
 GOOD_AFTER_S = 300.0
 """A line that stood so long was a good one: the next pause is a short one again."""
 BUSY = 75
@@ -27,7 +29,7 @@ class Doorbell:
 
     def __init__(self) -> None:
         self.reader = -1
-        self.due = time.monotonic() + jitter(FIRST_PAUSE_S / 3)
+        self.due = time.monotonic() + first_pause_s(up_s=time.clock_gettime(time.CLOCK_BOOTTIME))
         self._feeder = -1
         self._pid = 0
         self._began = 0.0
@@ -99,6 +101,11 @@ class Doorbell:
     def _pause(self) -> float:
         longest: float = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures - 1, 16))
         return longest / 2 + jitter(longest)
+
+
+def first_pause_s(*, up_s: float) -> float:
+    """Return how long after its start the agent first asks for the line."""
+    return jitter(BOOT_SPREAD_S if up_s < BOOTED_LATELY_S else FIRST_PAUSE_S / 3)
 
 
 def jitter(most_s: float) -> float:
