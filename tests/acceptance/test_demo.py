@@ -6,10 +6,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,5 @@ def test_somebody_clicks_through_and_finds_it_again_the_next_time(tmp_path: Path
     with demo(home) as again:
         assert again["password"] == said["password"]
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    with closing(sqlite3.connect(home / "patchtide.db")) as database:
+        assert database.execute("SELECT count(*) FROM history_day").fetchone()[0] >= 61

@@ -125,7 +125,7 @@ async def _demonstrate(asked: Asked, folder: DemoFolder) -> None:
 async def _make(server: Server, asked: Asked, folder: DemoFolder) -> Made:
     now = server.context.clock.now()
     details = list(map(details_of, releases(asked.updates, now=now)))
-    await furnish(server, machines=asked.machines, details=details, say=_say(asked))
+    await furnish(server, machines=asked.machines, details=details, past=True, say=_say(asked))
     password = secrets.token_urlsafe(12)
     hashed = await server.context.passwords.hashed(password, name=NAME)
     user = new_user(

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
+from patchtide.domain.compliance.described import Description
 from patchtide.entry.server.demo import reporting
 from patchtide.entry.server.demo.lots import chance
-from patchtide.entry.server.demo.machines import new_client
+from patchtide.entry.server.demo.machines import described, new_client
+from patchtide.entry.server.demo.past import remember
 from patchtide.entry.server.demo.releases import leaf_of
 from patchtide.entry.server.demo.stock import Stock
 from patchtide.entry.server.demo.systems import BY_PRODUCT, SYSTEMS
@@ -39,18 +41,27 @@ async def furnish(
     machines: int,
     details: Sequence[UpdateDetails],
     names: Sequence[str] = (),
+    past: bool = False,
     say: Say = lambda text: None,
 ) -> Sequence[Client]:
-    """Put these updates and so many machines in, the first of them with these names."""
+    """Put these updates and so many machines in, the first of them with these names.
+
+    `past`: with what was counted on each of the last days.
+    """
     now = server.context.clock.now()
     say(f"{len(details)} updates are published and signed")
-    await publish(server, details)
+    numbers = await publish(server, details)
     say(f"{machines} machines are enrolled")
     clients = await enrol(server, machines, names=names)
+    await describe(server, clients)
     say("they report")
     stock = await read_stock(server, begun_at=now)
     await reporting.report_first(server, clients, stock)
     await keep(server, details, now=now)
+    if past:
+        say("their last weeks are counted")
+        # Another stock: of the past more is made than anybody wants to keep.
+        await remember(server, clients, await read_stock(server, begun_at=now), numbers=numbers)
     await server.agents.standings.refresh([client.uuid for client in clients])
     return clients
 
@@ -95,6 +106,25 @@ async def enrol(server: Server, count: int, *, names: Sequence[str] = ()) -> Seq
 
         clients += await server.storage.decide(ACTOR, "agents.enrol", work, now=now)
     return clients
+
+
+async def describe(server: Server, clients: Sequence[Client]) -> None:
+    """Say of machines what people would: whose they are, what for, where, how exposed."""
+    now = server.context.clock.now()
+    alike: dict[Description, list[bytes]] = defaultdict(list)
+    for client in clients:
+        if chance("described", client.number) < 0.97:
+            alike[described(client)].append(client.uuid)
+    for said, uuids in alike.items():
+        for start in range(0, len(uuids), CLIENTS_AT_ONCE):
+            part = uuids[start : start + CLIENTS_AT_ONCE]
+
+            def work(
+                tx: Transaction, said: Description = said, part: Sequence[bytes] = part
+            ) -> None:
+                tx.describe_clients(part, said)
+
+            await server.storage.decide(ACTOR, "machines.describe", work, now=now)
 
 
 async def read_stock(server: Server, *, begun_at: datetime) -> Stock:

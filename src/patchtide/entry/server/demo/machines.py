@@ -5,15 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
+from patchtide.domain.catalog.risk import Exposure
 from patchtide.domain.catalog.rules import PackageFormat
+from patchtide.domain.compliance.described import Description
 from patchtide.entry.server.demo.lots import chance, one_of
 from patchtide.entry.server.demo.systems import BY_SHARD, OFFICE, ROLES, System
 from patchtide.server.ports.clients import Client, ClientState, NewClient
 
-PLACES = ("fra", "ams", "lon", "nyc")
+CITIES = {"fra": "Frankfurt", "ams": "Amsterdam", "lon": "London", "nyc": "New York"}
+PLACES = tuple(CITIES)
 DAY_S = 86_400.0
 VARIANTS = 3
 _NAMES = tuple(ROLES)
+_EXPOSED = {
+    "edge": Exposure.PERIMETER,
+    "mail": Exposure.PERIMETER,
+    "web": Exposure.PERIMETER,
+    "db": Exposure.CRITICAL,
+    "laptop": Exposure.LAPTOP,
+}
+_OWNERS = {
+    "web": "Shop team",
+    "db": "Data team",
+    "cache": "Shop team",
+    "mail": "Messaging team",
+    "build": "Engineering",
+    "edge": "Network team",
+    "files": "Workplace team",
+    "desktop": "Workplace team",
+    "laptop": "Workplace team",
+    "kiosk": "Branch offices",
+}
 _APT_ERRORS = (
     "dpkg-query: error: '/var/lib/dpkg/status' near line 7413: missing 'Version' field",
     "['/usr/bin/dpkg-query', '--show'] did not end in time",
@@ -80,6 +102,22 @@ def _group(number: int, role: str) -> str:
     if role in OFFICE:
         return "office" if chance("group", number) < 0.85 else ""
     return "production" if chance("group", number) < 0.75 else "staging"
+
+
+def described(client: Client) -> Description:
+    """Return what people say of such a machine."""
+    role, place = role_of(client.number - 1), client.name.split("-")[1:2]
+    exposure = Exposure.SERVER
+    if role in _EXPOSED:
+        exposure = _EXPOSED[role]
+    elif role in OFFICE:
+        exposure = Exposure.ORDINARY
+    return Description(
+        owner=_OWNERS[role],
+        roles=(role,),
+        exposure=exposure,
+        location=CITIES.get(place[0], "") if place else "",
+    )
 
 
 def person(client: Client) -> Person:
