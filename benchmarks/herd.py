@@ -79,9 +79,9 @@ class Herd:
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             status, wait = 0, 0.0
         now = time.time()
-        if now > self.told.back_at:
+        if began > self.told.back_at:
             self.told.asked[str(status)] += 1
-            self.told.bins[int(now - self.told.back_at)] += 1
+            self.told.bins[int(began - self.told.back_at)] += 1
         if status == 401:  # made before this server was there: say it again
             return ev.ClockOff(now)
         if status == 204:
