@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import PAGE, Asked
 from patchtide.adapters.console.replies import Reply
