@@ -52,6 +52,8 @@ PAGES = (
     _page("explanation", "/machines/{machine}/why/{update}", _MACHINES, "Why it needs an update."),
     _page("whatif", "/whatif", _MACHINES, "Which machines would need an update with these rules."),
     _page("whatif-machine", "/whatif/{machine}", _MACHINES, "Why one would need it, or would not."),
+    _page("history", "/history", _MACHINES, "How machines stood day by day."),
+    _page("targets", "/targets", _MACHINES, "How updates stand against the targets."),
     _page("updates", "/updates", _CATALOG, "The list of updates."),
     _page("completions", "/query-completions", _CATALOG, "How a query over updates may go on."),
     _page("searches", "/searches", _CATALOG, "The saved searches."),

@@ -61,6 +61,8 @@ class Furnished:
             "/account",
             "/settings",
             "/synchronisations",
+            "/history",
+            "/targets",
             *SHOWN.values(),
             machine,
             update,
@@ -75,6 +77,7 @@ class Furnished:
         yield from ("/searches", "/new-search?q=mark", "/lists", "/new-list?q=mark")
         yield from (f"/lists/{LIST}", f"/lists/{LIST}?format=csv")
         yield f"{machine}/why/{self.update}"
+        yield from (f"/history?update={self.update}", f"/history?list={LIST}")
         yield from ("/whatif?rule=always", f"/whatif/{self.machine}?rule=always")
         yield from ("/query-completions", "/query-completions?text=product%20%3D%20")
 

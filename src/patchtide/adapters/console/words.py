@@ -212,6 +212,16 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "alerts.measure": "Raised or ended an alert",
     }
 )
+OUTLOOKS: Mapping[str, str] = MappingProxyType(
+    {
+        "reached": "reached",
+        "not-at-this-rate": "not at this rate",
+        "too-little-known": "too little is known",
+    }
+)
+TARGET_STATES: Mapping[str, str] = MappingProxyType(
+    {"late": "Late", "open": "In time", "met": "Met"}
+)
 _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "approve": ("machine", "approved"),

@@ -1,0 +1,62 @@
+"""The pages of history and targets: curves, gaps, what moved them, and their files."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from patchtide.server.history_recorder import HistoryRecorder
+from tests.integration.console.visitor import ConsoleSite
+from tests.simulator.catalogs import a_leaf, a_scan, an_update_id, some_details
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: ConsoleSite) -> None:
+    visitor = await site.signed_in("maria", "engineer")
+    fresh = (await visitor.get("/history")).body.decode()
+    await site.catalog.publish([a_leaf(1, "openssl")], details=[some_details("openssl")])
+    await site.machines("web-1", "web-2")
+    context = site.plane.context
+    recorder = HistoryRecorder(
+        fleet=context.fleet,
+        source=site.storage,
+        decisions=site.storage,
+        clock=site.clock,
+        node="here",
+        silent_after=context.silent_after,
+    )
+    update = an_update_id("openssl")
+    for client, states in zip(
+        site.storage.clients(), ({"required": [1]}, {"installed": [1]}), strict=True
+    ):
+        scan = a_scan(client.number, 1, serial=1, **states)
+        await site.storage.accept([scan], now=site.clock.now().timestamp())
+    await recorder.step()
+    await visitor.post("/lists", {"name": "spring", "query": "openssl"})
+    site.clock.advance(days=2)
+    await recorder.step()
+    await visitor.sign_in("maria")  # the session has ended meanwhile
+
+    whole = (await visitor.get("/history?days=30")).body.decode()
+    of_list = (await visitor.get("/history?list=spring")).body.decode()
+    of_update = (await visitor.get(f"/history?update={update}")).body.decode()
+    csv = (await visitor.get(f"/history?update={update}&format=csv")).body.decode()
+    targets = (await visitor.get("/targets")).body.decode()
+    none = (await visitor.get("/targets?state=late")).body.decode()
+
+    assert "Nothing was counted before today" in fresh and "No machine is let in" in fresh
+    assert "50.0 % up to date today" in whole and "nobody counted on 1 day" in whole
+    assert len(re.findall(r'<rect class="day"', whole)) == 3
+    assert len(re.findall(r'<path class="fill-', whole)) == 2
+    assert "Made a list of updates" in of_list and "Made a list of updates" not in whole
+    assert "have it or do not need it" in of_update
+    assert [line.split(",")[2:5] for line in csv.splitlines()[1:]] == [
+        ["2", "1", "1"],
+        ["", "", ""],
+        ["2", "1", "1"],
+    ]
+    assert f'href="/history?update={update}"' in targets and "too little is known" in targets
+    assert "No update that some machine needed is in this state" in none
+    assert (await visitor.get("/history?list=nowhere")).status == 404
