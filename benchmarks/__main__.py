@@ -26,6 +26,7 @@ SUBJECTS = (
     "feeds",
     "fleet_answers",
     "herd",
+    "history",
     "reports",
     "rollout",
     "rules",

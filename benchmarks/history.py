@@ -1,0 +1,106 @@
+"""The fleet's history: counting 100,000 machines on 30,000 updates, and reading a year of it.
+
+Days are made from numbers. The baseline of counting is the bare tally of every update; that of
+reading is the rows from the database and nothing made of them. All of it is processor time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from benchmarks.reports import MACHINES, UPDATES, a_view
+from patchtide.adapters.storage import Storage
+from patchtide.domain.compliance.history import MachineCount, UpdateCount, day_of
+from patchtide.server.history import told
+from patchtide.server.history_counting import (
+    fleet_count,
+    machine_count,
+    on_list,
+    unbelieved,
+    update_columns,
+)
+from patchtide.server.history_curves import Curve
+from patchtide.server.history_progress import progressed
+from patchtide.server.history_rows import pack_blocks
+from tests.simulator.remembered import remember
+from tests.simulator.reports import NOON
+
+YEAR = 365
+
+
+def main() -> None:
+    counting()
+    asyncio.run(reading())
+
+
+def counting() -> None:
+    view = a_view()
+    places = {key: place for place, key in enumerate(view.updates)}
+
+    def tallies() -> None:
+        view._ground = None  # as after a report that changes the ground
+        for update in view.updates.values():
+            view.tally_of(update)
+
+    def count() -> None:
+        view._ground = None
+        unknown = unbelieved(fleet_count(view).doubts)
+        update_columns(view, places, length=len(places), unbelieved=unknown)
+
+    bare = took_ms(tallies)
+    told_in("count all updates", took_ms(count), "<= 1000 ms", bare)
+    some = on_list(view, view.lists["long"])
+    told_in("count machines on 10,000 updates", took_ms(lambda: machine_count(view, some)), "-", 0)
+    unknown = unbelieved(fleet_count(view).doubts)
+    columns = update_columns(view, places, length=len(places), unbelieved=unknown)
+
+    def pack() -> None:
+        pack_blocks(columns)
+        progressed(None, columns, day=day_of(NOON)).packed()
+
+    told_in("pack a day and carry progress on", took_ms(pack), "<= 1000 ms", 0)
+    size = sum(map(len, pack_blocks(columns)))
+    print(f"a day of {UPDATES} updates\t{size / 1024:.0f} KB\t<= 150 KB\t-")
+
+
+async def reading() -> None:
+    known = [UUID(int=n + 1) for n in range(UPDATES)]
+    with tempfile.TemporaryDirectory() as folder:
+        storage = Storage.open(f"sqlite:///{folder}/history.db")
+        await remember(storage, known, machines=MACHINES, now=NOON, days=YEAR, off=frozenset())
+        whole = MachineCount(compliant=MACHINES)
+        fleet = Curve(machines=whole, doubts={}, reporting=0)
+        count = UpdateCount(required=1)
+        update = Curve(
+            of="update", update=known[17], machines=whole, counts=count, doubts={}, reporting=0
+        )
+        history, today = storage.fleet_history, day_of(NOON)
+        first = today - timedelta(days=YEAR)
+        for name, curve in (("the fleet", fleet), ("an update", update)):
+            bare = took_ms(lambda: history.days(first=first, last=today))
+            took = took_ms(lambda c=curve: told(history, c, now=NOON, days=YEAR))  # type: ignore[misc]
+            told_in(f"a year of {name}", took, "<= 100 ms", bare)
+        await storage.close()
+
+
+def told_in(name: str, took: float, budget: str, bare: float) -> None:
+    print(f"{name}\t{took:.0f} ms\t{budget}\t{f'{bare:.0f} ms' if bare else '-'}", flush=True)
+
+
+def took_ms(work: Callable[[], object]) -> float:
+    """Return how long it takes at best, of three times."""
+    found = []
+    for _ in range(3):
+        began = time.process_time()
+        work()
+        found.append((time.process_time() - began) * 1000)
+    return min(found)
+
+
+if __name__ == "__main__":
+    main()
