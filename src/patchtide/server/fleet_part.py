@@ -47,8 +47,11 @@ class Part:
 
     def together(self, updates: Sequence[KnownUpdate]) -> Together:
         """Return who requires some of the updates, has some, or leaves some in doubt."""
-        required, installed, doubtful = BitMap(), BitMap(), BitMap()
-        for held in map(self.held, updates):
+        plain = [u for u in updates if len(u.leaves) == 1 and u.id not in self._overtaken]
+        alone = (u for u in updates if len(u.leaves) != 1 or u.id in self._overtaken)
+        first = self._ground.together(u.leaves[0] for u in plain)
+        required, installed, doubtful = first.required, first.installed, first.unknown
+        for held in map(self.held, alone):
             required |= held.required
             installed |= held.installed
             doubtful |= held.unknown

@@ -5,7 +5,7 @@ One index is for one thread at a time, as the view that it is asked with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyroaring import BitMap
 
@@ -49,10 +49,15 @@ class MachineIndex:
         if field in _STANDING:
             # Not kept: a machine becomes stale by time alone.
             says = _STANDING[field]
-            return _grouped([(n, says(standing)) for n, standing in view.standings().items()])
+            return _grouped((n, says(standing)) for n, standing in view.standings().items())
         if field not in self._values:
-            reads = _TOLD[field]
-            self._values[field] = _grouped([(n, reads(m)) for n, m in view.members.items()])
+            members = view.members.items()
+            if field == "role":
+                told = ((n, role) for n, m in members for role in m.client.described.roles)
+                self._values[field] = _grouped(told)
+            else:
+                reads = _TOLD[field]
+                self._values[field] = _grouped((n, reads(m)) for n, m in members)
         return self._values[field]
 
     def order(self, view: View) -> Sequence[int]:
@@ -105,7 +110,7 @@ def answering(index: MachineIndex, view: View, query: str) -> BitMap:
     return select(parsed, fields=MACHINE_FIELDS, ground=index.ground(view))
 
 
-def _grouped(told: Sequence[tuple[int, Value]]) -> Values:
+def _grouped(told: Iterable[tuple[int, Value]]) -> Values:
     found: dict[Value, list[int]] = {}
     for number, value in told:
         found.setdefault(value, []).append(number)
@@ -122,6 +127,9 @@ _TOLD: Mapping[str, Callable[[Member], Value]] = {
     "name": lambda m: m.client.name,
     "platform": lambda m: m.client.platform,
     "group": lambda m: m.client.group,
+    "owner": lambda m: m.client.described.owner,
+    "exposure": lambda m: m.client.described.exposure.value,
+    "location": lambda m: m.client.described.location,
     "site": lambda m: m.client.site,
 }
 _STANDING: Mapping[str, Callable[[Standing], Value]] = {

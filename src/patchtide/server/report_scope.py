@@ -28,7 +28,7 @@ ReportName = Literal[
     "overall", "by-update", "by-machine", "matrix", "machine", "scans", "errors", "silent",
     "restarts", "superseded",
 ]  # fmt: skip
-Grouping = Literal["", "platform", "group", "site"]
+Grouping = Literal["", "platform", "group", "owner", "exposure", "location", "site"]
 PAGE, MOST = 100, 500
 Thing = Annotated[str, Meta(max_length=64)]
 

@@ -57,5 +57,12 @@ RISKS: Mapping[str, str] = MappingProxyType(
     {"emergency": "Emergency", "high": "High", "medium": "Medium", "low": "Low"}
 )
 GROUPINGS: Mapping[str, str] = MappingProxyType(
-    {"platform": "Platform", "group": "Group", "site": "Site"}
+    {
+        "platform": "Platform",
+        "group": "Group",
+        "owner": "Owner",
+        "exposure": "Exposure",
+        "location": "Location",
+        "site": "Site",
+    }
 )

@@ -76,6 +76,7 @@ class Furnished:
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
         yield from ("/searches", "/new-search?q=mark", "/lists", "/new-list?q=mark")
         yield from (f"/lists/{LIST}", f"/lists/{LIST}?format=csv")
+        yield from ("/reports", "/reports/by-machine", "/reports/by-machine?format=csv")
         yield f"{machine}/why/{self.update}"
         yield from (f"/history?update={self.update}", f"/history?list={LIST}")
         yield from ("/whatif?rule=always", f"/whatif/{self.machine}?rule=always")

@@ -29,7 +29,7 @@ async def page(desk: Desk, visit: Visit) -> Reply:
     if form := visit.query.get("format"):
         file = await desk.ask(visit, "reports.download", name=name, format=form, **said)
         return Reply(file=file)
-    asked = Asked(path=visit.path, values=said | _page_of(visit), default_sort=named.sort)
+    asked = Asked(path=visit.path, values={**said, **_page_of(visit)}, default_sort=named.sort)
     lists = await desk.ask(visit, "lists.list")
     shown = error = None
     if name != "machine" or "machine" in said:

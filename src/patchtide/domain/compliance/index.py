@@ -8,7 +8,7 @@ older revision, or cannot be believed, is unknown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -163,6 +163,30 @@ class Ground:
             now = (held for serial, held in places[shard] if serial >= entered)
             self._evaluated[shard, entered] = _union([known - moved, *now])
 
+    def together(self, leaves: Iterable[PlacedLeaf]) -> Held:
+        """Return who requires some of these leaves, has some, or leaves some in doubt.
+
+        Unlike `held`, who is in doubt of one may have or require another.
+        """
+        alike: defaultdict[tuple[str, int], list[PlacedLeaf]] = defaultdict(list)
+        for leaf in leaves:
+            alike[leaf.shard, leaf.entered].append(leaf)
+        required, installed, doubtful = BitMap(), BitMap(), BitMap()
+        for some in alike.values():
+            # One intersection for all that entered at once: that is quick for thousands.
+            evaluated = self._evaluated_since(some[0])
+            required |= evaluated & _union(_those(self._index.required, some))
+            installed |= evaluated & _union(_those(self._index.installed, some))
+            doubtful |= evaluated & _union(_those(self._index.unknown, some))
+            doubtful |= self._followers_of(some[0].shard) - evaluated
+        calm = self._asked - required - installed - doubtful
+        return Held(
+            required=required,
+            installed=installed,
+            not_required=calm,
+            unknown=self._members - self._asked | doubtful,
+        )
+
     def late(self, leaves: Iterable[PlacedLeaf]) -> BitMap:
         """Return who evaluated some of these leaves in an older revision, of those asked."""
         alike = {(leaf.shard, leaf.entered): leaf for leaf in leaves}.values()
@@ -274,6 +298,13 @@ def together(some: Iterable[Held], *, members: BitMap) -> Held:
         unknown=unknown,
         not_required=members - required - unknown - installed,
     )
+
+
+def _those(held: Mapping[int, BitMap], leaves: Iterable[PlacedLeaf]) -> Iterator[BitMap]:
+    for leaf in leaves:
+        found = held.get(leaf.number)
+        if found is not None:
+            yield found
 
 
 def _both(held: Mapping[int, BitMap], leaf: PlacedLeaf, evaluated: BitMap) -> int:

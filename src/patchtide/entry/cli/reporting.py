@@ -161,7 +161,8 @@ _Machines = Annotated[
 ]
 _Machine = Annotated[str | None, _told("Only this machine: its id or name.")]
 _By = Annotated[
-    Literal["platform", "group", "site"] | None, _told("What machines are put side by side by.")
+    Literal["platform", "group", "owner", "exposure", "location", "site"] | None,
+    _told("What machines are put side by side by."),
 ]
 _State = Annotated[str | None, _told("Only rows in this state; `reports list` says which.")]
 _Doubt = Annotated[str | None, _told("Only machines that are unknown for this reason.")]
