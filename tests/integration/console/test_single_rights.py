@@ -207,4 +207,5 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/new-search", "/lists",
         "/new-list", "/lists/{list}", "/define",
         "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",
+        "/reports", "/reports/{report}",
     }  # fmt: skip
