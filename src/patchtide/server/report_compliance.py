@@ -52,7 +52,7 @@ UPDATE = (
 _STATES = (
     number("required", "Needed"),
     number("installed", "Installed"),
-    number("restart_pending", "Of those waiting for a restart"),
+    number("restart_pending", "Wait for a restart"),
     number("not_required", "Not needed"),
     number("unknown", "Unknown"),
 )
