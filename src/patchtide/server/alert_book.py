@@ -23,6 +23,8 @@ class KeptRule(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
     margin: float = 0.0
     lasting_s: float = 0.0
+    channels: tuple[str, ...] = ()
+    """Who is told besides log, console and metrics."""
     by: str = ""
     at: float = 0.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import alerts
+from patchtide.server import alerts, channels
 from patchtide.server.saved_searches import OneName
 from patchtide.server.table import API, SAFE_METHODS, Operation, Plane
 
@@ -88,5 +88,64 @@ ALERTS = (
         output=alerts.ShownAlert,
         handler=alerts.acknowledge,
         example="alerts acknowledge behind",
+    ),
+    _alert(
+        "test",
+        "POST",
+        "-channels/{name}/test",
+        Verb.ADMINISTER,
+        "Tell a channel that this is a test, and say which step failed if one did.",
+        input=OneName,
+        output=channels.Tested,
+        handler=channels.test,
+        example="alerts test on-call",
+    ),
+)
+
+
+def _channel(name: str, method: str, verb: Verb, sentence: str, **more: Any) -> Operation:
+    return Operation(
+        name=f"channels.{name}",
+        plane=Plane.ADMINISTRATORS,
+        method=method,
+        policy=Right(Kind.ALERTS, verb),
+        sentence=sentence,
+        audited=method not in SAFE_METHODS,
+        **more,
+    )
+
+
+CHANNELS = (
+    _channel(
+        "list",
+        "GET",
+        Verb.READ,
+        "List the channels by which alerts are told, and what waits there.",
+        path=API + "/channels",
+        output=channels.ChannelList,
+        handler=channels.list_all,
+        columns=("name", "kind", "to", "waiting", "given_up", "error"),
+    ),
+    _channel(
+        "define",
+        "PUT",
+        Verb.ADMINISTER,
+        "Define a webhook or e-mail; a webhook's secret is shown once.",
+        path=API + "/channels/{name}",
+        input=channels.DefineChannel,
+        output=channels.MadeChannel,
+        handler=channels.define,
+        example="channels define on-call --address https://hooks.example.org/patchtide",
+    ),
+    _channel(
+        "remove",
+        "DELETE",
+        Verb.ADMINISTER,
+        "Remove a channel; what waits for it is not told.",
+        path=API + "/channels/{name}",
+        input=OneName,
+        handler=channels.remove,
+        status=204,
+        example="channels remove on-call",
     ),
 )

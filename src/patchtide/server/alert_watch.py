@@ -30,10 +30,12 @@ from patchtide.server.alert_book import (
 )
 from patchtide.server.alert_facts import AlertFacts
 from patchtide.server.alert_words import sentence
+from patchtide.server.channel_book import message, tell
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.following import Cursor, DecisionEvent
+from patchtide.server.ports.notifying import Message
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,8 @@ class Told:
     """A rule that turned, and what was seen."""
 
     rule: Rule
+    value: float
+    channels: Sequence[str]
     turn: Turn
     text: str
 
@@ -129,7 +133,7 @@ def conclude(
         standing, turn = advance(rule, before.standing(), value, now=now)
         standings[kept.name] = KeptStanding.of(standing, value)
         if turn is not None and value is not None:
-            told.append(Told(rule, turn, sentence(rule, value)))
+            told.append(Told(rule, value, kept.channels, turn, sentence(rule, value)))
     for one in told:
         _write_down(tx, one, now=now)
     at = now.timestamp()
@@ -144,6 +148,26 @@ def _write_down(tx: Transaction, told: Told, *, now: datetime) -> None:
     else:
         tx.alerts.end(name, at=now)
     tx.note(name, turn=told.turn.value, text=told.text)
+    tell(tx, _message(told, now), told.channels)
+
+
+def _message(told: Told, now: datetime) -> Message:
+    rule = told.rule
+    return message(
+        secrets.token_hex(16),
+        f"alert.{told.turn}",
+        f"{told.turn}: {rule.name}",
+        told.text,
+        at=now,
+        alert={
+            "rule": rule.name,
+            "watched": rule.watched.value,
+            "value": told.value,
+            "limit": rule.limit,
+            "unit": rule.unit.value,
+            "query": rule.query,
+        },
+    )
 
 
 def _is_due(known: Standings, now: datetime) -> bool:

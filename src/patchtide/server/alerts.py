@@ -13,7 +13,7 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.alerts.rules import UNITS, Unit, Watched
 from patchtide.domain.catalog.query_parser import MAX_LENGTH, parse_query
 from patchtide.domain.catalog.query_text import query_text
-from patchtide.domain.errors import NotFound, WrongState
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.alert_book import (
     MOST,
     RULES,
@@ -26,6 +26,7 @@ from patchtide.server.alert_book import (
     read_standings,
 )
 from patchtide.server.alert_words import amount
+from patchtide.server.channel_book import CHANNELS, read_channels
 from patchtide.server.context import Call
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.decisions import Transaction
@@ -57,6 +58,9 @@ class DefineAlert(Input, kw_only=True, frozen=True):
     lasting_min: Annotated[
         int, Meta(ge=0, le=10_080, description="So many minutes it must last, to begin and to end.")
     ] = 5
+    channels: Annotated[
+        tuple[Name, ...], Meta(max_length=20, description="The channels that are told, too.")
+    ] = ()
 
 
 class ShownAlert(Output, kw_only=True, frozen=True):
@@ -78,6 +82,7 @@ class ShownRule(Output, kw_only=True, frozen=True):
     query: str
     margin: float
     lasting_min: int
+    channels: tuple[str, ...]
     defined_by: str
     defined_at: datetime
     is_raised: bool
@@ -121,12 +126,16 @@ async def define(call: Call, principal: Principal, asked: DefineAlert) -> ShownR
         query=query,
         margin=asked.margin,
         lasting_s=asked.lasting_min * 60.0,
+        channels=tuple(dict.fromkeys(asked.channels)),
         by=principal.actor,
         at=call.now.timestamp(),
     )
     kept.rule()  # or it is none
 
     def work(tx: Transaction) -> None:
+        known = read_channels(tx.setting(CHANNELS))
+        if missing := [name for name in kept.channels if name not in known]:
+            raise InvalidDocument([Problem("channels", f"there is no channel {missing[0]}")])
         rules = [one for one in read_rules(tx.lock_setting(RULES)) if one.name != kept.name]
         if len(rules) >= MOST:
             raise WrongState(f"there are {MOST} rules already; remove one first")
@@ -232,6 +241,7 @@ def _shown_rule(kept: KeptRule, standing: KeptStanding) -> ShownRule:
         query=kept.query,
         margin=kept.margin,
         lasting_min=round(kept.lasting_s / 60),
+        channels=kept.channels,
         defined_by=kept.by,
         defined_at=datetime.fromtimestamp(kept.at, UTC),
         is_raised=standing.is_raised,

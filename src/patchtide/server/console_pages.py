@@ -84,6 +84,7 @@ PAGES = (
     _page("alerts", "/alerts", _ALERTS, "What is raised, the rules, and what was raised before."),
     _form("alerts-define", "/alerts", _ALERTS, "Define a rule."),
     _form("alerts-act", "/alerts/act", _ALERTS, "Take an alert on, or remove a rule."),
+    _form("alerts-test", "/alerts/test", _ALERTS, "Tell a channel that this is a test."),
     _page("tokens", "/tokens", _TOKENS, "Enrolment tokens, and how a machine enrols."),
     _form("tokens-create", "/tokens", _TOKENS, "Make an enrolment token."),
     _form("tokens-revoke", "/tokens/revoke", _TOKENS, "Make enrolment tokens useless."),

@@ -25,6 +25,7 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.content import ContentIntake
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.metrics import Exposition
+from patchtide.server.ports.notifying import Channels
 from patchtide.server.ports.reading import Lookups, Reading
 from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation_desk import SynchronisationDesk
@@ -55,6 +56,7 @@ class Context:
     drafts: DraftDesk
     exposition: Exposition
     audit_archive: AuditArchive
+    channels: Channels
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""

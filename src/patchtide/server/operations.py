@@ -17,7 +17,7 @@ from patchtide.server import (
     site_status,
 )
 from patchtide.server.account_operations import ACCOUNTS, SESSIONS
-from patchtide.server.alert_operations import ALERTS
+from patchtide.server.alert_operations import ALERTS, CHANNELS
 from patchtide.server.catalog_operations import CATALOG
 from patchtide.server.console_pages import PAGES
 from patchtide.server.exchange_operations import EXCHANGE
@@ -210,6 +210,7 @@ OPERATIONS = Table(
         *SETTINGS,
         *REPORTS,
         *ALERTS,
+        *CHANNELS,
         *SESSIONS,
         *PAGES,
     )

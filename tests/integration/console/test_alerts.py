@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from patchtide.server.ports.alerts import Alert
+from patchtide.server.ports.notifying import DeliveryFailed, Step
 from tests.integration.console.visitor import ConsoleSite
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +69,22 @@ async def test_what_is_raised_shows_on_the_overview_until_it_ends_and_is_taken_o
     assert "alert is raised" in overview
     assert "The disk is 95 % full." in page
     assert "Taken on by <bdi>maria</bdi>" in page
+
+
+async def test_channels_are_shown_tested_and_told_of_by_a_rule(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    administrator = await site.plane.token(role="full-administrator")
+    made = await site.plane.ask(
+        "PUT", "/api/v1/channels/ops", token=administrator, document={"to": ["ops@example.org"]}
+    )
+    rule = {"name": "full", "watched": "disk", "limit": "90", "channels": "ops"}
+    await visitor.post("/alerts", rule)
+    page = (await visitor.get("/alerts")).body.decode()
+    good = (await visitor.post("/alerts/test", {"name": "ops"})).body.decode()
+    site.plane.told.fails = DeliveryFailed(Step.TLS, "a <stranger>")
+    bad = (await visitor.post("/alerts/test", {"name": "ops"})).body.decode()
+
+    assert made.status == 200
+    assert "tells ops" in page and "ops@example.org" in page
+    assert "The channel ops took the test." in good
+    assert "failed at the step “tls”: <bdi>a &lt;stranger&gt;</bdi>" in bad

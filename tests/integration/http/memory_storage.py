@@ -31,6 +31,7 @@ from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, 
 from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.following import Cursor, DecisionEvent
 from patchtide.server.ports.history import StoredDay
+from patchtide.server.ports.notifying import ChannelStanding
 from patchtide.server.ports.reports import HeldInventory, StateRow
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
@@ -141,6 +142,13 @@ class MemoryAlerts:
         return self.alerts()[0]
 
 
+class MemoryOutbox:
+    """Nothing waits."""
+
+    def standings(self) -> Mapping[str, ChannelStanding]:
+        return {}
+
+
 @dataclass
 class MemoryStorage:
     """Decisions, Reading and Lookups at once."""
@@ -157,6 +165,7 @@ class MemoryStorage:
     update_lists: MemoryLists = field(default_factory=MemoryLists)
     fleet_history: NoHistory = field(default_factory=NoHistory)
     alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     epochs: int = 0
     breaks: Exception | None = None
 

@@ -43,6 +43,7 @@ from patchtide.server.ports.audit import AuditSegment
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import ClientState, NewClient
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried, Wanted
+from patchtide.server.ports.notifying import Channel, DeliveryFailed, Message
 from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
@@ -167,6 +168,22 @@ def an_exchange(storage: Any, catalog: Any) -> CatalogExchange:
     )
 
 
+class Told:
+    """Notes what is sent; `fails` says how that goes wrong."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Message]] = []
+        self.fails: DeliveryFailed | None = None
+
+    def secret_of(self, salt: bytes) -> str:
+        return salt.hex()
+
+    def send(self, channel: Channel, message: Message) -> None:
+        self.sent.append((channel.name, message))
+        if self.fails is not None:
+            raise self.fails
+
+
 def token_text(text: str) -> ApiTokenText:
     found = ApiTokenText.read(text)
     assert found is not None
@@ -206,6 +223,7 @@ class AdministratorsPlane:
     exchange: CatalogExchange | None = None
     desk: SynchronisationDesk | None = None
     changed: list[bytes] = field(default_factory=list)
+    told: Told = field(default_factory=lambda: Told())
     content: Any = field(default_factory=lambda: Contents())
     app: Application = field(init=False)
 
@@ -237,6 +255,7 @@ class AdministratorsPlane:
             drafts=NoDrafts(),  # type: ignore[arg-type]
             exposition=Metrics().exposition,
             audit_archive=NothingKept(),
+            channels=self.told,
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,

@@ -15,9 +15,11 @@ from patchtide.adapters.http.application import NotServed, build_application
 from patchtide.domain.access.rights import ROLES
 from patchtide.domain.alerts.rules import Unit, Watched
 from patchtide.server.alert_book import RULES, KeptRule, pack
+from patchtide.server.channel_book import CHANNELS, pack_channels
 from patchtide.server.feed_dates import DATES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.notifying import Channel
 from patchtide.server.synchronisation import APPLIED, Applied
 from patchtide.server.table import Operation, Table
 from tests.integration.http.memory_files import NAME, ROOT
@@ -45,6 +47,7 @@ DOCUMENTS = {
     "lists.create": {"name": "x"},
     "lists.add": {"updates": [str(UPDATE)]},
     "lists.remove": {"updates": [str(UPDATE)]},
+    "channels.define": {"to": ["x@example.org"]},
     "alerts.define": {"watched": "disk", "limit": 90},
     "updates.accept-licence": {"sha256": sha256(TERMS.encode()).hexdigest()},
     "tokens.create": {},
@@ -59,7 +62,10 @@ DOCUMENTS = {
     "publisher.sign": {},
 }
 A_RULE = (RULES, pack([KeptRule(name="x", watched=Watched.DISK, limit=90, unit=Unit.PERCENT)]))
+A_CHANNEL = (CHANNELS, pack_channels([Channel(name="x", kind="email", to=("x@example.org",))]))
 SETTINGS = {
+    "alerts.test": A_CHANNEL,
+    "channels.remove": A_CHANNEL,
     "alerts.show": A_RULE,
     "alerts.remove": A_RULE,
     "catalog.accept-older": (DATES, msgspec.msgpack.encode({"x": 1.0})),

@@ -10,8 +10,8 @@ from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit
-from patchtide.domain.alerts.rules import UNITS
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.server.channels import Tested
 
 RULES = Rows(field="name", form="/alerts/act", noun="alert", plural="alerts")
 ACTS: Mapping[str, Act] = MappingProxyType(
@@ -35,8 +35,9 @@ async def page(desk: Desk, visit: Visit) -> Reply:
 
 async def define(desk: Desk, visit: Visit) -> Reply:
     typed = {name: visit.said(name).strip() for name in FIELDS}
+    said = {k: v for k, v in typed.items() if v}
     try:
-        await desk.ask(visit, "alerts.define", **{k: v for k, v in typed.items() if v})
+        await desk.ask(visit, "alerts.define", **said, channels=visit.form.get("channels", ()))
     except PatchtideError as error:
         return await _shown(desk, visit, error=error, typed=typed)
     return see_other("/alerts?done=define-alert-1")
@@ -50,12 +51,23 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     return await carry_out(desk, visit, RULES, doing, ACTS[doing], chosen, back="/alerts")
 
 
+async def test(desk: Desk, visit: Visit) -> Reply:
+    """Show at once what came of it; nothing keeps that."""
+    name = visit.said("name")
+    try:
+        tested: Tested = await desk.ask(visit, "alerts.test", name=name)
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return await _shown(desk, visit, tested=(name, tested))
+
+
 async def _shown(
     desk: Desk,
     visit: Visit,
     *,
     error: PatchtideError | None = None,
     typed: Mapping[str, str] = _EMPTY,
+    tested: tuple[str, Tested] | None = None,
 ) -> Reply:
     found = await desk.ask(visit, "alerts.list")
     history = await desk.ask(visit, "alerts.history")
@@ -65,7 +77,8 @@ async def _shown(
         status=200 if error is None else desk.status_of(error),
         found=found,
         ended=[one for one in history.items if one.ended_at],
-        units=UNITS,
+        channels=(await desk.ask(visit, "channels.list")).items,
+        tested=tested,
         names=await names_of(desk, visit),
         error=error,
         typed=typed,

@@ -84,6 +84,7 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.alerts": alerts.page,
         "console.alerts-define": alerts.define,
         "console.alerts-act": alerts.act,
+        "console.alerts-test": alerts.test,
         "console.tokens": tokens.page,
         "console.tokens-create": tokens.create,
         "console.tokens-revoke": tokens.revoke,

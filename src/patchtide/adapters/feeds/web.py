@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
@@ -29,10 +29,10 @@ from urllib3.exceptions import HTTPError
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedUnreachable
 from patchtide.adapters.feeds.failures import failed
 from patchtide.adapters.feeds.proxy import Proxy
+from patchtide.domain.access.addresses import Address, may_be_asked, plain
 from patchtide.server.ports.feed import Step
 
 Resolve = Callable[[str, int], Iterable[str]]
-Address = IPv4Address | IPv6Address
 Origin = tuple[str, str, int]
 _PORTS = {"https": 443, "http": 80}
 _FROM_ANEW = frozenset({200, 206, 416})
@@ -285,23 +285,6 @@ class Web:
                 raise FeedUnreachable(
                     f"{shown(address)} leads to {place}, where no feed is asked", step=Step.NAME
                 )
-
-
-def plain(place: Address) -> Address:
-    """Return the address that an IPv6 one only wraps."""
-    return getattr(place, "ipv4_mapped", None) or getattr(place, "sixtofour", None) or place
-
-
-def may_be_asked(place: Address, host: str, *, is_named: bool) -> bool:
-    """Say whether an address may be spoken to.
-
-    This very machine only if it was named as that: another name for it is a trick.
-    """
-    if place.is_link_local or place.is_multicast or place.is_unspecified or place.is_reserved:
-        return False
-    if place.is_loopback:
-        return is_named and host in ("localhost", str(place))
-    return is_named or place.is_global
 
 
 def shown(address: str) -> str:

@@ -25,6 +25,7 @@ from patchtide.adapters.storage import (
 from patchtide.adapters.storage.alerts import AlertWrites
 from patchtide.adapters.storage.api_tokens import ApiTokenWrites
 from patchtide.adapters.storage.history import HistoryWrites
+from patchtide.adapters.storage.outbox import OutboxWrites
 from patchtide.adapters.storage.rows import client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     client,
@@ -97,6 +98,7 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
         self.update_lists = ListWrites(connection)
         self.fleet_history = HistoryWrites(connection)
         self.alerts = AlertWrites(connection)
+        self.outbox = OutboxWrites(connection)
         self.notes: list[tuple[str, str]] = []
         self._absent: set[str] = set()
 

@@ -35,6 +35,7 @@ from patchtide.adapters.storage.beside import Beside, Group, Nobody, take
 from patchtide.adapters.storage.grants import grant_agents
 from patchtide.adapters.storage.history import HistoryReads
 from patchtide.adapters.storage.migrate import Half, migrate
+from patchtide.adapters.storage.outbox import OutboxReads
 from patchtide.adapters.storage.transactions import committed, read
 from patchtide.adapters.storage.update_lists import ListReads
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
@@ -76,6 +77,7 @@ class Storage:
         self.update_lists = ListReads(self._read)
         self.fleet_history = HistoryReads(self._read)
         self.alerts = AlertReads(self._read)
+        self.outbox = OutboxReads(self._read)
         self._writer = Writer(self._take_group)
 
     @classmethod

@@ -353,6 +353,20 @@ alert = Table(
     Index("alert_by_end", "ended_at"),
 )
 
+# What somebody outside is to be told; due_at says when it is tried next.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("message", String(32), primary_key=True),
+    Column("channel", String(64), primary_key=True),
+    _required("at", Float),
+    _required("due_at", Float),
+    _required("attempts", Integer),
+    _required("error", Text),
+    _required("document", LargeBinary),
+    Index("outbox_by_due", "due_at"),
+)
+
 decision_log = Table(
     "decision_log",
     metadata,

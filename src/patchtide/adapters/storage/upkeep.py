@@ -19,6 +19,7 @@ from patchtide.adapters.storage.tables import (
     enrolment_token,
     inventory_blob,
     log_cursor,
+    outbox,
     setting,
     state_delta,
     synchronisation,
@@ -33,6 +34,8 @@ TOKENS_S = 30 * 86_400.0
 SYNCHRONISATIONS_S = 396 * 86_400.0
 """Thirteen months, whichever they are."""
 ALERTS_S = SYNCHRONISATIONS_S
+OUTBOX_S = 30 * 86_400.0
+"""What nobody tries to tell any more; long before that nobody does."""
 EVENTS_KEPT = 200
 TRIMMED = {"state_delta": "deltas.trimmed", "decision_log": "decisions.trimmed"}
 ARCHIVED = "audit.archived"
@@ -50,6 +53,7 @@ def slices(now: float) -> tuple[Slice, ...]:
         lambda c: _trim_tokens(c, before=now - TOKENS_S),
         lambda c: _trim_synchronisations(c, before=now - SYNCHRONISATIONS_S),
         lambda c: _trim_alerts(c, before=now - ALERTS_S),
+        lambda c: _trim_outbox(c, before=now - OUTBOX_S),
     )
 
 
@@ -72,6 +76,11 @@ def _trim_alerts(connection: Connection, *, before: float) -> bool:
     if ids:
         connection.execute(delete(alert).where(alert.c.id.in_(ids)))
     return len(ids) == SLICE
+
+
+def _trim_outbox(connection: Connection, *, before: float) -> bool:
+    connection.execute(delete(outbox).where(outbox.c.at < before))
+    return False
 
 
 def _trim_log(connection: Connection, log: Table, *, before: float, up_to: int | None) -> bool:

@@ -63,6 +63,7 @@ PATCHTIDE_URL names the server, PATCHTIDE_TOKEN the token, PATCHTIDE_CA the file
 Exit codes: 0 done, 1 refused, 2 misused, 3 the server cannot be reached."""
 _GROUPS = {
     "alerts": "What is watched, and what is wrong now.",
+    "channels": "By which ways alerts are told.",
     "site": "The server itself.",
     "machines": "Machines of the site.",
     "settings": "What holds for the whole site.",

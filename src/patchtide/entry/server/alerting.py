@@ -1,4 +1,4 @@
-"""The watch over what alerts are raised for, put together."""
+"""The watch over what alerts are raised for, and who brings them out, put together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from patchtide.entry.server.node import Server
 from patchtide.server.alert_facts import AlertFacts
 from patchtide.server.alert_watch import AlertWatch
+from patchtide.server.courier import Courier
 
 
 def alert_watch(server: Server) -> AlertWatch:
@@ -27,5 +28,16 @@ def alert_watch(server: Server) -> AlertWatch:
         ),
         reading=storage,
         decisions=storage,
+        clock=context.clock,
+    )
+
+
+def courier(server: Server) -> Courier:
+    context, storage = server.context, server.storage
+    return Courier(
+        outbox=storage.outbox,
+        lookups=storage,
+        decisions=storage,
+        sender=context.channels,
         clock=context.clock,
     )

@@ -23,6 +23,7 @@ from patchtide.entry.server.feeds import FeedsSide, build_feeds_side
 from patchtide.entry.server.fleet_file import FleetFile
 from patchtide.entry.server.metrics import build_metrics
 from patchtide.entry.server.node import Server, SystemClock
+from patchtide.entry.server.notifying import build_senders
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server.attempts import Attempts
@@ -190,6 +191,7 @@ def _context(
         audit_archive=AuditFolder(ground.settings.home / "audit"),
         reports_waiting=lambda: storage.waiting()["reports"],
         report_files=ReportDesk(ReportFiles()),
+        channels=build_senders(ground.settings),
         site_name=ground.settings.site,
         site_ca=ground.keys.ca_digest,
         machines_changed=agents.machines_changed,

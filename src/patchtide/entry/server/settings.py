@@ -11,17 +11,19 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from patchtide.adapters.feeds.errors import FeedUnreachable
 from patchtide.adapters.feeds.proxy import read_proxy
+from patchtide.adapters.notify.mail import Relay, read_account
+from patchtide.domain.access.addresses import Network
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.entry.server.feeds_together import checked_feeds
+from patchtide.server.ports.notifying import DeliveryFailed
 
 PREFIX = "PATCHTIDE_SERVER_"
-Network = IPv4Network | IPv6Network
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -75,6 +77,32 @@ def _hosts(text: str) -> tuple[str, ...]:
     found = _names(text)
     read_proxy("http://proxy", direct=found)
     return found
+
+
+def _relay(text: str) -> str:
+    if text:
+        Relay.read(text)
+    return text
+
+
+def _mail_account(text: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text).absolute()
+    try:
+        read_account(path)
+    except DeliveryFailed as error:
+        raise ValueError(str(error)) from error
+    return path
+
+
+def _file(text: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text).absolute()
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
 
 
 def _port(text: str) -> int:
@@ -147,6 +175,11 @@ SETTINGS = (
     ),
     Setting("proxy_account", "", _account, "File of USER:PASSWORD for the proxy, nobody else's"),
     Setting("proxy_direct", "", _hosts, "Hosts that are asked without the proxy, commas"),
+    Setting("smtp", "", _relay, "Relay for e-mail, as smtp://HOST:587 (STARTTLS) or smtps://HOST"),
+    Setting("smtp_account", "", _mail_account, "File of USER:PASSWORD for it, nobody else's"),
+    Setting("mail_from", "", str, "Who e-mail is from; patchtide@ and the first name if empty"),
+    Setting("notify_networks", "", _networks, "Networks inside that webhooks may be in, commas"),
+    Setting("notify_ca", "", _file, "Authorities, PEM, of relay and webhooks besides the system's"),
     Setting(
         "expired_days",
         "7",
@@ -175,6 +208,11 @@ class ServerSettings:
     proxy: str
     proxy_account: Path | None
     proxy_direct: tuple[str, ...]
+    smtp: str
+    smtp_account: Path | None
+    mail_from: str
+    notify_networks: tuple[Network, ...]
+    notify_ca: Path | None
     expired_days: int
     poll_s: int
     events: int

@@ -15,6 +15,7 @@ from patchtide.server.ports.api_tokens import ApiTokenWriting
 from patchtide.server.ports.catalog import CatalogWriting
 from patchtide.server.ports.clients import ClientWriting
 from patchtide.server.ports.history import HistoryWriting
+from patchtide.server.ports.notifying import OutboxWriting
 from patchtide.server.ports.update_lists import UpdateListWriting
 
 T = TypeVar("T")
@@ -43,6 +44,9 @@ class Transaction(AccountWriting, ApiTokenWriting, CatalogWriting, ClientWriting
 
     @property
     def alerts(self) -> AlertWriting: ...
+
+    @property
+    def outbox(self) -> OutboxWriting: ...
 
     def begin_epoch(self, *, numbers_above: int) -> None:
         """The database is older than what the fleet has seen: no old cursor means anything.

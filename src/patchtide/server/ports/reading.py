@@ -12,6 +12,7 @@ from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
 from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
 from patchtide.server.ports.following import Cursor, StateDelta
 from patchtide.server.ports.history import HistoryReading
+from patchtide.server.ports.notifying import OutboxReading
 from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import UpdateListReading
 
@@ -33,6 +34,9 @@ class Reading(Protocol):
 
     @property
     def alerts(self) -> AlertReading: ...
+
+    @property
+    def outbox(self) -> OutboxReading: ...
 
     def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]: ...
 

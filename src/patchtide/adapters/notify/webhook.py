@@ -1,0 +1,101 @@
+"""Messages as signed requests: a document in JSON, and proof of who sends it.
+
+`Patchtide-Signature: t=SECONDS,v1=HEX` is the HMAC-SHA256 over `SECONDS.BODY` by the channel's
+secret, so that a receiver can refuse what is forged, and what is old.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
+
+from patchtide.adapters.notify.addresses import Resolve, looked_up, place_of
+from patchtide.domain.access.addresses import Network, may_be_told
+from patchtide.server.ports.notifying import Channel, DeliveryFailed, Message, Step
+
+CONNECT_S, ANSWER_S = 10.0, 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """`inside` are the networks that are not public and may be told all the same."""
+
+    secret_of: Callable[[bytes], str]
+    now: Callable[[], datetime]
+    tls: ssl.SSLContext
+    site: str
+    inside: Sequence[Network] = ()
+    resolve: Resolve = looked_up
+
+    def send(self, channel: Channel, message: Message) -> None:
+        """Raises DeliveryFailed."""
+        parts = urlsplit(channel.address)
+        host, port = parts.hostname or "", parts.port or 443
+        place = place_of(
+            host, port, may=lambda found: may_be_told(found, self.inside), resolve=self.resolve
+        )
+        body = self._body(message)
+        headers = {
+            "Host": parts.netloc,
+            "Content-Type": "application/json",
+            "User-Agent": "patchtide",
+            "Patchtide-Delivery": message.id,
+            "Patchtide-Signature": signature(
+                self.secret_of(channel.salt), body, at=int(self.now().timestamp())
+            ),
+        }
+        timeout = urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S)
+        with urllib3.HTTPSConnectionPool(
+            place, port, timeout=timeout, retries=False, ssl_context=self.tls,
+            server_hostname=host, assert_hostname=host,
+        ) as pool:  # fmt: skip
+            status = _posted(pool, parts.path or "/", body, headers)
+        if not 200 <= status < 300:
+            step = Step.ACCOUNT if status in (401, 403) else Step.STATUS
+            raise DeliveryFailed(step, f"{host} answered {status}")
+
+    def _body(self, message: Message) -> bytes:
+        return msgspec.json.encode(
+            {
+                "id": message.id,
+                "kind": message.kind,
+                "site": self.site,
+                "at": message.at,
+                "text": message.text,
+                **message.data,
+            }
+        )
+
+
+def signature(secret: str, body: bytes, *, at: int) -> str:
+    """Return the proof that goes with a body."""
+    digest = hmac.new(secret.encode(), str(at).encode() + b"." + body, sha256).hexdigest()
+    return f"t={at},v1={digest}"
+
+
+def _posted(
+    pool: urllib3.HTTPSConnectionPool, target: str, body: bytes, headers: dict[str, str]
+) -> int:
+    """Return the status; whatever else is answered is not read."""
+    try:
+        reply = pool.urlopen(
+            "POST", target, body=body, headers=headers, redirect=False, retries=False,
+            preload_content=False,
+        )  # fmt: skip
+        with reply:
+            return reply.status
+    except SSLError as error:
+        raise DeliveryFailed(Step.TLS, str(error)) from error
+    except (NewConnectionError, ConnectTimeoutError) as error:
+        raise DeliveryFailed(Step.CONNECTION, str(error)) from error
+    except (HTTPError, OSError) as error:
+        raise DeliveryFailed(Step.ANSWER, str(error)) from error
