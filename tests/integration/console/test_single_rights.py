@@ -76,7 +76,7 @@ class Furnished:
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
         yield from ("/searches", "/new-search?q=mark", "/lists", "/new-list?q=mark")
         yield from (f"/lists/{LIST}", f"/lists/{LIST}?format=csv")
-        yield "/alerts"
+        yield from ("/alerts", "/history", "/targets")
         yield from ("/reports", "/reports/by-machine", "/reports/by-machine?format=csv")
         yield f"{machine}/why/{self.update}"
         yield from (f"/history?update={self.update}", f"/history?list={LIST}")
@@ -208,5 +208,5 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/new-search", "/lists",
         "/new-list", "/lists/{list}", "/define",
         "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",
-        "/reports", "/reports/{report}", "/alerts",
+        "/reports", "/reports/{report}", "/alerts", "/history", "/targets",
     }  # fmt: skip
