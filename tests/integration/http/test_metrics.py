@@ -13,10 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.entry.server import serving
+from patchtide.entry.server.demo.furnish import furnish
+from patchtide.entry.server.demo.releases import details_of, releases
 from patchtide.entry.server.node import Server
 from patchtide.entry.server.settings import read_settings
 from patchtide.server.ports.api_tokens import ApiToken
-from tests.simulator import furnished
 
 pytestmark = pytest.mark.anyio
 MACHINES = 30
@@ -63,11 +64,8 @@ async def test_a_server_tells_the_figures_of_its_fleet_and_its_own_to_one_right_
         ["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0", "--poll-s", "60"], {}
     )
     async with serving.running(settings) as server:
-        now = server.context.clock.now()
-        details = [furnished.details_of(number, now=now) for number in range(6)]
-        updates = await furnished.publish(server, details)
-        clients = await furnished.enrol(server, MACHINES)
-        await furnished.report(server, clients, updates)
+        details = list(map(details_of, releases(12, now=server.context.clock.now())))
+        clients = await furnish(server, machines=MACHINES, details=details)
         token = await a_token(server, "metrics.read")
 
         refused = [
@@ -83,7 +81,7 @@ async def test_a_server_tells_the_figures_of_its_fleet_and_its_own_to_one_right_
     assert values(told, "patchtide_machines")["active"] == MACHINES
     assert sum(values(told, "patchtide_machines_by_compliance").values()) == MACHINES
     assert sum(values(told, "patchtide_machines_by_scan").values()) == MACHINES
-    assert values(told, "patchtide_updates") == {"": 6}
+    assert values(told, "patchtide_updates") == {"": len(details)}
     assert values(told, "patchtide_machines_silent")[""] > 0
     assert told["patchtide_requests"].samples[0].labels == {
         "operation": "site.metrics",
