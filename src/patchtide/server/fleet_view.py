@@ -23,7 +23,7 @@ from patchtide.domain.compliance.judgement import (
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
-from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
+from patchtide.domain.compliance.states import PlacedLeaf, Tally, state_of
 from patchtide.domain.errors import NotFound
 from patchtide.server.catalog_view import CatalogView
 from patchtide.server.fleet_part import Part
@@ -290,12 +290,8 @@ class View(CatalogView):
 
     def _counting_with(self, machines: Iterable[int]) -> BitMap:
         """Return the leaves that count otherwise without these machines."""
-        return BitMap().union(*(self._counts_for(self.members[n].states) for n in machines))
-
-    def _counts_for(self, states: States) -> BitMap:
-        """Return the leaves that count otherwise without the machine that says so of them."""
-        behind = self._counting.behind(states.shards)
-        return states.required | states.installed | states.unknown | behind
+        named = (self._counting.depends_on(self.members[n].states) for n in machines)
+        return BitMap().union(*named)
 
     def _reground(self, machines: BitMap, leaves: BitMap) -> None:
         """Take up that these machines moved, which no other leaves than these show."""

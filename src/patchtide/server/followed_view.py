@@ -141,9 +141,9 @@ class FollowedView(View):
             yield from self._counting.between(old.shards, new.shards)
             return
         if was:
-            yield self._counts_for(old)
+            yield self._counting.depends_on(old)
         if now:
-            yield self._counts_for(new)
+            yield self._counting.depends_on(new)
 
     def _is_of_this_catalog(self, row: StateRow, states: States) -> bool:
         return row.lineage == self.lineage and not self._published.is_ahead(states)

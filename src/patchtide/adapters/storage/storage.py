@@ -9,7 +9,6 @@ from functools import partial
 from hashlib import sha256
 from time import monotonic
 from typing import TypeVar
-from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
@@ -20,27 +19,24 @@ from patchtide.adapters.storage import (
     catalog,
     decisions,
     engines,
-    fleet,
     following,
     inventory,
     reading,
     reports,
     ticket,
-    update_rows,
     upkeep,
 )
 from patchtide.adapters.storage.alerts import AlertReads
 from patchtide.adapters.storage.audit_chain import Seal
 from patchtide.adapters.storage.beside import Beside, Group, Nobody, take
+from patchtide.adapters.storage.fleet_reads import FleetReads
 from patchtide.adapters.storage.grants import grant_agents
 from patchtide.adapters.storage.history import HistoryReads
 from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.outbox import OutboxReads
-from patchtide.adapters.storage.transactions import committed, read
+from patchtide.adapters.storage.transactions import committed
 from patchtide.adapters.storage.update_lists import ListReads
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
-from patchtide.domain.catalog.details import UpdateDetails
-from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.ports.accounts import Session, SignInLink, User
 from patchtide.server.ports.api_tokens import ApiToken
@@ -48,7 +44,6 @@ from patchtide.server.ports.audit import AuditEntry, AuditFlaw, AuditSegment, Lo
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
 from patchtide.server.ports.decisions import Transaction
-from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.following import Cursor, DecisionEvent, StateDelta
 from patchtide.server.ports.reports import (
     Accepted,
@@ -62,18 +57,18 @@ T = TypeVar("T")
 SLICE_ROWS = 500
 
 
-class Storage:
-    """Decisions, Reports, Reading and Lookups over SQLite or PostgreSQL."""
+class Storage(FleetReads):
+    """Decisions, Reports, Reading, Lookups and FleetStore over SQLite or PostgreSQL."""
 
     def __init__(
         self, writer: Engine, reporter: Engine, readers: Engine, seal: Seal, beside: Beside
     ) -> None:
+        super().__init__(readers)
         self.when_taken: Callable[[Sequence[Accepted], float], None] = lambda taken, seconds: None
         """Told of each group of reports and how long it took, in the writer's thread."""
         self._seal, self._beside = seal, beside
         self._write_engine = writer
         self._report_engine = reporter
-        self._readers = readers
         self.update_lists = ListReads(self._read)
         self.fleet_history = HistoryReads(self._read)
         self.alerts = AlertReads(self._read)
@@ -301,67 +296,3 @@ class Storage:
 
     def synchronisations(self, *, before: int | None = None, limit: int = 50) -> Sequence[bytes]:
         return self._read(lambda c: catalog.synchronisations(c, before=before, limit=limit))
-
-    # FleetStore
-
-    def clients_of(self, uuids: Sequence[bytes]) -> Sequence[Client]:
-        return self._read(lambda c: fleet.clients_of(c, uuids))
-
-    def clients_numbered(self, numbers: Sequence[int]) -> Sequence[Client]:
-        return self._read(lambda c: fleet.clients_numbered(c, numbers))
-
-    def states_of(self, clients: Sequence[int]) -> Sequence[StateRow]:
-        return self._read(lambda c: fleet.states_of(c, clients))
-
-    def heard(self, clients: Sequence[int]) -> Mapping[int, Heard]:
-        return self._read(lambda c: fleet.heard(c, clients))
-
-    def heard_after(self, since: float) -> Mapping[int, Heard]:
-        return self._read(lambda c: fleet.heard_after(c, since))
-
-    def heard_since(self, since: float) -> int:
-        return self._read(lambda c: fleet.heard_since(c, since))
-
-    def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
-        return self._read(lambda c: update_rows.details(c, updates))
-
-    def judged(self) -> Judged:
-        return self._read(update_rows.judged)
-
-    def expired_updates(self, *, by: datetime) -> Sequence[UUID]:
-        return self._read(lambda c: update_rows.expired(c, by=by))
-
-    def listed_updates(self) -> Sequence[UpdateDetails]:
-        return self._read(update_rows.listed)
-
-    def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
-        return self._read(lambda c: fleet.leaves_of(c, update))
-
-    def leaves_numbered(self, shard: str, numbers: Sequence[int]) -> Sequence[StoredLeaf]:
-        return self._read(lambda c: fleet.leaves_numbered(c, shard, numbers))
-
-    def inventory_of(self, client: int) -> Sequence[HeldInventory]:
-        return self._read(lambda c: fleet.inventory_of(c, client))
-
-    def inventory_holders(
-        self, kind: str, *, after: int = 0, limit: int = 5000
-    ) -> Sequence[tuple[int, bytes]]:
-        return self._read(lambda c: fleet.inventory_holders(c, kind, after=after, limit=limit))
-
-    def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        return self._read(lambda c: fleet.inventory_bodies(c, digests))
-
-    def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
-        return self._read(lambda c: fleet.recent_events(c, client, limit=limit))
-
-    def audit_of(self, subject: str, *, limit: int = 50) -> Sequence[AuditEntry]:
-        return self._read(lambda c: fleet.audit_of(c, subject, limit=limit))
-
-    def newest_audit(self, *, limit: int = 10) -> Sequence[AuditEntry]:
-        return self._read(lambda c: fleet.newest_audit(c, limit=limit))
-
-    def epoch(self) -> Cursor:
-        return self._read(ticket.position)
-
-    def _read(self, question: Callable[[Connection], T]) -> T:
-        return read(self._readers, question)

@@ -106,6 +106,10 @@ class Counting(Generic[K]):
         """Return the leaves that have entered since these serials."""
         return self._frame(shards).behind
 
+    def depends_on(self, states: States) -> BitMap:
+        """Return the leaves that count otherwise without the machine that says so of them."""
+        return states.required | states.installed | states.unknown | self.behind(states.shards)
+
     def between(self, before: Mapping[str, int], now: Mapping[str, int]) -> Iterator[Sequence[int]]:
         """Yield the leaves that entered between the serials; both name the same shards."""
         for shard, serial in now.items():
