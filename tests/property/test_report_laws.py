@@ -104,6 +104,12 @@ def test_a_report_on_a_list_is_counting_machine_by_machine(
         # Of all updates, a machine that waits for a restart is not asked for what it has.
         expected = [judged(view, member, updates).value for member in members]
         assert [how for (how,) in cells(by_machine, "standing")] == expected
+    numbers = cells(by_machine, "required", "installed", "unknown")
+    for member, counts in zip(members, numbers, strict=True):
+        stands = view.states_on(member)
+        states = Counter(stands(view.updates[update]) for update in updates & view.updates.keys())
+        named = LeafState.REQUIRED, LeafState.INSTALLED, LeafState.UNKNOWN
+        assert counts == tuple(states[state] for state in named)
     classes = Counter(how for (how,) in cells(by_machine, "standing"))
     summed = {
         how: n for how, doubt, n in cells(overall, "standing", "doubt", "machines") if not doubt

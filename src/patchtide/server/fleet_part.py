@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from pyroaring import BitMap
 
+from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, Held
-from patchtide.domain.compliance.overtaken import Overtaken
+from patchtide.domain.compliance.overtaken import Overtaken, moved
 from patchtide.domain.compliance.scopes import Together
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.known_updates import KnownUpdate
+from patchtide.server.member import Member
 
 
 class Part:
@@ -44,6 +46,24 @@ class Part:
     def held(self, update: KnownUpdate) -> Held:
         told = self._ground.held(update.leaves)
         return self._overtaken.held(update.id, told, among=self.members)
+
+    def tallies(self, updates: Sequence[KnownUpdate]) -> Callable[[Member], Tally]:
+        """Return what counts how many of these updates stand how on one of the machines.
+
+        From what the machine said itself: reading that of each is far less than asking for each
+        update which machines named it, since a machine names a few of thousands of updates.
+        """
+        counting = Counting({update.id: update.leaves for update in updates})
+        overtaken = self._overtaken.counts(update.id for update in updates)
+        nothing, asked = Tally(unknown=len(updates)), self.asked
+
+        def tally(member: Member) -> Tally:
+            if member.number not in asked:
+                return nothing
+            told = counting.tally(member.states)
+            return moved(told, overtaken.of(member.number)) if told.required else told
+
+        return tally
 
     def together(self, updates: Sequence[KnownUpdate]) -> Together:
         """Return who requires some of the updates, has some, or leaves some in doubt."""

@@ -83,13 +83,13 @@ def by_machine(asking: Asking) -> Table:
         _Field(column=DOUBT, cell=lambda m: classes.doubt_of(m.number).value),
         _Field(
             column=number("required", "Needed"),
-            cell=lambda m: tally(m.number).required,
+            cell=lambda m: tally(m).required,
             link=needed,
         ),
-        _Field(column=number("installed", "Installed"), cell=lambda m: tally(m.number).installed),
+        _Field(column=number("installed", "Installed"), cell=lambda m: tally(m).installed),
         _Field(
             column=number("unknown", "Unknown"),
-            cell=lambda m: tally(m.number).unknown,
+            cell=lambda m: tally(m).unknown,
             link=unknown,
         ),
         _Field(column=RESTART, cell=lambda m: m.number in restarting),
@@ -327,12 +327,12 @@ def restarts(asking: Asking) -> Table:
         _Field(column=STANDING, cell=lambda m: classes.compliance_of(m.number).value),
         _Field(
             column=number("installed", "Installed"),
-            cell=lambda m: tally(m.number).installed,
+            cell=lambda m: tally(m).installed,
             link=lambda m: asking.to("machine", machine=m.id, state="installed"),
         ),
         _Field(
             column=number("required", "Still needed"),
-            cell=lambda m: tally(m.number).required,
+            cell=lambda m: tally(m).required,
             link=lambda m: asking.to("machine", machine=m.id, state="required"),
         ),
         *_PLACED,

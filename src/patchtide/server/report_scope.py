@@ -13,13 +13,14 @@ from pyroaring import BitMap
 
 from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.compliance.judgement import Compliance, Doubt
-from patchtide.domain.compliance.scopes import Classes, Counts, classes_of
+from patchtide.domain.compliance.scopes import Classes, classes_of
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_part import Part
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_index import MachineGround, answering
+from patchtide.server.member import Member
 from patchtide.server.table import Input
 from patchtide.server.update_search import answering as updates_answering
 
@@ -139,16 +140,12 @@ class Scope:
         return _grouped((standings[n].judgement.doubt, n) for n in silent)
 
     @cached_property
-    def counts(self) -> Callable[[int], Tally]:
+    def counts(self) -> Callable[[Member], Tally]:
         """What says how many of the updates stand how on a machine."""
         if self.has_all_updates:
             standings = dict(self.view.standings())
-            return lambda machine: standings[machine].tally
-        return self._counts.on
-
-    @cached_property
-    def _counts(self) -> Counts:
-        return Counts(map(self.part.held, self.updates))
+            return lambda member: standings[member.number].tally
+        return self.part.tallies(self.updates)
 
     @cached_property
     def classes(self) -> Classes:

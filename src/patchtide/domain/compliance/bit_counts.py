@@ -27,9 +27,11 @@ class BitCounts:
 
     def add(self, one: BitMap) -> None:
         carry = one
-        for place, held in enumerate(self._bits):
+        for held in self._bits:
             if not carry:
                 return
-            self._bits[place], carry = held ^ carry, held & carry
+            both = held & carry
+            held ^= carry  # in place: most sets are small beside the counts
+            carry = both
         if carry:
             self._bits.append(BitMap(carry))

@@ -8,7 +8,7 @@ vendor changes its mind.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Container, Hashable, Mapping, Set
+from collections.abc import Callable, Collection, Container, Hashable, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -68,18 +68,22 @@ class Overtaken(Generic[K]):
         """Say whether some machine would require it but for a successor."""
         return update in self._machines
 
+    def counts(self, updates: Iterable[K]) -> BitCounts:
+        """Return on which machines how many of these updates are overtaken."""
+        return BitCounts(self._machines[update] for update in updates if update in self._machines)
+
     def tally(self, update: K, told: Tally, *, among: BitMap | None = None) -> Tally:
         """Return how many machines stand how: of all, or of those that were counted."""
         machines = self._machines.get(update)
         if machines is None:
             return told
         count = len(machines) if among is None else machines.intersection_cardinality(among)
-        return _moved(told, count)
+        return moved(told, count)
 
     def tally_on(self, machine: int, told: Tally) -> Tally:
         """Return how many updates stand how on the machine, from how many it named so."""
         since = self._since.get(machine)
-        return _moved(told, self._counts.of(machine) if since is None else since)
+        return moved(told, self._counts.of(machine) if since is None else since)
 
     def held(self, update: K, told: Held, *, among: BitMap | None = None) -> Held:
         """Return where all machines stand, or those that were asked about."""
@@ -110,5 +114,6 @@ def on_one_machine(
     return state
 
 
-def _moved(told: Tally, count: int) -> Tally:
+def moved(told: Tally, count: int) -> Tally:
+    """Return how many updates stand how, where so many required ones are not missed any more."""
     return replace(told, required=told.required - count, not_required=told.not_required + count)

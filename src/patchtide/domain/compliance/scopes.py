@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyroaring import BitMap
 
-from patchtide.domain.compliance.bit_counts import BitCounts
-from patchtide.domain.compliance.index import Held
 from patchtide.domain.compliance.judgement import Compliance, Doubt
-from patchtide.domain.compliance.states import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,34 +82,3 @@ def classes_of(
         unknown=members - believed | open_,
         doubts={doubt: some for doubt, some in reasons.items() if some},
     )
-
-
-class Counts:
-    """How many of some updates stand how on each machine, counted for all machines at once."""
-
-    def __init__(self, held: Iterable[Held]) -> None:
-        self._required, self._installed, self._unknown = BitCounts(), BitCounts(), BitCounts()
-        self._size = 0
-        for one in held:
-            self._required.add(one.required)
-            self._installed.add(one.installed)
-            self._unknown.add(one.unknown)
-            self._size += 1
-
-    def on(self, machine: int) -> Tally:
-        required, installed = self._required.of(machine), self._installed.of(machine)
-        unknown = self._unknown.of(machine)
-        return Tally(
-            required=required,
-            installed=installed,
-            unknown=unknown,
-            not_required=self._size - required - installed - unknown,
-        )
-
-    def together(self, behind: BitMap) -> Together:
-        return Together(
-            required=self._required.any(),
-            installed=self._installed.any(),
-            doubtful=self._unknown.any(),
-            behind=behind,
-        )
