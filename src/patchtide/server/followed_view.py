@@ -44,6 +44,7 @@ class FollowedView(View):
             cut=self.cut.copy(),
             _index=self._index.copied(),
             _by_member={},
+            _by_named={},
             _by_update={},
             _counted={},
             _by_restarting={},

@@ -36,3 +36,27 @@ async def test_a_claim_that_cannot_be_verified_is_false_and_holds_nothing_up(
             assert await asked(public, signature, b"message")
     finally:
         asked.close()
+
+
+def _breaks(claims: object) -> list[bool]:
+    raise MemoryError
+
+
+def _says_too_little(claims: object) -> list[bool]:
+    return []
+
+
+@pytest.mark.parametrize("verify_all", [_breaks, _says_too_little])
+async def test_what_cannot_be_verified_elsewhere_is_verified_here(
+    verify_all: verifier.VerifyAll,
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    public, signature = key.public_key().public_bytes_raw(), signer(key)(b"message")
+    asked = Verifier(verify_all)
+    try:
+        for _ in range(2):
+            claims = [asked(public, signature, b"message"), asked(public, signature, b"other")]
+            async with asyncio.timeout(5):
+                assert await asyncio.gather(*claims) == [True, False]
+    finally:
+        asked.close()
