@@ -34,6 +34,7 @@ SIGNATURE = 64
 MAX_CATCH_UP = 256 << 10
 """Of an answer, packed; what is larger is better fetched file by file, where it can resume."""
 MAX_UNPACKED = 1 << 20
+MAX_FILES = 256
 _TAG = 8
 """Hex digits: enough to tell apart what machines of a site have."""
 _PATH = re.compile(
@@ -61,7 +62,7 @@ class CarriedV1(Struct, frozen=True, array_like=True):
 
 
 class CatchUpV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="catchup1"):
-    files: Annotated[tuple[CarriedV1, ...], Meta(max_length=256)]
+    files: Annotated[tuple[CarriedV1, ...], Meta(max_length=MAX_FILES)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +119,11 @@ def carried_delta(packed: bytes) -> CarriedV1:
     return CarriedV1(body=body if again else packed, to_pack=again)
 
 
-def pack_catch_up(document: CatchUpV1, known: Known) -> bytes:
+def pack_catch_up(document: CatchUpV1, known: Known) -> bytes | None:
+    """Return the frame; None: there is more in it than anybody takes."""
     body = encode(document)
+    if len(body) > MAX_UNPACKED or len(document.files) > MAX_FILES:
+        return None
     compressor = zstandard.ZstdCompressor(
         level=19, dict_data=_dictionary(known), write_checksum=True, write_dict_id=False
     )

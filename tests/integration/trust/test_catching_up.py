@@ -21,7 +21,7 @@ from patchtide.agent.ports.trust import TrustRefused
 from patchtide.agent.ports.web import Reply
 from patchtide.wire import catch_up
 from patchtide.wire.catch_up import MAX_CATCH_UP, Asked, read_address
-from tests.integration.catalog.node import Node, leaves, node
+from tests.integration.catalog.node import Node, a_leaf, leaves, node
 from tests.integration.http.test_files import get
 from tests.simulator.machine import SimulatedMachine
 from tests.simulator.signing import first_root
@@ -164,7 +164,7 @@ async def test_a_site_that_signs_a_forged_answer_gains_nothing(
     await here.publish(SHARD, *leaves(41, 1))
     pack = catch_up.pack_catch_up
 
-    def forged(document: catch_up.CatchUpV1, known: catch_up.Known) -> bytes:
+    def forged(document: catch_up.CatchUpV1, known: catch_up.Known) -> bytes | None:
         bent = [
             catch_up.CarriedV1(
                 body=file.body.replace(b'"version":3', b'"version":4'), name=file.name
@@ -190,6 +190,22 @@ async def test_an_answer_that_unpacks_to_more_than_it_may_is_let_be(
 
     assert "content" in machine.look()
     assert machine.catalog.serials()[SHARD] == here.index(SHARD).serial
+
+
+@pytest.mark.parametrize("each", [60, 30])
+async def test_a_site_makes_no_answer_that_unpacks_to_more_than_machines_take(
+    here: Node, machine: Machine, monkeypatch: pytest.MonkeyPatch, each: int
+) -> None:
+    """Neither of one delta that does, nor of several that do together."""
+    monkeypatch.setattr(catch_up, "MAX_UNPACKED", 20_000)
+    for first in (1000, 2000):
+        long = [a_leaf(f"{n}-{'x' * 200}") for n in range(first, first + each)]
+        await here.publish(SHARD, *long)
+    known = machine.trust.known([SHARD])
+    assert known is not None
+
+    assert machine.wire.answer(catch_up.address_of(known, [SHARD])) is None
+    assert "content" in machine.look()
 
 
 async def test_no_answer_from_before_a_publication_is_given_after_it(

@@ -13,7 +13,7 @@ from pathlib import Path
 from tuf.api.metadata import Metadata, Snapshot, Targets, Timestamp
 
 from patchtide.adapters.trust.layout import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
-from patchtide.domain.errors import NotFound
+from patchtide.domain.errors import InvalidDocument, NotFound
 from patchtide.wire.catch_up import (
     MAX_CATCH_UP,
     SIGNATURE,
@@ -55,6 +55,8 @@ class CatchUps:
             return self._answer(asked)
         except (FileNotFoundError, NotFound, KeyError):  # of a version or a shard that is not here
             return None
+        except InvalidDocument:  # a delta that is small as long as nobody unpacks it
+            return None
 
     def _answer(self, asked: Asked) -> bytes | None:
         timestamp = self._named("timestamp.json")
@@ -74,8 +76,10 @@ class CatchUps:
             *now.files_since(before),
         ]
         packed = pack_catch_up(CatchUpV1(files=tuple(files)), known)
+        if packed is None or len(packed) > MAX_CATCH_UP - SIGNATURE:
+            return None
         signature = self._sign(signed_bytes(address_of(known, asked.shards), packed))
-        return signature + packed if len(packed) < MAX_CATCH_UP - SIGNATURE else None
+        return signature + packed
 
     def _roots(self, after: int) -> Iterator[CarriedV1]:
         version = after + 1
