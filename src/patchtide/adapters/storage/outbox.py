@@ -87,9 +87,10 @@ class OutboxReads:
 
     def standings(self) -> Mapping[str, ChannelStanding]:
         counted = select(
-            _c.channel, (_c.due_at == NEVER).label("over"), func.count(), func.max(_c.error)
+            _c.channel, (_c.due_at == NEVER).label("is_over"), func.count(), func.max(_c.error)
         )
-        grouped = counted.group_by(_c.channel, (_c.due_at == NEVER))
+        # By its name: PostgreSQL takes the same comparison with two parameters for two of them.
+        grouped = counted.group_by(_c.channel, "is_over")
         found: dict[str, ChannelStanding] = {}
         for channel, over, count, error in self._read(lambda c: c.execute(grouped).all()):
             known = found.get(channel, ChannelStanding())
