@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import urllib3
@@ -58,7 +58,7 @@ class Webhooks:
             place, port, timeout=timeout, retries=False, ssl_context=self.tls,
             server_hostname=host, assert_hostname=host,
         ) as pool:  # fmt: skip
-            status = _posted(pool, parts.path or "/", body, headers)
+            status = _posted(pool, _target(parts), body, headers)
         if not 200 <= status < 300:
             step = Step.ACCOUNT if status in (401, 403) else Step.STATUS
             raise DeliveryFailed(step, f"{host} answered {status}")
@@ -80,6 +80,12 @@ def signature(secret: str, body: bytes, *, at: int) -> str:
     """Return the proof that goes with a body."""
     digest = hmac.new(secret.encode(), str(at).encode() + b"." + body, sha256).hexdigest()
     return f"t={at},v1={digest}"
+
+
+def _target(parts: SplitResult) -> str:
+    """Return path and query: many receivers have their key in the query."""
+    path = parts.path or "/"
+    return f"{path}?{parts.query}" if parts.query else path
 
 
 def _posted(
