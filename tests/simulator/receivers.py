@@ -22,10 +22,14 @@ class Received:
     mails: list[str] = field(default_factory=list)
     accounts: list[str] = field(default_factory=list)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
     status: int = 204
     location: str = ""
     refuses_recipients: bool = False
     refuses_accounts: bool = False
+    nobody: str = ""
+    """Whom the relay does not know, as part of an address."""
+    goodbye: str = "221 bye"
     offers_tls: bool = True
     port: int = 0
 
@@ -54,7 +58,10 @@ class _Mail(socketserver.StreamRequestHandler):
                 is_refused = self.server.received.refuses_accounts
                 self.say("535 no" if is_refused else "235 welcome")
             elif word == "RCPT":
-                self.say("550 nobody" if self.server.received.refuses_recipients else "250 ok")
+                received = self.server.received
+                is_known = not received.nobody or received.nobody.encode() not in line
+                is_taken = is_known and not received.refuses_recipients
+                self.say("250 ok" if is_taken else "550 nobody")
             elif word == "DATA":
                 self.say("354 go on")
                 text = b""
@@ -63,7 +70,7 @@ class _Mail(socketserver.StreamRequestHandler):
                 self.server.received.mails.append(text.decode())
                 self.say("250 taken")
             elif word == "QUIT":
-                self.say("221 bye")
+                self.say(self.server.received.goodbye)
                 return
             else:
                 self.say("250 ok")
@@ -78,6 +85,7 @@ class _Web(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         received = self.server.received
         body = self.rfile.read(int(self.headers["content-length"]))
+        received.targets.append(self.path)
         received.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
         self.send_response(received.status)
         if received.location:

@@ -13,6 +13,7 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.channel_book import CHANNELS, MOST, message, pack_channels, read_channels
 from patchtide.server.context import Call
+from patchtide.server.courier import attempt
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.notifying import Channel, ChannelStanding, DeliveryFailed
 from patchtide.server.saved_searches import Name, OneName
@@ -140,7 +141,7 @@ async def test(call: Call, principal: Principal, asked: OneName) -> Tested:
         at=call.now,
     )
     try:
-        await call.read(lambda: call.context.channels.send(channel, sent))
+        await call.read(lambda: attempt(call.context.channels, channel, sent))
     except DeliveryFailed as error:
         return Tested(delivered=False, step=error.step, detail=str(error))
     return Tested(delivered=True, step="", detail="")

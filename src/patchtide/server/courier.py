@@ -19,6 +19,7 @@ from patchtide.server.ports.decisions import Decisions
 from patchtide.server.ports.notifying import (
     Channel,
     DeliveryFailed,
+    Message,
     OutboxReading,
     Outgoing,
     Sender,
@@ -63,10 +64,12 @@ class Courier:
             channel = channels.get(name)
             if channel is None:
                 raise DeliveryFailed(Step.CHANNEL, f"there is no channel {name} any more")
-            await asyncio.to_thread(self.sender.send, channel, message)
+            await asyncio.to_thread(attempt, self.sender, channel, message)
         except DeliveryFailed as error:
-            await self._failed(one, error)
-            return
+            if not error.is_taken:
+                await self._failed(one, error)
+                return
+            log.warning("message %s to %s: %s: %s", message.id, name, error.step, error)
         await self.decisions.decide(
             SYSTEM, DELIVER, lambda tx: tx.outbox.told(message.id, name), now=self.clock.now()
         )
@@ -87,6 +90,22 @@ class Courier:
             lambda tx: tx.outbox.failed(message.id, one.channel, error=said, again_at=again_at),
             now=now,
         )
+
+
+def attempt(sender: Sender, channel: Channel, message: Message) -> None:
+    """Send it once; whatever goes wrong is a failure that is counted, or it would have no end.
+
+    Raises:
+        DeliveryFailed
+    """
+    try:
+        sender.send(channel, message)
+    except DeliveryFailed:
+        raise
+    except Exception as error:
+        log.exception("message %s to %s could not be sent", message.id, channel.name)
+        said = f"{type(error).__name__}; the server's log has the rest"
+        raise DeliveryFailed(Step.ANSWER, said) from error
 
 
 def next_try(message: str, attempts: int, *, begun: datetime, now: datetime) -> datetime | None:

@@ -43,7 +43,7 @@ from patchtide.server.ports.audit import AuditSegment
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import ClientState, NewClient
 from patchtide.server.ports.feed import ALL, FeedContent, FeedHead, Step, Tried, Wanted
-from patchtide.server.ports.notifying import Channel, DeliveryFailed, Message
+from patchtide.server.ports.notifying import Channel, Message
 from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation import Synchronisation
 from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
@@ -173,7 +173,7 @@ class Told:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Message]] = []
-        self.fails: DeliveryFailed | None = None
+        self.fails: Exception | None = None
 
     def secret_of(self, salt: bytes) -> str:
         return salt.hex()

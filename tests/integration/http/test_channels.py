@@ -119,6 +119,28 @@ async def test_what_fails_is_tried_again_later_and_given_up_after_days(
     assert (shown["waiting"], shown["given_up"]) == (0, 1)
 
 
+async def test_whatever_goes_wrong_counts_as_a_try(plane: AdministratorsPlane) -> None:
+    plane.told.fails = ValueError("a subject of two lines")
+    await decided(plane)
+    await a_courier(plane).step()
+    tested = await asked(plane, "POST", "/alerts-channels/ops/test")
+    plane.clock.advance(seconds=PATIENCE.total_seconds())
+    await a_courier(plane).step()
+
+    assert tested["delivered"] is False
+    assert plane.storage.outbox.standings()["ops"].given_up == 1
+
+
+async def test_what_some_of_a_channel_have_is_not_told_again(plane: AdministratorsPlane) -> None:
+    plane.told.fails = DeliveryFailed(Step.RECIPIENT, "refused: b@x.example", is_taken=True)
+    await decided(plane)
+    await a_courier(plane).step()
+    plane.clock.advance(seconds=PATIENCE.total_seconds())
+    await a_courier(plane).step()
+
+    assert ids(plane) == [1]
+
+
 async def test_a_channel_that_is_gone_is_not_tried_again(plane: AdministratorsPlane) -> None:
     await decided(plane)
     await asked(plane, "DELETE", "/channels/ops")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from patchtide.adapters.notify.mail import Mailer, Relay
+from patchtide.adapters.notify.mail import Mailer, Relay, read_account
 from patchtide.adapters.notify.webhook import Webhooks
 from patchtide.server.ports.notifying import Channel, DeliveryFailed, Message, Step
 from tests.simulator.receivers import Received, mail_relay, web_receiver
@@ -90,6 +90,7 @@ def test_a_webhook_gets_a_document_with_its_id_and_proof_of_who_sent_it(
     assert hmac.compare_digest(proof, expected)
     assert int(seconds) == NOW.timestamp()
     assert headers["patchtide-delivery"] == MESSAGE.id
+    assert web.targets == ["/in?team=1"]
     told = json.loads(body)
     assert (told["id"], told["kind"], told["site"]) == (MESSAGE.id, "alert.raised", "hq")
     assert told["alert"] == {"rule": "full"}
@@ -196,6 +197,36 @@ def test_each_step_of_mail_that_fails_is_named(
 
     assert seen == [Step.TLS, Step.TLS, Step.ACCOUNT, Step.RECIPIENT, Step.NAME, Step.ACCOUNT]
     assert not relay.mails
+
+
+def test_what_some_have_taken_is_not_sent_to_them_again(
+    relay: Received, tls: ssl.SSLContext
+) -> None:
+    relay.nobody = "b@x.example"
+    error = failed(mail, relay, tls)
+
+    assert (error.step, error.is_taken, len(relay.mails)) == (Step.RECIPIENT, True, 1)
+    assert "refused: b@x.example" in str(error)
+    relay.refuses_recipients = True
+    assert not failed(mail, relay, tls).is_taken
+
+
+def test_what_a_relay_took_is_taken_however_it_says_goodbye(
+    relay: Received, tls: ssl.SSLContext
+) -> None:
+    relay.goodbye = "421 going away"
+    mail(relay, tls)
+
+    assert len(relay.mails) == 1
+
+
+def test_a_password_that_no_relay_can_be_told_is_a_failure_of_the_account(tmp_path: Path) -> None:
+    account = an_account(tmp_path)
+    account.write_text("patchtide:pässword\n")
+    error = failed(read_account, account)
+
+    assert error.step is Step.ACCOUNT
+    assert "ASCII" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -82,20 +82,26 @@ class Mailer:
                     smtp.login(*account)
             with _at(Step.RECIPIENT):
                 refused = smtp.send_message(mail)
-        if refused:
-            raise DeliveryFailed(Step.RECIPIENT, f"refused: {', '.join(sorted(refused))}")
+        if refused:  # the others have it: to try again would tell them again
+            said = f"refused: {', '.join(sorted(refused))}; the others have it"
+            raise DeliveryFailed(Step.RECIPIENT, said, is_taken=True)
 
     @contextmanager
     def _opened(self, place: str) -> Iterator[smtplib.SMTP]:
         is_tls = self.relay.scheme == "smtps"
         with _at(Step.CONNECTION):
             smtp = _Placed(self.relay, place, self.tls if is_tls else None)
-        with smtp:
+        try:
             with _at(Step.TLS):
                 if not is_tls:
                     smtp.starttls(context=self.tls)
                 smtp.ehlo()
             yield smtp
+            # What was taken is taken, however the relay says goodbye.
+            with suppress(smtplib.SMTPException, OSError):
+                smtp.quit()
+        finally:
+            smtp.close()
 
 
 class _Placed(smtplib.SMTP):
@@ -151,4 +157,6 @@ def read_account(path: Path) -> tuple[str, str]:
     user, colon, password = text.partition(":")
     if not colon or not user or not text.isprintable():
         raise DeliveryFailed(Step.ACCOUNT, f"{path} is not one line of USER:PASSWORD")
+    if not text.isascii():
+        raise DeliveryFailed(Step.ACCOUNT, f"{path} has letters in it that are not of ASCII")
     return user, password

@@ -62,12 +62,13 @@ class Step(StrEnum):
 
 
 class DeliveryFailed(PatchtideError):
-    """A message could not be delivered."""
+    """A message could not be delivered, or `is_taken`: not to all whom the channel names."""
 
     code = "delivery-failed"
 
-    def __init__(self, step: Step, detail: str) -> None:
+    def __init__(self, step: Step, detail: str, *, is_taken: bool = False) -> None:
         self.step = step
+        self.is_taken = is_taken
         super().__init__(detail)
 
 
