@@ -110,6 +110,7 @@ def test_a_report_on_a_list_is_counting_machine_by_machine(
         states = Counter(stands(view.updates[update]) for update in updates & view.updates.keys())
         named = LeafState.REQUIRED, LeafState.INSTALLED, LeafState.UNKNOWN
         assert counts == tuple(states[state] for state in named)
+    assert numbers == sorted(numbers, key=lambda counts: -counts[0])
     classes = Counter(how for (how,) in cells(by_machine, "standing"))
     summed = {
         how: n for how, doubt, n in cells(overall, "standing", "doubt", "machines") if not doubt

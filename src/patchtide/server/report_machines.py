@@ -14,6 +14,7 @@ from pyroaring import BitMap
 from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.compliance.scopes import Classes
 from patchtide.domain.compliance.shares import share
+from patchtide.domain.compliance.states import Tally
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.listing import in_order
 from patchtide.server.member import Member
@@ -69,7 +70,10 @@ _IDS = (_Field(column=ID, cell=lambda m: str(m.id)),)
 def by_machine(asking: Asking) -> Table:
     scope, classes = asking.scope, asking.scope.classes
     wanted = _wanted(asking, classes)
-    tally, restarting = scope.counts, BitMap(scope.view.restarting)
+    restarting = BitMap(scope.view.restarting)
+
+    def tally(member: Member) -> Tally:
+        return scope.counts(member)
 
     def needed(member: Member) -> str:
         return asking.to("machine", machine=member.id, state="required")
@@ -85,6 +89,7 @@ def by_machine(asking: Asking) -> Table:
             column=number("required", "Needed"),
             cell=lambda m: tally(m).required,
             link=needed,
+            key=lambda m: scope.required(m),
         ),
         _Field(column=number("installed", "Installed"), cell=lambda m: tally(m).installed),
         _Field(

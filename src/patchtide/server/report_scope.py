@@ -148,6 +148,13 @@ class Scope:
         return self.part.tallies(self.updates)
 
     @cached_property
+    def required(self) -> Callable[[Member], int]:
+        """What says how many of the updates a machine requires, to put machines in order."""
+        if self.has_all_updates:
+            return lambda member: self.counts(member).required
+        return self.part.required(self.updates)
+
+    @cached_property
     def classes(self) -> Classes:
         """How the machines stand on the updates together."""
         if self.has_all_updates:

@@ -25,9 +25,11 @@ class BitCounts:
         """Return the machines that are in some set."""
         return BitMap().union(*self._bits)
 
-    def add(self, one: BitMap) -> None:
+    def add(self, one: BitMap, *, place: int = 0) -> None:
+        """Count those in the set once more, or as often as the n-th bit is worth."""
+        self._bits += [BitMap() for _ in range(len(self._bits), place)]
         carry = one
-        for held in self._bits:
+        for held in self._bits[place:]:
             if not carry:
                 return
             both = held & carry
@@ -35,3 +37,8 @@ class BitCounts:
             carry = both
         if carry:
             self._bits.append(BitMap(carry))
+
+    def add_counts(self, counts: BitCounts, *, among: BitMap) -> None:
+        """Add what others have counted, of some of the machines."""
+        for place, held in enumerate(counts._bits):
+            self.add(held & among, place=place)

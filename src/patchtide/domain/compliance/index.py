@@ -14,6 +14,7 @@ from itertools import chain
 
 from pyroaring import BitMap
 
+from patchtide.domain.compliance.bit_counts import BitCounts
 from patchtide.domain.compliance.moves import HeldByLeaf
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally
 
@@ -163,16 +164,21 @@ class Ground:
             now = (held for serial, held in places[shard] if serial >= entered)
             self._evaluated[shard, entered] = _union([known - moved, *now])
 
+    def required(self, leaves: Iterable[PlacedLeaf]) -> BitCounts:
+        """Return how many of these leaves each machine requires."""
+        found = BitCounts()
+        for some in _alike(leaves).values():
+            counts = BitCounts(_those(self._index.required, some))
+            found.add_counts(counts, among=self._evaluated_since(some[0]))
+        return found
+
     def together(self, leaves: Iterable[PlacedLeaf]) -> Held:
         """Return who requires some of these leaves, has some, or leaves some in doubt.
 
         Unlike `held`, who is in doubt of one may have or require another.
         """
-        alike: defaultdict[tuple[str, int], list[PlacedLeaf]] = defaultdict(list)
-        for leaf in leaves:
-            alike[leaf.shard, leaf.entered].append(leaf)
         required, installed, doubtful = BitMap(), BitMap(), BitMap()
-        for some in alike.values():
+        for some in _alike(leaves).values():
             # One intersection for all that entered at once: that is quick for thousands.
             evaluated = self._evaluated_since(some[0])
             required |= evaluated & _union(_those(self._index.required, some))
@@ -298,6 +304,14 @@ def together(some: Iterable[Held], *, members: BitMap) -> Held:
         unknown=unknown,
         not_required=members - required - unknown - installed,
     )
+
+
+def _alike(leaves: Iterable[PlacedLeaf]) -> Mapping[tuple[str, int], Sequence[PlacedLeaf]]:
+    """Return the leaves by what says who evaluated them."""
+    found: defaultdict[tuple[str, int], list[PlacedLeaf]] = defaultdict(list)
+    for leaf in leaves:
+        found[leaf.shard, leaf.entered].append(leaf)
+    return found
 
 
 def _those(held: Mapping[int, BitMap], leaves: Iterable[PlacedLeaf]) -> Iterator[BitMap]:

@@ -116,4 +116,6 @@ def on_one_machine(
 
 def moved(told: Tally, count: int) -> Tally:
     """Return how many updates stand how, where so many required ones are not missed any more."""
+    if not count:
+        return told
     return replace(told, required=told.required - count, not_required=told.not_required + count)
