@@ -4,7 +4,7 @@ A server numbers what is new and writes the files, but it cannot sign for them: 
 brings nothing to a machine. So what it made waits, seen by nobody, until enough publishers have
 looked at it on machines of their own and signed. There is one draft at a time; a new one of other
 content takes its place, and one of the same content is the same, so that a second publisher signs
-what the first one did.
+what the first one did. One that nobody signs any more is withdrawn after a week.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 import msgspec
 
@@ -27,22 +26,33 @@ from patchtide.domain.catalog.synchronisation import (
     details_to_keep,
     offered_leaves,
 )
-from patchtide.domain.catalog.updates import UpdateId
-from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision
+from patchtide.domain.catalog.updates import LeafFile, UpdateId
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem, StaleRevision
 from patchtide.server import publication
 from patchtide.server.catalog import CatalogPublisher, Prepared
 from patchtide.server.descriptions import Descriptions, DetailsReading
+from patchtide.server.held_drafts import (
+    HELD,
+    ROLE,
+    SHARD,
+    SYSTEM,
+    WAITS,
+    WITHDRAW,
+    DraftSigner,
+    HeldDraft,
+    Signatures,
+    is_over,
+    why_gone,
+    withdrawn,
+)
 from patchtide.server.ports.catalog import CatalogReading, StoredLeaf
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.content import ContentIntake
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.wire.leaves import entry, read_leaves
 from patchtide.wire.publication import MAX_BYTES, Wanted, read_publication
-from patchtide.wire.shard_plan import role_of, target_of
+from patchtide.wire.shard_plan import target_of
 
-SHARD = "custom"
-ROLE = role_of(SHARD)
-HELD = "catalog.draft"
 NAMED = 20
 """Of what is missing, or unknown, so many are named."""
 
@@ -68,69 +78,6 @@ class Drafted:
 
     changed: tuple[Changed, ...]
     draft: HeldDraft | None
-
-
-class HeldDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for signatures."""
-
-    id: bytes
-    document: bytes
-    """SHA-256 of the publication that it was made of."""
-    claim: bytes
-    serial: int
-    index: bytes
-    leaves: int
-    drops: int
-    metadata: bytes
-    """The role's next version, with the signatures that were brought so far."""
-
-    @property
-    def prepared(self) -> Prepared:
-        return Prepared(
-            claim=self.claim,
-            serial=self.serial,
-            index=self.index,
-            leaves=self.leaves,
-            drops=self.drops,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Signatures:
-    """Which keys have signed, and how many must."""
-
-    keys: frozenset[str]
-    needed: int
-
-    @property
-    def are_enough(self) -> bool:
-        return len(self.keys) >= self.needed
-
-
-class DraftSigner(Protocol):
-    """The signed repository, for what is signed elsewhere. It blocks."""
-
-    def draft(self, role: str, files: Mapping[str, bytes], now: datetime) -> bytes: ...
-
-    def is_next(self, role: str, draft: bytes) -> bool:
-        """Say whether nothing was published of the role since the draft was made."""
-        ...
-
-    def with_signatures(self, role: str, draft: bytes, signed: bytes) -> bytes:
-        """Return the draft with those signatures of the other that count.
-
-        Raises:
-            Refused: the other says something else, or is none.
-        """
-        ...
-
-    def signed_here(self, role: str, draft: bytes) -> bytes:
-        """Return the draft with the signatures of the keys that lie on this server."""
-        ...
-
-    def signatures(self, role: str, draft: bytes) -> tuple[frozenset[str], int]:
-        """Return the keys whose signatures count, and how many are needed."""
-        ...
 
 
 class DraftDesk:
@@ -171,7 +118,8 @@ class DraftDesk:
             await asyncio.to_thread(self._require_files, wanted)
             changed = await asyncio.to_thread(self._changed, wanted)
             held = await asyncio.to_thread(self._held)
-            if held is not None and held.document == document and await self._still_fits(held):
+            is_same = held is not None and held.document == document
+            if held is not None and is_same and await self._still_fits(held):
                 return Drafted(changed=changed, draft=held)
             made = await asyncio.to_thread(self._leaf_changes, wanted)
             prepared = await self._publisher.prepare(
@@ -194,7 +142,7 @@ class DraftDesk:
         async with self._busy:
             held = await asyncio.to_thread(self._held)
             if held is None or held.id != draft or not await self._still_fits(held):
-                raise StaleRevision("this draft is not there any more; publish again")
+                raise StaleRevision(why_gone(held, draft))
             merged = await asyncio.to_thread(self._merged, held, signed)
             found = Signatures(*await asyncio.to_thread(self._signer.signatures, ROLE, merged))
             if not found.are_enough:
@@ -205,6 +153,34 @@ class DraftDesk:
             await self._tell(await asyncio.to_thread(read_publication, data))
             await self._publisher.enact(actor, SHARD, held.prepared, merged)
             return found
+
+    async def step(self) -> None:
+        """Withdraw a draft that nobody has signed for a week; call it every hour or so."""
+        await asyncio.to_thread(self._content.forget_old_parts)
+        async with self._busy:
+            held = await asyncio.to_thread(self._held)
+            now = self._clock.now()
+            if held is None or not is_over(held, now) or not await self._is_waiting(held):
+                return
+            while await self._decisions.decide(SYSTEM, WITHDRAW, withdrawn(held, now), now=now):
+                pass
+            await asyncio.to_thread(self._forget_files, held.document, now - WAITS)
+
+    async def _is_waiting(self, held: HeldDraft) -> bool:
+        """Say whether it holds others up, or can still be put in force: many have been."""
+        record = await asyncio.to_thread(self._record)
+        is_claiming = bool(held.claim) and record.claim == held.claim
+        return not held.withdrawn_at and (is_claiming or await self._still_fits(held))
+
+    def _forget_files(self, document: bytes, before: datetime) -> None:
+        """Remove what was brought for a publication, unless something else names it."""
+        try:
+            data = self._content.read(document, at_most=MAX_BYTES)
+        except NotFound:
+            return
+        brought = _brought(read_publication(data)).keys()
+        for digest in brought - self._publisher.naming(brought) | {document}:
+            self._content.drop(digest.hex(), unless_since=before.timestamp())
 
     def _merged(self, held: HeldDraft, signed: bytes) -> bytes:
         if signed:
@@ -221,8 +197,9 @@ class DraftDesk:
 
     async def _still_fits(self, held: HeldDraft) -> bool:
         """Say whether the draft can still be put in force as it is."""
-        data = await asyncio.to_thread(self._reading.setting, publication.RECORD + SHARD)
-        record = publication.read_record(data)
+        if held.withdrawn_at:
+            return False
+        record = await asyncio.to_thread(self._record)
         ahead = record.serial + 1 if held.claim else record.serial
         if (record.claim, ahead) != (held.claim, held.serial):
             return False
@@ -245,15 +222,21 @@ class DraftDesk:
         return held
 
     async def _put(self, actor: str, held: HeldDraft) -> None:
+        kept = msgspec.structs.replace(held, kept_at=self._clock.now().timestamp())
+
         def work(tx: Transaction) -> None:
-            tx.put_setting(HELD, msgspec.msgpack.encode(held))
+            tx.put_setting(HELD, msgspec.msgpack.encode(kept))
             tx.note(SHARD, serial=held.serial, document=held.document.hex())
 
         await self._decisions.decide(actor, HELD, work, now=self._clock.now())
 
     def _require_files(self, wanted: Wanted) -> None:
-        files = {f.sha256: f for u in wanted.updates for leaf in u.leaves for f in leaf.files}
-        missing = [f for digest, f in files.items() if self._content.size(digest) != f.size_bytes]
+        # Touched, so that no node removes them as left over from an earlier draft.
+        missing = [
+            f
+            for digest, f in _brought(wanted).items()
+            if self._content.size(digest) != f.size_bytes or not self._content.keep_on(digest.hex())
+        ]
         if missing:
             what = "is not on this server"
             raise InvalidDocument(
@@ -298,9 +281,16 @@ class DraftDesk:
         left = _read(self._reading.left_leaves(SHARD, sorted(one.bytes for one in new)))
         return changes(held, offered, left=left)
 
+    def _record(self) -> publication.ShardRecord:
+        return publication.read_record(self._reading.setting(publication.RECORD + SHARD))
+
     def _stored(self) -> list[Leaf]:
-        record = publication.read_record(self._reading.setting(publication.RECORD + SHARD))
+        record = self._record()
         return _read(self._reading.leaves(SHARD, at=record.serial)) if record.serial else []
+
+
+def _brought(wanted: Wanted) -> Mapping[bytes, LeafFile]:
+    return {f.sha256: f for u in wanted.updates for leaf in u.leaves for f in leaf.files}
 
 
 def _dated(

@@ -173,6 +173,16 @@ def give_up(tx: Transaction, shard: str, *, claim: bytes) -> bool:
     return tx.take_back_leaves(shard, record.serial + 1, limit=SLICE) > 0
 
 
+def release(tx: Transaction, shard: str, *, claim: bytes) -> bool:
+    """Give a claim back, and take back a part of what it put in. True: there may be more."""
+    record = locked_record(tx, shard)
+    if record.claim not in (claim, b""):  # whoever claimed the shard since has taken it back
+        return False
+    if record.claim:
+        put_record(tx, shard, msgspec.structs.replace(record, claim=b""))
+    return tx.take_back_leaves(shard, record.serial + 1, limit=SLICE) > 0
+
+
 def _claimed(tx: Transaction, shard: str, claim: bytes) -> ShardRecord:
     record = locked_record(tx, shard)
     if record.claim != claim:

@@ -14,7 +14,8 @@ from msgspec import Meta
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.context import Call
-from patchtide.server.drafts import SHARD, Changed
+from patchtide.server.drafts import Changed
+from patchtide.server.held_drafts import SHARD
 from patchtide.server.table import Input, Output
 
 MAX_FILE = 16 << 30

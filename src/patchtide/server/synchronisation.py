@@ -70,6 +70,8 @@ class Synchronised:
     """Shards that were published anew."""
     untold: tuple[str, ...]
     """Shards that stay in force as they are, though no feed tells of them any more."""
+    removed: int
+    """Files that vendors' newer indexes have taken the place of, and that went now."""
 
 
 class Synchronisation:
@@ -155,13 +157,10 @@ class Synchronisation:
         # First what people read: nobody should see an update that nothing is told of.
         await self._details.keep(_details_of(content), only_new=not full, fence=fence)
         changed = await self._made(partial(self._all_changes, content, serials, full=full))
-        await self._details.expire(_gone(changed.values()), fence=fence)
+        gone = frozenset[UpdateId]().union(*(ids for _, ids in changed.values()))
+        await self._details.expire(gone, fence=fence)
         await self._publish(actor, changed, serials)
-        if self._vendors is not None and content.vendors:
-            check = partial(self._require_newest, content)
-            await self._threads.run(
-                partial(self._vendors.keep, content.vendors, self._clock.now(), check=check)
-            )
+        removed = await self._keep_vendors(content)
         updates, before = _count(content), _count(told)
         made = Applied(
             stamp=content.stamp,
@@ -173,7 +172,13 @@ class Synchronisation:
             untold=await asyncio.to_thread(self._untold, content),
         )
         await self._note_applied(actor, made, offered_by(told.shards), fence)
-        return _synchronised(content, made, {shard: new for shard, (new, _) in changed.items()})
+        return _synchronised(content, made, changed, removed=removed)
+
+    async def _keep_vendors(self, content: FeedContent) -> int:
+        if self._vendors is None or not content.vendors:
+            return 0
+        keep = partial(self._vendors.keep, content.vendors, self._clock.now())
+        return await self._threads.run(partial(keep, check=partial(self._require_newest, content)))
 
     async def _made(self, work: Callable[[], T]) -> T:
         return await self._threads.run(partial(_uncollected, work))
@@ -297,14 +302,15 @@ class Synchronisation:
 
 
 def _synchronised(
-    head: FeedHead, made: Applied, changed: Mapping[str, ShardChanges]
+    head: FeedHead, made: Applied, changed: Mapping[str, _Changed], *, removed: int = 0
 ) -> Synchronised:
     return Synchronised(
         head=head,
         updates=made.updates,
         left_out=made.left_out,
-        changed=changed,
+        changed={shard: new for shard, (new, _) in changed.items()},
         untold=made.untold,
+        removed=removed,
     )
 
 
@@ -324,10 +330,6 @@ def _tell_no_more_of(tx: Transaction, *, shard: str) -> None:
 def _uncollected(work: Callable[[], T]) -> T:
     with without_collection():
         return work()
-
-
-def _gone(changed: Iterable[_Changed]) -> frozenset[UpdateId]:
-    return frozenset().union(*(gone for _, gone in changed))
 
 
 def _count(content: FeedContent) -> int:

@@ -218,7 +218,7 @@ def _done(run: Run, made: Synchronised) -> Run:
     return msgspec.structs.replace(
         run,
         state="done",
-        note="; ".join(filter(None, (_untold(made), made.head.note))),
+        note="; ".join(filter(None, (_untold(made), _removed(made), made.head.note))),
         failed=made.head.failed,
         as_of=max((at.timestamp() for at in made.head.as_of.values()), default=0.0),
         updates=made.updates,
@@ -227,6 +227,11 @@ def _done(run: Run, made: Synchronised) -> Run:
         gone=sum(len(changes.drops) for changes in made.changed.values()),
         left_out=made.left_out,
     )
+
+
+def _removed(made: Synchronised) -> str:
+    files = "1 file" if made.removed == 1 else f"{made.removed} files"
+    return f"removed {files} of vendors' indexes that newer ones replaced" if made.removed else ""
 
 
 def _untold(made: Synchronised) -> str:

@@ -55,8 +55,10 @@ class VendorShelf:
         now: datetime,
         *,
         check: Callable[[], None] = lambda: None,
-    ) -> None:
+    ) -> int:
         """Keep these, and sign their names where they differ from what is signed.
+
+        Returns how many files of older ones were removed.
 
         `check` is asked while nobody else can sign; what it raises ends this.
 
@@ -76,21 +78,23 @@ class VendorShelf:
             mine = {path: data for path, data in news.items() if path.startswith(f"{role}/")}
             if mine:
                 self.signer.publish(role, mine, now, check=lambda _: check())
-        self._tidy(now)
+        return self._tidy(now)
 
-    def _tidy(self, now: datetime) -> None:
+    def _tidy(self, now: datetime) -> int:
         """Remove what only documents name that were replaced a week ago, or earlier.
 
         The documents stay a while longer, so whatever a crash leaves is removed the next time.
         """
-        before = now - STAYS
+        before, dropped = now - STAYS, list[bytes]()
 
         def tidy(in_force: list[bytes], left: list[bytes]) -> None:
             gone = set(_digests(left)).difference(_digests(in_force))
             for digest in gone - self.naming(gone) if gone else ():
-                self.content.drop(digest.hex(), unless_since=before.timestamp())
+                if self.content.drop(digest.hex(), unless_since=before.timestamp()):
+                    dropped.append(digest)
 
         self.signer.superseded("vendors", before, tidy)
+        return len(dropped)
 
     def _document(self, shard: str, indexes: Sequence[VendorIndex]) -> VendorIndexesV1:
         return VendorIndexesV1(

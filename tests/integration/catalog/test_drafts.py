@@ -21,7 +21,9 @@ from patchtide.domain.catalog.installers import Installer, InstallerKind
 from patchtide.domain.catalog.rules import Always
 from patchtide.domain.catalog.updates import LeafFile, UpdateId, update_id
 from patchtide.domain.errors import InvalidDocument, Refused, StaleRevision
-from patchtide.server.drafts import Change, DraftDesk, HeldDraft
+from patchtide.server.drafts import Change, DraftDesk
+from patchtide.server.held_drafts import WITHDRAW, HeldDraft
+from patchtide.server.publication import RECORD, read_record
 from patchtide.wire.publication import write_publication
 from tests.integration.catalog.node import Node, a_leaf, node
 from tests.simulator.signing import change_keys
@@ -150,6 +152,59 @@ async def test_of_two_drafts_the_later_one_counts(here: Publishing) -> None:
         await here.sign(first, *here.keys)
     assert await here.sign(second, *here.keys)
     assert here.published() == ["viewer"]
+
+
+async def test_a_draft_that_nobody_signs_for_a_week_is_withdrawn_and_gives_its_claim_back(
+    here: Publishing,
+) -> None:
+    one, two = here.keys
+    reading = here.node.storage
+    draft = await here.draft("sensor")
+    here.node.clock.advance(days=6)
+    assert not await here.sign(draft, one)
+    here.node.clock.advance(days=6)
+    await here.desk.step()
+    assert (await here.draft("sensor")).id == draft.id
+
+    here.node.clock.advance(days=1)
+    await here.desk.step()
+    await here.desk.step()
+
+    assert read_record(reading.setting(RECORD + "custom")).claim == b""
+    assert reading.leaves("custom", at=draft.serial) == []
+    with pytest.raises(StaleRevision, match="was withdrawn on 2026-03-15, unsigned for a week"):
+        await here.sign(draft, one, two)
+    audit = [one for one in reading.audit(limit=1000) if one.operation == WITHDRAW]
+    assert [one.actor for one in audit] == ["system"]
+    again = await here.draft("sensor")
+    assert again.id != draft.id
+    assert await here.sign(again, one, two)
+    assert here.published() == ["sensor"]
+
+
+async def test_what_is_in_force_is_not_withdrawn_and_files_go_only_with_what_named_them(
+    here: Publishing,
+) -> None:
+    draft = await here.draft("sensor")
+    assert await here.sign(draft, *here.keys)
+    content, file = here.node.content, sha256(FILE).hexdigest()
+    here.node.clock.advance(days=400)
+    await here.desk.step()
+    assert here.published() == ["sensor"]
+    assert WITHDRAW not in {one.operation for one in here.node.storage.audit(limit=1000)}
+
+    own = an_update("viewer")
+    content.put(b"another")
+    other = LeafFile(name="o", version="", sha256=sha256(b"another").digest(), size_bytes=7)
+    updates = [feed_update(_with_files(own, *own.files, other))]
+    document = _put(here, write_publication(updates))
+    await here.desk.draft("anna", document)
+    here.node.clock.advance(days=36_500)  # beyond the true time of any run
+    await here.desk.step()
+
+    assert not content.path(document.hex()).exists()
+    assert not content.path(other.sha256.hex()).exists()
+    assert content.path(file).exists()
 
 
 async def test_it_is_revised_taken_back_and_published_again_under_its_old_number(

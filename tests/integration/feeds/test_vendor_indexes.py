@@ -214,9 +214,9 @@ async def test_what_was_replaced_goes_a_week_later_unless_something_names_it(
     await site.here.publish("custom", replace(leaves(1, 1)[0], files=(naming,)))
     vendors = site.feed.read(now=datetime.now(UTC)).vendors
 
-    site.shelf.keep(vendors, datetime.now(UTC) + STAYS - timedelta(hours=1))
+    assert not site.shelf.keep(vendors, datetime.now(UTC) + STAYS - timedelta(hours=1))
     in_time = site.here.content.sizes()
-    site.shelf.keep(vendors, datetime.now(UTC) + STAYS + timedelta(hours=1))
+    assert site.shelf.keep(vendors, datetime.now(UTC) + STAYS + timedelta(hours=1)) == 1
     later = site.here.content.sizes()
 
     assert in_time.keys() - later.keys() == {old.signed.sha256}

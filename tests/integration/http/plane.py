@@ -32,9 +32,10 @@ from patchtide.server.catalog_files import CatalogExchange
 from patchtide.server.catalog_import import CatalogImports
 from patchtide.server.context import Context
 from patchtide.server.descriptions import Descriptions
-from patchtide.server.drafts import Drafted, Signatures
+from patchtide.server.drafts import Drafted
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
+from patchtide.server.held_drafts import Signatures
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.accounts import User

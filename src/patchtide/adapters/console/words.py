@@ -178,6 +178,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "publisher.draft": "Drafted custom updates",
         "publisher.sign": "Signed custom updates",
         "catalog.draft": "Held a draft of custom updates",
+        "catalog.withdraw-draft": "Withdrew a draft that nobody signed",
         "catalog.synchronise": "Asked for a synchronisation",
         "catalog.synchronised": "Ended a synchronisation",
         "catalog.accept-older": "Let an older feed count",

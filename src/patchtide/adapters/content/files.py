@@ -136,7 +136,7 @@ class FileContentStore:
     def append(self, digest: bytes, part: bytes, *, offset: int) -> None:
         """See the port `ContentIntake`."""
         if not offset:
-            self._forget_old_parts()
+            self.forget_old_parts()
         with self._opened(digest, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as handle:
             found = os.fstat(handle).st_size
             if found != offset:
@@ -175,7 +175,8 @@ class FileContentStore:
         finally:
             os.close(handle)
 
-    def _forget_old_parts(self) -> None:
+    def forget_old_parts(self) -> None:
+        """See the port `ContentIntake`."""
         before = time.time() - WAITING_S
         for path in self._folder.glob(f"{_PARTS}*"):
             if path.stat().st_mtime < before:

@@ -75,6 +75,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield SYNCHRONISE_S, server.context.synchronisations.step
     yield FOLLOW_S, server.context.descriptions.step
     yield EXPIRE_S, _expired(server).step
+    yield EXPIRE_S, server.context.drafts.step
     yield ALERT_S, alert_watch(server).step
     yield DELIVER_S, courier(server).step
     yield SIGN_S, partial(_sign, server.catalog)

@@ -39,3 +39,15 @@ class ContentIntake(Protocol):
             NotFound: it is not there, or longer.
         """
         ...
+
+    def keep_on(self, digest: str) -> bool:
+        """Let a file's age begin anew, for it is named again; False: it is not here."""
+        ...
+
+    def drop(self, digest: str, *, unless_since: float) -> bool:
+        """Remove a file, unless it was put or named again since; say whether it has gone."""
+        ...
+
+    def forget_old_parts(self) -> None:
+        """Remove what came of files a week ago, or earlier, and nothing since."""
+        ...

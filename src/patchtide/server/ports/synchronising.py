@@ -44,4 +44,6 @@ class VendorKeeper(Protocol):
         now: datetime,
         *,
         check: Callable[[], None],
-    ) -> None: ...
+    ) -> int:
+        """Keep these; return how many files of older ones were removed."""
+        ...
