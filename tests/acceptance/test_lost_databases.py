@@ -158,6 +158,7 @@ def test_put_back_from_yesterday_a_site_goes_on_above_what_was_seen_and_names_wh
         assert ("tokens.create", made["id"]) in lost
         assert {operation for operation, _ in lost} >= {"catalog.publish", "tokens.create"}
         assert named["lost"] == len(named["items"])
+        assert named["named_until"] == named["items"][-1]["at"]
 
         assert server.tell("publish 5")["serial"] > last  # revisions of the first five
         live(fleet, 3)
@@ -169,4 +170,4 @@ def test_put_back_from_yesterday_a_site_goes_on_above_what_was_seen_and_names_wh
         assert all(risen[role] >= version for role, version in seen.items())
         assert risen["timestamp"] > seen["timestamp"]
         again = command(server, home, "site", "mark-restored", token=token)
-        assert again["lost"] == 0
+        assert (again["lost"], again["named_until"]) == (0, None)

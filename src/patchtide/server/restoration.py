@@ -46,6 +46,9 @@ class Restored(Output, kw_only=True, frozen=True):
     """How many decisions of before the restore the database does not know."""
     items: tuple[Lost, ...]
     """The newest thousand of them, oldest first."""
+    named_until: datetime | None
+    """The last that the archive tells of: what was decided later, in the last hour before the
+    database was lost, nobody can name. Not set: the archive tells of nothing since the backup."""
 
 
 async def mark_restored(call: Call, principal: Principal, asked: MarkRestored) -> Restored:
@@ -61,7 +64,8 @@ async def mark_restored(call: Call, principal: Principal, asked: MarkRestored) -
         tx.note("database", numbers_above=asked.numbers_above, lost=len(lost))
 
     await call.decide(principal, work)
-    return Restored(lost=len(lost), items=_told(lost[-NAMED:]))
+    until = lost[-1].at if lost else None
+    return Restored(lost=len(lost), items=_told(lost[-NAMED:]), named_until=until)
 
 
 def _told(lost: Sequence[LostDecision]) -> tuple[Lost, ...]:
