@@ -18,7 +18,9 @@ from patchtide.domain.compliance.bit_counts import BitCounts
 from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.compliance.shares import share
 from patchtide.domain.compliance.states import States
+from patchtide.server.alert_facts import compliance
 from patchtide.server.fleet_view import View
+from patchtide.server.history_counting import machine_count, on_list
 from patchtide.server.known_updates import Catalog
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.member import Member
@@ -128,6 +130,25 @@ def test_a_report_on_a_list_is_counting_machine_by_machine(
             found[LeafState.NOT_REQUIRED],
             found[LeafState.UNKNOWN],
         ]
+
+
+@settings(max_examples=50)
+@given(catalogs(), st.lists(reports, max_size=8), chosen)
+def test_history_and_alerts_say_of_a_list_what_its_report_says(
+    catalog: Catalog, told: list[tuple[int, States, str]], on: set[str]
+) -> None:
+    view = a_fleet(catalog, told, on)
+    site = a_site(view)
+
+    by_machine = made(view, "by-machine", list="some")
+    counted = machine_count(view, on_list(view, view.lists["some"]))
+    watched = compliance(site.fleet, view, "list = some")
+
+    stand = Counter(how for (how,) in cells(by_machine, "standing"))
+    assert {how.value: getattr(counted, how.value) for how in Compliance} == {
+        how.value: stand[how.value] for how in Compliance
+    }
+    assert watched == (100 * stand[Compliance.COMPLIANT.value] / MACHINES if on else None)
 
 
 @settings(max_examples=25)

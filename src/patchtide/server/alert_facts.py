@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from pyroaring import BitMap
-
 from patchtide.domain.alerts.rules import Rule, Unit, Watched
-from patchtide.domain.compliance.judgement import Compliance, Doubt
+from patchtide.domain.compliance.history import MachineCount
+from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
+from patchtide.server.history_counting import fleet_count, machine_count
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.update_search import answering
@@ -106,7 +106,7 @@ class _Measure:
 def compliance(fleet: Fleet, view: View, query: str) -> float | None:
     """Return which part of all active machines, in percent, is up to date on these updates.
 
-    Who requires one of them is not, nor is who is not known to have looked, or waits for a restart.
+    Nobody else is than whom reports on these updates and their history count so.
 
     Raises:
         InvalidQuery
@@ -114,23 +114,13 @@ def compliance(fleet: Fleet, view: View, query: str) -> float | None:
     if not view.active:
         return None
     if not query:
-        return 100.0 * _up_to_date(view) / len(view.active)
+        return _up_to_date(fleet_count(view).machines)
     updates = [u for u in answering(fleet.updates, view, query) if not u.is_expired]
-    if not updates:
-        return None
-    wanting = BitMap(view.restarting)
-    for held in map(view.held, updates):
-        wanting |= held.required
-        wanting |= held.unknown
-    return 100.0 * (1 - wanting.intersection_cardinality(view.active) / len(view.active))
+    return _up_to_date(machine_count(view, updates)) if updates else None
 
 
-def _up_to_date(view: View) -> int:
-    return sum(
-        count
-        for (state, how, _), count in view.alike().items()
-        if state is ClientState.ACTIVE and how is Compliance.COMPLIANT
-    )
+def _up_to_date(count: MachineCount) -> float:
+    return 100.0 * count.compliant / count.machines
 
 
 def _failed(view: View) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from pyroaring import BitMap
 
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, Held
+from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.compliance.overtaken import Overtaken, moved
-from patchtide.domain.compliance.scopes import Together
+from patchtide.domain.compliance.scopes import Classes, Together, classes_of
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.member import Member
@@ -88,6 +89,12 @@ class Part:
             installed=installed,
             doubtful=doubtful,
             behind=self.behind(updates),
+        )
+
+    def classes(self, updates: Sequence[KnownUpdate], *, doubts: Mapping[Doubt, BitMap]) -> Classes:
+        """Return how they stand on these updates; `doubts`: who is not believed, and why."""
+        return classes_of(
+            self.members, self.together(updates), doubts=doubts, restarting=self._restarting
         )
 
     def behind(self, updates: Sequence[KnownUpdate]) -> BitMap:

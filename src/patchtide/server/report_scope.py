@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.compliance.judgement import Compliance, Doubt
-from patchtide.domain.compliance.scopes import Classes, classes_of
+from patchtide.domain.compliance.scopes import Classes
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_part import Part
@@ -159,12 +159,7 @@ class Scope:
         """How the machines stand on the updates together."""
         if self.has_all_updates:
             return self._judged()
-        return classes_of(
-            self.members,
-            self.part.together(self.updates),
-            doubts=self.doubts,
-            restarting=self.view.restarting,
-        )
+        return self.part.classes(self.updates, doubts=self.doubts)
 
     def _judged(self) -> Classes:
         standings = self.view.standings()

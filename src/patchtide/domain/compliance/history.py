@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from patchtide.domain.compliance.index import Held
+from patchtide.domain.compliance.scopes import Classes
 
 EVERY = timedelta(hours=6)
 AFTER_CHANGE = timedelta(minutes=15)
@@ -86,15 +86,11 @@ def outlived(days: Sequence[date]) -> list[date]:
     return [day for day in days[:-DAILY] if day != ends[day.year, day.month]]
 
 
-def machines_on(held: Held, *, restarting: int) -> MachineCount:
-    """Return how machines stand on a set of updates.
-
-    `held` is who stands how on all of them together, `restarting` how many of those that have
-    some, and lack none, wait for a restart.
-    """
+def machines_on(classes: Classes) -> MachineCount:
+    """Return how many machines stand how on a set of updates."""
     return MachineCount(
-        compliant=len(held.installed) + len(held.not_required) - restarting,
-        required=len(held.required),
-        restart=restarting,
-        unknown=len(held.unknown),
+        compliant=len(classes.compliant),
+        required=len(classes.required),
+        restart=len(classes.restart),
+        unknown=len(classes.unknown),
     )
