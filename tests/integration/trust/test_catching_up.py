@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +13,7 @@ import pytest
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from patchtide.adapters.http.catch_up import CatchUpEndpoint
+from patchtide.adapters.http.catch_up import KEPT, WAITING, CatchUpEndpoint
 from patchtide.adapters.transport.blobs import ContentBlobs
 from patchtide.adapters.transport.carried import CarriedGetter
 from patchtide.adapters.trust.catching_up import CatchUps
@@ -221,6 +223,46 @@ async def test_no_answer_from_before_a_publication_is_given_after_it(
 
     assert before and await get(endpoint, name) not in (before, b"")
     assert await get(endpoint, name.replace(known.tag(), "00000000")) == b""
+
+
+class Slow:
+    """A source that tells what it was asked, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.goes_on = threading.Event()
+
+    def mark(self) -> object:
+        return 1
+
+    def answer(self, asked: Asked) -> bytes | None:
+        self.asked.append(asked)
+        self.goes_on.wait(10)
+        return b"answer" if asked.root == 1 else None
+
+
+async def test_a_crowd_that_stands_alike_waits_for_one_answer() -> None:
+    slow = Slow()
+    endpoint = CatchUpEndpoint(slow)
+    crowd = [asyncio.create_task(get(endpoint, "1.1.0badcafe.a")) for _ in range(2 * WAITING)]
+    while not slow.asked:
+        await asyncio.sleep(0)
+    crowd[0].cancel()
+    slow.goes_on.set()
+
+    assert await asyncio.gather(*crowd[1:]) == [b"answer"] * (2 * WAITING - 1)
+    assert len(slow.asked) == 1
+
+
+async def test_questions_that_anybody_makes_up_push_no_answer_out() -> None:
+    slow = Slow()
+    slow.goes_on.set()
+    endpoint = CatchUpEndpoint(slow)
+    for name in ("1.1.0badcafe.a", *(f"2.{n}.0badcafe.a" for n in range(1, KEPT + 2))):
+        await get(endpoint, name)
+
+    assert await get(endpoint, "1.1.0badcafe.a") == b"answer"
+    assert len(slow.asked) == KEPT + 2
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Answers machines that ask for all that is new at once; one answer serves all that stand alike.
 
-Making one takes some milliseconds, and whoever asks for it is not known. So few are made at once,
-and whoever comes while many wait is told that there is none: files are there one by one.
+Making one takes some milliseconds, and whoever asks for it is not known. So one is made at once,
+and whoever asks for another while many are waited for is told that there is none: files are there
+one by one. Who asks for the same waits for the same.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ class CatchUpEndpoint:
     def __init__(self, source: CatchUpSource) -> None:
         self._source = source
         self._mark: object = None
-        self._kept: OrderedDict[Asked, bytes | None] = OrderedDict()
-        self._making = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._kept: OrderedDict[Asked, bytes] = OrderedDict()
+        self._without: OrderedDict[Asked, None] = OrderedDict()
+        """Kept apart: anybody can think of questions that have no answer."""
+        self._making: dict[Asked, asyncio.Task[bytes | None]] = {}
+        self._one = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = read_address(str(scope["path_params"]["path"]))
@@ -48,22 +51,39 @@ class CatchUpEndpoint:
         mark = await asyncio.to_thread(self._source.mark)
         if mark != self._mark:
             self._kept.clear()
+            self._without.clear()
+            self._making.clear()
             self._mark = mark
-        if asked in self._kept or self._waiting >= WAITING:
-            return self._kept.get(asked)
-        self._waiting += 1
-        try:
-            async with self._making:
-                return await self._made(asked, mark)
-        finally:
-            self._waiting -= 1
+        if asked in self._kept:
+            self._kept.move_to_end(asked)
+            return self._kept[asked]
+        if asked in self._without:
+            self._without.move_to_end(asked)
+            return None
+        making = self._making.get(asked)
+        if making is None:
+            if len(self._making) >= WAITING:
+                return None
+            making = self._making[asked] = asyncio.create_task(self._made(asked, mark))
+        # Whoever goes away leaves it to the others.
+        return await asyncio.shield(making)
 
     async def _made(self, asked: Asked, mark: object) -> bytes | None:
-        if asked in self._kept:
-            return self._kept[asked]
-        body = await asyncio.to_thread(self._source.answer, asked)
-        if mark == self._mark:
+        try:
+            async with self._one:
+                body = await asyncio.to_thread(self._source.answer, asked)
+            if mark == self._mark:
+                self._keep(asked, body)
+            return body
+        finally:
+            if mark == self._mark:
+                self._making.pop(asked, None)
+
+    def _keep(self, asked: Asked, body: bytes | None) -> None:
+        if body is None:
+            self._without[asked] = None
+        else:
             self._kept[asked] = body
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return body
+        for kept in (self._kept, self._without):
+            if len(kept) > KEPT:
+                kept.popitem(last=False)
