@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.server
+import socket
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,13 +33,25 @@ class Received:
     """Whom the relay does not know, as part of an address."""
     goodbye: str = "221 bye"
     offers_tls: bool = True
+    drips: bool = False
+    """Answers a byte now and then, and never a whole line."""
     port: int = 0
+
+
+def drip(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            connection.sendall(b"H")
+            time.sleep(0.02)
 
 
 class _Mail(socketserver.StreamRequestHandler):
     server: Any
 
     def handle(self) -> None:
+        if self.server.received.drips:
+            drip(self.connection)
+            return
         self.say("220 relay.example ESMTP")
         is_tls = False
         while line := self.rfile.readline():
@@ -87,6 +101,9 @@ class _Web(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         received.targets.append(self.path)
         received.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
+        if received.drips:
+            drip(self.connection)
+            return
         self.send_response(received.status)
         if received.location:
             self.send_header("location", received.location)

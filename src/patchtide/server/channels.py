@@ -141,7 +141,7 @@ async def test(call: Call, principal: Principal, asked: OneName) -> Tested:
         at=call.now,
     )
     try:
-        await call.read(lambda: attempt(call.context.channels, channel, sent))
+        await call.context.notifying.run(lambda: attempt(call.context.channels, channel, sent))
     except DeliveryFailed as error:
         return Tested(delivered=False, step=error.step, detail=str(error))
     return Tested(delivered=True, step="", detail="")

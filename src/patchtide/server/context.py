@@ -29,6 +29,7 @@ from patchtide.server.ports.notifying import Channels
 from patchtide.server.ports.reading import Lookups, Reading
 from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation_desk import SynchronisationDesk
+from patchtide.server.threads import Threads
 from patchtide.server.whatif_runs import WhatIfs
 
 T = TypeVar("T")
@@ -66,6 +67,8 @@ class Context:
     """Told which lists a machine is to be asked for when it checks in next."""
     reports_waiting: Callable[[], int] = lambda: 0
     """How many reports of machines have come to this node and are not durable yet."""
+    notifying: Threads = field(default_factory=lambda: Threads("notify", count=8))
+    """What waits for somebody outside."""
     report_files: ReportDesk = field(default_factory=lambda: ReportDesk(None))
     what_ifs: WhatIfs = field(default_factory=WhatIfs)
     silent_after: timedelta = timedelta(hours=3)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 
 from patchtide.server.channel_book import CHANNELS, read_channels
@@ -26,6 +27,7 @@ from patchtide.server.ports.notifying import (
     Step,
 )
 from patchtide.server.ports.reading import Lookups
+from patchtide.server.threads import Threads
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class Courier:
     decisions: Decisions
     sender: Sender
     clock: Clock
+    threads: Threads = field(default_factory=lambda: Threads("notify", count=AT_ONCE))
+    """Of their own: who is slow to answer keeps nobody waiting who asks this node something."""
 
     async def step(self) -> None:
         """Bring what is due; call it every few seconds."""
@@ -64,7 +68,7 @@ class Courier:
             channel = channels.get(name)
             if channel is None:
                 raise DeliveryFailed(Step.CHANNEL, f"there is no channel {name} any more")
-            await asyncio.to_thread(attempt, self.sender, channel, message)
+            await self.threads.run(partial(attempt, self.sender, channel, message))
         except DeliveryFailed as error:
             if not error.is_taken:
                 await self._failed(one, error)

@@ -60,6 +60,7 @@ def post(
     host: str = "hooks.example",
     inside: Sequence[str] = HERE,
     leads_to: Sequence[str] = ("127.0.0.1",),
+    whole_s: float = 30,
 ) -> None:
     webhooks = Webhooks(
         secret_of=lambda salt: "secret of " + salt.decode(),
@@ -68,6 +69,7 @@ def post(
         site="hq",
         inside=[ip_network(text) for text in inside],
         resolve=lambda host, port: leads_to,
+        whole_s=whole_s,
     )
     address = f"https://{host}:{web.port}/in?team=1"
     webhooks.send(Channel(name="x", kind="webhook", address=address, salt=SALT), MESSAGE)
@@ -144,8 +146,22 @@ def test_where_nobody_listens_the_connection_fails(ca: trustme.CA, tls: ssl.SSLC
     assert failed(post, gone, tls).step is Step.CONNECTION
 
 
+def test_who_answers_a_byte_now_and_then_keeps_nobody_for_ever(
+    web: Received, tls: ssl.SSLContext
+) -> None:
+    web.drips = True
+    error = failed(post, web, tls, whole_s=0.2)
+
+    assert error.step is Step.ANSWER
+
+
 def mail(
-    relay: Received, tls: ssl.SSLContext, *, account: Path | None = None, place: str = "127.0.0.1"
+    relay: Received,
+    tls: ssl.SSLContext,
+    *,
+    account: Path | None = None,
+    place: str = "127.0.0.1",
+    whole_s: float = 30,
 ) -> None:
     mailer = Mailer(
         relay=Relay(scheme="smtp", host="localhost", port=relay.port),
@@ -154,6 +170,7 @@ def mail(
         site="hq",
         account=account,
         resolve=lambda host, port: [place],
+        whole_s=whole_s,
     )
     mailer.send(Channel(name="x", kind="email", to=("a@x.example", "b@x.example")), MESSAGE)
 
@@ -209,6 +226,13 @@ def test_what_some_have_taken_is_not_sent_to_them_again(
     assert "refused: b@x.example" in str(error)
     relay.refuses_recipients = True
     assert not failed(mail, relay, tls).is_taken
+
+
+def test_a_relay_that_drips_is_left(relay: Received, tls: ssl.SSLContext) -> None:
+    relay.drips = True
+    failed(mail, relay, tls, whole_s=0.2)
+
+    assert not relay.mails
 
 
 def test_what_a_relay_took_is_taken_however_it_says_goodbye(

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from patchtide.adapters.notify.addresses import Resolve, looked_up, place_of
+from patchtide.adapters.notify.deadline import WHOLE_S, Deadline, deadline
 from patchtide.domain.access.addresses import may_be_asked
 from patchtide.server.ports.notifying import Channel, DeliveryFailed, Message, Step
 
@@ -57,6 +58,7 @@ class Mailer:
     site: str
     account: Path | None = None
     resolve: Resolve = looked_up
+    whole_s: float = WHOLE_S
 
     def send(self, channel: Channel, message: Message) -> None:
         """Raises DeliveryFailed."""
@@ -88,9 +90,14 @@ class Mailer:
 
     @contextmanager
     def _opened(self, place: str) -> Iterator[smtplib.SMTP]:
+        with deadline(self.whole_s) as end, self._spoken_to(place, end) as smtp:
+            yield smtp
+
+    @contextmanager
+    def _spoken_to(self, place: str, end: Deadline) -> Iterator[smtplib.SMTP]:
         is_tls = self.relay.scheme == "smtps"
         with _at(Step.CONNECTION):
-            smtp = _Placed(self.relay, place, self.tls if is_tls else None)
+            smtp = _Placed(self.relay, place, self.tls if is_tls else None, end)
         try:
             with _at(Step.TLS):
                 if not is_tls:
@@ -107,12 +114,13 @@ class Mailer:
 class _Placed(smtplib.SMTP):
     """Speaks to the address that was checked, under the name that was asked for."""
 
-    def __init__(self, relay: Relay, place: str, tls: ssl.SSLContext | None) -> None:
-        self._place, self._tls = place, tls
+    def __init__(self, relay: Relay, place: str, tls: ssl.SSLContext | None, end: Deadline) -> None:
+        self._place, self._tls, self._end = place, tls, end
         super().__init__(relay.host, relay.port, timeout=TIMEOUT_S)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> Any:
         made = socket.create_connection((self._place, port), timeout)
+        self._end.watch(made)
         return self._tls.wrap_socket(made, server_hostname=host) if self._tls else made
 
 

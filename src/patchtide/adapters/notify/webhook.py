@@ -7,18 +7,23 @@ secret, so that a receiver can refuse what is forged, and what is old.
 from __future__ import annotations
 
 import hmac
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import urllib3
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
 from patchtide.adapters.notify.addresses import Resolve, looked_up, place_of
+from patchtide.adapters.notify.deadline import WHOLE_S, Deadline, deadline
 from patchtide.domain.access.addresses import Network, may_be_told
 from patchtide.server.ports.notifying import Channel, DeliveryFailed, Message, Step
 
@@ -35,6 +40,7 @@ class Webhooks:
     site: str
     inside: Sequence[Network] = ()
     resolve: Resolve = looked_up
+    whole_s: float = WHOLE_S
 
     def send(self, channel: Channel, message: Message) -> None:
         """Raises DeliveryFailed."""
@@ -54,10 +60,11 @@ class Webhooks:
             ),
         }
         timeout = urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S)
-        with urllib3.HTTPSConnectionPool(
+        with deadline(self.whole_s) as end, urllib3.HTTPSConnectionPool(
             place, port, timeout=timeout, retries=False, ssl_context=self.tls,
             server_hostname=host, assert_hostname=host,
         ) as pool:  # fmt: skip
+            pool.ConnectionCls = partial(_Watched, end)  # type: ignore[assignment]
             status = _posted(pool, _target(parts), body, headers)
         if not 200 <= status < 300:
             step = Step.ACCOUNT if status in (401, 403) else Step.STATUS
@@ -80,6 +87,17 @@ def signature(secret: str, body: bytes, *, at: int) -> str:
     """Return the proof that goes with a body."""
     digest = hmac.new(secret.encode(), str(at).encode() + b"." + body, sha256).hexdigest()
     return f"t={at},v1={digest}"
+
+
+class _Watched(HTTPSConnection):
+    def __init__(self, end: Deadline, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._end = end
+
+    def _new_conn(self) -> socket.socket:
+        made = super()._new_conn()
+        self._end.watch(made)
+        return made
 
 
 def _target(parts: SplitResult) -> str:

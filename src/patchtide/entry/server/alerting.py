@@ -39,5 +39,6 @@ def courier(server: Server) -> Courier:
         lookups=storage,
         decisions=storage,
         sender=context.channels,
+        threads=context.notifying,
         clock=context.clock,
     )
