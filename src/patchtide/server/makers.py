@@ -28,6 +28,18 @@ def check_still_let_in(tx: Transaction, principal: Principal, *, now: datetime) 
         raise Refused(f"you have lost meanwhile: {', '.join(map(str, lost))}")
 
 
+def held_now(tx: Transaction, actor: str, *, now: datetime) -> frozenset[Right]:
+    """Return what somebody may do who does not ask herself now; nothing if she could not ask.
+
+    Until the end of the transaction the answer stays true.
+    """
+    kind, _, id = actor.partition(":")
+    if kind == "user":
+        user = tx.lock_user(id)
+        return known_rights(user.rights) if user is not None and user.is_able else frozenset()
+    return _of_token(tx, id, now) or frozenset()
+
+
 def _only_begins(principal: SignedIn) -> bool:
     """Say whether this is a sign-in, which looks at its person by itself."""
     return isinstance(principal, SessionHolder) and not principal.session
@@ -40,7 +52,14 @@ def _held(tx: Transaction, principal: SignedIn, now: datetime) -> frozenset[Righ
         if user is None or not user.is_able or not tx.has_session(principal.session):
             raise Unauthenticated
         return known_rights(user.rights)
-    token = tx.lock_api_token(principal.token_id)
-    if token is None or (token.expires_at is not None and now >= token.expires_at):
+    held = _of_token(tx, principal.token_id, now)
+    if held is None:
         raise Unauthenticated
+    return held
+
+
+def _of_token(tx: Transaction, id: str, now: datetime) -> frozenset[Right] | None:
+    token = tx.lock_api_token(id)
+    if token is None or (token.expires_at is not None and now >= token.expires_at):
+        return None
     return known_rights(token.rights)

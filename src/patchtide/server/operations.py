@@ -27,6 +27,7 @@ from patchtide.server.list_operations import LISTS, SEARCHES
 from patchtide.server.publisher_operations import PUBLISHER
 from patchtide.server.report_operations import REPORTS
 from patchtide.server.settings_operations import SETTINGS
+from patchtide.server.subscription_operations import SUBSCRIPTIONS
 from patchtide.server.table import API, Operation, Plane, Table
 
 _AGENTS_PLANE = (
@@ -209,6 +210,7 @@ OPERATIONS = Table(
         *LISTS,
         *SETTINGS,
         *REPORTS,
+        *SUBSCRIPTIONS,
         *ALERTS,
         *CHANNELS,
         *SESSIONS,

@@ -34,8 +34,9 @@ PAGE, MOST = 100, 500
 Thing = Annotated[str, Meta(max_length=64)]
 
 
-class AskReport(Input, kw_only=True, frozen=True):
-    name: Annotated[ReportName, Meta(description="Which report; `reports list` says which.")]
+class AboutReport(Input, kw_only=True, frozen=True):
+    """Which updates and machines a report is about, and which of its rows are meant."""
+
     list: Annotated[Thing, Meta(description="Only updates on this list.")] = ""
     search: Annotated[Thing, Meta(description="Only updates that this saved search finds.")] = ""
     query: Annotated[
@@ -61,6 +62,10 @@ class AskReport(Input, kw_only=True, frozen=True):
         str, Meta(max_length=1024, description="Only machines that met this very error.")
     ] = ""
     sort: Annotated[Thing, Meta(description="The column to sort by; a minus turns it round.")] = ""
+
+
+class AskReport(AboutReport, kw_only=True, frozen=True):
+    name: Annotated[ReportName, Meta(description="Which report; `reports list` says which.")]
     page: Annotated[int, Meta(ge=1, le=1_000_000, description="Which page of it.")] = 1
     limit: Annotated[int, Meta(ge=1, le=MOST, description="How many rows a page has.")] = PAGE
 

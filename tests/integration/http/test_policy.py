@@ -20,7 +20,9 @@ from patchtide.server.feed_dates import DATES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.notifying import Channel
+from patchtide.server.subscription_book import SUBSCRIPTIONS, Subscription, pack_subscriptions
 from patchtide.server.synchronisation import APPLIED, Applied
+from patchtide.server.synchronisation_plan import HOURLY
 from patchtide.server.table import Operation, Table
 from tests.integration.http.memory_files import NAME, ROOT
 from tests.integration.http.memory_storage import TERMS, UPDATE
@@ -47,6 +49,7 @@ DOCUMENTS = {
     "lists.create": {"name": "x"},
     "lists.add": {"updates": [str(UPDATE)]},
     "lists.remove": {"updates": [str(UPDATE)]},
+    "subscriptions.add": {"report": "overall", "channel": "x", "every_h": 24},
     "channels.define": {"to": ["x@example.org"]},
     "alerts.define": {"watched": "disk", "limit": 90},
     "updates.accept-licence": {"sha256": sha256(TERMS.encode()).hexdigest()},
@@ -63,7 +66,27 @@ DOCUMENTS = {
 }
 A_RULE = (RULES, pack([KeptRule(name="x", watched=Watched.DISK, limit=90, unit=Unit.PERCENT)]))
 A_CHANNEL = (CHANNELS, pack_channels([Channel(name="x", kind="email", to=("x@example.org",))]))
+A_SUBSCRIPTION = (
+    SUBSCRIPTIONS,
+    pack_subscriptions(
+        [
+            Subscription(
+                name="x",
+                report="overall",
+                about={},
+                channel="x",
+                format="csv",
+                schedule=HOURLY,
+                owner="api-token:000000000001",
+                owner_name="x",
+                since=0,
+            )
+        ]
+    ),
+)
 SETTINGS = {
+    "subscriptions.add": A_CHANNEL,
+    "subscriptions.remove": A_SUBSCRIPTION,
     "alerts.test": A_CHANNEL,
     "channels.remove": A_CHANNEL,
     "alerts.show": A_RULE,

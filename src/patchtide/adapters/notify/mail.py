@@ -62,14 +62,7 @@ class Mailer:
 
     def send(self, channel: Channel, message: Message) -> None:
         """Raises DeliveryFailed."""
-        mail = EmailMessage()
-        mail["From"] = self.sender
-        mail["To"] = ", ".join(channel.to)
-        mail["Subject"] = f"[{self.site}] {message.subject}"
-        mail["Date"] = format_datetime(message.at)
-        mail["Message-ID"] = f"<{message.id}@{self.sender.rpartition('@')[2]}>"
-        mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(message.text)
+        mail = self._written(channel, message)
         account = read_account(self.account) if self.account else None
         relay = self.relay
         place = place_of(
@@ -87,6 +80,20 @@ class Mailer:
         if refused:  # the others have it: to try again would tell them again
             said = f"refused: {', '.join(sorted(refused))}; the others have it"
             raise DeliveryFailed(Step.RECIPIENT, said, is_taken=True)
+
+    def _written(self, channel: Channel, message: Message) -> EmailMessage:
+        mail = EmailMessage()
+        mail["From"] = self.sender
+        mail["To"] = ", ".join(channel.to)
+        mail["Subject"] = f"[{self.site}] {message.subject}"
+        mail["Date"] = format_datetime(message.at)
+        mail["Message-ID"] = f"<{message.id}@{self.sender.rpartition('@')[2]}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.text)
+        if file := message.attachment:
+            kind, _, of = file.media_type.partition(";")[0].partition("/")
+            mail.add_attachment(file.body, maintype=kind, subtype=of, filename=file.name)
+        return mail
 
     @contextmanager
     def _opened(self, place: str) -> Iterator[smtplib.SMTP]:

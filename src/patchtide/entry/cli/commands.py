@@ -48,7 +48,7 @@ from patchtide.entry.cli.up.command import up_command
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import SECRET, Operation
 
-BY_TITLE = frozenset({"explain", "history.show"})
+BY_TITLE = frozenset({"explain", "history.show", "subscriptions.add"})
 """Ask about an update that people name by its title."""
 WHATIF = "whatif"
 """Is asked again until it is complete."""
@@ -72,6 +72,7 @@ _GROUPS = {
     "history": "How machines stood day by day.",
     "targets": "How soon updates are to be there, and will be.",
     "reports": REPORTS,
+    "subscriptions": "Reports that are sent by themselves.",
     "updates": "Updates that exist, and who needs them.",
     "tokens": "Tokens that let machines enrol.",
     "api-tokens": "Keys of people and programs to this interface.",
@@ -263,7 +264,7 @@ def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
     plain, text = _plain(field.type)
     if field.name == MACHINE:
         plain, text = str, f"{text.removesuffix('.')} or name."
-    elif field.name == MACHINES:
+    elif field.name == MACHINES and plain is not str:  # as one text they are a query
         plain, text = GenericAlias(tuple, (str, ...)), f"{text.removesuffix('.')} or names."
     elif field.name == UPDATE and operation.name in BY_TITLE:
         plain = str if field.required else str | None

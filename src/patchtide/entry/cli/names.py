@@ -42,7 +42,9 @@ def with_ids(
     Raises:
         NotOneMachine, NotOneUpdate
     """
-    meant = _with_machines(said, ask) if MACHINES in said else _with_machine(said, ask)
+    # Machines as one text are a query, not names.
+    is_some = not isinstance(said.get(MACHINES, ""), str)
+    meant = _with_machines(said, ask) if is_some else _with_machine(said, ask)
     return meant if isinstance(meant, Answer) or not by_title else _with_update(meant, ask)
 
 

@@ -1,4 +1,4 @@
-"""The watch over what alerts are raised for, and who brings them out, put together."""
+"""What tells people by itself - alerts and reports - and who brings it out, put together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from patchtide.entry.server.node import Server
 from patchtide.server.alert_facts import AlertFacts
 from patchtide.server.alert_watch import AlertWatch
 from patchtide.server.courier import Courier
+from patchtide.server.subscription_watch import SubscriptionWatch
 
 
 def alert_watch(server: Server) -> AlertWatch:
@@ -41,4 +42,10 @@ def courier(server: Server) -> Courier:
         sender=context.channels,
         threads=context.notifying,
         clock=context.clock,
+    )
+
+
+def subscription_watch(server: Server) -> SubscriptionWatch:
+    return SubscriptionWatch(
+        context=server.context, address=f"https://{server.settings.authority(server.port)}"
     )

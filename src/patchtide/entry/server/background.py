@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 
 from patchtide.domain.errors import Unavailable
-from patchtide.entry.server.alerting import alert_watch, courier
+from patchtide.entry.server.alerting import alert_watch, courier, subscription_watch
 from patchtide.entry.server.node import Server
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.epoch_watch import EpochWatch
@@ -38,6 +38,8 @@ SYNCHRONISE_S = 60.0
 """How often is asked whether a synchronisation is due."""
 ALERT_S = 15.0
 """How often is asked whether a minute is over: the node that measured last may be gone."""
+SEND_S = 30.0
+"""How often is asked whether a report is to be sent."""
 DELIVER_S = 5.0
 """How often is asked whether somebody outside is to be told something."""
 SIGN_S = 60.0
@@ -77,6 +79,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield EXPIRE_S, _expired(server).step
     yield EXPIRE_S, server.context.drafts.step
     yield ALERT_S, alert_watch(server).step
+    yield SEND_S, subscription_watch(server).step
     yield DELIVER_S, courier(server).step
     yield SIGN_S, partial(_sign, server.catalog)
     yield HISTORY_S, _history(server).step

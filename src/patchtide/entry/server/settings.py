@@ -234,6 +234,13 @@ class ServerSettings:
         own = (socket.gethostname(), "localhost", "127.0.0.1", "::1")
         return tuple(dict.fromkeys((*(_split(name)[0] for name in self.names), *own)))
 
+    def authority(self, port: int) -> str:
+        """Return the name, with its port, under which people reach the console first of all."""
+        if self.names and _split(self.names[0])[1]:
+            return self.names[0]
+        name = self.served_names[0]
+        return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
     def authorities(self, port: int) -> frozenset[str]:
         """Return what requests may name as the server they are meant for."""
         hosts = [f"[{name}]" if ":" in name else name for name in self.served_names]

@@ -27,6 +27,19 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     at: float = 0.0
 
 
+MOST_ATTACHED = 2 * 2**20
+"""Bytes that go with a message: it waits in the database until it was told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that goes with e-mail."""
+
+    name: str
+    media_type: str
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     id: str
@@ -36,6 +49,7 @@ class Message:
     subject: str
     text: str
     data: Mapping[str, object]
+    attachment: Attachment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
