@@ -16,7 +16,7 @@ _SAID: Mapping[Watched, str] = MappingProxyType(
         Watched.INDEX_LAG: "the view of the fleet has been behind for {value}",
         Watched.SYNCHRONISATIONS: "{value} synchronisations failed one after the other",
         Watched.DISK: "the disk of the server's home is {value} full",
-        Watched.DIVERGENCE: "{value} machines saw other metadata than was signed, within a day",
+        Watched.DIVERGENCE: "{value} documents of metadata not signed here were seen within a day",
         Watched.CLONES: "{value} machines were quarantined as clones within a day",
     }
 )

@@ -131,6 +131,9 @@ async def define(call: Call, principal: Principal, asked: DefineAlert) -> ShownR
         at=call.now.timestamp(),
     )
     kept.rule()  # or it is none
+    if kept.watched is Watched.DIVERGENCE and kept.limit > 1:
+        what = "is at most 1 for divergence: documents are counted, not the machines that saw them"
+        raise InvalidDocument([Problem("limit", what)])
 
     def work(tx: Transaction) -> None:
         known = read_channels(tx.setting(CHANNELS))

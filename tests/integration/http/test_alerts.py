@@ -162,6 +162,17 @@ async def test_machines_found_to_be_two_and_deceived_ones_count_for_a_day(site: 
     assert await site.raised() == []
 
 
+async def test_what_many_machines_were_shown_is_one_so_no_alert_waits_for_more(site: Site) -> None:
+    answer = await site.plane.ask(
+        "PUT",
+        "/api/v1/alerts/deceived",
+        token=site.token,
+        document={"watched": "divergence", "limit": 2},
+    )
+
+    assert (answer.status, "at most 1" in str(answer.json)) == (400, True)
+
+
 async def test_removing_a_rule_ends_what_it_raised_and_defining_it_anew_keeps_it(
     site: Site,
 ) -> None:

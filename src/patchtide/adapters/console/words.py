@@ -129,7 +129,7 @@ WATCHED: Mapping[str, str] = MappingProxyType(
         "index-lag": "How far the view of the fleet is behind",
         "failed-synchronisations": "Synchronisations that failed in a row",
         "disk": "How full the disk is",
-        "divergence": "Machines that saw other metadata, within a day",
+        "divergence": "Metadata that was never signed here, seen within a day",
         "clones": "Machines quarantined as clones, within a day",
     }
 )

@@ -27,7 +27,10 @@ class Watched(StrEnum):
     DISK = "disk"
     """How full the disk of the server's home is."""
     DIVERGENCE = "divergence"
-    """How many machines were shown other metadata than the site signed, within a day."""
+    """How many documents of metadata were seen that the site never signed, within a day.
+
+    One that a thousand machines were shown is one: it is noted once, so the only limit is 1.
+    """
     CLONES = "clones"
     """How many machines were quarantined for being two, within a day."""
 
