@@ -25,14 +25,13 @@ from patchtide.domain.errors import (
 from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
 from patchtide.server.keepers import check_somebody_stays
+from patchtide.server.patterns import SHORT_ID
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Nothing, Output
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?![\s\S])")]
-TokenId = Annotated[
-    str, Meta(max_length=12, pattern=r"^[0-9a-f]{12}$", description="The token's id.")
-]
+TokenId = Annotated[str, Meta(max_length=12, pattern=SHORT_ID, description="The token's id.")]
 RoleName = Literal[
     "",
     "full-administrator",

@@ -14,6 +14,7 @@ from patchtide.server import catalog_import
 from patchtide.server.catalog_export import EXPORTED, Export, timed
 from patchtide.server.catalog_import import EXPORTERS, IMPORTED, Exporter, read_exporters
 from patchtide.server.context import Call
+from patchtide.server.patterns import LABEL, SHA256
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.synchronisation_runs import Run
 from patchtide.server.synchronisations import ShownSynchronisation, shown
@@ -23,11 +24,11 @@ from patchtide.wire.catalog_file import ManifestV1
 PIECE_BYTES = 512 << 10
 """What a request may have, in JSON's own letters, holds it."""
 FileName = Annotated[
-    str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="What the file is called: 64 hex digits.")
+    str, Meta(pattern=SHA256, description="What the file is called: 64 hex digits.")
 ]
 SiteName = Annotated[
     str,
-    Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,62}\Z", description="What the site is called here."),
+    Meta(pattern=LABEL, description="What the site is called here."),
 ]
 Offset = Annotated[int, Meta(ge=0, lt=2**53, description="Where in the file, in bytes.")]
 
@@ -85,7 +86,7 @@ class TrustExporter(Input, kw_only=True, frozen=True):
     root: Annotated[
         str,
         Meta(
-            pattern=r"\A[0-9a-f]{64}\Z",
+            pattern=SHA256,
             description="SHA-256 of its root, as its own `catalog make-export` says.",
         ),
     ]

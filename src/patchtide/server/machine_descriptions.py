@@ -13,6 +13,7 @@ from patchtide.domain.catalog.risk import Exposure
 from patchtide.domain.compliance.described import UNDESCRIBED, Description
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
+from patchtide.server.patterns import LABEL
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
@@ -21,7 +22,7 @@ MOST = 500
 """So many machines at once: each leaves an entry, and a transaction writes a thousand rows."""
 ROLES = 16
 Line = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$(?![\s\S])")]
-Role = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+Role = Annotated[str, Meta(pattern=LABEL)]
 ExposureName = Literal["", "perimeter", "critical", "server", "ordinary", "laptop", "isolated"]
 Said = Literal["owner", "roles", "exposure", "location"]
 

@@ -18,6 +18,7 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import NotFound, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
+from patchtide.server.patterns import SLUG
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
@@ -33,7 +34,7 @@ class ScanMachines(Input, kw_only=True, frozen=True):
 
 
 class ScanList(Input, kw_only=True, frozen=True):
-    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$", description="The update list.")]
+    name: Annotated[str, Meta(pattern=SLUG, description="The update list.")]
 
 
 class AskedMachines(Output, kw_only=True, frozen=True):

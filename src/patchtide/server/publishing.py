@@ -16,13 +16,14 @@ from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.context import Call
 from patchtide.server.drafts import Changed
 from patchtide.server.held_drafts import SHARD
+from patchtide.server.patterns import RANDOM_ID, SHA256
 from patchtide.server.table import Input, Output
 
 MAX_FILE = 16 << 30
 PART = 1 << 20
 """How much is gathered before it is written."""
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of the file.")]
-DraftId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="Id of the draft.")]
+Sha256 = Annotated[str, Meta(pattern=SHA256, description="SHA-256 of the file.")]
+DraftId = Annotated[str, Meta(pattern=RANDOM_ID, description="Id of the draft.")]
 
 
 class ShowFile(Input, kw_only=True, frozen=True):
@@ -45,9 +46,7 @@ class ShownFile(Output, kw_only=True, frozen=True):
 class MakeDraft(Input, kw_only=True, frozen=True):
     document: Annotated[
         str,
-        Meta(
-            pattern="^[0-9a-f]{64}$", description="SHA-256 of the publication, brought like a file."
-        ),
+        Meta(pattern=SHA256, description="SHA-256 of the publication, brought like a file."),
     ]
 
 

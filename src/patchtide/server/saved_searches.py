@@ -16,6 +16,7 @@ from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.errors import NotFound, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
+from patchtide.server.patterns import SLUG
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.update_lists import EVERYBODY, SavedSearch
 from patchtide.server.table import Input, Nothing, Output
@@ -25,7 +26,7 @@ MOST = 200
 """Searches that somebody has, or everybody together."""
 Name = Annotated[
     str,
-    Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$", description="Small letters, digits and hyphens."),
+    Meta(pattern=SLUG, description="Small letters, digits and hyphens."),
 ]
 Query = Annotated[
     str,
@@ -47,9 +48,7 @@ class OneName(Input, kw_only=True, frozen=True):
 
 class NewName(Input, kw_only=True, frozen=True):
     name: Name
-    to: Annotated[
-        str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$", description="What it is called from now on.")
-    ]
+    to: Annotated[str, Meta(pattern=SLUG, description="What it is called from now on.")]
 
 
 class Complete(Input, kw_only=True, frozen=True):

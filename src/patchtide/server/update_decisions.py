@@ -15,6 +15,7 @@ from patchtide.domain.errors import StaleRevision, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
+from patchtide.server.patterns import SHA256
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.updates import UpdateId
@@ -44,9 +45,7 @@ class RateUpdate(Input, kw_only=True, frozen=True):
 
 class AcceptLicence(Input, kw_only=True, frozen=True):
     update: UpdateId
-    sha256: Annotated[
-        str, Meta(pattern="^[0-9a-f]{64}$", description="Of the terms that were read.")
-    ]
+    sha256: Annotated[str, Meta(pattern=SHA256, description="Of the terms that were read.")]
 
 
 class ShownTarget(Output, kw_only=True, frozen=True):

@@ -33,6 +33,7 @@ from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
 from patchtide.server.handed_on import more_than, take_back, take_back_all, tokens_of
 from patchtide.server.keepers import check_somebody_stays
+from patchtide.server.patterns import SHORT_ID
 from patchtide.server.ports.accounts import LinkUse, SignInLink, User
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Nothing, Output
@@ -49,9 +50,7 @@ UserName = Annotated[
         description="The name to sign in with.",
     ),
 ]
-UserId = Annotated[
-    str, Meta(max_length=12, pattern=r"^[0-9a-f]{12}$(?![\s\S])", description="The user's id.")
-]
+UserId = Annotated[str, Meta(max_length=12, pattern=SHORT_ID, description="The user's id.")]
 
 
 class CreateUser(Input, kw_only=True, frozen=True):

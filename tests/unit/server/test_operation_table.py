@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from msgspec import inspect as info
 
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Right
 from patchtide.server.operations import OPERATIONS
+from patchtide.server.patterns import SLUG
 from patchtide.server.table import Operation, Plane, Table
 
 LIST = OPERATIONS["machines.list"]
 SHOW = OPERATIONS["machines.show"]
 APPROVE = OPERATIONS["machines.approve"]
+
+
+def patterns_in(kind: info.Type) -> Iterator[str]:
+    """Yield all patterns that texts of the type are held against, at any depth."""
+    match kind:
+        case info.StrType(pattern=str(pattern)):
+            yield pattern
+        case info.Metadata(type=inner):
+            yield from patterns_in(inner)
+        case info.UnionType(types=several):
+            for one in several:
+                yield from patterns_in(one)
+        case info.StructType(fields=fields):
+            for field in fields:
+                yield from patterns_in(field.type)
+        case info.ListType(item_type=item) | info.VarTupleType(item_type=item):
+            yield from patterns_in(item)
+        case info.DictType(key_type=key, value_type=value):
+            yield from patterns_in(key)
+            yield from patterns_in(value)
+
+
+def test_no_pattern_of_an_input_takes_a_line_break_at_the_end() -> None:
+    samples = ["a", "a@example.org", *("0" * count for count in (12, 32, 64))]
+    found = {p for o in OPERATIONS for p in patterns_in(info.type_info(o.input))}
+    assert SLUG in found
+    untried = [p for p in found if not any(re.search(p, text) for text in samples)]
+    loose = [p for p in found if any(re.search(p, text + "\n") for text in samples)]
+
+    assert (untried, loose) == ([], [])
 
 
 def test_two_operations_of_one_name_are_a_mistake() -> None:

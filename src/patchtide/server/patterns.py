@@ -1,0 +1,14 @@
+"""Forms of names in inputs; each goes up to the very end, and takes no line break there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+END: Final = r"$(?![\s\S])"
+"""`$` alone takes a line break after what it ends."""
+SLUG: Final = r"^[a-z0-9][a-z0-9-]{0,63}" + END
+LABEL: Final = r"^[a-z0-9][a-z0-9-]{0,62}" + END
+"""A slug that is short enough for a part of a host's name."""
+SHA256: Final = r"^[0-9a-f]{64}" + END
+RANDOM_ID: Final = r"^[0-9a-f]{32}" + END
+SHORT_ID: Final = r"^[0-9a-f]{12}" + END
