@@ -45,18 +45,23 @@ class KeptStanding(msgspec.Struct, frozen=True, kw_only=True):
     turning_since: float = 0.0
     """0: it does not turn."""
     value: float | None = None
+    unmeasured_since: float = 0.0
+    """0: it could be measured."""
 
     def standing(self) -> Standing:
         since = self.turning_since
         return Standing(self.is_raised, datetime.fromtimestamp(since, UTC) if since else None)
 
     @classmethod
-    def of(cls, standing: Standing, value: float | None) -> KeptStanding:
+    def of(
+        cls, standing: Standing, value: float | None, *, unmeasured: float = 0.0
+    ) -> KeptStanding:
         since = standing.turning_since
         return cls(
             is_raised=standing.is_raised,
             turning_since=since.timestamp() if since else 0.0,
             value=value,
+            unmeasured_since=unmeasured,
         )
 
 

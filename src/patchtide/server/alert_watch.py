@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -29,7 +29,7 @@ from patchtide.server.alert_book import (
     read_standings,
 )
 from patchtide.server.alert_facts import AlertFacts
-from patchtide.server.alert_words import sentence
+from patchtide.server.alert_words import sentence, unmeasured
 from patchtide.server.channel_book import message, tell
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.clock import Clock
@@ -57,12 +57,12 @@ class AlertReading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A rule that turned, and what was seen."""
+    """A rule that turned, or that nothing can be measured for, and what was seen."""
 
     rule: Rule
-    value: float
+    value: float | None
     channels: Sequence[str]
-    turn: Turn
+    turn: Turn | Literal["unmeasured"]
     text: str
 
 
@@ -118,9 +118,9 @@ class AlertWatch:
 def conclude(
     tx: Transaction, heard: Standings, values: Mapping[str, float | None], *, now: datetime
 ) -> Sequence[Told]:
-    """Write down how the rules stand now; return those that turned.
+    """Write down how the rules stand now; return those that turned, or cannot be measured.
 
-    Nothing is written when another node was quicker, and of rules that were not measured.
+    Nothing is written when another node was quicker.
     """
     known = read_standings(tx.lock_setting(STANDINGS))
     if not _is_due(known, now):
@@ -131,9 +131,12 @@ def conclude(
         rule, value = kept.rule(), values.get(kept.name)
         before = known.rules.get(kept.name, KeptStanding())
         standing, turn = advance(rule, before.standing(), value, now=now)
-        standings[kept.name] = KeptStanding.of(standing, value)
+        since = (before.unmeasured_since or now.timestamp()) if value is None else 0.0
+        standings[kept.name] = KeptStanding.of(standing, value, unmeasured=since)
         if turn is not None and value is not None:
             told.append(Told(rule, value, kept.channels, turn, sentence(rule, value)))
+        elif since and known.measured_at < since + kept.lasting_s <= now.timestamp():
+            told.append(Told(rule, None, kept.channels, "unmeasured", unmeasured(rule)))
     for one in told:
         _write_down(tx, one, now=now)
     at = now.timestamp()
@@ -145,9 +148,9 @@ def _write_down(tx: Transaction, told: Told, *, now: datetime) -> None:
     name = told.rule.name
     if told.turn is Turn.RAISED:
         tx.alerts.add(Alert(id=secrets.token_hex(16), rule=name, text=told.text, raised_at=now))
-    else:
+    elif told.turn is Turn.ENDED:
         tx.alerts.end(name, at=now)
-    tx.note(name, turn=told.turn.value, text=told.text)
+    tx.note(name, turn=str(told.turn), text=told.text)
     tell(tx, _message(told, now), told.channels)
 
 

@@ -31,6 +31,13 @@ def sentence(rule: Rule, value: float) -> str:
     return said if rule.watched is Watched.COMPLIANCE else f"{said}; the limit is {_limit(rule)}"
 
 
+def unmeasured(rule: Rule) -> str:
+    """Return why a rule guards nothing as it is."""
+    if rule.query:
+        return f"it cannot be measured: “{rule.query}” finds nothing, or no machine is active"
+    return "it cannot be measured: no machine is active"
+
+
 def amount(value: float, unit: Unit) -> str:
     match unit:
         case Unit.PERCENT:

@@ -89,7 +89,7 @@ class ShownRule(Output, kw_only=True, frozen=True):
     value: float | None
     """What was measured last; null: nothing could be."""
     shown: str
-    """That in its unit."""
+    """That in its unit, or that nothing could be measured; empty: it was not tried yet."""
 
 
 class RuleList(Output, kw_only=True, frozen=True):
@@ -249,8 +249,14 @@ def _shown_rule(kept: KeptRule, standing: KeptStanding) -> ShownRule:
         defined_at=datetime.fromtimestamp(kept.at, UTC),
         is_raised=standing.is_raised,
         value=value,
-        shown="" if value is None else amount(value, kept.unit),
+        shown=_said(standing, kept.unit),
     )
+
+
+def _said(standing: KeptStanding, unit: Unit) -> str:
+    if standing.value is not None:
+        return amount(standing.value, unit)
+    return "not measured" if standing.unmeasured_since else ""
 
 
 def _shown(alert: Alert) -> ShownAlert:

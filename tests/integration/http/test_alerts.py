@@ -141,6 +141,22 @@ async def test_machines_are_counted_as_sets_and_the_updates_that_count_by_a_quer
     assert await site.value("silent") == 100
 
 
+async def test_a_rule_that_can_not_be_measured_any_more_is_told_once_and_shown(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    await enrolled(site.plane.storage, 1)
+    await site.define("gone", watched="compliance", limit=90, query="no-such-thing", lasting_min=2)
+    await site.minutes(2)
+    assert site.audited() == []
+    await site.minutes(4)
+
+    [told] = site.audited()
+    assert (told.subject, told.detail["turn"]) == ("gone", "unmeasured")
+    assert "finds nothing, or no machine is active" in caplog.text
+    assert await site.raised() == []
+    assert (await site.ask("GET", "/gone"))["rule"]["shown"] == "not measured"
+
+
 async def test_machines_found_to_be_two_and_deceived_ones_count_for_a_day(site: Site) -> None:
     await site.define("two", watched="clones", limit=2, lasting_min=0)
     await site.define("deceived", watched="divergence", limit=1, lasting_min=0)

@@ -216,7 +216,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "alerts.define": "Defined an alert",
         "alerts.remove": "Removed an alert",
         "alerts.acknowledge": "Took on an alert",
-        "alerts.measure": "Raised or ended an alert",
+        "alerts.measure": "Raised or ended an alert, or could not measure",
     }
 )
 OUTLOOKS: Mapping[str, str] = MappingProxyType(
