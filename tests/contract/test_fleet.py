@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -429,6 +431,29 @@ async def test_questions_that_wait_for_each_other_keep_nothing_else_waiting(site
     await asyncio.gather(holding, *waiting)
 
     assert epoch.n > 0
+
+
+class Circle:
+    """Something that only the collector finds."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+async def test_with_a_new_view_no_garbage_is_kept_nor_the_view_that_it_replaces(
+    site: Site,
+) -> None:
+    await site.begin(1)
+    site.fleet.keep_up()
+    gc.disable()
+    try:
+        garbage = [weakref.ref(Circle()), weakref.ref(site.fleet._current)]
+        await site.catalog.publish([a_leaf(3, "bash")])
+        site.fleet.keep_up()
+
+        assert [one() for one in garbage] == [None, None]
+    finally:
+        gc.enable()
 
 
 async def test_no_question_waits_while_a_publication_is_read(site: Site) -> None:

@@ -174,6 +174,9 @@ class Fleet:
 
     def _make(self) -> None:
         try:
+            # What is garbage by now would stay with the view for ever. What stays anyhow is not
+            # looked through, so this is quick; and a view that is replaced holds no circles.
+            gc.collect()
             with self._lock:
                 made = self._current.copied()
             if self._is_made or not self._resumed(made):
