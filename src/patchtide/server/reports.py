@@ -75,9 +75,9 @@ class ReportIntake:
                 raise self.door.jump(entry, at_least=accepted.expected)
             case Outcome.NEED_FULL:
                 raise NeedFull
-        entry.take_counter(said.counter)
+        is_new_here = entry.take_counter(said.counter)
         entry.digest = said.digest
-        if accepted.outcome is Outcome.REPEATED:
+        if accepted.outcome is Outcome.REPEATED and not is_new_here:
             return  # what was asked of the machine since then still stands
         if said.full is not None:
             entry.full_report = False

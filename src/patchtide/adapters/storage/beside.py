@@ -4,7 +4,8 @@ Storing a group costs some twenty statements, each of which gives up the interpr
 get it back from the event loop, as the loop does from it. The process beside has neither.
 
 The server's one writer asks it and waits, so that nobody else writes meanwhile. What it could not
-answer the writer does itself: a report that is stored already is told from a new one.
+answer the writer does itself: a report that is stored already is told from a new one, and whoever
+hears of it for the first time concludes from it as from a new one.
 """
 
 from __future__ import annotations
