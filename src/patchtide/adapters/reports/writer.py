@@ -25,7 +25,11 @@ _WRITERS: Mapping[ReportForm, Callable[[Report, BinaryIO], None]] = MappingProxy
 
 
 class ReportFiles:
-    """The files have no names: nothing is left behind, whatever happens."""
+    """Files without names, so that nothing is left behind.
+
+    But a workbook puts its parts in a folder of its own while it is made: that goes in any case,
+    except that whoever is killed leaves it to those who tidy the system's temporary folder.
+    """
 
     def written(self, report: Report, form: ReportForm) -> BinaryIO:
         out = cast("BinaryIO", TemporaryFile(prefix="patchtide-report-"))  # noqa: SIM115

@@ -7,6 +7,7 @@ is written to the disk before the next one comes.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from xlsxwriter import Workbook
@@ -34,7 +35,12 @@ _OPTIONS = {
 
 
 def write_xlsx(report: Report, out: BinaryIO) -> None:
-    book = Workbook(out, _OPTIONS)
+    # The rows of each sheet lie in a file with a name until the book is closed, if it ever is.
+    with TemporaryDirectory(prefix="patchtide-report-") as folder:
+        _write_book(Workbook(out, {**_OPTIONS, "tmpdir": folder}), report)
+
+
+def _write_book(book: Workbook, report: Report) -> None:
     bold, share = book.add_format({"bold": True}), book.add_format({"num_format": "0.0%"})
     sheet = book.add_worksheet("About")
     sheet.set_column(0, 0, 24)

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -74,6 +75,22 @@ def a_report(rows: Sequence[tuple[Cell, ...]] = ROWS) -> Report:
 def written(report: Report, form: ReportForm) -> bytes:
     with ReportFiles().written(report, form) as file:
         return file.read()
+
+
+@pytest.mark.parametrize("form", ReportForm)
+def test_a_file_that_fails_half_way_leaves_nothing_behind(
+    form: ReportForm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(cells: tuple[Cell, ...]) -> Row:
+        if cells is ROWS[-1]:
+            raise OSError("no space left on device")
+        return Row(cells)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(OSError, match="no space"):
+        written(replace(a_report(), rows=Rows(ROWS, rows)), form)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_csv_has_a_line_of_headings_and_no_formula() -> None:
