@@ -179,15 +179,24 @@ def shown_row(keys: list[str], row: Row) -> ShownRow:
 
 
 async def download(call: Call, principal: Principal, asked: DownloadReport) -> File:
-    """Return all rows as a file. One is written at a time: each takes a processor for seconds."""
+    """Return all rows as a file. One is written at a time: each takes a processor for seconds.
+
+    Raises:
+        TooMuch: many are waiting to be written.
+    """
     context, form = call.context, ReportForm(asked.format)
     fields = {name: getattr(asked, name) for name in AskReport.__struct_fields__}
     about = AskReport(**fields)
-    report = await call.read_fleet(
-        lambda: compiled(context, about, owner=principal.actor, is_whole=True)
+    return await context.report_files.in_turn(
+        lambda: call.read_fleet(
+            lambda: compiled(context, about, owner=principal.actor, is_whole=True)
+        ),
+        lambda writer, report: File(
+            name=file_name(report, form),
+            media_type=MEDIA_TYPES[form],
+            body=writer.written(report, form),
+        ),
     )
-    body = await context.report_files(lambda writer: writer.written(report, form))
-    return File(name=file_name(report, form), media_type=MEDIA_TYPES[form], body=body)
 
 
 def file_name(report: Report, form: ReportForm) -> str:
