@@ -6,7 +6,7 @@ one that listens hears of it at once, any other when it checks in next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated
@@ -23,6 +23,7 @@ from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 
+Note = Callable[[Transaction], None]
 MOST = 500
 """So many machines at once: each leaves an entry, and a transaction writes a thousand rows."""
 
@@ -83,18 +84,26 @@ async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedM
 
     def begin(tx: Transaction) -> None:
         tx.ask_scan(first, now=call.now)
-        tx.note(asked.name, machines=len(uuids))
+        tx.note(asked.name, machines=len(uuids), **({"asked": len(first)} if others else {}))
 
     await call.decide(principal, begin)
     await call.context.machines_changed(first)
     for part in others:
-        await call.decide(principal, partial(_ask, part, call.now))
+        # Between two parts the server may stop; that all were asked the last one says.
+        done = partial(_note_all, asked.name, len(uuids)) if part is others[-1] else None
+        await call.decide(principal, partial(_ask, part, call.now, done))
         await call.context.machines_changed(part)
     return AskedMachines(machines=len(uuids))
 
 
-def _ask(uuids: Sequence[bytes], now: datetime, tx: Transaction) -> None:
+def _ask(uuids: Sequence[bytes], now: datetime, done: Note | None, tx: Transaction) -> None:
     tx.ask_scan(uuids, now=now)
+    if done is not None:
+        done(tx)
+
+
+def _note_all(name: str, machines: int, tx: Transaction) -> None:
+    tx.note(name, machines=machines, asked=machines)
 
 
 def _concerned(view: View, name: str) -> Sequence[bytes]:

@@ -103,6 +103,22 @@ async def test_a_lists_machines_are_those_that_need_an_update_of_it_or_may(site:
     assert (await site.ask("/lists/nowhere/scans")).status == 404
 
 
+async def test_a_list_of_many_is_asked_in_parts_and_the_audit_trail_tells_when_all_were(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("patchtide.server.machine_scans.MOST", 1)
+    admin = await site.plane.token(role="full-administrator")
+    made = {"name": "october", "query": "openssl"}
+    await site.plane.ask("POST", "/api/v1/lists", token=admin, document=made)
+
+    await site.ask("/lists/october/scans")
+    details = [e.detail for e in site.storage.audit(limit=100) if e.operation == "lists.scan"]
+    details.sort(key=lambda detail: int(str(detail["asked"])))
+
+    assert [bool(one) for one in site.wanted()] == [True, False, True]
+    assert details == [{"machines": 2, "asked": 1}, {"machines": 2, "asked": 2}]
+
+
 async def test_of_machines_one_that_is_shut_out_or_not_there_stops_all(site: Site) -> None:
     uuids = [client.uuid for client in site.clients]
     await site.storage.decide(
