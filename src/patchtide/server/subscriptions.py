@@ -15,6 +15,7 @@ from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongSta
 from patchtide.server.channel_book import CHANNELS, read_channels
 from patchtide.server.context import Call
 from patchtide.server.named_reports import compiled
+from patchtide.server.patterns import SLUG
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.report_scope import AboutReport, ReportName
 from patchtide.server.saved_searches import OneName
@@ -30,7 +31,7 @@ from patchtide.server.subscription_book import (
 from patchtide.server.synchronisation_plan import CycleName, Day, SaidSchedule, schedule_of
 from patchtide.server.table import Nothing, Output
 
-Label = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
+Label = Annotated[str, Meta(pattern=SLUG)]
 OVERSEEING = Right(Kind.ALERTS, Verb.ADMINISTER)
 """Who defines the channels sees all that goes there, and may stop it."""
 

@@ -30,6 +30,7 @@ _FORMS = {
     "[a-z0-9][a-z0-9-]{0,63}": _NAME.format(64),
     "[a-z0-9][a-z0-9._@-]*": "small letters, digits, `.`, `_`, `@` and `-`, and begins with none of"
     " these signs",
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}": "an address of e-mail",
     "[A-Za-z0-9 ._-]*": "letters, digits, spaces, `.`, `_` and `-`",
     r"[^\x00-\x1f\x7f]+": "one line of text",
     r"[^\x00-\x1f\x7f]*": "one line of text",
