@@ -29,13 +29,13 @@ from patchtide.server.alert_book import (
     read_standings,
 )
 from patchtide.server.alert_facts import AlertFacts
+from patchtide.server.alert_message import turned
 from patchtide.server.alert_words import sentence, unmeasured
-from patchtide.server.channel_book import message, tell
+from patchtide.server.channel_book import tell
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.following import Cursor, DecisionEvent
-from patchtide.server.ports.notifying import Message
 
 log = logging.getLogger(__name__)
 
@@ -151,26 +151,7 @@ def _write_down(tx: Transaction, told: Told, *, now: datetime) -> None:
     elif told.turn is Turn.ENDED:
         tx.alerts.end(name, at=now)
     tx.note(name, turn=str(told.turn), text=told.text)
-    tell(tx, _message(told, now), told.channels)
-
-
-def _message(told: Told, now: datetime) -> Message:
-    rule = told.rule
-    return message(
-        secrets.token_hex(16),
-        f"alert.{told.turn}",
-        f"{told.turn}: {rule.name}",
-        told.text,
-        at=now,
-        alert={
-            "rule": rule.name,
-            "watched": rule.watched.value,
-            "value": told.value,
-            "limit": rule.limit,
-            "unit": rule.unit.value,
-            "query": rule.query,
-        },
-    )
+    tell(tx, turned(told.rule, told.turn, told.text, told.value, now=now), told.channels)
 
 
 def _is_due(known: Standings, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.alerts.rules import UNITS, Unit, Watched
+from patchtide.domain.alerts.turns import Turn
 from patchtide.domain.catalog.query_parser import MAX_LENGTH, parse_query
 from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
@@ -25,8 +26,9 @@ from patchtide.server.alert_book import (
     read_rules,
     read_standings,
 )
+from patchtide.server.alert_message import turned
 from patchtide.server.alert_words import amount
-from patchtide.server.channel_book import CHANNELS, read_channels
+from patchtide.server.channel_book import CHANNELS, read_channels, tell
 from patchtide.server.context import Call
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.decisions import Transaction
@@ -135,18 +137,37 @@ async def define(call: Call, principal: Principal, asked: DefineAlert) -> ShownR
         what = "is at most 1 for divergence: documents are counted, not the machines that saw them"
         raise InvalidDocument([Problem("limit", what)])
 
-    def work(tx: Transaction) -> None:
+    def work(tx: Transaction) -> KeptStanding:
         known = read_channels(tx.setting(CHANNELS))
         if missing := [name for name in kept.channels if name not in known]:
             raise InvalidDocument([Problem("channels", f"there is no channel {missing[0]}")])
-        rules = [one for one in read_rules(tx.lock_setting(RULES)) if one.name != kept.name]
-        if len(rules) >= MOST:
+        rules = {one.name: one for one in read_rules(tx.lock_setting(RULES))}
+        before = rules.get(kept.name)
+        rules[kept.name] = kept
+        if len(rules) > MOST:
             raise WrongState(f"there are {MOST} rules already; remove one first")
-        tx.put_setting(RULES, pack(sorted([*rules, kept], key=lambda one: one.name)))
+        tx.put_setting(RULES, pack(sorted(rules.values(), key=lambda one: one.name)))
+        standing = read_standings(tx.lock_setting(STANDINGS)).rules.get(kept.name, KeptStanding())
+        if before is not None and standing.is_raised:
+            left = [name for name in before.channels if name not in kept.channels]
+            _tell_the_end(tx, before, standing, left, "is told elsewhere from now on", call.now)
         tx.note(kept.name, watched=kept.watched, limit=amount(kept.limit, unit), query=query)
+        return standing
 
-    await call.decide(principal, work)
-    return _shown_rule(kept, KeptStanding())
+    return _shown_rule(kept, await call.decide(principal, work))
+
+
+def _tell_the_end(
+    tx: Transaction,
+    rule: KeptRule,
+    standing: KeptStanding,
+    channels: Sequence[str],
+    why: str,
+    now: datetime,
+) -> None:
+    """Tell channels that hear no more of a raised alert, or they wait for its end for ever."""
+    text = f"the rule {rule.name} {why}"
+    tell(tx, turned(rule.rule(), Turn.ENDED, text, standing.value, now=now), channels)
 
 
 async def _canonical(call: Call, query: str) -> str:
@@ -163,15 +184,17 @@ async def remove(call: Call, principal: Principal, asked: OneName) -> None:
     """
 
     def work(tx: Transaction) -> None:
-        rules = read_rules(tx.lock_setting(RULES))
-        staying = [one for one in rules if one.name != asked.name]
-        if len(staying) == len(rules):
+        rules = {one.name: one for one in read_rules(tx.lock_setting(RULES))}
+        gone = rules.pop(asked.name, None)
+        if gone is None:
             raise NotFound
-        tx.put_setting(RULES, pack(staying))
+        tx.put_setting(RULES, pack(list(rules.values())))
         known = read_standings(tx.lock_setting(STANDINGS))
-        others = {name: one for name, one in known.rules.items() if name != asked.name}
+        others = dict(known.rules)
+        standing = others.pop(asked.name, KeptStanding())
         tx.put_setting(STANDINGS, pack(msgspec.structs.replace(known, rules=others)))
-        tx.alerts.end(asked.name, at=call.now)
+        if tx.alerts.end(asked.name, at=call.now):
+            _tell_the_end(tx, gone, standing, gone.channels, "was removed", call.now)
         tx.note(asked.name)
 
     await call.decide(principal, work)

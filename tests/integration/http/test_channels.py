@@ -164,6 +164,30 @@ async def test_an_alert_is_told_when_it_is_raised_and_when_it_ends(site: Site) -
     assert [each[1:] for each in told] == [("alert.raised", 95), ("alert.ended", 10)]
 
 
+async def test_whoever_was_told_of_an_alert_is_told_when_its_rule_is_removed_or_tells_others(
+    site: Site,  # noqa: F811
+) -> None:
+    plane = site.plane
+    for channel in ("ops", "boss"):
+        await asked(plane, "PUT", f"/channels/{channel}", {"to": [f"{channel}@example.org"]})
+    rule = {"watched": "disk", "limit": 90, "lasting_min": 0}
+    await site.define("full", **rule, channels=["ops", "boss"])
+    site.disk = 95
+    await site.minutes()
+    plane.clock.advance(seconds=1)
+    anew = await asked(plane, "PUT", "/alerts/full", {**rule, "channels": ["ops"]})
+    plane.clock.advance(seconds=1)
+    await asked(plane, "DELETE", "/alerts/full")
+    await a_courier(plane).step()
+
+    assert anew["is_raised"] is True
+    told = sorted((channel, m.at, m.kind) for channel, m in plane.told.sent)
+    assert [(channel, kind) for channel, _, kind in told] == [
+        (channel, kind) for channel in ("boss", "ops") for kind in ("alert.raised", "alert.ended")
+    ]
+    assert {m.text for _, m in plane.told.sent} >= {"the rule full was removed"}
+
+
 async def test_a_webhooks_secret_is_shown_once_and_kept_nowhere(
     plane: AdministratorsPlane,
 ) -> None:
