@@ -31,7 +31,7 @@ from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, 
 from patchtide.server.ports.fleet import Heard, ReportedEvents
 from patchtide.server.ports.following import Cursor, DecisionEvent
 from patchtide.server.ports.history import StoredDay
-from patchtide.server.ports.notifying import ChannelStanding
+from patchtide.server.ports.notifying import ChannelStanding, Outgoing
 from patchtide.server.ports.reports import HeldInventory, StateRow
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
@@ -143,7 +143,10 @@ class MemoryAlerts:
 
 
 class MemoryOutbox:
-    """Nothing waits."""
+    """Nothing waits: there are no channels."""
+
+    def put(self, messages: Sequence[Outgoing]) -> None:
+        assert not messages
 
     def standings(self) -> Mapping[str, ChannelStanding]:
         return {}
@@ -369,6 +372,10 @@ class MemoryTransaction:
     @property
     def alerts(self) -> MemoryAlerts:
         return self.storage.alerts
+
+    @property
+    def outbox(self) -> MemoryOutbox:
+        return self.storage.outbox
 
     def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
         return True
