@@ -79,7 +79,7 @@ PAGES = (
     _form("test-feeds", "/synchronisations/test", _CATALOG, "Ask every address of the feeds."),
     _form("reschedule", "/synchronisations/schedule", _CATALOG, "Set when they begin."),
     _form("select", "/synchronisations/selection", _CATALOG, "Choose what is taken of a feed."),
-    _page("settings", "/settings", Gate.SIGNED_IN, "What holds for the whole site."),
+    _page("settings", "/settings", _CATALOG, "What holds for the whole site."),
     _form("settings-target", "/settings/target", _CATALOG, "Set the target of a risk class."),
     _page("alerts", "/alerts", _ALERTS, "What is raised, the rules, and what was raised before."),
     _form("alerts-define", "/alerts", _ALERTS, "Define a rule."),

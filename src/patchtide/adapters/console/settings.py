@@ -7,8 +7,7 @@ from typing import Any
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
-from patchtide.domain.access.rights import Kind
-from patchtide.domain.errors import NotFound, PatchtideError
+from patchtide.domain.errors import PatchtideError
 
 
 async def page(desk: Desk, visit: Visit) -> Reply:
@@ -27,8 +26,6 @@ async def set_target(desk: Desk, visit: Visit) -> Reply:
 
 
 async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = None) -> Reply:
-    if not desk.may_read(visit, Kind.CATALOG):
-        raise NotFound
     targets = await desk.ask(visit, "settings.targets")
     return desk.page(
         visit,
