@@ -263,7 +263,8 @@ def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
     )
     plain, text = _plain(field.type)
     if field.name == MACHINE:
-        plain, text = str, f"{text.removesuffix('.')} or name."
+        plain = str if field.required else str | None
+        text = f"{text.removesuffix('.')} or name."
     elif field.name == MACHINES and plain is not str:  # as one text they are a query
         plain, text = GenericAlias(tuple, (str, ...)), f"{text.removesuffix('.')} or names."
     elif field.name == UPDATE and operation.name in BY_TITLE:
