@@ -6,6 +6,7 @@ Whatever is not declared is not found, in whatever spelling.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import replace
@@ -109,10 +110,12 @@ def _needs_handler(operation: Operation) -> bool:
 
 
 def _description_of(table: Table) -> Callable[[Call, Principal, Nothing], Awaitable[msgspec.Raw]]:
-    document = msgspec.Raw(msgspec.json.encode(describe(table)))
+    @functools.cache
+    def document() -> msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(describe(table)))
 
     async def description(call: Call, principal: Principal, asked: Nothing) -> msgspec.Raw:
-        return document
+        return document()
 
     return description
 
