@@ -154,7 +154,7 @@ _SITE = (
         path="/metrics",
         policy=Right(Kind.METRICS, Verb.READ),
         sentence="Give the figures of the site and of this node, as Prometheus reads them.",
-        media_type="text/plain; version=0.0.4; charset=utf-8",
+        media_types=("text/plain; version=0.0.4; charset=utf-8",),
         handler=figures.metrics,
     ),
     Operation(

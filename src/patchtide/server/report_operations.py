@@ -240,7 +240,7 @@ REPORTS = (
         input=DownloadReport,
         handler=download,
         also=_ALSO,
-        media_type="application/octet-stream",
+        media_types=tuple(MEDIA_TYPES.values()),
         step_of=_COMMAND,
     ),
 )

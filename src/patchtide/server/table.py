@@ -64,6 +64,7 @@ Handler = Callable[[Call, Principal, Any], Awaitable[Any]]
 
 _NAME = re.compile(r"[a-z][a-z-]*(\.[a-z][a-z-]*)?")
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
+JSON = "application/json"
 SAFE_METHODS = frozenset({"GET"})
 
 
@@ -96,8 +97,9 @@ class Operation:
     takes_file: bool = False
     """Its body is a file, and its other input stands in the address. By itself it decides nothing:
     a file means nothing until something names it."""
-    media_type: str = "application/json"
-    """Of its answer; where it is another one, the use case answers with the bytes, or a file."""
+    media_types: tuple[str, ...] = (JSON,)
+    """Of its answer; where it is another one, the use case answers with the bytes, or, when there
+    are several, with a file that says which."""
     step_of: str = ""
     """The command that goes through this and other operations; it has none of its own then."""
     example: str = ""

@@ -105,7 +105,7 @@ def _naming(error: NotFound, named: Mapping[str, str]) -> NotFound:
 
 def _plain_reply(operation: Operation, body: bytes) -> Reply:
     headers = [
-        (b"content-type", operation.media_type.encode()),
+        (b"content-type", operation.media_types[0].encode()),
         (b"content-length", str(len(body)).encode()),
     ]
     return Reply(status=operation.status, headers=headers, body=body)

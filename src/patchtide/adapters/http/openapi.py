@@ -16,7 +16,7 @@ from patchtide import __version__
 from patchtide.adapters.http.problems import ProblemDocument
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Right
-from patchtide.server.table import Operation, Table
+from patchtide.server.table import JSON, Operation, Table
 
 Schema = dict[str, Any]
 
@@ -95,7 +95,8 @@ def _rights(operation: Operation) -> str:
 def _responses(operation: Operation, schemas: _Schemas) -> Schema:
     done: Schema = {"description": HTTPStatus(operation.status).phrase}
     if operation.output is not None or operation.status == HTTPStatus.OK:
-        done["content"] = {operation.media_type: {"schema": _output(operation, schemas)}}
+        schema = _output(operation, schemas)
+        done["content"] = {kind: {"schema": schema} for kind in operation.media_types}
     problem = {"application/problem+json": {"schema": schemas.of(ProblemDocument)}}
     codes = _EVERYWHERE if operation.policy is Gate.PUBLIC else (*_EVERYWHERE, *_SIGNED_IN)
     codes = (*codes, 409) if operation.audited or operation.takes_file else codes
@@ -109,7 +110,7 @@ def _responses(operation: Operation, schemas: _Schemas) -> Schema:
 def _output(operation: Operation, schemas: _Schemas) -> Schema:
     if operation.output is not None:
         return schemas.of(operation.output)
-    return {"type": "object" if operation.media_type == "application/json" else "string"}
+    return {"type": "object" if operation.media_types == (JSON,) else "string"}
 
 
 def _parameter(field: FieldInfo, schemas: _Schemas, *, where: str) -> Schema:
