@@ -32,7 +32,8 @@ from patchtide.server.threads import Threads
 log = logging.getLogger(__name__)
 
 SYSTEM, DELIVER = "system", "channels.deliver"
-AT_ONCE = 8
+AT_ONCE, OF_ONE = 8, 2
+"""Messages at once, and of those for one channel: who never answers holds up only his own."""
 LEASE = timedelta(minutes=5)
 FIRST, LONGEST = timedelta(seconds=30), timedelta(hours=1)
 PATIENCE = timedelta(days=3)
@@ -56,7 +57,7 @@ class Courier:
         claimed = await self.decisions.decide(
             SYSTEM,
             DELIVER,
-            lambda tx: tx.outbox.claim(now=now, until=now + LEASE, limit=AT_ONCE),
+            lambda tx: tx.outbox.claim(now=now, until=now + LEASE, limit=AT_ONCE, of_one=OF_ONE),
             now=now,
         )
         channels = read_channels(await asyncio.to_thread(self.lookups.setting, CHANNELS))

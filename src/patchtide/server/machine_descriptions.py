@@ -13,7 +13,7 @@ from patchtide.domain.catalog.risk import Exposure
 from patchtide.domain.compliance.described import UNDESCRIBED, Description
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
-from patchtide.server.patterns import LABEL
+from patchtide.server.patterns import LABEL, LINE
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
@@ -21,7 +21,7 @@ from patchtide.server.table import Input, Output
 MOST = 500
 """So many machines at once: each leaves an entry, and a transaction writes a thousand rows."""
 ROLES = 16
-Line = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$(?![\s\S])")]
+Line = Annotated[str, Meta(max_length=128, pattern=LINE)]
 Role = Annotated[str, Meta(pattern=LABEL)]
 ExposureName = Literal["", "perimeter", "critical", "server", "ordinary", "laptop", "isolated"]
 Said = Literal["owner", "roles", "exposure", "location"]
@@ -56,7 +56,7 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
     """Say it of all the machines, or of none.
 
     Raises:
-        InvalidDocument: nothing is said, or the same is said and taken back.
+        InvalidDocument: nothing is said or only blanks, or the same is said and taken back.
         NotFound: one of them is not there.
         WrongState: one of them is retired.
     """
@@ -82,6 +82,11 @@ def _check(known: Sequence[Client], uuids: Sequence[bytes]) -> None:
 
 
 def _description(asked: DescribeMachines) -> Description:
+    lines = {"owner": asked.owner, "location": asked.location}
+    if blank := [name for name, text in lines.items() if text and not text.strip()]:
+        raise InvalidDocument(
+            [Problem(name, "is blank; to take it back, forget it") for name in blank]
+        )
     given = {
         "owner": asked.owner.strip(),
         "roles": tuple(sorted(set(asked.role))),

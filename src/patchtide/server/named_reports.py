@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 
+import msgspec
+
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.server.context import Context
 from patchtide.server.fleet_view import View
@@ -129,6 +131,9 @@ def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool =
     named = NAMED[asked.name]
     _check(asked)
     chosen = _chosen(context, asked, owner=owner)
+    if chosen.is_private:
+        # Its name means something else, or nothing, to whoever follows a link.
+        asked = msgspec.structs.replace(asked, search="", query=chosen.query)
     return context.fleet.ask(
         lambda view: _made(context, view, asked, named, chosen, is_whole=is_whole)
     )
@@ -150,7 +155,11 @@ def _chosen(context: Context, asked: AskReport, *, owner: str) -> Chosen:
             raise NotFound(f"no search is saved as {asked.search}")
         # Of two of one name the own one is meant.
         mine = max(named, key=lambda one: one.owner != EVERYBODY)
-        return Chosen(f"the search {asked.search}: {mine.query or 'everything'}", mine.query)
+        return Chosen(
+            f"the search {asked.search}: {mine.query or 'everything'}",
+            mine.query,
+            is_private=mine.owner != EVERYBODY,
+        )
     if asked.list:
         return Chosen(f"the list {asked.list}", on=asked.list)
     return Chosen(asked.query or "all", asked.query)

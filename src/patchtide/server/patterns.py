@@ -12,3 +12,5 @@ LABEL: Final = r"^[a-z0-9][a-z0-9-]{0,62}" + END
 SHA256: Final = r"^[0-9a-f]{64}" + END
 RANDOM_ID: Final = r"^[0-9a-f]{32}" + END
 SHORT_ID: Final = r"^[0-9a-f]{12}" + END
+LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*" + END
+"""Text of one line that reads as it is written: nothing in it breaks the line or turns it round."""

@@ -78,6 +78,8 @@ class Chosen:
     query: str = ""
     on: str = ""
     """Only those on this list."""
+    is_private: bool = False
+    """It is what a search finds that nobody else has."""
 
 
 @dataclass

@@ -86,7 +86,10 @@ async def test_what_was_claimed_by_a_node_that_died_is_told_by_another_under_the
     await decided(plane)
     now = plane.clock.now()
     claimed = await plane.storage.decide(
-        "system", "x", lambda tx: tx.outbox.claim(now=now, until=now + LEASE, limit=8), now=now
+        "system",
+        "x",
+        lambda tx: tx.outbox.claim(now=now, until=now + LEASE, limit=8, of_one=2),
+        now=now,
     )
     await a_courier(plane).step()
     assert len(claimed) == 1 and ids(plane) == []
@@ -94,6 +97,22 @@ async def test_what_was_claimed_by_a_node_that_died_is_told_by_another_under_the
     await a_courier(plane).step()
 
     assert ids(plane) == [1]
+
+
+async def test_a_channel_with_much_to_tell_keeps_no_other_waiting(
+    plane: AdministratorsPlane,
+) -> None:
+    await asked(plane, "PUT", "/channels/other", {"to": ["ops@example.org"]})
+    for number in range(1, 10):
+        await decided(plane, number)
+    now = plane.clock.now()
+    late = message(f"{99:032x}", "test", "x", "y", at=now + timedelta(seconds=1))
+    await plane.storage.decide("system", "test", lambda tx: tell(tx, late, ("other",)), now=now)
+    plane.clock.advance(seconds=2)
+
+    await a_courier(plane).step()
+
+    assert sorted(ids(plane)) == [1, 2, 99]
 
 
 async def test_what_fails_is_tried_again_later_and_given_up_after_days(

@@ -117,6 +117,9 @@ async def test_nothing_said_the_same_taken_back_and_a_retired_machine_are_refuse
 
     assert (await site.say(0)).status == 400
     assert (await site.say(0, owner="a", forget=["owner"])).status == 400
-    assert (await site.say(0, owner="two\nlines")).status == 400
+    for line in ("two\nlines", "two\u2028lines", "a\u202egnp.exe", "a\u2066b", "\x85"):
+        assert (await site.say(0, owner=line)).status == 400
+        assert (await site.say(0, location=line)).status == 400
+    assert (await site.say(0, owner="  ", role=["web"])).status == 400
     assert (await site.say(0, role=["Not A Role"])).status == 400
     assert (await site.say(0, 2, owner="a")).status == 409

@@ -147,6 +147,20 @@ async def test_a_webhook_gets_the_document_that_the_interface_gives(quick: Site)
     assert report["items"] == shown["items"] and len(shown["items"]) == 3  # type: ignore[index]
 
 
+async def test_a_link_asks_what_a_search_of_ones_own_asks_for_nobody_else_has_it(
+    site: Site,
+) -> None:
+    await site.asked("PUT", "/own-searches/urgent", {"query": "risk >= high"})
+    await site.asked("PUT", "/subscriptions/mine", {**DAILY, "search": "urgent"})
+    one = read_subscriptions(site.plane.storage.setting(SUBSCRIPTIONS))["mine"]
+    context, address = site.plane.context, "https://hq.example:8443"
+    made = await report_message.report_message(context, one, MAIL, address=address)
+
+    assert f"{address}/reports/overall?query=risk+%3E%3D+high" in made.text
+    assert "the search urgent: risk >= high" in made.text
+    assert one.about == {"search": "urgent"}
+
+
 async def test_two_nodes_send_once_and_after_an_outage_one_report_goes_and_not_many(
     site: Site,
 ) -> None:

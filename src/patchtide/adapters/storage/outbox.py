@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from patchtide.adapters.storage.tables import outbox
 from patchtide.adapters.storage.update_lists import Read
@@ -40,10 +40,17 @@ class OutboxWrites:
         if rows:
             self._connection.execute(insert(outbox), rows)
 
-    def claim(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Outgoing]:
+    def claim(
+        self, *, now: datetime, until: datetime, limit: int, of_one: int
+    ) -> Sequence[Outgoing]:
+        place = func.row_number().over(partition_by=_c.channel, order_by=(_c.due_at, _c.message))
+        ready = _c.due_at <= now.timestamp()
+        turn = select(_c.message, _c.channel, place.label("place")).where(ready).subquery()
+        first = select(turn.c.message, turn.c.channel).where(turn.c.place <= of_one)
         due = (
             select(outbox)
-            .where(_c.due_at <= now.timestamp())
+            # What another node takes meanwhile is not due any more once its lock is gone.
+            .where(ready, tuple_(_c.message, _c.channel).in_(first))
             .order_by(_c.due_at, _c.message, _c.channel)
             .limit(limit)
             .with_for_update(skip_locked=True)

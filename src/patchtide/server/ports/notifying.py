@@ -109,8 +109,13 @@ class OutboxWriting(Protocol):
 
     def put(self, outgoing: Sequence[Outgoing]) -> None: ...
 
-    def claim(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Outgoing]:
-        """Return what is due, which nobody else will be given before `until`."""
+    def claim(
+        self, *, now: datetime, until: datetime, limit: int, of_one: int
+    ) -> Sequence[Outgoing]:
+        """Return what is due, which nobody else will be given before `until`.
+
+        `of_one`: at most so many for one channel.
+        """
         ...
 
     def told(self, message: str, channel: str) -> None: ...
