@@ -6,14 +6,15 @@ long it is has to stand in a list that the vendor's own key vouches for; the mac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from patchtide.agent.ports.content import Blobs
 from patchtide.agent.ports.trust import TargetAbsent, Trust
 from patchtide.domain.catalog.leaves import Leaf
-from patchtide.domain.catalog.updates import Verification
+from patchtide.domain.catalog.updates import UpdateNumber, Verification
 from patchtide.domain.errors import Refused
 from patchtide.wire.vendor_indexes import (
     MAX_DOCUMENT_BYTES,
@@ -42,6 +43,38 @@ class SignedPackage:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorSignature:
+    """Under what a vendor has put its name. All of it is the vendor's word, for people."""
+
+    index: str
+    dated: str
+    keys: tuple[str, ...]
+    """Fingerprints of the keys that signed and that this system knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedLists:
+    """What follows from one signature. `packages` can be read once."""
+
+    signature: VendorSignature
+    packages: Iterable[SignedPackage]
+
+
+class NotVouched(StrEnum):
+    """Why there is no vendor's word for a leaf, though nobody lied."""
+
+    NO_FILES = "no-files"
+    OTHER_ROLE = "other-role"
+    NO_VERIFIER = "no-verifier"
+    NO_INDEX = "no-index"
+    NOT_LISTED = "not-listed"
+
+
+Vouched = tuple[VendorSignature, ...]
+"""The signatures that together cover every file of a leaf."""
+
+
 class VendorKeys(Protocol):
     """What the machine verifies one kind of vendor's index with."""
 
@@ -52,7 +85,7 @@ class VendorKeys(Protocol):
         """Say whether a list is of any use on this machine."""
         ...
 
-    def packages(self, signed: bytes, lists: Mapping[str, bytes]) -> Collection[SignedPackage]:
+    def read(self, signed: bytes, lists: Mapping[str, bytes]) -> SignedLists:
         """Return what the vendor's own signature covers.
 
         Raises:
@@ -61,47 +94,80 @@ class VendorKeys(Protocol):
         ...
 
 
-def vendor_verified(
-    leaves: Iterable[Leaf], shard: str, *, trust: Trust, blobs: Blobs, keys: VendorKeys
-) -> frozenset[int]:
-    """Return the numbers of those leaves all of whose files the vendor itself has signed for.
+class Vendors:
+    """Asks the vendors' own signatures. `keys`: None on a system that verifies otherwise."""
 
-    A leaf without files has nothing that could be verified. One whose index the site does not
-    have, or has no more, is not verified; that is no error.
+    def __init__(self, *, trust: Trust, blobs: Blobs, keys: VendorKeys | None) -> None:
+        self._trust = trust
+        self._blobs = blobs
+        self._keys = keys
 
-    Raises:
-        VendorRefused, ContentRefused, ContentUnreachable, InvalidDocument, TrustRefused
-    """
-    asked = [
-        leaf
-        for leaf in leaves
-        if leaf.files and leaf.origin.verification is Verification.VENDOR_SIGNATURE
-    ]
-    if not asked:
-        return frozenset()
-    try:
-        said = trust.read_target(vendors_target_of(shard), MAX_DOCUMENT_BYTES)
-    except TargetAbsent:
-        return frozenset()
-    known: set[SignedPackage] = set()
-    for index in read_vendors(said, shard=shard).indexes:
-        if index.kind == keys.kind:
-            known |= set(_packages(index, blobs, keys))
-    return frozenset(leaf.number for leaf in asked if _files(leaf) <= known)
+    def verified(self, leaves: Collection[Leaf], shard: str) -> frozenset[int]:
+        """Return the numbers of those leaves all of whose files the vendor has signed for.
+
+        Raises: see `verdicts`.
+        """
+        found = self.verdicts(leaves, shard)
+        return frozenset(n for n, said in found.items() if not isinstance(said, NotVouched))
+
+    def verdicts(
+        self, leaves: Collection[Leaf], shard: str
+    ) -> Mapping[UpdateNumber, Vouched | NotVouched]:
+        """Say of each leaf who has signed for it, or why nobody has.
+
+        A leaf without files has nothing that could be verified. One whose index the site does
+        not have, or has no more, is not verified; that is no error.
+
+        Raises:
+            VendorRefused, ContentRefused, ContentUnreachable, InvalidDocument, TrustRefused
+        """
+        reasons = {leaf.number: self._beforehand(leaf) for leaf in leaves}
+        asked = {leaf.number: _files(leaf) for leaf in leaves if not reasons[leaf.number]}
+        wanted = frozenset[SignedPackage]().union(*asked.values())
+        indexes = self._indexes(shard) if asked else ()
+        covers = [(lists.signature, wanted.intersection(lists.packages)) for lists in indexes]
+        return {number: why or _verdict(asked[number], covers) for number, why in reasons.items()}
+
+    def _beforehand(self, leaf: Leaf) -> NotVouched | None:
+        if leaf.origin.verification is not Verification.VENDOR_SIGNATURE:
+            return NotVouched.OTHER_ROLE
+        if not leaf.files:
+            return NotVouched.NO_FILES
+        return NotVouched.NO_VERIFIER if self._keys is None else None
+
+    def _indexes(self, shard: str) -> Sequence[SignedLists]:
+        """Return what is signed of the shard, every signature and every hash verified."""
+        keys = self._keys
+        try:
+            said = self._trust.read_target(vendors_target_of(shard), MAX_DOCUMENT_BYTES)
+        except TargetAbsent:
+            return ()
+        known = read_vendors(said, shard=shard).indexes
+        mine = ((index, keys) for index in known if keys is not None and index.kind == keys.kind)
+        return [lists for index, keys in mine for lists in self._read(index, keys)]
+
+    def _read(self, index: VendorIndexV1, keys: VendorKeys) -> Iterator[SignedLists]:
+        lists = {each.key: self._blob(each.packed) for each in index.lists if keys.wants(each.key)}
+        if not lists:
+            return
+        if index.signed.open_bytes > MAX_SIGNED_BYTES:
+            raise VendorRefused(f"{index.name} is larger than any such index")
+        yield keys.read(self._blob(index.signed), lists)
+
+    def _blob(self, packed: PackedV1) -> bytes:
+        return unpack_index(self._blobs.read(packed.sha256, at_most=packed.size_bytes), packed)
 
 
-def _packages(index: VendorIndexV1, blobs: Blobs, keys: VendorKeys) -> Collection[SignedPackage]:
-    lists = {each.key: _read(each.packed, blobs) for each in index.lists if keys.wants(each.key)}
-    if not lists:
-        return ()
-    if index.signed.open_bytes > MAX_SIGNED_BYTES:
-        raise VendorRefused(f"{index.name} is larger than any such index")
-    return keys.packages(_read(index.signed, blobs), lists)
+def _verdict(
+    files: frozenset[SignedPackage],
+    covers: Sequence[tuple[VendorSignature, frozenset[SignedPackage]]],
+) -> Vouched | NotVouched:
+    if not covers:
+        return NotVouched.NO_INDEX
+    if not files <= frozenset[SignedPackage]().union(*(named for _, named in covers)):
+        return NotVouched.NOT_LISTED
+    return tuple(signature for signature, named in covers if named & files)
 
 
-def _read(packed: PackedV1, blobs: Blobs) -> bytes:
-    return unpack_index(blobs.read(packed.sha256, at_most=packed.size_bytes), packed)
-
-
-def _files(leaf: Leaf) -> set[SignedPackage]:
-    return {SignedPackage(f.name, f.version, f.sha256, f.size_bytes) for f in leaf.files}
+def _files(leaf: Leaf) -> frozenset[SignedPackage]:
+    return frozenset(SignedPackage(f.name, f.version, f.sha256, f.size_bytes) for f in leaf.files)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,9 +25,20 @@ from patchtide.domain.catalog.rules import (
     PackageFormat,
     PackageInstalled,
 )
-from patchtide.domain.catalog.updates import Evaluator
+from patchtide.domain.catalog.updates import Evaluator, LeafFile, Origin
+from patchtide.entry.agent.__main__ import main
+from patchtide.wire.vendor_indexes import (
+    PackedV1,
+    VendorIndexesV1,
+    VendorIndexV1,
+    VendorListV1,
+    encode_vendors,
+    pack_index,
+    vendors_target_of,
+)
 from tests.simulator.agent_command import Agent, a_leaf, environment
-from tests.simulator.site_server import Site, running
+from tests.simulator.apt_repository import SigningKey, needs_apt
+from tests.simulator.site_server import LINEAGE, Site, running
 
 
 def older(names: Sequence[str], version: str) -> Not:
@@ -196,3 +209,71 @@ def test_it_needs_neither_tls_nor_tuf(knowing: Agent) -> None:
     )
 
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+LIST = "main/binary-amd64/Packages"
+PACKAGE = "Package: {}\nVersion: {}\nArchitecture: amd64\nSize: 1\nSHA256: {}\n\n"
+
+
+def a_vendors(number: int, package: str, version: str) -> Leaf:
+    file = LeafFile(name=package, version=version, sha256=b"\7" * 32, size_bytes=1)
+    leaf = replace(a_leaf(number, package, version), files=(file,))
+    return replace(leaf, origin=Origin("feed:debian-security"))
+
+
+def keep_index(site: Site, key: SigningKey, packages: bytes) -> None:
+    named = f" {sha256(packages).hexdigest()} {len(packages)} {LIST}\n"
+    release = f"Label: Toys\nSuite: stable\nDate: Sat, 21 Nov 2026 10:00:00 UTC\nSHA256:\n{named}"
+    files = [pack_index(data) for data in (key.sign(release.encode()), packages)]
+    sizes = [len(key.sign(release.encode())), len(packages)]
+    signed, listed = (
+        PackedV1(sha256(data).digest(), len(data), size)
+        for data, size in zip(files, sizes, strict=True)
+    )
+    site.content |= {sha256(data).hexdigest(): data for data in files}
+    index = VendorIndexV1(kind="apt", name="x", signed=signed, lists=(VendorListV1(LIST, listed),))
+    document = VendorIndexesV1(lineage=LINEAGE, shard="debian-12", indexes=(index,))
+    files_signed = {vendors_target_of("debian-12"): encode_vendors(document)}
+    site.repository.publish("feeds", files_signed, datetime.now(UTC))
+
+
+@needs_apt
+def test_a_machine_says_whose_signature_covers_an_update_and_why_none_does(
+    agent: Agent, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "root"
+    for folder in ("etc", "usr/share/keyrings", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
+        (root / folder).mkdir(parents=True)
+    (root / "etc/os-release").write_text("ID=debian\nVERSION_ID=12\n")
+    stanza = "Package: {}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {}\n\n"
+    have = (("dpkg", "1.21"), ("openssl", "3.0.1"), ("curl", "8.0"))
+    (root / "var/lib/dpkg/status").write_text("".join(stanza.format(*each) for each in have))
+    agent.platform = f"apt:{root}"
+
+    def vendor(number: int) -> Any:
+        words = [str(number), "--platform", agent.platform, "--verify"]
+        assert main(agent.command("explain", *words, "--json")[3:]) == 0
+        return json.loads(capsys.readouterr().out)["vendor"]
+
+    with SigningKey("toys") as key, running(tmp_path / "site") as site:
+        key.keyring(root / "usr/share/keyrings/debian-archive-keyring.gpg")
+        site.publish("custom", a_leaf(3, "curl", "9.2"))
+        site.publish("debian-12", a_vendors(1, "openssl", "3.0.2"), a_vendors(2, "curl", "9.0"))
+        assert agent.enrol(site).returncode == 0
+        assert agent.once().returncode == 0
+        before = [vendor(number)["code"] for number in (1, 3)]
+        listed = PACKAGE.format("openssl", "3.0.2", "07" * 32)
+        keep_index(site, key, listed.encode())
+        covered, left_out = vendor(1), vendor(2)
+        with SigningKey("other") as other:
+            keep_index(site, other, PACKAGE.format("curl", "9.0", "07" * 32).encode())
+        refused = vendor(2)
+        assert main(agent.command("explain", "1", "--platform", agent.platform)[3:]) == 0
+        plain = capsys.readouterr().out
+
+    [signature] = covered["signatures"]
+    assert before == ["no-index", "other-role"]
+    assert covered["verified"] and len(signature.pop("keys")) == 1
+    assert signature == {"index": "Toys stable", "dated": "Sat, 21 Nov 2026 10:00:00 UTC"}
+    assert (left_out["code"], refused["code"]) == ("not-listed", "vendor-refused")
+    assert "vendor    not asked; --verify" in plain

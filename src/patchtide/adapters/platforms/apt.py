@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from patchtide.adapters.platforms import commands, dpkg
+from patchtide.adapters.platforms.apt_vendors import AptVendors
 from patchtide.adapters.platforms.dpkg_condition import Condition, condition
 from patchtide.adapters.platforms.onlooker import Onlooker, Row
 from patchtide.domain.catalog.rules import PackageFormat
@@ -23,6 +24,11 @@ class AptPlatform(Onlooker):
     def condition(self) -> Condition:
         """Return what an administrator should know of the package tools' own state."""
         return condition(self._root, self._run)
+
+    def vendors(self) -> AptVendors:
+        """Return what verifies the distribution's own signatures."""
+        os_id = self._system.os_release().get("ID", "")
+        return AptVendors(os_id, self._architecture() or "", root=self._root, run=self._run)
 
     def _architecture(self) -> str | None:
         """dpkg itself is always of the machine's own architecture."""

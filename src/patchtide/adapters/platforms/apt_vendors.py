@@ -7,23 +7,20 @@ source is not who vouches for the operating system.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from patchtide.adapters.platforms import commands
 from patchtide.adapters.platforms.commands import Run
-from patchtide.agent.vendors import SignedPackage, VendorRefused
-from patchtide.wire.vendor_indexes import APT, MAX_SIGNED_BYTES
+from patchtide.adapters.platforms.gpgv import Signed, signed_message
+from patchtide.agent.vendors import SignedLists, SignedPackage, VendorRefused, VendorSignature
+from patchtide.wire.vendor_indexes import APT
 
-GPGV = "/usr/bin/gpgv"
-_TIMEOUT_S = 60.0
-_BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _HASH = re.compile(r"^ ([0-9a-f]{64})\s+(\d{1,12})\s+(\S+)$", re.MULTILINE)
 _SECTION = re.compile(r"^SHA256:[ \t]*\n((?: .*\n?)+)", re.MULTILINE)
 _FIELD = re.compile(r"^(Package|Version|SHA256|Size): *(\S+)[ \t]*$", re.MULTILINE)
-_BAD = ("BADSIG", "ERRSIG", "REVKEYSIG")
+_ABOUT = re.compile(r"^(Label|Origin|Suite|Date): *([ -~]{1,80}?)[ \t]*$", re.MULTILINE)
 
 
 class AptVendors:
@@ -43,39 +40,27 @@ class AptVendors:
         folder = key.rpartition("/")[0]
         return folder.endswith((f"binary-{self._architecture}", "binary-all"))
 
-    def packages(self, signed: bytes, lists: Mapping[str, bytes]) -> Collection[SignedPackage]:
+    def read(self, signed: bytes, lists: Mapping[str, bytes]) -> SignedLists:
         """Raises VendorRefused."""
-        named = _hashes(self._signed_text(signed))
+        found = self._signed(signed)
+        named = _hashes(found.text)
         for key, data in lists.items():
             if named.get(key) != (sha256(data).hexdigest(), len(data)):
                 raise VendorRefused(f"{key} is not the list that the vendor's index names")
-        return {package for data in lists.values() for package in _packages(data)}
+        return SignedLists(_signature(found), _packages(lists.values()))
 
-    def _signed_text(self, document: bytes) -> str:
-        """Return what was signed and nothing around it."""
+    def _signed(self, document: bytes) -> Signed:
         keyrings = [ring for ring in self._keyrings if ring.is_file()]
         if not keyrings:
             raise VendorRefused(f"{self._keyrings[0]}: the vendor's keys are not on this machine")
-        if document.count(_BEGIN) != 1 or not document.startswith(_BEGIN):
-            raise VendorRefused("the vendor's index is not one signed message")
-        with TemporaryDirectory(prefix="patchtide-vendor-") as name:
-            path = Path(name) / "InRelease"
-            path.write_bytes(document)
-            ended = self._run(
-                [*_gpgv(keyrings), "--output", "-", "--", str(path)],
-                timeout_s=_TIMEOUT_S,
-                output_limit=MAX_SIGNED_BYTES,
-            )
-        said = ended.errors.decode("utf-8", "replace")
-        marks = {line.split()[1] for line in said.splitlines() if line.startswith("[GNUPG:] ")}
-        if "GOODSIG" not in marks or marks.intersection(_BAD) or ended.truncated:
-            raise VendorRefused("the vendor's index is not signed by a key of this system's vendor")
-        return ended.output.decode("utf-8", "replace")
+        return signed_message(document, keyrings, run=self._run)
 
 
-def _gpgv(keyrings: Sequence[Path]) -> list[str]:
-    rings = [word for ring in keyrings for word in ("--keyring", str(ring))]
-    return [GPGV, "--quiet", "--weak-digest", "SHA1", "--status-fd", "2", *rings]
+def _signature(found: Signed) -> VendorSignature:
+    head = found.text.partition("\nSHA256:")[0]
+    said = dict(_ABOUT.findall(head))
+    index = f"{said.get('Label') or said.get('Origin', '')} {said.get('Suite', '')}".strip()
+    return VendorSignature(index=index, dated=said.get("Date", ""), keys=found.keys)
 
 
 def _hashes(text: str) -> Mapping[str, tuple[str, int]]:
@@ -85,8 +70,8 @@ def _hashes(text: str) -> Mapping[str, tuple[str, int]]:
     return {key: (digest, int(size)) for digest, size, key in _HASH.findall(sections[0])}
 
 
-def _packages(data: bytes) -> Iterator[SignedPackage]:
-    for stanza in data.decode("utf-8", "replace").split("\n\n"):
+def _packages(lists: Iterable[bytes]) -> Iterator[SignedPackage]:
+    for stanza in (s for data in lists for s in data.decode("utf-8", "replace").split("\n\n")):
         said = dict(_FIELD.findall(stanza))
         if len(said) == len(("Package", "Version", "SHA256", "Size")):
             yield SignedPackage(

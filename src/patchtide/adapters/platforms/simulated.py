@@ -141,6 +141,9 @@ class SimulatedPlatform:
     def shards(self) -> tuple[str, ...]:
         return self._model.shards
 
+    def vendors(self) -> None:
+        """What it says of signatures is in its description."""
+
     def facts(self, asked: Collection[Asked] = ()) -> Facts:
         model = self._model
         packages = {**model.packages, **self._changed} if self._changed else model.packages

@@ -30,6 +30,9 @@ examples:
   patchtide agent explain openssl
   patchtide agent explain 1207 --json
 
+  # and whether the vendor's own signature covers it; asks the server for what the vendor signed
+  patchtide agent explain 1207 --verify
+
   # what is wrong with the agent, its way to the server or the machine, and what to do
   patchtide agent doctor
 
@@ -76,6 +79,11 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("update", metavar="UPDATE", help="number, id, or part of a name")
     _add_platform(explain)
     explain.add_argument("--all", action="store_true", help="name packages that are not there too")
+    explain.add_argument(
+        "--verify",
+        action="store_true",
+        help="fetch what its vendor signed and verify that with this system's keys",
+    )
     explain.add_argument("--json", action="store_true", help="as JSON, always everything")
     return made
 

@@ -1,4 +1,4 @@
-"""Puts a real agent together: state folder, TLS, trust, platform. Only the child loads this."""
+"""Puts a real agent together: state folder, TLS, trust, platform. Never the idle loop's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import patchtide
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import open_identity, read_machine_id
 from patchtide.adapters.agentstate.sqlite import open_journal
+from patchtide.adapters.agentstate.status import read_enrolment
 from patchtide.adapters.transport.blobs import ContentBlobs
 from patchtide.adapters.transport.carried import CarriedGetter
 from patchtide.adapters.transport.fetched import FetchedContent
@@ -22,8 +24,11 @@ from patchtide.adapters.trust.client import TrustClient
 from patchtide.agent.catalog import LocalCatalog
 from patchtide.agent.core import AgentCore
 from patchtide.agent.enforcement import Enforcement
+from patchtide.agent.enrolment import Enrolment
 from patchtide.agent.parts import Condition, Ports
 from patchtide.agent.policy import LocalPolicy
+from patchtide.agent.ports.web import Getter
+from patchtide.agent.vendors import VendorKeys, Vendors
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.machine import machine_of
 from patchtide.wire.policy import keys_of
@@ -120,3 +125,39 @@ def composed(
         lines.close()
         trust.close()
         journal.close()
+
+
+@contextmanager
+def vendors_asked(state: Path, keys: VendorKeys | None) -> Iterator[Vendors]:
+    """Return who asks the vendors' signatures, beside an agent that may be at work.
+
+    What the site says is read into a folder that goes again: an agent's own trust is its alone,
+    and of what the site signs nothing counts here but where the vendor's documents are.
+
+    Raises:
+        NotEnrolled, TrustRefused, RepositoryUnreachable
+    """
+    enrolment = read_enrolment(state / "identity")
+    if enrolment is None:
+        raise NotEnrolled
+    lines = Lines(verified_context(enrolment.ca))
+    getter = HttpsGetter(lines)
+    with TemporaryDirectory(prefix="patchtide-trust-") as name:
+        trust = _trust(Path(name), enrolment, getter)
+        try:
+            trust.refresh(time.time())
+            yield Vendors(trust=trust, blobs=ContentBlobs(enrolment.url, getter), keys=keys)
+        finally:
+            trust.close()
+            lines.close()
+
+
+def _trust(folder: Path, enrolment: Enrolment, getter: Getter) -> TrustClient:
+    return TrustClient(
+        folder,
+        enrolment.root,
+        metadata_url=f"{enrolment.url}/catalog/metadata/",
+        targets_url=f"{enrolment.url}/catalog/targets/",
+        getter=getter,
+        build_time=BUILD_TIME,
+    )

@@ -1,6 +1,7 @@
 """`patchtide agent explain`: why an update is required here, installed, not required or unknown.
 
-Reads the machine and the agent's own verified shards; asks no server and disturbs no agent.
+Reads the machine and the agent's own verified shards; disturbs no agent, and asks a server only
+when it is told to verify what the vendor signed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ from patchtide.domain.catalog.rule_text import lines, part_text
 from patchtide.domain.catalog.rules import PackageInstalled
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.machine import machine_of
+from patchtide.entry.agent.owner import act_as_owner
 from patchtide.entry.agent.printing import columns, print_json, print_lines
+from patchtide.entry.agent.vouching import (
+    Verified,
+    asked_of_vendor,
+    vendor_as_json,
+    vendor_as_text,
+)
 from patchtide.wire.sets import decode_set
 
 _WHY_UNKNOWN = {
@@ -37,6 +45,8 @@ NO_CATALOG = "no catalog is here yet; `patchtide agent once` fetches what there 
 
 
 def show_explanation(asked: argparse.Namespace) -> int:
+    if asked.verify:
+        act_as_owner(asked.state)
     try:
         with looked_at(asked.state) as journal:
             return _explain(asked, journal)
@@ -64,10 +74,12 @@ def _explain(asked: argparse.Namespace, journal: LookedAt | None) -> int:
         return _list(found, scan, as_json=asked.json)
     said = explained(found[0], scan, facts)
     told = _told(journal.acknowledged(), said.kept.leaf.number)
+    vendor = asked_of_vendor(asked.state, said.kept, machine.vendors()) if asked.verify else None
     if asked.json:
-        print_json(_as_json(said, told))
+        more = {"vendor": vendor_as_json(vendor)} if vendor else {}
+        print_json({**_as_json(said, told), **more})
     else:
-        print_lines(_as_text(said, told, everything=asked.all))
+        print_lines(_as_text(said, told, vendor, everything=asked.all))
     return 0
 
 
@@ -140,7 +152,9 @@ def _as_json(said: Explained, told: str | None) -> dict[str, Any]:
     }
 
 
-def _as_text(said: Explained, told: str | None, *, everything: bool) -> Iterator[str]:
+def _as_text(
+    said: Explained, told: str | None, vendor: Verified | None, *, everything: bool
+) -> Iterator[str]:
     kept, leaf = said.kept, said.kept.leaf
     yield leaf.title or f"update {leaf.number}"
     yield f"  number    {leaf.number}, revision {leaf.revision}"
@@ -149,6 +163,7 @@ def _as_text(said: Explained, told: str | None, *, everything: bool) -> Iterator
     yield f"  state     {said.state.value.replace('-', ' ')}: {_why(said)}"
     if told != said.state.value:
         yield f"  reported  {(told or 'nothing yet').replace('-', ' ')}; the next scan tells"
+    yield from vendor_as_text(kept, vendor)
     for name, rule in said.rules.items():
         yield ""
         yield f"{QUESTIONS[name]} {VERDICTS[rule.verdict]}"
