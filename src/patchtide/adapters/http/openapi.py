@@ -95,8 +95,8 @@ def _rights(operation: Operation) -> str:
 def _responses(operation: Operation, schemas: _Schemas) -> Schema:
     done: Schema = {"description": HTTPStatus(operation.status).phrase}
     if operation.output is not None or operation.status == HTTPStatus.OK:
-        schema = _output(operation, schemas)
-        done["content"] = {kind: {"schema": schema} for kind in operation.media_types}
+        kinds = operation.media_types
+        done["content"] = {kind: {"schema": _output(operation, kind, schemas)} for kind in kinds}
     problem = {"application/problem+json": {"schema": schemas.of(ProblemDocument)}}
     codes = _EVERYWHERE if operation.policy is Gate.PUBLIC else (*_EVERYWHERE, *_SIGNED_IN)
     codes = (*codes, 409) if operation.audited or operation.takes_file else codes
@@ -107,10 +107,10 @@ def _responses(operation: Operation, schemas: _Schemas) -> Schema:
     return {str(operation.status): done, **refusals}
 
 
-def _output(operation: Operation, schemas: _Schemas) -> Schema:
+def _output(operation: Operation, kind: str, schemas: _Schemas) -> Schema:
     if operation.output is not None:
         return schemas.of(operation.output)
-    return {"type": "object" if operation.media_types == (JSON,) else "string"}
+    return {"type": "object" if kind == JSON else "string"}
 
 
 def _parameter(field: FieldInfo, schemas: _Schemas, *, where: str) -> Schema:
