@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import shlex
 import signal
 import subprocess
 import time
@@ -167,9 +168,9 @@ def _collect(
             left = max(0.0, deadline - time.monotonic())
             ready = selector.select(min(left, _LOOK_S))
             if left <= 0:
-                raise CommandFailed(f"{process.args!r} did not end in time")
+                raise CommandFailed(f"{_words_of(process)} did not end in time")
             if not lines.is_wanted():
-                raise CommandFailed(f"{process.args!r} was ended before its time")
+                raise CommandFailed(f"{_words_of(process)} was ended before its time")
             for key, _ in ready:
                 piece = os.read(key.fd, _PIECE)
                 if not piece:
@@ -187,7 +188,13 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> int:
     try:
         return process.wait(max(0.01, deadline - time.monotonic()))
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(f"{process.args!r} did not end in time") from error
+        raise CommandFailed(f"{_words_of(process)} did not end in time") from error
+
+
+def _words_of(process: subprocess.Popen[bytes]) -> str:
+    """Return the command as somebody would type it."""
+    arguments = process.args
+    return shlex.join(map(str, arguments)) if isinstance(arguments, list) else str(arguments)
 
 
 def _kill(process: subprocess.Popen[bytes], *, patience_s: float) -> None:

@@ -38,12 +38,12 @@ _OWNERS = {
 }
 _APT_ERRORS = (
     "dpkg-query: error: '/var/lib/dpkg/status' near line 7413: missing 'Version' field",
-    "['/usr/bin/dpkg-query', '--show'] did not end in time",
+    "/usr/bin/dpkg-query --show did not end in time",
     "/usr/bin/dpkg-query: Input/output error",
 )
 _RPM_ERRORS = (
     "rpm: error: rpmdb: damaged header #1041 retrieved -- skipping",
-    "['/usr/bin/rpm', '--query', '--all'] did not end in time",
+    "/usr/bin/rpm --query --all did not end in time",
     "rpm's database under / holds no package",
 )
 
