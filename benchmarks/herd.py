@@ -60,6 +60,7 @@ class Herd:
             scan_due=False,
             full_due=False,
             scan_at=time.time() + 86_400,
+            refresh_at=time.time() + 86_400,
             told_at=time.time(),
         )
         state, _, wake_up = advance(Brain(memory, Idle()), ev.Started("1"), time.time())

@@ -57,7 +57,7 @@ class Machine:
         ) as core:
             core.start()
             if after_a_day:
-                memory = structs.replace(core.state.memory, scan_at=time.time())
+                memory = structs.replace(core.state.memory, refresh_at=time.time())
                 core._state = Brain(memory, core.state.phase)
             core.step(ev.Rung())
             assert core.state.memory.failures == 0

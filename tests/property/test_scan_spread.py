@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from itertools import pairwise
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from patchtide.domain.schedules.scanning import (
+    LONGEST_SCAN_S,
+    SCAN_EVERY_S,
+    SHORTEST_SCAN_S,
+    says_so_after_s,
+    stale_after,
+)
 from patchtide.domain.sequencer import events as ev
-from patchtide.domain.sequencer.brain import SCAN_EVERY_S, advance
+from patchtide.domain.sequencer.brain import advance
 from patchtide.domain.sequencer.pacing import SCAN_SPREAD_S, next_scan
-from patchtide.domain.sequencer.states import newborn
+from patchtide.domain.sequencer.states import Pace, newborn
 
 seeds = st.binary(min_size=16, max_size=16)
 instants = st.floats(1.7e9, 2e9)
@@ -47,3 +56,26 @@ def test_what_somebody_asks_for_is_done_in_the_step_in_which_it_is_heard_of(
 
     assert commands == (ev.Scan(frozenset()),)
     assert state.memory.scan_at >= now + SCAN_EVERY_S
+
+
+@settings(max_examples=50)
+@given(seeds, st.integers(SHORTEST_SCAN_S, LONGEST_SCAN_S), instants)
+def test_a_machine_that_scans_as_told_and_finds_nothing_new_is_never_in_doubt(
+    seed: bytes, every_s: int, now: float
+) -> None:
+    state, _, _ = advance(newborn(seed), ev.Started("b", Pace(scan_every_s=every_s)), now)
+    reported = [now]
+    while now < reported[0] + 4 * stale_after(every_s).total_seconds():
+        # It comes to scan an hour late each time.
+        now = max(now, state.memory.scan_at, state.memory.poll_at) + 3600
+        for event in (ev.Woken(), ev.CheckedIn(), ev.Refreshed()):
+            state, _, _ = advance(state, event, now)
+        state, commands, _ = advance(state, ev.Scanned(needed=(), changed=False), now)
+        if commands:
+            state, _, _ = advance(state, ev.Acknowledged(), now)
+            reported.append(now)
+
+    gaps = [later - before for before, later in pairwise(reported)]
+
+    assert max(gaps) < stale_after(every_s).total_seconds()
+    assert min(gaps[1:]) >= says_so_after_s(every_s)

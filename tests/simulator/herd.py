@@ -32,7 +32,7 @@ def settled(number: int, *, poll_s: int, now: float) -> Brain:
     """A machine that has long told everything, and waits for its slot."""
     memory = Memory(
         seed=seed(number), boot_id="1", poll_s=poll_s, scan_due=False, full_due=False,
-        scan_at=now + 86_400, told_at=now, poll_at=now + 1,
+        scan_at=now + 86_400, refresh_at=now + 86_400, told_at=now, poll_at=now + 1,
     )  # fmt: skip
     state, _, _ = advance(Brain(memory, Idle()), ev.Woken(), now + 1)
     state, _, _ = advance(state, ev.CheckedIn(next_poll_s=poll_s), now + 1)

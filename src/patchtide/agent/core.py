@@ -18,7 +18,8 @@ from patchtide.agent.parts import Condition, Ports
 from patchtide.agent.ports.journal import JournalFailed, NoSpace
 from patchtide.agent.ports.link import News, NoNews, Outgoing, Taken
 from patchtide.agent.reporting import Reporter, ScanResult, event_note, event_of
-from patchtide.domain.errors import PatchtideError
+from patchtide.agent.told import beginnings, not_asked_for, untold
+from patchtide.domain.errors import InvalidDocument, PatchtideError
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.brain import advance
 from patchtide.domain.sequencer.orders import open_orders
@@ -26,6 +27,7 @@ from patchtide.domain.sequencer.states import (
     Brain,
     Installing,
     Memory,
+    Pace,
     Repairing,
     Restarting,
     newborn,
@@ -64,7 +66,8 @@ class AgentCore:
 
     def start(self) -> float:
         """Take up what the last process left; return when to be woken."""
-        return self.step(ev.Started(self._ports.enforcer.boot_id()))
+        now = self._ports.clock.now()
+        return self.step(ev.Started(self._ports.enforcer.boot_id(), self._pace(now)))
 
     def note(self, code: str, detail: str = "") -> None:
         """Tell the administrator of something that happened outside the brain."""
@@ -163,7 +166,8 @@ class AgentCore:
             envelope=self._ports.policy.sequence(),
             digest=known.digest if known else b"",
             health=self._health(seen),
-            inventory=_untold(self._state.memory.inventory, self._state.memory.inventory_told),
+            inventory=untold(self._state.memory.inventory, self._state.memory.inventory_told),
+            settings=self._ports.settings.mark(),
         )
         message = Outgoing(body=encode(said), counter=counter, created=self._server_time(now))
         answer = self._ports.link.check_in(message)
@@ -175,11 +179,25 @@ class AgentCore:
         if isinstance(answer, News | NoNews):
             memory = structs.replace(
                 self._state.memory,
-                trust_told=_beginnings(seen),
-                inventory_told=_beginnings(_not_asked_for(answer, self._state.memory.inventory)),
+                trust_told=beginnings(seen),
+                inventory_told=beginnings(not_asked_for(answer, self._state.memory.inventory)),
             )
             self._state = Brain(memory, self._state.phase)
-        return event_of(answer, journal, counter=counter)
+        event = event_of(answer, journal, counter=counter)
+        if not isinstance(event, ev.CheckedIn):
+            return event
+        if isinstance(answer, News) and answer.answer.settings:
+            self._take_settings(answer.answer.settings)
+        return replace(event, pace=self._pace(now))
+
+    def _take_settings(self, told: bytes) -> None:
+        try:
+            self._ports.settings.take(told)
+        except InvalidDocument as error:
+            self.note("settings-refused", str(error))
+
+    def _pace(self, now: float) -> Pace:
+        return self._ports.settings.pace(seed=self._state.memory.seed, now=now)
 
     def _health(self, seen: Mapping[str, bytes]) -> HealthV1:
         return HealthV1(
@@ -188,18 +206,22 @@ class AgentCore:
             restart_pending=self._ports.enforcer.restart_pending(),
             floor_lost=self._condition.floor_lost,
             degraded=self._condition.degraded,
-            trust_seen=_untold(seen, self._state.memory.trust_told),
+            trust_seen=untold(seen, self._state.memory.trust_told),
         )
 
     def _refresh(self, newer: Mapping[str, int], now: float) -> ev.Event:
-        root_version = self._condition.root_version
+        root_version, catalog = self._condition.root_version, self._ports.catalog
+        is_odd = False
         try:
-            self._ports.catalog.refresh(newer, now=now, root_version=root_version)
+            catalog.refresh(newer, now=now, root_version=root_version)
         finally:
-            for heard in self._ports.catalog.take_events():
+            for heard in catalog.take_events():
+                is_odd = True
                 self._condition.floor_lost |= heard.code == "floor-lost"
                 self.note(heard.code, heard.detail)
-        return ev.Refreshed()
+        # A shard that was begun anew may be another one under the number of the one before.
+        held = {name: serial for name, serial in catalog.serials().items() if serial}
+        return ev.Refreshed(None if is_odd else held)
 
     def _scan(self, ordered: frozenset[int], now: float) -> ev.Event:
         self._ports.enforcer.tidy(open_orders(self._state.memory))
@@ -280,7 +302,7 @@ class AgentCore:
         """Remember what the server has now, so that it need not be named once more."""
         if taken:
             memory = self._state.memory
-            told = {**memory.inventory_told, **_beginnings(taken)}
+            told = {**memory.inventory_told, **beginnings(taken)}
             self._state = Brain(structs.replace(memory, inventory_told=told), self._state.phase)
             self._save((), durable=False)
 
@@ -294,24 +316,6 @@ def _restored(stored: bytes | None, seed: bytes) -> Brain:
     except msgspec.DecodeError:
         return newborn(seed)
     return state if state.memory.seed == seed else newborn(seed)
-
-
-def _beginnings(seen: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {role: digest[:8] for role, digest in seen.items()}
-
-
-def _untold(seen: Mapping[str, bytes], told: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return what is new; the server needs to hear of each once."""
-    return {name: digest for name, digest in seen.items() if digest[:8] != told.get(name)}
-
-
-def _not_asked_for(answer: News | NoNews, lists: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the lists that the server knows of; one that has lost track is told of all again."""
-    if isinstance(answer, NoNews):
-        return dict(lists)
-    if answer.answer.full_report:
-        return {}
-    return {kind: lists[kind] for kind in lists.keys() - answer.answer.inventory}
 
 
 def _must_last(before: Brain, after: Brain) -> bool:

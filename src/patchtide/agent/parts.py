@@ -13,6 +13,7 @@ from patchtide.agent.ports.link import ServerLink
 from patchtide.agent.ports.platform import Inventory
 from patchtide.agent.ports.trust import TrustEvent
 from patchtide.agent.reporting import ScanResult
+from patchtide.agent.settings import MemorySettings, Settings
 from patchtide.domain.sequencer.states import Order
 
 
@@ -99,6 +100,7 @@ class Ports:
     enforcer: Enforcer
     inventory: Inventory
     clock: Clock
+    settings: Settings = field(default_factory=lambda: Settings(MemorySettings()))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -79,6 +79,8 @@ class CheckInV1(
     health: HealthV1 = HealthV1()
     inventory: Annotated[dict[Text, Digest], Meta(max_length=8)] = {}
     """Kind -> digest of the list as it is now; only what the server may not have heard of yet."""
+    settings: Annotated[bytes, Meta(max_length=8)] | None = None
+    """Mark of the settings it was told (wire.agent_settings); None: it takes none."""
 
 
 class CheckInAnswerV1(
@@ -96,6 +98,8 @@ class CheckInAnswerV1(
     root_version: Serial = 0
     scan: EpochS = 0
     """When somebody asked for a scan that is still owed, by the server's clock; 0: nobody did."""
+    settings: Annotated[bytes, Meta(max_length=32 << 10)] = b""
+    """Other settings than the client named (wire.agent_settings), when there are."""
 
 
 class JumpV1(Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field="t", tag="jump1"):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchtide.domain.errors import InvalidDocument
+from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1, mark_of
 from patchtide.wire.messages import (
     AgainV1,
     ChangesV1,
@@ -51,6 +52,14 @@ MESSAGES: dict[str, msgspec.Struct] = {
         next_poll_s=3600, shards={"debian-12": 5}, full_report=True, root_version=1
     ),
     "checked1-scan": CheckInAnswerV1(next_poll_s=3600, scan=1_790_000_000),
+    "checkin1-settings": CheckInV1(counter=9, settings=mark_of(b"settings")),
+    "checked1-settings": CheckInAnswerV1(next_poll_s=900, settings=encode(AgentSettingsV1())),
+    "settings1": AgentSettingsV1(
+        scan_every_s=14_400,
+        anchor=AnchorV1(
+            cycle="patch-tuesday", days_after=1, for_days=5, at="06:30", zone="Europe/Berlin"
+        ),
+    ),
     "jump1": JumpV1(expected=1009, nonce=U),
     "again1": AgainV1(now=1_790_000_000.5, reason="signature-too-old"),
     "report1-full": ReportV1(
@@ -117,13 +126,23 @@ def test_a_wrong_message_is_one_clear_error(data: bytes) -> None:
 
 
 @settings(max_examples=300)
-@given(st.binary(max_size=400), st.sampled_from([EnrolV1, CheckInV1, ReportV1, InventoryV1]))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from([EnrolV1, CheckInV1, ReportV1, InventoryV1, AgentSettingsV1]),
+)
 def test_any_bytes_are_a_message_or_refused(data: bytes, kind: type[msgspec.Struct]) -> None:
     try:
         message = decode(data, kind)
     except InvalidDocument:
         return
     assert decode(encode(message), kind) == message
+
+
+def test_who_takes_no_settings_is_told_from_who_was_told_none() -> None:
+    before_there_were_any = decode(encode(CheckInV1(counter=1)), CheckInV1)
+    told_nothing_yet = decode(encode(CheckInV1(counter=1, settings=b"")), CheckInV1)
+
+    assert (before_there_were_any.settings, told_nothing_yet.settings) == (None, b"")
 
 
 def test_a_first_report_of_300_states_fits_in_a_kilobyte() -> None:

@@ -10,10 +10,12 @@ facts are read again and the decision is made again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from msgspec import structs
 
+from patchtide.domain.schedules.scanning import says_so_after_s
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer import orders
 from patchtide.domain.sequencer.pacing import LONGEST_POLL_S, next_scan
@@ -27,6 +29,7 @@ from patchtide.domain.sequencer.states import (
     Installing,
     Memory,
     Order,
+    Pace,
     Phase,
     Refreshing,
     Repairing,
@@ -51,10 +54,6 @@ from patchtide.domain.sequencer.steps import (
     stay,
 )
 
-SCAN_EVERY_S = 86_400
-QUIET_S = 7 * 86_400
-"""A machine on which nothing changes says so once in a while; after twice as long it is stale."""
-
 
 def advance(state: Brain, event: ev.Event, now: float) -> Step:
     """Return the new state, what is to be done now, and when to wake the brain next.
@@ -64,8 +63,8 @@ def advance(state: Brain, event: ev.Event, now: float) -> Step:
     """
     memory, phase = state.memory, state.phase
     match event:
-        case ev.Started(boot_id):
-            return _started(memory, phase, boot_id, now)
+        case ev.Started(boot_id, pace):
+            return _started(_at_pace(memory, pace, now), phase, boot_id, now)
         case ev.Woken():
             return _woken(state, now)
         case ev.Rung(scan):
@@ -87,9 +86,9 @@ def advance(state: Brain, event: ev.Event, now: float) -> Step:
             memory = structs.replace(memory, envelope_due=b"", orders=given)
             memory = structs.replace(memory, restarts_per_day=restarts_per_day)
             return go_on(structs.replace(memory, scan_due=memory.scan_due or changed), now)
-        case ev.Refreshed():
+        case ev.Refreshed(shards):
             _expect(event, phase, Refreshing)
-            return go_on(refreshed(memory), now)
+            return go_on(_refreshed(memory, shards, now), now)
         case ev.Scanned():
             _expect(event, phase, Scanning)
             return _scanned(memory, event, now)
@@ -159,12 +158,15 @@ def _check_in(memory: Memory, now: float) -> Step:
 
 
 def _checked_in(memory: Memory, said: ev.CheckedIn, now: float) -> Step:
+    memory = _at_pace(memory, said.pace, now)
+    # A scan that falls due by itself goes by the catalog of now.
+    refresh_due = bool(said.shards) or now >= min(memory.scan_at, memory.refresh_at)
     memory = structs.replace(
         memory,
         heard_at=now,
-        poll_s=said.next_poll_s or memory.poll_s,
+        poll_s=memory.pace.poll_s or said.next_poll_s or memory.poll_s,
         shards_due=dict(said.shards),
-        refresh_due=memory.refresh_due or bool(said.shards) or now >= memory.scan_at,
+        refresh_due=memory.refresh_due or refresh_due,
         envelope_due=said.envelope,
         full_due=memory.full_due or said.full_report,
         report_due=memory.report_due or said.full_report,
@@ -182,16 +184,43 @@ def _demanded(memory: Memory, scan: int) -> Memory:
     )
 
 
+def _at_pace(memory: Memory, pace: Pace | None, now: float) -> Memory:
+    """Go on at another pace; what is due already stays due."""
+    if pace is None or pace == memory.pace:
+        return memory
+    memory = structs.replace(memory, pace=pace)
+    if memory.scan_at <= now:
+        return memory
+    return structs.replace(memory, scan_at=_next_scan(memory, since=memory.scanned_at or now))
+
+
+def _next_scan(memory: Memory, *, since: float) -> float:
+    """Return when to scan by itself after that one: as often as told, and when the calendar says.
+
+    Whoever goes by the calendar alone would not notice what is done to the machine in between.
+    """
+    pace = memory.pace
+    own = next_scan(memory.seed, every_s=pace.scan_every_s, now=since)
+    return min(own, pace.anchor_at) if pace.anchor_at > since else own
+
+
+def _refreshed(memory: Memory, shards: Mapping[str, int] | None, now: float) -> Memory:
+    """Scan only by what the last scan did not know: a look at the date alone changes nothing."""
+    is_known = shards is not None and shards == memory.evaluated and not memory.offline
+    made = structs.replace(refreshed(memory, now), offline=False)
+    return structs.replace(made, scan_due=memory.scan_due) if is_known else made
+
+
 def _scanned(memory: Memory, seen: ev.Scanned, now: float) -> Step:
     done = orders.fulfilled(memory, seen.present)
     # Without a word for long, or about newer updates, the server must take states for unknown.
-    is_quiet = not 0 <= now - memory.told_at < QUIET_S
+    is_quiet = not 0 <= now - memory.told_at < says_so_after_s(memory.pace.scan_every_s)
     is_news = seen.changed or dict(seen.shards) != memory.evaluated_told or is_quiet
     memory = structs.replace(
         orders.close(memory, done),
         scan_due=False,
         scanned_at=now,
-        scan_at=next_scan(memory.seed, every_s=SCAN_EVERY_S, now=now),
+        scan_at=_next_scan(memory, since=now),
         needed=seen.needed,
         evaluated=dict(seen.shards),
         report_due=memory.report_due or is_news or memory.full_due,

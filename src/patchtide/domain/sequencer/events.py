@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from patchtide.domain.sequencer.states import Order
+from patchtide.domain.sequencer.states import Order, Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,8 @@ class Started:
     """The process came up (again): whatever was under way is not any more."""
 
     boot_id: str
+    pace: Pace | None = None
+    """None: as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class CheckedIn:
     full_report: bool = False
     scan: int = 0
     """The scan that somebody asked for, as the server calls it; 0: nobody did."""
+    pace: Pace | None = None
+    """The one in force from now on; None: as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,9 @@ class EnvelopeTaken:
 @dataclass(frozen=True, slots=True)
 class Refreshed:
     """The catalog's shards are in the local store."""
+
+    shards: Mapping[str, int] | None = None
+    """Shard -> the serial that is here now; None: whoever tells does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ LONGEST_RETRY_S = 900
 """Whoever cannot reach the server tries again after this time at the latest, however seldom it
 polls: so after any outage a fleet is back within a quarter of an hour, and spread over it."""
 MAX_RETRY_AFTER_S = 3600
+REFRESH_EVERY_S = 86_400
 SHORTEST_POLL_S = 15
 LONGEST_POLL_S = 7 * 86_400
 SCAN_SPREAD_S = 2 * 3600

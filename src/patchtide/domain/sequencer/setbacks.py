@@ -59,7 +59,7 @@ def failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
             return go_on(structs.replace(memory, envelope_due=b""), now, notes)
         case Refreshing():
             # What is already here still says something: it is scanned and reported.
-            memory = sooner(_not_online(refreshed(memory)), now)
+            memory = sooner(_not_online(refreshed(memory, now)), now)
             return go_on(memory, now, notes)
         case Scanning():
             # What was told of shards is told anew by the next scan that comes to an end.
@@ -88,10 +88,9 @@ def failed(memory: Memory, phase: Phase, event: ev.Failed, now: float) -> Step:
 
 
 def _not_online(memory: Memory) -> Memory:
-    """A scan that somebody asked for needs the server: without it that one is still owed."""
-    if not memory.scan_for:
-        return memory
-    return structs.replace(memory, scan_for=0, retrying=True)
+    """What is scanned now does not count as asked of the server: one that needs that is owed."""
+    memory = structs.replace(memory, offline=True)
+    return structs.replace(memory, scan_for=0, retrying=True) if memory.scan_for else memory
 
 
 def _set_back(memory: Memory, order: str, event: ev.Failed, now: float) -> Step:

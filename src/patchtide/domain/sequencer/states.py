@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from patchtide.domain.schedules.scanning import SCAN_EVERY_S
+
 
 class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Updates to be installed together, as consent was found for them."""
@@ -29,12 +31,27 @@ class Held(Struct, frozen=True):
     """How often in a row something was out of reach."""
 
 
+class Pace(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How often this machine speaks and looks: what it was told, unless it was set right here."""
+
+    poll_s: int = 0
+    """Between two check-ins, as set here; 0: what the server answers."""
+    scan_every_s: int = SCAN_EVERY_S
+    anchor_at: float = 0.0
+    """When the calendar wants the next scan, with this machine's place in it; 0: it wants none."""
+
+
 class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: bytes
     """The client's UUID: spreads the fleet."""
     boot_id: str = ""
+    pace: Pace = Pace()
     poll_s: int = 3600
     poll_at: float = 0.0
+    refresh_at: float = 0.0
+    """When the server's word that nothing is newer is held against the catalog again."""
+    offline: bool = False
+    """The last time it could not be: what was scanned then is to be scanned again."""
     scan_at: float = 0.0
     scanned_at: float = 0.0
     """When the last scan came to an end; 0: before this was kept, or never."""

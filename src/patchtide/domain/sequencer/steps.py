@@ -10,7 +10,13 @@ from msgspec import structs
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer import orders
-from patchtide.domain.sequencer.pacing import LONGEST_RETRY_S, next_slot, retry_delay
+from patchtide.domain.sequencer.pacing import (
+    LONGEST_RETRY_S,
+    REFRESH_EVERY_S,
+    next_scan,
+    next_slot,
+    retry_delay,
+)
 from patchtide.domain.sequencer.states import (
     Brain,
     Consenting,
@@ -154,6 +160,9 @@ def noted(code: str, detail: str = "") -> Commands:
     return (ev.Note(code, detail),)
 
 
-def refreshed(memory: Memory) -> Memory:
-    """Mark the catalog as refreshed; what is here is to be scanned."""
-    return structs.replace(memory, refresh_due=False, shards_due={}, scan_due=True)
+def refreshed(memory: Memory, now: float) -> Memory:
+    """Mark the catalog as refreshed until tomorrow; what is here is to be scanned."""
+    tomorrow = next_scan(memory.seed, every_s=REFRESH_EVERY_S, now=now)
+    return structs.replace(
+        memory, refresh_due=False, refresh_at=tomorrow, shards_due={}, scan_due=True
+    )

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import patchtide
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import open_identity, read_machine_id
+from patchtide.adapters.agentstate.settings import KeptSettings
 from patchtide.adapters.agentstate.sqlite import open_journal
 from patchtide.adapters.agentstate.status import read_enrolment
 from patchtide.adapters.transport.blobs import ContentBlobs
@@ -28,6 +29,7 @@ from patchtide.agent.enrolment import Enrolment
 from patchtide.agent.parts import Condition, Ports
 from patchtide.agent.policy import LocalPolicy
 from patchtide.agent.ports.web import Getter
+from patchtide.agent.settings import Settings
 from patchtide.agent.vendors import VendorKeys, Vendors
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.machine import machine_of
@@ -114,6 +116,7 @@ def composed(
         ),
         inventory=machine,
         clock=SystemClock(),
+        settings=Settings(KeptSettings(state)),
     )
     try:
         condition = Condition(agent_version=patchtide.__version__)

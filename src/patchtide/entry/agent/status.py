@@ -10,12 +10,13 @@ from uuid import UUID
 
 from patchtide.adapters.agentstate.status import Status, read_status
 from patchtide.agent.ports.journal import States
-from patchtide.domain.sequencer.brain import SCAN_EVERY_S
 from patchtide.entry.agent.loop import OtherInstance, only_instance
 from patchtide.entry.agent.machine import machine_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
 from patchtide.wire.sets import decode_set
 
+_ONCE_SCANNED_EVERY_S = 86_400
+"""By agents that did not keep yet when they scanned."""
 SETS = ("required", "installed", "unknown")
 
 
@@ -53,7 +54,7 @@ def scanned_at(seen: Status) -> float:
     memory = seen.brain.memory if seen.brain else None
     if memory is None or memory.scanned_at:
         return memory.scanned_at if memory else 0.0
-    return memory.scan_at - SCAN_EVERY_S if memory.scan_at else 0.0
+    return memory.scan_at - _ONCE_SCANNED_EVERY_S if memory.scan_at else 0.0
 
 
 def _as_json(seen: Status) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from msgspec import structs
 
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.brain import advance
-from patchtide.domain.sequencer.pacing import FIRST_RETRY_S, MAX_RETRY_AFTER_S
-from patchtide.domain.sequencer.states import Brain, Idle, Installing, Order, newborn
+from patchtide.domain.sequencer.pacing import FIRST_RETRY_S, MAX_RETRY_AFTER_S, SCAN_SPREAD_S
+from patchtide.domain.sequencer.states import Brain, Idle, Installing, Order, Pace, newborn
 from patchtide.domain.sequencer.steps import UnexpectedEvent
 
 SEED = bytes(range(16))
@@ -20,6 +20,7 @@ NOON = 1_772_450_000.0
 DAY_S = 86_400
 NOTHING_NEWER = ev.CheckedIn()
 UNCHANGED = ev.Scanned(needed=(), changed=False)
+HELD = {"debian-12": 7}
 
 
 @dataclass
@@ -50,7 +51,7 @@ def a_settled_machine() -> Playbook:
     """A machine that has started, checked in and reported once."""
     play = Playbook()
     play.tell_all(ev.Started("b1"), ev.Woken(), NOTHING_NEWER, ev.Refreshed())
-    play.tell_all(ev.Scanned(needed=(), changed=True), ev.Acknowledged())
+    play.tell_all(ev.Scanned(needed=(), changed=True, shards=HELD), ev.Acknowledged())
     assert play.is_idle()
     return play
 
@@ -169,13 +170,84 @@ def test_a_stop_shortens_the_poll_until_it_is_over() -> None:
     assert play.wake_up <= play.now + 60
 
 
-def test_once_a_day_the_servers_silence_is_checked_and_the_machine_scanned() -> None:
+def test_a_scan_that_falls_due_goes_by_the_catalog_of_now() -> None:
     play = a_settled_machine()
     play.now = play.state.memory.scan_at
     play.tell(ev.Woken())
 
     assert play.tell(NOTHING_NEWER) == (ev.Refresh({}),)
-    assert play.tell(ev.Refreshed()) == (ev.Scan(frozenset()),)
+    assert play.tell(ev.Refreshed(HELD)) == (ev.Scan(frozenset()),)
+
+
+def test_once_a_day_the_servers_silence_is_checked_and_scanned_by_only_if_it_was_none() -> None:
+    play = a_settled_machine()
+    play.now += DAY_S + SCAN_SPREAD_S
+    play.tell(ev.Woken())
+
+    assert play.tell(NOTHING_NEWER) == (ev.Refresh({}),)
+    assert play.tell(ev.Refreshed(HELD)) == ()
+    assert play.tell_all(ev.Rung(), NOTHING_NEWER) == ()
+
+    play.now += DAY_S + SCAN_SPREAD_S
+    play.tell_all(ev.Woken(), NOTHING_NEWER)
+    assert play.tell(ev.Refreshed({"debian-12": 8})) == (ev.Scan(frozenset()),)
+
+
+def test_what_was_scanned_while_the_catalog_could_not_be_had_is_scanned_again() -> None:
+    play = a_settled_machine()
+    play.now += DAY_S + SCAN_SPREAD_S
+    play.tell_all(ev.Woken(), NOTHING_NEWER)
+    assert play.tell(ev.Failed("metadata-expired"))[-1] == ev.Scan(frozenset())
+    play.tell_all(ev.Scanned(needed=(), changed=False, shards=HELD), ev.Acknowledged())
+
+    play.now += DAY_S + SCAN_SPREAD_S
+    play.tell_all(ev.Woken(), NOTHING_NEWER)
+    assert play.tell(ev.Refreshed(HELD)) == (ev.Scan(frozenset()),)
+
+
+HOUR_S = 3600
+OWN = SCAN_SPREAD_S
+PACES = {
+    "as before": (Pace(), 7 * DAY_S, 7 * DAY_S + OWN),
+    "oftener": (Pace(scan_every_s=4 * HOUR_S), 4 * HOUR_S, 4 * HOUR_S + OWN),
+    "rarer": (Pace(scan_every_s=28 * DAY_S), 28 * DAY_S, 28 * DAY_S + OWN),
+    "by the calendar, before its own": (Pace(anchor_at=NOON + DAY_S), DAY_S, DAY_S),
+    "by a calendar whose day is after its own": (
+        Pace(anchor_at=NOON + 20 * DAY_S), 7 * DAY_S, 7 * DAY_S + OWN,
+    ),
+    "by a calendar that is over": (Pace(anchor_at=NOON - DAY_S), 7 * DAY_S, 7 * DAY_S + OWN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pace", "first", "last"), PACES.values(), ids=PACES)
+def test_another_pace_counts_from_the_last_scan_on(pace: Pace, first: float, last: float) -> None:
+    play = a_settled_machine()
+    play.now += 3 * HOUR_S
+
+    play.tell_all(ev.Woken(), ev.CheckedIn(pace=pace))
+
+    assert NOON + first <= play.state.memory.scan_at <= NOON + last
+
+
+def test_a_scan_that_is_due_stays_due_whatever_the_calendar_says_next() -> None:
+    play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.CheckedIn(pace=Pace(anchor_at=NOON + DAY_S)))
+    play.now = NOON + DAY_S + 60
+    following = Pace(anchor_at=NOON + 2 * DAY_S)
+
+    play.tell(ev.Started("b1", following))
+    play.tell(ev.Woken())
+    assert play.tell(ev.CheckedIn(pace=following)) == (ev.Refresh({}),)
+    assert play.tell(ev.Refreshed(HELD)) == (ev.Scan(frozenset()),)
+    play.tell(UNCHANGED)
+    assert play.state.memory.scan_at == NOON + 2 * DAY_S
+
+
+def test_a_poll_interval_that_was_set_here_wins_over_what_the_server_answers() -> None:
+    play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.CheckedIn(next_poll_s=7200, pace=Pace(poll_s=300)))
+
+    assert play.wake_up <= play.now + 300
 
 
 def test_failures_back_off_up_to_the_poll_period() -> None:
@@ -582,14 +654,15 @@ def test_the_same_states_of_a_newer_catalog_are_told_once() -> None:
     assert play.is_idle()
 
 
-def test_a_machine_on_which_nothing_changes_says_so_once_a_week() -> None:
+def test_a_machine_on_which_nothing_changes_says_so_once_in_a_while() -> None:
     play = a_settled_machine()
+    play.tell_all(ev.Rung(), ev.CheckedIn(pace=Pace(scan_every_s=6 * HOUR_S)))
     scans = []
     for _ in range(15):
         play.now = play.state.memory.scan_at
         play.tell_all(ev.Woken(), NOTHING_NEWER, ev.Refreshed())
-        if said := play.tell(UNCHANGED):
+        if said := play.tell(ev.Scanned(needed=(), changed=False, shards=HELD)):
             play.tell(ev.Acknowledged())
         scans.append(bool(said))
 
-    assert [day for day, said in enumerate(scans, start=1) if said] == [7, 14]
+    assert [scan for scan, said in enumerate(scans, start=1) if said] == [4, 8, 12]

@@ -1,0 +1,137 @@
+"""What settings this agent goes by: what its site told it, within limits, and what was set here.
+
+Whoever owns the server can tell a machine much. So an interval is bounded, what cannot be read
+counts as nothing said, and what the machine's own administrator wrote wins over all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.domain.schedules.recurrence import OnCycle, next_after
+from patchtide.domain.schedules.scanning import (
+    LONGEST_SCAN_S,
+    SCAN_EVERY_S,
+    SHORTEST_SCAN_S,
+    bounded,
+)
+from patchtide.domain.sequencer.pacing import SCAN_SPREAD_S, fraction
+from patchtide.domain.sequencer.states import Pace
+from patchtide.wire.agent_settings import NOTHING_SAID, AgentSettingsV1, AnchorV1, mark_of
+from patchtide.wire.messages import decode
+
+
+class SettingsStore(Protocol):
+    """Keeps what the site told, as it came."""
+
+    def load(self) -> bytes: ...
+
+    def keep(self, data: bytes) -> None: ...
+
+
+class MemorySettings:
+    """In memory, for the simulator and tests."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def load(self) -> bytes:
+        return self._data
+
+    def keep(self, data: bytes) -> None:
+        self._data = data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSettings:
+    """What the machine's administrator wrote; 0: nothing."""
+
+    poll_s: int = 0
+    scan_every_s: int = 0
+
+
+NOTHING_LOCAL = LocalSettings()
+
+
+class Settings:
+    """The settings of one agent."""
+
+    def __init__(self, store: SettingsStore, local: LocalSettings = NOTHING_LOCAL) -> None:
+        self._store = store
+        self._local = local
+        self._data = store.load()
+
+    def mark(self) -> bytes:
+        """Return what a check-in says of them."""
+        return mark_of(self._data)
+
+    def take(self, data: bytes) -> None:
+        """Keep what the site tells now.
+
+        Raises:
+            InvalidDocument: it cannot be read. It is kept nevertheless, so that it is told of and
+                sent no second time, and counts as nothing said.
+        """
+        self._store.keep(data)
+        self._data = data
+        anchor_of(decode(data, AgentSettingsV1))
+
+    def pace(self, *, seed: bytes, now: float) -> Pace:
+        told, local = read_told(self._data), self._local
+        return Pace(
+            poll_s=local.poll_s,
+            scan_every_s=local.scan_every_s or scan_interval(told),
+            anchor_at=_next_anchor(anchor_of(told), seed=seed, now=now),
+        )
+
+
+def read_told(data: bytes) -> AgentSettingsV1:
+    """Return what the site told; what cannot be read is nothing."""
+    if not data:
+        return NOTHING_SAID
+    try:
+        told = decode(data, AgentSettingsV1)
+        anchor_of(told)
+    except InvalidDocument:
+        return NOTHING_SAID
+    return told
+
+
+def scan_interval(told: AgentSettingsV1) -> int:
+    wanted = told.scan_every_s or SCAN_EVERY_S
+    return bounded(wanted, shortest=SHORTEST_SCAN_S, longest=LONGEST_SCAN_S)
+
+
+def anchor_of(told: AgentSettingsV1) -> OnCycle | None:
+    """Return the days by the calendar, if there are any.
+
+    Raises:
+        InvalidDocument: this agent does not know the calendar, the zone or such a time.
+    """
+    return _on_cycle(told.anchor) if told.anchor else None
+
+
+def _on_cycle(said: AnchorV1) -> OnCycle:
+    try:
+        return OnCycle(
+            cycle=said.cycle,
+            days_after=said.days_after,
+            for_days=said.for_days,
+            at=datetime.strptime(said.at, "%H:%M").replace(tzinfo=UTC).time(),
+            zone=ZoneInfo(said.zone),
+        )
+    except (ValueError, OSError, LookupError) as error:
+        raise InvalidDocument([Problem("anchor", str(error))]) from error
+
+
+def _next_anchor(anchor: OnCycle | None, *, seed: bytes, now: float) -> float:
+    """Return when the calendar wants this machine's next scan: at its own place in the spread."""
+    if anchor is None:
+        return 0.0
+    place = SCAN_SPREAD_S * fraction(seed, "anchor")
+    found = next_after(anchor, datetime.fromtimestamp(now - place, UTC))
+    return found.timestamp() + place if found else 0.0

@@ -1,0 +1,39 @@
+"""How often machines scan, and what follows from it: when one says so, and when it is too old.
+
+A machine on which nothing changes tells nothing but that it is there; once in a while it reports
+nevertheless, so that the server can tell it from one that scans no more. The rarer it scans, the
+longer both take.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+DAY_S = 86_400
+SHORTEST_SCAN_S = 3600
+LONGEST_SCAN_S = 28 * DAY_S
+SCAN_EVERY_S = 7 * DAY_S
+SHORTEST_POLL_S = 60
+LONGEST_POLL_S = DAY_S
+"""What a site may tell its machines, at most: whoever owns it cannot silence them for longer."""
+POLL_EVERY_S = 3600
+STALE_AT_LEAST_S = 3 * DAY_S
+"""However often machines scan: whoever is switched off over a weekend is not in doubt for it."""
+
+
+def says_so_after_s(scan_every_s: int) -> int:
+    """Return how long a machine may find nothing new before it reports that."""
+    return max(DAY_S, scan_every_s)
+
+
+def stale_after(scan_every_s: int) -> timedelta:
+    """Return from which age on a report says nothing of a machine any more.
+
+    By then two of its own are missing at least: 14 days for a scan a week, 3 for one in 4 hours.
+    """
+    return timedelta(seconds=max(STALE_AT_LEAST_S, 2 * scan_every_s))
+
+
+def bounded(seconds: int, *, shortest: int, longest: int) -> int:
+    """Return an interval that was told within what may be told."""
+    return min(max(seconds, shortest), longest)
