@@ -24,6 +24,7 @@ MAX_INDEX_BYTES = 256 << 20
 """Of a list of packages, unpacked: a whole distribution has a quarter of it."""
 MAX_SIGNED_BYTES = 16 << 20
 APT = "apt"
+RPM = "rpm"
 _LEVEL = 10
 
 
@@ -62,6 +63,16 @@ class VendorIndexesV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="ven
 def vendors_target_of(shard: str) -> str:
     """Return where the repository keeps the document of a shard."""
     return f"{role_of(shard)}/{shard}/vendors"
+
+
+def primary_key(architecture: str) -> str:
+    """Return what an RPM repository's list of packages is called here."""
+    return f"{architecture}/primary.xml"
+
+
+def signature_key(architecture: str) -> str:
+    """Return what the signature is called that lies beside an RPM repository's index."""
+    return f"{architecture}/repomd.xml.asc"
 
 
 def pack_index(data: bytes) -> bytes:

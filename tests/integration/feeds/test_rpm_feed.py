@@ -19,6 +19,8 @@ from patchtide.adapters.feeds.errors import (
 )
 from patchtide.adapters.feeds.rpm import RpmFeed
 from patchtide.adapters.platforms.commands import run
+from patchtide.adapters.platforms.rpm_vendors import RpmVendors
+from patchtide.agent.vendors import VendorRefused
 from patchtide.domain.applicability.evaluation import evaluate
 from patchtide.domain.applicability.facts import Facts
 from patchtide.domain.catalog.details import Classification, FeedUpdate, Severity
@@ -371,3 +373,55 @@ def test_a_key_that_is_not_at_hand_verifies_nothing(reader: Reader) -> None:
 
     with pytest.raises(FeedNotSigned):
         reader.content()
+
+
+def test_a_machine_verifies_by_its_distributions_key_what_a_signed_repository_names(
+    reader: Reader, repository: RpmRepository, keys: tuple[SigningKey, SigningKey], tmp_path: Path
+) -> None:
+    content = reader.content()
+    [index] = content.vendors["toylinux-9"]
+    lists = {each.key: each.read() for each in index.lists}
+    assert {each.key: sha256(lists[each.key]).digest() for each in index.lists} == {
+        each.key: each.sha256 for each in index.lists
+    }
+    folder = tmp_path / "machine/etc/pki/rpm-gpg"
+    folder.mkdir(parents=True)
+    (folder / "RPM-GPG-KEY-toylinux-9").write_text(keys[0].armoured())
+    (folder / "RPM-GPG-KEY-elsewhere").write_text(keys[1].armoured())
+    machine = RpmVendors("toylinux", "x86_64", root=tmp_path / "machine")
+    signed, primary = index.signed.read(), "x86_64/primary.xml"
+    files = {
+        (f.name, f.version, f.sha256, f.size_bytes)
+        for update in content.shards["toylinux-9"]
+        for leaf in update.leaves
+        for f in leaf.files
+    }
+
+    found = machine.read(signed, {key: lists[key] for key in lists if machine.wants(key)})
+
+    assert files and files <= {(p.name, p.version, p.sha256, p.size_bytes) for p in found.packages}
+    assert found.signature.index.startswith("repository revision ") and found.signature.keys
+    repository.sign(keys[1])
+    theirs = (repository.repodata / "repomd.xml.asc").read_bytes()
+    apart = "x86_64/repomd.xml.asc"
+    lies = {
+        "another list": (signed, {**lists, primary: lists[primary].replace(b"toy", b"yot")}),
+        "another index": (signed.replace(b"<size>", b"<size> "), lists),
+        "a stranger's": (signed, {**lists, apart: theirs}),
+        "no signature": (signed, {**lists, apart: b""}),
+        "a part of it": (signed, {primary: lists[primary]}),
+    }
+    for name, lie in lies.items():
+        with pytest.raises(VendorRefused):
+            pytest.fail(f"{name}: {machine.read(*lie)}")
+
+
+def test_what_a_vendor_does_not_sign_as_a_whole_is_not_kept_for_machines(
+    tmp_path: Path, repository: RpmRepository
+) -> None:
+    system = RpmSystem(root=tmp_path / "root")
+    system.source("base", repository.uri)
+    feed, now = RpmFeed(tmp_path / "feed", run=run, root=system.root), datetime.now(UTC)
+    feed.fetch(now=now)
+
+    assert feed.read(now=now).vendors == {}

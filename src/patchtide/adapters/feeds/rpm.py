@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from patchtide import __version__
@@ -14,6 +15,7 @@ from patchtide.adapters.feeds.proxy import Proxy
 from patchtide.adapters.feeds.rpm_advisories import Advisory, read_advisories
 from patchtide.adapters.feeds.rpm_index import DataFile, RepositoryIndex, read_index
 from patchtide.adapters.feeds.rpm_packages import OfferedPackage, read_packages
+from patchtide.adapters.feeds.rpm_signed import vendor_index
 from patchtide.adapters.feeds.rpm_sources import Source, System, read_sources, read_system
 from patchtide.adapters.feeds.rpm_store import RepositoryStore
 from patchtide.adapters.feeds.rpm_updates import Repository, may_bring_any, product_of, updates_of
@@ -23,7 +25,7 @@ from patchtide.adapters.feeds.web import shown
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.selection import Selection
 from patchtide.domain.errors import PatchtideError
-from patchtide.server.ports.feed import FeedContent, Step, Tried
+from patchtide.server.ports.feed import FeedContent, Step, Tried, VendorIndex
 
 _CLOCKS_DIFFER = timedelta(hours=1)
 _OLD = timedelta(days=60)
@@ -38,6 +40,7 @@ class _Read:
     store: RepositoryStore
     index: RepositoryIndex
     document: bytes
+    signature: bytes
 
 
 class RpmFeed:
@@ -78,7 +81,7 @@ class RpmFeed:
         Raises:
             FeedNotSigned, FeedDamaged, FeedExpired, NoFeed
         """
-        known = f"patchtide-rpm-feed-1\0{__version__}\0{self._system()}\0"
+        known = f"patchtide-rpm-feed-2\0{__version__}\0{self._system()}\0"
         digest = hashlib.sha256(known.encode())
         if self._left.exists():
             return hashlib.sha256(known.encode() + b"left out").digest()
@@ -118,6 +121,7 @@ class RpmFeed:
             ),
             system,
         )
+        signed = tuple(index for read in reads if (index := _signed(read)) is not None)
         notes = [note for read in reads if (note := _note(read, now=now))]
         if made.left_out:
             shown = ", ".join(made.left_out[:_SHOWN])
@@ -127,6 +131,7 @@ class RpmFeed:
             as_of={f"{system.shard} {r.source.where}": r.index.made_at for r in reads},
             stamp=self.stamp(now=now),
             note="; ".join(notes),
+            vendors={system.shard: signed} if signed else {},
         )
 
     def known(self, updates: Sequence[FeedUpdate]) -> Sequence[FeedUpdate]:
@@ -188,7 +193,9 @@ class RpmFeed:
             index = self._verified(source, document, signature)
             if index.made_at > now + _CLOCKS_DIFFER:
                 raise FeedExpired(f"{source.where} is of the future; look at the clock")
-            yield _Read(source=source, store=store, index=index, document=document)
+            yield _Read(
+                source=source, store=store, index=index, document=document, signature=signature
+            )
 
 
 def _cause(error: PatchtideError, address: str) -> str:
@@ -215,6 +222,23 @@ def _advisories(read: _Read) -> Iterator[Advisory]:
 def _packages(read: _Read, names: set[str]) -> Sequence[OfferedPackage]:
     file = read.index.files["primary"]
     return read_packages(_pieces(read, file), names, name=_named(read, file))
+
+
+def _signed(read: _Read) -> VendorIndex | None:
+    if not read.source.signed_index:
+        return None
+    primary = read.index.files["primary"]
+    return vendor_index(
+        read.source.architecture,
+        read.source.where,
+        signed=(read.document, read.signature),
+        primary=primary,
+        read=partial(_whole, read, primary),
+    )
+
+
+def _whole(read: _Read, file: DataFile) -> bytes:
+    return b"".join(_pieces(read, file))
 
 
 def _named(read: _Read, file: DataFile) -> str:

@@ -35,6 +35,8 @@ class DataFile:
     digest: str
     size_bytes: int
     open_size_bytes: int
+    open_digest: str | None = None
+    """SHA-256 of what is packed in it; None: it is not named by that."""
     signed_at: float
     """When it was made, by its repository's own word; 0: it does not say."""
 
@@ -79,9 +81,9 @@ class _Reader:
         elif tag == "location":
             self._said["href"] = attributes.get("href", "")
             self._said["base"] = attributes.get("xml:base", "")
-        elif tag == "checksum":
-            self._said["algorithm"] = attributes.get("type", "")
-        return tag in ("revision", "checksum", "size", "open-size", "timestamp")
+        elif tag in ("checksum", "open-checksum"):
+            self._said[_ALGORITHM[tag]] = attributes.get("type", "")
+        return tag in ("revision", "checksum", "open-checksum", "size", "open-size", "timestamp")
 
     def closed(self, tag: str, text: str) -> None:
         if tag == "data":
@@ -95,6 +97,7 @@ class _Reader:
 
 
 WANTED = ("primary", "updateinfo")
+_ALGORITHM = {"checksum": "algorithm", "open-checksum": "open-algorithm"}
 
 
 def _data_file(said: Mapping[str, str], *, name: str) -> DataFile:
@@ -113,8 +116,15 @@ def _data_file(said: Mapping[str, str], *, name: str) -> DataFile:
         digest=digest,
         size_bytes=size,
         open_size_bytes=_size(said["open-size"], what) if "open-size" in said else MAX_FILE_BYTES,
+        open_digest=_open_digest(said),
         signed_at=_time(said.get("timestamp", "")),
     )
+
+
+def _open_digest(said: Mapping[str, str]) -> str | None:
+    digest = said.get("open-checksum", "")
+    is_one = said.get("open-algorithm") == "sha256" and len(digest) == _HASHES["sha256"]
+    return digest if is_one and _HEX.fullmatch(digest) else None
 
 
 def is_path(href: str) -> bool:

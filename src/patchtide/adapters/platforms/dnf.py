@@ -12,6 +12,7 @@ from pathlib import Path
 from patchtide.adapters.platforms import commands, dnf_modules, dnf_restart, rpm
 from patchtide.adapters.platforms.onlooker import Onlooker, Row
 from patchtide.adapters.platforms.rpm_condition import Condition, condition
+from patchtide.adapters.platforms.rpm_vendors import RpmVendors
 from patchtide.domain.catalog.rules import PackageFormat
 
 
@@ -29,8 +30,10 @@ class DnfPlatform(Onlooker):
         """Return what an administrator should know of rpm's own state."""
         return condition(self._root, self._run)
 
-    def vendors(self) -> None:
-        """Each package carries its vendor's signature in itself."""
+    def vendors(self) -> RpmVendors:
+        """Return what verifies the signatures over repositories' indexes, where there are any."""
+        os_id = self._system.os_release().get("ID", "")
+        return RpmVendors(os_id, self._architecture() or "", root=self._root, run=self._run)
 
     def _rows(self) -> list[Row]:
         return [(row.name, row.version, row.architecture) for row in self._installed()]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,9 @@ GPGV = "/usr/bin/gpgv"
 _TIMEOUT_S = 60.0
 _BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _STATUS = "[GNUPG:] "
+_ARMOURED = re.compile(
+    "-----BEGIN PGP PUBLIC KEY BLOCK-----(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +51,19 @@ def signed_message(document: bytes, keyrings: Sequence[Path], *, run: Run) -> Si
     return Signed(ended.output, _signers(ended.errors, whole=not ended.truncated))
 
 
-def signed_apart(
-    document: bytes, signature: bytes, keyrings: Sequence[Path], *, run: Run
-) -> Signed:
-    """Return the document, whose signature lies beside it.
+def signed_apart(document: bytes, signature: bytes, keys: Sequence[str], *, run: Run) -> Signed:
+    """Return the document, whose signature lies beside it. `keys` are armoured texts.
 
     Raises:
         VendorRefused
     """
+    files = {"signature": signature, "document": document, "keys.gpg": _without_armour(keys)}
     with TemporaryDirectory(prefix="patchtide-vendor-") as name:
-        paths = Path(name) / "signature", Path(name) / "document"
-        for path, data in zip(paths, (signature, document), strict=True):
+        paths = [Path(name) / each for each in files]
+        for path, data in zip(paths, files.values(), strict=True):
             path.write_bytes(data)
-        ended = run([*_gpgv(keyrings), "--", *map(str, paths)], timeout_s=_TIMEOUT_S)
+        words = [*_gpgv(paths[2:]), "--", *map(str, paths[:2])]
+        ended = run(words, timeout_s=_TIMEOUT_S)
     return Signed(document, _signers(ended.errors, whole=True))
 
 
@@ -80,3 +86,18 @@ def _signers(errors: bytes, *, whole: bool) -> tuple[str, ...]:
     if not keys or not whole or any(line[:1] == ["BADSIG"] for line in lines):
         raise VendorRefused("the vendor's index is not signed by a key of this system's vendor")
     return tuple(sorted(keys))
+
+
+def _without_armour(texts: Iterable[str]) -> bytes:
+    """Return the keys as the tool reads them; a block that is torn is none."""
+    blocks = (body for text in texts for body in _ARMOURED.findall(text.replace("\r", "")))
+    return b"".join(map(_block, blocks))
+
+
+def _block(body: str) -> bytes:
+    # Headers end with an empty line; the last line, `=` and four letters, is a checksum.
+    lines = body.partition("\n\n")[2].split("\n")
+    try:
+        return base64.b64decode("".join(x for x in lines if x[:1] != "="), validate=True)
+    except binascii.Error:
+        return b""

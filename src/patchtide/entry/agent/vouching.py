@@ -15,9 +15,9 @@ from patchtide.domain.errors import PatchtideError
 _WHY_NOT: Mapping[NotVouched, str] = {
     NotVouched.NO_FILES: "it names no file that could be verified",
     NotVouched.OTHER_ROLE: "it is no vendor's; the role that signed it answers for it",
-    NotVouched.NO_VERIFIER: "this system has no lists that its vendor signs; each package carries"
-    " its signature",
-    NotVouched.NO_INDEX: "the site keeps nothing that the vendor signed of it",
+    NotVouched.NO_VERIFIER: "this machine is only described; it has no keys of a vendor's",
+    NotVouched.NO_INDEX: "the site keeps no list that its vendor signed; an RPM package carries a"
+    " signature in itself, which is verified when it is here",
     NotVouched.NOT_LISTED: "no list that the vendor signed has all its files, by name, version,"
     " SHA-256 and size",
 }

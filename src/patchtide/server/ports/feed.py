@@ -71,7 +71,7 @@ class VendorFile:
 
     key: str
     sha256: bytes
-    read: Callable[[], bytes]
+    read: Callable[[], bytes] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
