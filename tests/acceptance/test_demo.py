@@ -55,6 +55,14 @@ def test_somebody_clicks_through_and_finds_it_again_the_next_time(tmp_path: Path
             page.get_by_role("link", name=re.compile(r"^why\?")).first.click()
             expect(page.locator(".lead")).to_contain_text("Needed")
             assert window.complaints == []
+        command = '. "$0"; exec "$1" -m patchtide.entry.cli overview --json'
+        shown = subprocess.run(
+            ["/bin/sh", "-c", command, said["environment"], sys.executable],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            check=True,
+        )
+        assert json.loads(shown.stdout)["reporting"] > 0
 
     with demo(home) as again:
         assert again["password"] == said["password"]

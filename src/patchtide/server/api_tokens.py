@@ -94,7 +94,7 @@ def issue(
     name: str,
     *,
     rights: Iterable[Right],
-    call: Call,
+    now: datetime,
     expires_at: datetime | None,
     by: str,
 ) -> tuple[ApiToken, IssuedApiToken]:
@@ -106,7 +106,7 @@ def issue(
         name=name,
         secret_hash=hash_of(text.secret),
         rights=texts,
-        created_at=call.now,
+        created_at=now,
         expires_at=expires_at,
         created_by=by,
     )
@@ -124,7 +124,7 @@ async def create(call: Call, principal: Principal, asked: CreateApiToken) -> Iss
     token, answer = issue(
         asked.name,
         rights=rights,
-        call=call,
+        now=call.now,
         expires_at=_expiry(call.now + timedelta(days=asked.days), creator),
         by=creator.actor,
     )

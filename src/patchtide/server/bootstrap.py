@@ -36,7 +36,11 @@ async def bootstrap(call: Call, principal: Principal, asked: Bootstrap) -> Issue
     if taken is None:
         raise NotFound
     token, answer = issue(
-        asked.name, rights=ROLES["full-administrator"], call=call, expires_at=None, by="bootstrap"
+        asked.name,
+        rights=ROLES["full-administrator"],
+        now=call.now,
+        expires_at=None,
+        by="bootstrap",
     )
 
     def work(tx: Transaction) -> None:

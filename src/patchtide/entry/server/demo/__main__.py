@@ -25,6 +25,7 @@ from patchtide.entry.server.demo.releases import details_of, releases
 from patchtide.entry.server.node import Server
 from patchtide.entry.server.serving import running
 from patchtide.entry.server.settings import ServerSettings, read_settings
+from patchtide.server.api_tokens import issue
 from patchtide.server.bootstrap import DONE
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.users import new_user
@@ -112,7 +113,7 @@ async def _demonstrate(asked: Asked, folder: DemoFolder) -> None:
         made = folder.made or await _make(server, asked, folder)
         living = await Living.begin(server, begun_at=made.at)
         going_on = asyncio.create_task(living.run())
-        _greet(made, server.port, as_json=asked.as_json)
+        _greet(made, server, folder, as_json=asked.as_json)
         ended = asyncio.create_task(stop.wait())
         await asyncio.wait((going_on, ended), return_when=asyncio.FIRST_COMPLETED)
         for task in (going_on, ended):
@@ -128,18 +129,23 @@ async def _make(server: Server, asked: Asked, folder: DemoFolder) -> Made:
     await furnish(server, machines=asked.machines, details=details, past=True, say=_say(asked))
     password = secrets.token_urlsafe(12)
     hashed = await server.context.passwords.hashed(password, name=NAME)
-    user = new_user(
-        NAME, rights=ROLES["full-administrator"], password_hash=hashed, now=now, by="demo"
-    )
+    rights = ROLES["full-administrator"]
+    user = new_user(NAME, rights=rights, password_hash=hashed, now=now, by="demo")
+    token, issued = issue("demo", rights=rights, now=now, expires_at=None, by="demo")
 
     def work(tx: Transaction) -> None:
         tx.put_setting(DONE, b"1")
         tx.add_user(user)
         tx.note(user.id, name=user.name)
 
+    def let_in(tx: Transaction) -> None:
+        tx.add_api_token(token)
+        tx.note(token.id, name=token.name)
+
     await server.storage.decide("demo", "users.create", work, now=now)
+    await server.storage.decide("demo", "api-tokens.create", let_in, now=now)
     server.context.bootstrap_code.spent()
-    made = Made(at=now, machines=asked.machines, name=NAME, password=password)
+    made = Made(at=now, machines=asked.machines, name=NAME, password=password, token=issued.token)
     folder.finish(made)
     return made
 
@@ -152,16 +158,20 @@ def _say(asked: Asked) -> Callable[[str], None]:
     return say
 
 
-def _greet(made: Made, port: int, *, as_json: bool) -> None:
-    url = f"https://{HOST}:{port}/"
+def _greet(made: Made, server: Server, folder: DemoFolder, *, as_json: bool) -> None:
+    url = f"https://{HOST}:{server.port}"
+    ca = folder.path / "keys" / "site-ca.pem"
+    environment = folder.lay_out(url, ca=ca, token=made.token)
     if as_json:
-        document = {"url": url, "name": made.name, "password": made.password}
+        document = {"url": f"{url}/", "name": made.name, "password": made.password}
+        document["environment"] = str(environment)
         sys.stdout.write(json.dumps({**document, "machines": made.machines}) + "\n")
     else:
         lines = (
-            f"Console   {url}   (its certificate is this site's own: the browser warns)",
+            f"Console   {url}/   (its certificate is this site's own: the browser warns)",
             f"Name      {made.name}",
             f"Password  {made.password}",
+            f"Commands  . {environment}; patchtide overview",
             f"{made.machines} simulated machines report while you look. Ctrl-C ends it.",
         )
         sys.stdout.write("\n".join(lines) + "\n")

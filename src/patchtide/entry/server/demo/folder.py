@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import msgspec
 from patchtide.adapters.trust.durable import write_durably
 from patchtide.domain.errors import PatchtideError
 
-_MARK, _MADE = "demo.lock", "demo.json"
+_MARK, _MADE, _ENVIRONMENT = "demo.lock", "demo.json", "environment"
 
 
 class DemoFolderNotUsable(PatchtideError):
@@ -29,6 +31,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     machines: int
     name: str
     password: str
+    token: str
 
 
 class DemoFolder:
@@ -61,11 +64,20 @@ class DemoFolder:
         write_durably(self.path / _MADE, msgspec.json.encode(made))
         self.made = made
 
+    def lay_out(self, url: str, *, ca: Path, token: str) -> Path:
+        """Write what a shell reads before the command line is used; return the file."""
+        said = {"PATCHTIDE_URL": url, "PATCHTIDE_CA": str(ca), "PATCHTIDE_TOKEN": token}
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in said.items())
+        write_durably(self.path / _ENVIRONMENT, "".join(lines).encode())
+        return self.path / _ENVIRONMENT
+
     def _look(self) -> None:
         made = self.path / _MADE
         if made.exists():
-            self.made = msgspec.json.decode(made.read_bytes(), type=Made)
-            return
+            # What an older version has made is made anew.
+            with suppress(msgspec.DecodeError):
+                self.made = msgspec.json.decode(made.read_bytes(), type=Made)
+                return
         for path in self.path.iterdir():
             if path.name == _MARK:
                 continue
