@@ -20,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +28,7 @@ from pyroaring import BitMap
 from sqlalchemy import create_engine, text
 
 from benchmarks import reports
-from patchtide.adapters.console.fleet_rows import FleetRows
-from patchtide.adapters.console.machines import SHAPE
+from patchtide.adapters.console.machine_rows import FILTERS, FILTERS_THERE
 from patchtide.adapters.storage import Storage
 from patchtide.domain.access.principals import TokenHolder
 from patchtide.domain.access.rights import ROLES
@@ -39,11 +37,15 @@ from patchtide.server import machine_list, overview
 from patchtide.server.fleet_checkpoint import Checkpoint, read, written
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.machine_index import MachineIndex
+from patchtide.server.machine_pages import Wanted as WantedMachines
+from patchtide.server.machine_pages import choices_of
+from patchtide.server.machine_pages import look as look_at_machines
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.following import Cursor
 from patchtide.server.table import perform
 from patchtide.server.update_index import UpdateIndex
+from patchtide.server.update_machines import sets_of
 from patchtide.server.update_pages import Wanted, look
 from tests.integration.http.plane import AdministratorsPlane
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
@@ -199,21 +201,20 @@ def cpu(view: FollowedView, ask: Callable[[], object], *, is_streaming: bool) ->
 
 def at_scale() -> None:
     view = reports.a_view()
-    site = SimpleNamespace(ask=lambda question: question(view), machines=MachineIndex())
-    rows, index = FleetRows(site), UpdateIndex()  # type: ignore[arg-type]
+    machines, index = MachineIndex(), UpdateIndex()
     update = an_update_id("u15001")
     pages: dict[str, Callable[[], object]] = {
         "overview": lambda: overview.counts(view),
         "machines, a page of 100": lambda: machine_list.found(
-            site.machines, view, machine_list.ListMachines(sort="required")
+            machines, view, machine_list.ListMachines(sort="required")
         ),
         "machines, searched": lambda: machine_list.found(
-            site.machines, view, machine_list.ListMachines(search="machine-0999")
+            machines, view, machine_list.ListMachines(search="machine-0999")
         ),
-        "machines in the console": lambda: SHAPE.page(rows.machines(), SHAPE.asked("", {})),
+        "machines in the console": lambda: a_page(machines, view),
         "updates, a page of 50": lambda: look(index, view, Wanted()),
         "one update": lambda: view.held(view.update(update)),
-        "its machines in the console": lambda: rows.on_update(update),
+        "its machines in the console": lambda: its_page(machines, view, update),
     }
     plain = reports.plain()
     for ask in pages.values():
@@ -232,6 +233,22 @@ def at_scale() -> None:
     figure("100,000 machines: reading it again", reading, plain, budget="<= 1500 ms")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"100,000 machines: memory at most\t{peak:.0f} MB\t<= 2000 MB\t-", flush=True)
+
+
+def a_page(machines: MachineIndex, view: FollowedView) -> object:
+    choices = choices_of(machines, view, *FILTERS)
+    among = BitMap(view.members)
+    return look_at_machines(
+        machines, view, WantedMachines(sort="reported"), among=among, choices=choices
+    )
+
+
+def its_page(machines: MachineIndex, view: FollowedView, update: UUID) -> object:
+    held = sets_of(view.held(view.update(update)))
+    states = {state.value: some for state, some in held.items()}
+    choices = {"state": states, **choices_of(machines, view, *FILTERS_THERE)}
+    wanted = WantedMachines(sort="state")
+    return look_at_machines(machines, view, wanted, among=view.active, choices=choices)
 
 
 def written_down(view: FollowedView) -> bytes:

@@ -28,7 +28,7 @@ from patchtide.domain.errors import NotFound
 from patchtide.server.catalog_view import CatalogView
 from patchtide.server.fleet_part import Part
 from patchtide.server.known_updates import Counted, KnownUpdate
-from patchtide.server.machine_standings import Alike, Silences, Standing, Standings
+from patchtide.server.machine_standings import Alike, Moves, Silences, Standing, Standings
 from patchtide.server.member import Member
 from patchtide.server.ports.clients import ClientState
 
@@ -128,6 +128,11 @@ class View(CatalogView):
         self._age()
         self._standings.renew(self.members, self._judged)
         return self._standings.known
+
+    @property
+    def moves(self) -> Moves:
+        """Who stands otherwise, of those that `standings` returned last."""
+        return self._standings.moves
 
     def alike(self) -> Mapping[Alike, int]:
         """Return how many machines stand alike."""

@@ -53,22 +53,31 @@ def paged(
     Raises:
         InvalidDocument: there is no such column, or `after` is no cursor of this order.
     """
-    column = columns.get(sort.removeprefix("-"))
-    if column is None:
-        known = ", ".join(sorted(columns))
-        raise InvalidDocument([Problem("sort", f"is one of {known}, with or without a minus")])
-    place = _place(after, sort, column) if after else None
-    falls = sort.startswith("-")
+    place = place_in(columns, sort, after)
+    column, falls = columns[sort.removeprefix("-")], sort.startswith("-")
     keyed = [(column.key(row), number) for number, row in enumerate(found)]
     if place is not None:
         keyed = [one for one in keyed if (one[0] < place if falls else one[0] > place)]
     # A page is a small part of a long list: to put all of it in order would take longer.
     first = (nlargest if falls else nsmallest)(limit + 1, keyed)
     items = [found[number] for _, number in first[:limit]]
-    return Page(items, _cursor(sort, first[limit - 1][0]) if len(first) > limit else None)
+    return Page(items, cursor_at(sort, first[limit - 1][0]) if len(first) > limit else None)
 
 
-def _cursor(sort: str, key: tuple[Any, ...]) -> str:
+def place_in(columns: Mapping[str, Column[Any]], sort: str, after: str) -> tuple[Any, ...] | None:
+    """Return the place that a cursor holds; without one, None: the beginning.
+
+    Raises:
+        InvalidDocument: there is no such column, or `after` is no cursor of this order.
+    """
+    column = columns.get(sort.removeprefix("-"))
+    if column is None:
+        known = ", ".join(sorted(columns))
+        raise InvalidDocument([Problem("sort", f"is one of {known}, with or without a minus")])
+    return _place(after, sort, column) if after else None
+
+
+def cursor_at(sort: str, key: tuple[Any, ...]) -> str:
     return urlsafe_b64encode(msgspec.json.encode((sort, key))).decode().rstrip("=")
 
 

@@ -1,6 +1,7 @@
-"""Which machines have which value of a field, kept for as long as nothing changed it.
+"""Which machines have which value of a field, and in which order they stand, kept as they move.
 
-One index is for one thread at a time, as the view that it is asked with.
+A report changes one machine of a hundred thousand: whoever asks next, it is that one which is
+looked at. One index is for one thread at a time, as the view that it is asked with.
 """
 
 from __future__ import annotations
@@ -13,64 +14,86 @@ from patchtide.domain.catalog.queries import Fits, Value, select
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 from patchtide.server.fleet_view import View
-from patchtide.server.listing import in_order
-from patchtide.server.machine_standings import Standing
+from patchtide.server.machine_orders import MachineOrders, Moved
+from patchtide.server.machine_standings import Moves, Standing
 from patchtide.server.member import Member
 
 Values = Mapping[Value, BitMap]
+MANY = 4
+"""Of more than such a part of all machines, values are looked through anew."""
 
 
 class MachineIndex:
     def __init__(self) -> None:
-        self._decided = -1
-        self._order: Sequence[int] = ()
-        self._texts: Sequence[tuple[int, str]] | None = None
-        self._values: dict[str, Values] = {}
+        self._moves: Moves | None = None
+        self._followed = 0
+        self._known: dict[int, Standing] = {}
+        self._texts: dict[int, str] | None = None
+        self._values: dict[str, dict[Value, BitMap]] = {}
+        self._orders = MachineOrders()
 
     def ground(self, view: View) -> MachineGround:
         """Return the machines as they are in the view."""
-        self._keep_up_with(view)
+        self._follow(view)
         return MachineGround(self, view)
 
-    def all_mentioning(self, view: View, text: str) -> BitMap:
-        """Return the machines, let in or not, that have the text in what is told of them."""
-        self._keep_up_with(view)
-        return self.mentioning(view, text)
-
-    def _keep_up_with(self, view: View) -> None:
-        if view.decided != self._decided:
-            self._decided = view.decided
-            self._order, self._texts = (), None
-            self._values.clear()
+    def orders(self, view: View) -> MachineOrders:
+        self._follow(view)
+        return self._orders
 
     def values(self, view: View, field: str) -> Values:
+        """Return which of all machines, let in or not, have which value."""
         if field == "restart":
             return {True: view.restarting}
-        if field in _STANDING:
-            # Not kept: a machine becomes stale by time alone.
-            says = _STANDING[field]
-            return _grouped((n, says(standing)) for n, standing in view.standings().items())
+        self._follow(view)
         if field not in self._values:
-            members = view.members.items()
-            if field == "role":
-                told = ((n, role) for n, m in members for role in m.client.described.roles)
-                self._values[field] = _grouped(told)
-            else:
-                reads = _TOLD[field]
-                self._values[field] = _grouped((n, reads(m)) for n, m in members)
+            read = _READERS[field]
+            self._values[field] = _grouped((n, read(s)) for n, s in self._known.items())
         return self._values[field]
 
-    def order(self, view: View) -> Sequence[int]:
-        """Return all machines in the order of their names."""
-        if not self._order:
-            members = view.members
-            self._order = sorted(members, key=lambda n: (in_order(members[n].client.name), n))
-        return self._order
-
-    def mentioning(self, view: View, text: str) -> BitMap:
+    def mentioning(self, view: View, *texts: str) -> BitMap:
+        """Return the machines, let in or not, that have all texts in what is told of them."""
+        self._follow(view)
         if self._texts is None:
-            self._texts = [(n, _text(member)) for n, member in view.members.items()]
-        return BitMap([n for n, said in self._texts if text in said])
+            self._texts = {n: _text(s.member) for n, s in self._known.items()}
+        first, *others = texts
+        found = [(n, said) for n, said in self._texts.items() if first in said]
+        return BitMap([n for n, said in found if all(text in said for text in others)])
+
+    def _follow(self, view: View) -> None:
+        standings, moves = view.standings(), view.moves
+        if moves is self._moves and moves.end == self._followed:
+            return
+        known = self._known
+        some = moves.since(self._followed) if moves is self._moves else None
+        numbers: Iterable[int] = standings if some is None else set(some)
+        moved = [
+            Moved(was, now) for n in numbers if (was := known.get(n)) is not (now := standings[n])
+        ]
+        if some is None and known.keys() - standings.keys():
+            self._forget()
+        else:
+            self._take_up(moved)
+        self._known.update((one.now.member.number, one.now) for one in moved)
+        self._orders.follow(standings, moved)
+        self._moves, self._followed = moves, moves.end
+
+    def _forget(self) -> None:
+        """Begin anew: some are not there any more, as after a restore."""
+        self._known, self._texts = {}, None
+        self._values.clear()
+        self._orders.forget()
+
+    def _take_up(self, moved: Sequence[Moved]) -> None:
+        described = [one for one in moved if one.is_described_otherwise]
+        for field in list(self._values):
+            some = described if field in _DESCRIBED else moved
+            if len(some) * MANY > len(self._known):
+                del self._values[field]
+            else:
+                _move(self._values[field], some, _READERS[field])
+        if self._texts is not None:
+            self._texts.update((one.now.member.number, _text(one.now.member)) for one in described)
 
 
 class MachineGround:
@@ -97,7 +120,7 @@ class MachineGround:
 
     def ordered(self, machines: BitMap) -> list[int]:
         """Return these in the order of their names."""
-        return [number for number in self._index.order(self._view) if number in machines]
+        return list(self._index.orders(self._view).all("name", among=machines))
 
 
 def answering(index: MachineIndex, view: View, query: str) -> BitMap:
@@ -110,29 +133,56 @@ def answering(index: MachineIndex, view: View, query: str) -> BitMap:
     return select(parsed, fields=MACHINE_FIELDS, ground=index.ground(view))
 
 
-def _grouped(told: Iterable[tuple[int, Value]]) -> Values:
+_Reader = Callable[[Standing], Sequence[Value]]
+
+
+def _grouped(told: Iterable[tuple[int, Sequence[Value]]]) -> dict[Value, BitMap]:
     found: dict[Value, list[int]] = {}
-    for number, value in told:
-        found.setdefault(value, []).append(number)
+    for number, values in told:
+        for value in values:
+            found.setdefault(value, []).append(number)
     return {value: BitMap(numbers) for value, numbers in found.items()}
+
+
+def _move(values: dict[Value, BitMap], moved: Iterable[Moved], read: _Reader) -> None:
+    for one in moved:
+        was = () if one.before is None else read(one.before)
+        now = read(one.now)
+        if was == now:
+            continue
+        number = one.now.member.number
+        for value in was:
+            values[value].discard(number)
+            if not values[value]:
+                del values[value]
+        for value in now:
+            values.setdefault(value, BitMap()).add(number)
 
 
 def _text(member: Member) -> str:
     client, said = member.client, member.client.described
-    texts = (client.name, client.group, client.platform, said.owner, said.location, str(member.id))
+    texts = (
+        client.name, client.group, client.platform, said.owner, said.location, client.site,
+        str(member.id),
+    )  # fmt: skip
     return "\n".join(texts).casefold()
 
 
-_TOLD: Mapping[str, Callable[[Member], Value]] = {
-    "name": lambda m: m.client.name,
-    "platform": lambda m: m.client.platform,
-    "group": lambda m: m.client.group,
-    "owner": lambda m: m.client.described.owner,
-    "exposure": lambda m: m.client.described.exposure.value,
-    "location": lambda m: m.client.described.location,
-    "site": lambda m: m.client.site,
+_DESCRIBED: Mapping[str, _Reader] = {
+    "name": lambda s: (s.member.client.name,),
+    "state": lambda s: (s.member.client.state.value,),
+    "platform": lambda s: (s.member.client.platform,),
+    "group": lambda s: (s.member.client.group,),
+    "owner": lambda s: (s.member.client.described.owner,),
+    "exposure": lambda s: (s.member.client.described.exposure.value,),
+    "location": lambda s: (s.member.client.described.location,),
+    "site": lambda s: (s.member.client.site,),
+    "role": lambda s: tuple(set(s.member.client.described.roles)),
 }
-_STANDING: Mapping[str, Callable[[Standing], Value]] = {
-    "standing": lambda s: s.judgement.compliance.value,
-    "doubt": lambda s: s.judgement.doubt.value,
+"""These change by what people decide; the others by what machines report, or do not."""
+_READERS: Mapping[str, _Reader] = {
+    **_DESCRIBED,
+    "standing": lambda s: (s.judgement.compliance.value,),
+    "doubt": lambda s: (s.judgement.doubt.value,),
+    "reported": lambda s: (s.member.reported_at is not None,),
 }

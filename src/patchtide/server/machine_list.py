@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import Meta
+from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.judgement import Compliance
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
-from patchtide.server.listing import (
-    KEY_TEXT,
-    After,
-    Column,
-    Limit,
-    Page,
-    Search,
-    paged,
-)
+from patchtide.server.listing import After, Limit, Page, Search, cursor_at, place_in
 from patchtide.server.machine_descriptions import ExposureName
 from patchtide.server.machine_index import MachineIndex
+from patchtide.server.machine_orders import COLUMNS
 from patchtide.server.machine_standings import Standing
-from patchtide.server.member import Member
 from patchtide.server.ports.fleet import Heard
 from patchtide.server.table import Input, Output
 from patchtide.wire.messages import HealthV1, decode
@@ -50,7 +41,7 @@ class ListMachines(Input, kw_only=True, frozen=True):
     exposure: Annotated[ExposureName, Meta(description="Only machines that stand so.")] = ""
     location: Annotated[Search, Meta(description="Only machines at this location.")] = ""
     search: Annotated[
-        Search, Meta(description="Part of the name, group, platform, owner, location or id.")
+        Search, Meta(description="Part of the name, group, platform, owner, location, site or id.")
     ] = ""
     sort: Annotated[MachineSort, Meta(description="The order; a minus turns it round.")] = "name"
     after: After = ""
@@ -103,29 +94,6 @@ class MachineList(Output, kw_only=True, frozen=True):
     """Where to go on; null at the end."""
 
 
-Named = tuple[str, str]
-
-
-COLUMNS: Mapping[str, Column[Standing]] = {
-    "name": Column(lambda j: j.member.named, Named),
-    "required": Column(lambda j: (-j.tally.required, j.member.named), tuple[int, Named]),
-    "unknown": Column(lambda j: (-j.tally.unknown, j.member.named), tuple[int, Named]),
-    "reported": Column(
-        lambda j: (-seconds(j.member.reported_at), j.member.named), tuple[float, Named]
-    ),
-    "platform": Column(
-        lambda j: (j.member.client.platform[:KEY_TEXT], j.member.named), tuple[str, Named]
-    ),
-    "enrolled": Column(
-        lambda j: (-seconds(j.member.client.enrolled_at), j.member.named), tuple[float, Named]
-    ),
-}
-
-
-def seconds(at: datetime | None) -> float:
-    return at.timestamp() if at else 0.0
-
-
 async def list_some(call: Call, principal: Principal, asked: ListMachines) -> MachineList:
     return await call.read_fleet(lambda: _listed(call, asked))
 
@@ -142,28 +110,45 @@ def found(
     index: MachineIndex, view: View, asked: ListMachines
 ) -> tuple[Page[Standing], int, ComplianceCounts]:
     """Return a page, of how many, and how those stand that fit."""
-    standings: Iterable[Standing] = view.standings().values()
-    if asked.search:
-        mentioning = index.all_mentioning(view, asked.search.casefold())
-        standings = [view.standings()[number] for number in mentioning]
-    fitting = [s for s in standings if _fits(s.member, asked)]
-    wanted = [j for j in fitting if asked.compliance in ("", j.judgement.compliance)]
-    page = paged(wanted, columns=COLUMNS, sort=asked.sort, after=asked.after, limit=asked.limit)
-    return page, len(wanted), counted(Counter(s.judgement.compliance for s in fitting))
-
-
-def _fits(member: Member, asked: ListMachines) -> bool:
-    client = member.client
-    return asked.state in ("", client.state.value) and _is_described(client.described, asked)
-
-
-def _is_described(said: Described, asked: ListMachines) -> bool:
-    return (
-        (not asked.owner or said.owner.casefold() == asked.owner.casefold())
-        and (not asked.role or asked.role in said.roles)
-        and asked.exposure in ("", said.exposure.value)
-        and (not asked.location or said.location.casefold() == asked.location.casefold())
+    place, falls = place_in(COLUMNS, asked.sort, asked.after), asked.sort.startswith("-")
+    fitting = _fitting(index, view, asked)
+    by_standing = index.values(view, "standing")
+    wanted = fitting
+    if asked.compliance:
+        wanted = fitting & by_standing.get(asked.compliance, BitMap())
+    name = asked.sort.removeprefix("-")
+    numbers = index.orders(view).behind(
+        name, place, among=wanted, falls=falls, limit=asked.limit + 1
     )
+    standings = view.standings()
+    items = [standings[number] for number in numbers[: asked.limit]]
+    is_last = len(numbers) <= asked.limit
+    page = Page(items, None if is_last else cursor_at(asked.sort, COLUMNS[name].key(items[-1])))
+    counts = {
+        Compliance(str(value)): machines.intersection_cardinality(fitting)
+        for value, machines in by_standing.items()
+    }
+    return page, len(wanted), counted(counts)
+
+
+def _fitting(index: MachineIndex, view: View, asked: ListMachines) -> BitMap:
+    """Return the machines that fit all but the `compliance` asked for."""
+    found = BitMap(view.members)
+    for field, value in (
+        ("state", asked.state),
+        ("role", asked.role),
+        ("exposure", asked.exposure),
+    ):
+        if value:
+            found &= index.values(view, field).get(value, BitMap())
+    for field, text in (("owner", asked.owner), ("location", asked.location)):
+        if text:
+            folded = text.casefold()
+            alike = index.values(view, field).items()
+            found &= BitMap().union(*(n for value, n in alike if str(value).casefold() == folded))
+    if asked.search:
+        found &= index.mentioning(view, asked.search.casefold())
+    return found
 
 
 def counted(standings: Mapping[Compliance, int]) -> ComplianceCounts:

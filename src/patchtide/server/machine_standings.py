@@ -7,7 +7,7 @@ are judged again when the next one comes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
@@ -39,11 +39,38 @@ class Standing:
 Alike = tuple[ClientState, Compliance, Doubt]
 
 
+MOVES_KEPT = 20_000
+"""Whoever follows further behind compares all machines, which is as quick by then."""
+
+
+class Moves:
+    """Which machines stand otherwise, one after the other: who followed some asks for the rest."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._dropped = 0
+
+    @property
+    def end(self) -> int:
+        return self._dropped + len(self._numbers)
+
+    def add(self, numbers: Iterable[int]) -> None:
+        self._numbers.extend(numbers)
+        if len(self._numbers) > MOVES_KEPT:
+            self._dropped += len(self._numbers)
+            self._numbers = []
+
+    def since(self, place: int) -> Sequence[int] | None:
+        """Return who moved since the end was there; None: that is too long ago."""
+        return self._numbers[place - self._dropped :] if place >= self._dropped else None
+
+
 @dataclass(slots=True)
 class Standings:
     known: dict[int, Standing] = field(default_factory=dict)
     counts: Counter[Alike] = field(default_factory=Counter)
     scans: Counter[tuple[ClientState, str]] = field(default_factory=Counter)
+    moves: Moves = field(default_factory=Moves)
     _changed: set[int] = field(default_factory=set)
 
     def changed(self, machines: Iterable[int]) -> None:
@@ -59,6 +86,7 @@ class Standings:
             now = self.known[number] = judged(members[number])
             self.counts[now.group] += 1
             self.scans[now.scan] += 1
+        self.moves.add(self._changed)
         self._changed.clear()
 
 

@@ -20,7 +20,7 @@ from patchtide.server.explanations import ORDER
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Column, Limit, Page, Search, matches, paged
-from patchtide.server.machine_list import Named
+from patchtide.server.machine_orders import Named
 from patchtide.server.member import Member
 from patchtide.server.published_leaves import others
 from patchtide.server.table import Input, Output

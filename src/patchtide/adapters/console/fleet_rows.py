@@ -1,4 +1,4 @@
-"""The whole fleet as rows of lists, made by the same functions as the interface's answers.
+"""All updates as rows of lists, made by the same functions as the interface's answers.
 
 Kept until something changes: a list that is searched and turned about asks for the same rows.
 """
@@ -8,26 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import chain
 from types import MappingProxyType
-from typing import Generic, TypeVar
 from uuid import UUID
 
-from patchtide.domain.applicability.evaluation import LeafState
-from patchtide.server import machine_list
 from patchtide.server import updates as update_list
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
-from patchtide.server.machine_list import Machine
-from patchtide.server.machine_standings import Standing
 from patchtide.server.updates import Update
 
-T = TypeVar("T")
 FRESH = timedelta(seconds=10)
 """A machine falls silent without any change: so long may its row not say so."""
-RETIRED = "decommissioned"
 IMPORTANCE: Mapping[str, int] = MappingProxyType(
     {"critical": 4, "important": 3, "moderate": 2, "low": 1, "none": 0}
 )
@@ -58,30 +50,14 @@ class UpdateThere:
     state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineThere:
-    """A machine, and how it stands on one update."""
-
-    machine: Machine
-    state: str
-
-
 @dataclass(frozen=True, slots=True)
-class _Kept(Generic[T]):
+class _Kept:
     version: int
     at: datetime
-    rows: Sequence[T]
+    rows: Sequence[UpdateRow]
 
     def is_good(self, view: View, *, since: int) -> bool:
         return since <= self.version and view.now - self.at < FRESH
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A machine's row, and what it was made of: it is good as long as that is."""
-
-    row: Machine
-    of: Standing
 
 
 class FleetRows:
@@ -90,9 +66,7 @@ class FleetRows:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._told = 0
-        self._machines: _Kept[Machine] | None = None
-        self._updates: _Kept[UpdateRow] | None = None
-        self._by_machine: dict[int, _Shown] = {}
+        self._updates: _Kept | None = None
         self._by_update: dict[UUID, UpdateRow] = {}
 
     def tell(self) -> int:
@@ -107,9 +81,6 @@ class FleetRows:
     def size(self) -> int:
         return self._fleet.ask(lambda view: len(view.members))
 
-    def machines(self, *, shared: bool = False) -> Sequence[Machine]:
-        return self._fleet.ask(partial(self._machines_of, shared=shared))
-
     def on_machine(self, machine: UUID, *, shared: bool = False) -> Sequence[UpdateThere]:
         """Raises NotFound."""
 
@@ -122,43 +93,6 @@ class FleetRows:
             ]
 
         return self._fleet.ask(question)
-
-    def on_update(self, update: UUID, *, shared: bool = False) -> Sequence[MachineThere]:
-        """Raises NotFound."""
-
-        def question(view: View) -> Sequence[MachineThere]:
-            held = view.held(view.update(update))
-            self._machines_of(view, shared=shared)
-            rows = self._by_machine
-            placed = (
-                (LeafState.REQUIRED, held.required),
-                (LeafState.INSTALLED, held.installed),
-                (LeafState.NOT_REQUIRED, held.not_required),
-                (LeafState.UNKNOWN, held.unknown),
-            )
-            return [
-                MachineThere(machine=rows[number].row, state=state.value)
-                for state, numbers in placed
-                for number in numbers
-                if number in rows
-            ]
-
-        return self._fleet.ask(question)
-
-    def _machines_of(self, view: View, *, shared: bool) -> Sequence[Machine]:
-        since = self._told if shared else view.version
-        if self._machines is None or not self._machines.is_good(view, since=since):
-            known = self._by_machine
-            # Of a hundred thousand machines, a second's reports change a thousand.
-            self._by_machine = {
-                number: shown
-                if (shown := known.get(number)) is not None and shown.of is standing
-                else _Shown(machine_list.shown(standing, None), standing)
-                for number, standing in view.standings().items()
-            }
-            rows = [shown.row for shown in self._by_machine.values()]
-            self._machines = _Kept(view.version, view.now, rows)
-        return self._machines.rows
 
     def _updates_of(self, view: View, *, shared: bool) -> Sequence[UpdateRow]:
         since = self._told if shared else view.version
@@ -178,8 +112,3 @@ class FleetRows:
 
 def row_of(counted: Counted) -> UpdateRow:
     return UpdateRow(shown=update_list.shown(counted), known=counted.update, of=counted)
-
-
-def standing(machine: Machine) -> str:
-    """Return how a machine stands; of one that is not let in, that."""
-    return machine.compliance if machine.state == "active" else machine.state

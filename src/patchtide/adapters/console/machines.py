@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from patchtide.adapters.console import machine_rows
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.fleet_rows import RETIRED, UpdateThere, standing
-from patchtide.adapters.console.listing import Shape
+from patchtide.adapters.console.fleet_rows import UpdateThere
+from patchtide.adapters.console.listing import Shape, exported
+from patchtide.adapters.console.machine_rows import standing
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit, local_path
@@ -85,14 +87,10 @@ ACTS: Mapping[str, Act] = MappingProxyType(
 
 
 async def machines(desk: Desk, visit: Visit) -> Reply:
-    rows = await desk.of_fleet(partial(desk.rows.machines, shared=visit.is_background))
-    asked = SHAPE.asked(visit.path, visit.query)
-    if asked.values.get("standing") != RETIRED:
-        rows = [row for row in rows if row.state != RETIRED]
+    listed = await machine_rows.machines(desk, visit)
     if kind := visit.query.get("format"):
-        return await asyncio.to_thread(SHAPE.export, rows, asked, kind)
-    listed = await asyncio.to_thread(SHAPE.page, rows, asked)
-    return desk.page(visit, "machines.html", listed=listed, asked=asked, acts=ACTS)
+        return await asyncio.to_thread(exported, "machines", listed.rows, CELLS, kind)
+    return desk.page(visit, "machines.html", listed=listed, asked=listed.asked, acts=ACTS)
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
@@ -106,8 +104,8 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     if doing is None:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a machine")])
     uuids = _uuids(ids_of(visit, MACHINES.field))
-    known = {row.id: row for row in await desk.of_fleet(desk.rows.machines)}
-    chosen = [Chosen(id=str(uuid), name=known[uuid].name) for uuid in uuids if uuid in known]
+    names = await machine_rows.names(desk, uuids)
+    chosen = [Chosen(id=str(uuid), name=name) for uuid, name in names.items()]
     back = local_path(visit.said("back"), otherwise="/machines")
     return await carry_out(desk, visit, MACHINES, visit.said("act"), doing, chosen, back=back)
 
@@ -224,31 +222,8 @@ def machine_id(visit: Visit) -> UUID:
         raise NotFound from error
 
 
-SHAPE: Shape[Machine] = Shape(
-    name="machines",
-    text=lambda m: f"{m.name} {m.platform} {m.group} {m.owner} {m.location} {m.site} {m.id}",
-    sorts={
-        "name": lambda m: m.name.casefold(),
-        "standing": lambda m: (standing(m), m.name.casefold()),
-        "required": lambda m: m.required if standing(m) == "required" else None,
-        "platform": lambda m: (m.platform, m.name.casefold()),
-        "group": lambda m: (m.group.casefold(), m.name.casefold()),
-        "owner": lambda m: (m.owner.casefold(), m.name.casefold()) if m.owner else None,
-        "reported": lambda m: m.reported_at,
-    },
-    sort="name",
-    filters={
-        "standing": standing,
-        "platform": lambda m: m.platform,
-        "group": lambda m: m.group,
-        "owner": lambda m: m.owner,
-        "exposure": lambda m: m.exposure,
-        "location": lambda m: m.location,
-        "restart": lambda m: "yes" if m.restart_pending else "no",
-        "doubt": lambda m: m.doubt if m.state == "active" else "",
-    },
-    several={"role": lambda m: m.roles},
-    cells={
+CELLS: Mapping[str, Callable[[Machine], Any]] = MappingProxyType(
+    {
         "id": lambda m: str(m.id),
         "name": lambda m: m.name,
         "state": lambda m: m.state,
@@ -267,7 +242,7 @@ SHAPE: Shape[Machine] = Shape(
         "site": lambda m: m.site,
         "enrolled_at": lambda m: m.enrolled_at,
         "reported_at": lambda m: m.reported_at,
-    },
+    }
 )
 UPDATES: Shape[UpdateThere] = Shape(
     name="updates-of-machine",

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import msgspec
 
+from patchtide.adapters.console import machine_rows
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.fleet_rows import standing
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.trail import Entry, newest
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
-from patchtide.server.machine_list import Machine
 from patchtide.server.overview import Overview
 
 BEHIND = 8
@@ -24,7 +22,7 @@ async def overview(desk: Desk, visit: Visit) -> Reply:
     if not desk.may_read(visit, Kind.MACHINES):
         return desk.page(visit, "nothing_to_see.html")
     found: Overview = await desk.ask(visit, "overview")
-    behind = await desk.of_fleet(partial(_most_behind, desk, shared=visit.is_background))
+    behind = await machine_rows.most_behind(desk, limit=BEHIND)
     entries: Sequence[Entry] = ()
     if desk.may_read(visit, Kind.AUDIT):
         entries = await newest(desk, visit, limit=NEWEST)
@@ -34,11 +32,6 @@ async def overview(desk: Desk, visit: Visit) -> Reply:
     return desk.page(
         visit, "overview.html", found=found, behind=behind, entries=entries, raised=raised
     )
-
-
-def _most_behind(desk: Desk, *, shared: bool) -> Sequence[Machine]:
-    behind = [m for m in desk.rows.machines(shared=shared) if standing(m) == "required"]
-    return sorted(behind, key=lambda m: (-m.required, m.name))[:BEHIND]
 
 
 async def live(desk: Desk, visit: Visit) -> Reply:

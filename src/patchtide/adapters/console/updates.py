@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from patchtide.adapters.console import queries, searches
+from patchtide.adapters.console import machine_rows, queries, searches
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.fleet_rows import MachineThere
-from patchtide.adapters.console.listing import Shape
+from patchtide.adapters.console.listing import exported
+from patchtide.adapters.console.machine_rows import MachineThere
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
@@ -52,12 +51,10 @@ async def update(desk: Desk, visit: Visit) -> Reply:
         return await _page(desk, visit, uuid, tab)
     if tab != "machines" or not sees_machines:
         raise NotFound
-    rows = await desk.of_fleet(partial(desk.rows.on_update, uuid, shared=visit.is_background))
-    asked = MACHINES.asked(visit.path, visit.query)
+    listed = await machine_rows.on_update(desk, visit, uuid)
     if kind := visit.query.get("format"):
-        return await asyncio.to_thread(MACHINES.export, rows, asked, kind)
-    listed = await asyncio.to_thread(MACHINES.page, rows, asked)
-    return await _page(desk, visit, uuid, tab, listed=listed, asked=asked)
+        return await asyncio.to_thread(exported, "machines-of-update", listed.rows, CELLS, kind)
+    return await _page(desk, visit, uuid, tab, listed=listed, asked=listed.asked)
 
 
 async def rate(desk: Desk, visit: Visit) -> Reply:
@@ -95,27 +92,8 @@ def update_id(visit: Visit) -> UUID:
         raise NotFound from error
 
 
-_STATES: Mapping[str, int] = MappingProxyType(
-    {"required": 0, "unknown": 1, "installed": 2, "not-required": 3}
-)
-MACHINES: Shape[MachineThere] = Shape(
-    name="machines-of-update",
-    text=lambda s: f"{s.machine.name} {s.machine.platform} {s.machine.group} {s.machine.id}",
-    sorts={
-        "state": lambda s: (_STATES[s.state], s.machine.name.casefold()),
-        "name": lambda s: s.machine.name.casefold(),
-        "platform": lambda s: (s.machine.platform, s.machine.name.casefold()),
-        "group": lambda s: (s.machine.group.casefold(), s.machine.name.casefold()),
-        "reported": lambda s: s.machine.reported_at,
-    },
-    sort="state",
-    filters={
-        "state": lambda s: s.state,
-        "platform": lambda s: s.machine.platform,
-        "group": lambda s: s.machine.group,
-        "restart": lambda s: "yes" if s.machine.restart_pending else "no",
-    },
-    cells={
+CELLS: Mapping[str, Callable[[MachineThere], Any]] = MappingProxyType(
+    {
         "id": lambda s: str(s.machine.id),
         "name": lambda s: s.machine.name,
         "state": lambda s: s.state,
@@ -123,5 +101,5 @@ MACHINES: Shape[MachineThere] = Shape(
         "group": lambda s: s.machine.group,
         "restart_pending": lambda s: s.machine.restart_pending,
         "reported_at": lambda s: s.machine.reported_at,
-    },
+    }
 )
