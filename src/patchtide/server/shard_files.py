@@ -82,6 +82,10 @@ class CatalogSigner(Protocol):
 class CatalogContent(Protocol):
     def put(self, data: bytes) -> str: ...
 
+    def size(self, digest: bytes) -> int | None:
+        """Return a file's length; None: it is not here."""
+        ...
+
     def keep_on(self, digest: str) -> bool:
         """Let a file's age begin anew, for it is named again; False: it is not here."""
         ...

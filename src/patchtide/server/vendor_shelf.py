@@ -88,7 +88,9 @@ class VendorShelf:
         before, dropped = now - STAYS, list[bytes]()
 
         def tidy(in_force: list[bytes], left: list[bytes]) -> None:
-            gone = set(_digests(left)).difference(_digests(in_force))
+            replaced = set(_digests(left)).difference(_digests(in_force))
+            # What has gone is still named for weeks, and to ask who names it reads every leaf.
+            gone = {digest for digest in replaced if self.content.size(digest) is not None}
             for digest in gone - self.naming(gone) if gone else ():
                 if self.content.drop(digest.hex(), unless_since=before.timestamp()):
                     dropped.append(digest)

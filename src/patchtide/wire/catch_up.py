@@ -27,6 +27,7 @@ from msgspec import Meta, Struct
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.wire.messages import Text, decode, encode
 from patchtide.wire.sets import unpack
+from patchtide.wire.shard_plan import FEEDS, role_of
 from patchtide.wire.shards import pack_body
 
 MAX_SHARDS = 16
@@ -97,12 +98,18 @@ def address_of(known: Known, shards: Iterable[str]) -> str:
 
 
 def read_address(name: str) -> Asked | None:
-    """Return what is asked for; None: that is no such name."""
+    """Return what is asked for; None: that is no such name, or no machine's.
+
+    A machine follows its own release and what people publish, so one feed's shard is all there is
+    to it: of many, anybody could make up more sets than there are answers worth making.
+    """
     match = _PATH.fullmatch(name)
     if match is None:
         return None
     shards = tuple(match["shards"].split("+"))
     if len(shards) > MAX_SHARDS or list(shards) != sorted({*shards} - {""}):
+        return None
+    if sum(role_of(shard) == FEEDS for shard in shards) > 1:
         return None
     return Asked(
         root=int(match["root"]),

@@ -222,6 +222,9 @@ async def test_what_was_replaced_goes_a_week_later_unless_something_names_it(
     assert in_time.keys() - later.keys() == {old.signed.sha256}
     assert {newer.signed.sha256, newer.lists[0].packed.sha256} <= later.keys()
     assert site.verified(site.leaf()) == {7}
+    site.here.content.path(listed.packed.sha256.hex()).unlink()
+    site.shelf = replace(site.shelf, naming=lambda _: pytest.fail("every leaf is read for nothing"))
+    assert not site.shelf.keep(vendors, datetime.now(UTC) + STAYS + timedelta(hours=1))
 
 
 async def test_what_another_node_has_removed_is_kept_anew(site: Site) -> None:

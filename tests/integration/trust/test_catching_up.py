@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -211,7 +212,7 @@ async def test_a_site_makes_no_answer_that_unpacks_to_more_than_machines_take(
 
 
 async def test_no_answer_from_before_a_publication_is_given_after_it(
-    here: Node, machine: Machine
+    here: Node, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint = CatchUpEndpoint(machine.wire.catch_ups)
     known = machine.trust.known([SHARD])
@@ -222,6 +223,7 @@ async def test_no_answer_from_before_a_publication_is_given_after_it(
     await here.publish(SHARD, *leaves(41, 1))
 
     assert before and await get(endpoint, name) not in (before, b"")
+    monkeypatch.setattr(CatchUps, "_named", lambda *_: pytest.fail("it was read for a wrong tag"))
     assert await get(endpoint, name.replace(known.tag(), "00000000")) == b""
 
 
@@ -254,6 +256,30 @@ async def test_a_crowd_that_stands_alike_waits_for_one_answer() -> None:
     assert len(slow.asked) == 1
 
 
+async def test_a_look_that_ends_late_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, late, name = Slow(), asyncio.Event(), "1.1.0badcafe.a"
+    slow.goes_on.set()
+    marks = iter((1, 2, 2))
+    monkeypatch.setattr(slow, "mark", lambda: next(marks))
+    endpoint, threaded = CatchUpEndpoint(slow), asyncio.to_thread
+
+    async def held_up(function: Any, *words: Any) -> Any:
+        said = await threaded(function, *words)
+        if said == (1, 1):
+            await late.wait()
+        return said
+
+    monkeypatch.setattr(asyncio, "to_thread", held_up)
+    first = asyncio.create_task(get(endpoint, name))
+    while endpoint._looks < 1:
+        await asyncio.sleep(0)
+    assert await get(endpoint, name) == b"answer"
+    late.set()
+
+    assert [await first, await get(endpoint, name)] == [b"answer", b"answer"]
+    assert len(slow.asked) == 1
+
+
 async def test_questions_that_anybody_makes_up_push_no_answer_out() -> None:
     slow = Slow()
     slow.goes_on.set()
@@ -266,7 +292,16 @@ async def test_questions_that_anybody_makes_up_push_no_answer_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "1.1.0badcafe.", "1.1.0badcafe.b+a", "1.1.0badcafe.a+a", "0.1.0badcafe.a", "../x"]
+    "name",
+    [
+        "",
+        "1.1.0badcafe.",
+        "1.1.0badcafe.b+a",
+        "1.1.0badcafe.a+a",
+        "1.1.0badcafe.a+b",
+        "0.1.0badcafe.a",
+        "../x",
+    ],
 )
 async def test_what_is_no_question_has_no_answer(name: str) -> None:
     assert read_address(name) is None

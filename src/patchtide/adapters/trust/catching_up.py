@@ -7,6 +7,7 @@ held against it: of versions that are gone from here nothing is said.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from patchtide.wire.catch_up import (
 from patchtide.wire.shard_plan import plan, role_of, target_of
 from patchtide.wire.shards import BaseFileV1, ShardIndexV1, read_index
 
+TAGS = 1024
+"""How many states' tags are remembered; one costs some milliseconds to come by."""
 ReadContent = Callable[[bytes], bytes]
 """Returns a file of the content store by its digest, for one that is small."""
 
@@ -43,6 +46,8 @@ class CatchUps:
         self._targets = folder / "targets"
         self._read_content = read_content
         self._sign = sign
+        self._tags: OrderedDict[tuple[int, int, tuple[str, ...]], str] = OrderedDict()
+        """What is read for them is never overwritten, so they stay right."""
 
     def mark(self) -> object:
         """Return what changes with every publication."""
@@ -59,6 +64,9 @@ class CatchUps:
             return None
 
     def _answer(self, asked: Asked) -> bytes | None:
+        told = self._tags.get((asked.root, asked.snapshot, asked.shards))
+        if told not in (None, asked.tag):
+            return None
         timestamp = self._named("timestamp.json")
         newest: Timestamp = Metadata[Timestamp].from_bytes(timestamp).signed
         before = _State(self, asked.snapshot, asked.shards)
@@ -67,7 +75,7 @@ class CatchUps:
             snapshot=asked.snapshot,
             documents=(self._named(f"{asked.root}.{ROOT}.json"), *before.documents()),
         )
-        if known.tag() != asked.tag:
+        if self._remembered(asked, known.tag()) != asked.tag:
             return None
         now = _State(self, newest.snapshot_meta.version, asked.shards)
         files = [
@@ -80,6 +88,12 @@ class CatchUps:
             return None
         signature = self._sign(signed_bytes(address_of(known, asked.shards), packed))
         return signature + packed
+
+    def _remembered(self, asked: Asked, tag: str) -> str:
+        self._tags[asked.root, asked.snapshot, asked.shards] = tag
+        if len(self._tags) > TAGS:
+            self._tags.popitem(last=False)
+        return tag
 
     def _roots(self, after: int) -> Iterator[CarriedV1]:
         version = after + 1
