@@ -124,7 +124,7 @@ CHANNELS = (
         path=API + "/channels",
         output=channels.ChannelList,
         handler=channels.list_all,
-        columns=("name", "kind", "to", "waiting", "given_up", "error"),
+        columns=("name", "kind", "to", "waiting", "given_up", "error", "sent_at", "sent"),
     ),
     _channel(
         "define",

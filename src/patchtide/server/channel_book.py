@@ -10,8 +10,15 @@ import msgspec
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.notifying import Channel, Message, Outgoing
 
-CHANNELS = "notify.channels"
+CHANNELS, SENT = "notify.channels", "notify.sent"
 MOST = 50
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel took last."""
+
+    at: float
+    subject: str
 
 
 def read_channels(data: bytes | None) -> Mapping[str, Channel]:
@@ -21,6 +28,18 @@ def read_channels(data: bytes | None) -> Mapping[str, Channel]:
 
 def pack_channels(channels: Iterable[Channel]) -> bytes:
     return msgspec.msgpack.encode(sorted(channels, key=lambda one: one.name))
+
+
+def read_sent(data: bytes | None) -> Mapping[str, Sent]:
+    return msgspec.msgpack.decode(data, type=dict[str, Sent]) if data else {}
+
+
+def note_sent(tx: Transaction, channel: str, sent: Sent) -> None:
+    """Write down what the channel took, and forget those that are gone."""
+    known = {**read_sent(tx.lock_setting(SENT)), channel: sent}
+    there = read_channels(tx.setting(CHANNELS))
+    kept = {name: one for name, one in known.items() if name in there}
+    tx.put_setting(SENT, msgspec.msgpack.encode(kept))
 
 
 def tell(tx: Transaction, message: Message, channels: Iterable[str]) -> None:

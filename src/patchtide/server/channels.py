@@ -11,7 +11,16 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
-from patchtide.server.channel_book import CHANNELS, MOST, message, pack_channels, read_channels
+from patchtide.server.channel_book import (
+    CHANNELS,
+    MOST,
+    SENT,
+    Sent,
+    message,
+    pack_channels,
+    read_channels,
+    read_sent,
+)
 from patchtide.server.context import Call
 from patchtide.server.courier import attempt
 from patchtide.server.ports.decisions import Transaction
@@ -50,6 +59,9 @@ class ShownChannel(Output, kw_only=True, frozen=True):
     given_up: int
     error: str
     """What went wrong last of what waits."""
+    sent: str
+    """What it took last; empty: nothing yet."""
+    sent_at: datetime | None
     defined_by: str
     defined_at: datetime
 
@@ -115,9 +127,14 @@ async def remove(call: Call, principal: Principal, asked: OneName) -> None:
 async def list_all(call: Call, principal: Principal, asked: Nothing) -> ChannelList:
     def question() -> ChannelList:
         known = read_channels(call.context.lookups.setting(CHANNELS))
+        sent = read_sent(call.context.lookups.setting(SENT))
         standings = call.context.reading.outbox.standings()
-        shown = (_shown(one, standings.get(one.name, ChannelStanding())) for one in known.values())
-        return ChannelList(items=tuple(shown))
+        return ChannelList(
+            items=tuple(
+                _shown(one, standings.get(one.name, ChannelStanding()), sent.get(one.name))
+                for one in known.values()
+            )
+        )
 
     return await call.read(question)
 
@@ -165,7 +182,7 @@ def _whom(channel: Channel) -> str:
     return ", ".join(channel.to)
 
 
-def _shown(channel: Channel, standing: ChannelStanding) -> ShownChannel:
+def _shown(channel: Channel, standing: ChannelStanding, sent: Sent | None) -> ShownChannel:
     return ShownChannel(
         name=channel.name,
         kind=channel.kind,
@@ -173,6 +190,8 @@ def _shown(channel: Channel, standing: ChannelStanding) -> ShownChannel:
         waiting=standing.waiting,
         given_up=standing.given_up,
         error=standing.error,
+        sent=sent.subject if sent else "",
+        sent_at=datetime.fromtimestamp(sent.at, UTC) if sent else None,
         defined_by=channel.by,
         defined_at=datetime.fromtimestamp(channel.at, UTC),
     )

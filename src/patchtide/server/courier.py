@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 
-from patchtide.server.channel_book import CHANNELS, read_channels
+from patchtide.server.channel_book import CHANNELS, Sent, note_sent, read_channels
 from patchtide.server.ports.clock import Clock
-from patchtide.server.ports.decisions import Decisions
+from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.notifying import (
     Channel,
     DeliveryFailed,
@@ -75,9 +75,14 @@ class Courier:
                 await self._failed(one, error)
                 return
             log.warning("message %s to %s: %s: %s", message.id, name, error.step, error)
-        await self.decisions.decide(
-            SYSTEM, DELIVER, lambda tx: tx.outbox.told(message.id, name), now=self.clock.now()
-        )
+        now = self.clock.now()
+        sent = Sent(at=now.timestamp(), subject=message.subject)
+
+        def work(tx: Transaction) -> None:
+            tx.outbox.told(message.id, name)
+            note_sent(tx, name, sent)
+
+        await self.decisions.decide(SYSTEM, DELIVER, work, now=now)
 
     async def _failed(self, one: Outgoing, error: DeliveryFailed) -> None:
         now, message = self.clock.now(), one.message

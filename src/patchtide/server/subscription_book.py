@@ -42,6 +42,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """0: not yet."""
     halted: str = ""
     """Why it was not sent when it was due last."""
+    is_wanted: bool = False
+    """Somebody wants it now, whatever its schedule says."""
 
     def asked(self) -> AskReport:
         return msgspec.convert({"name": self.report, **self.about}, AskReport)
@@ -50,7 +52,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         return next_sending(schedule_of(self.schedule), since=self._since, now=now)
 
     def is_due(self, now: datetime) -> bool:
-        return is_due(schedule_of(self.schedule), since=self._since, now=now)
+        return self.is_wanted or is_due(schedule_of(self.schedule), since=self._since, now=now)
 
     @property
     def _since(self) -> datetime:
@@ -88,7 +90,7 @@ def conclude(tx: Transaction, seen: Subscription, found: Message | str, *, now: 
     elif why != seen.halted:
         tx.note(seen.name, report=seen.report, halted=why, by=seen.owner)
     known[seen.name] = msgspec.structs.replace(
-        seen, since=now.timestamp(), sent_at=sent_at, halted=why
+        seen, since=now.timestamp(), sent_at=sent_at, halted=why, is_wanted=False
     )
     tx.put_setting(SUBSCRIPTIONS, pack_subscriptions(known.values()))
     return f"not sent: {why}" if why else f"sent to {seen.channel}"

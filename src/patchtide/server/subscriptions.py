@@ -80,6 +80,8 @@ class ShownSubscription(Output, kw_only=True, frozen=True):
     """Null: not yet."""
     halted: str
     """Why it was not sent when it was due last."""
+    is_wanted: bool
+    """Somebody wants it now: it is sent within a minute."""
 
 
 class SubscriptionList(Output, kw_only=True, frozen=True):
@@ -167,6 +169,26 @@ async def list_some(call: Call, principal: Principal, asked: Nothing) -> Subscri
     )
 
 
+async def send_soon(call: Call, principal: Principal, asked: OneName) -> ShownSubscription:
+    """Have it sent as soon as a node looks, as if it were due.
+
+    Raises:
+        NotFound: there is none of that name, or it is somebody else's.
+    """
+
+    def work(tx: Transaction) -> Subscription:
+        known = dict(read_subscriptions(tx.lock_setting(SUBSCRIPTIONS)))
+        one = known.get(asked.name)
+        if one is None or one.owner != principal.actor:
+            raise NotFound
+        known[one.name] = wanted = msgspec.structs.replace(one, is_wanted=True)
+        tx.put_setting(SUBSCRIPTIONS, pack_subscriptions(known.values()))
+        tx.note(one.name)
+        return wanted
+
+    return _shown(await call.decide(principal, work), now=call.now)
+
+
 async def remove(call: Call, principal: Principal, asked: OneName) -> None:
     """Raises NotFound."""
 
@@ -206,4 +228,5 @@ def _shown(one: Subscription, *, now: datetime) -> ShownSubscription:
         next_at=one.next_at(now),
         sent_at=datetime.fromtimestamp(one.sent_at, UTC) if one.sent_at else None,
         halted=one.halted,
+        is_wanted=one.is_wanted,
     )

@@ -1,4 +1,4 @@
-"""The page of alerts: rules are defined and removed there, and what is raised is taken on."""
+"""Alerts, the channels that tell of them, and subscriptions to reports, as forms of the console."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from patchtide.server.channel_book import message, tell
+from patchtide.server.courier import Courier
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.notifying import DeliveryFailed, Step
+from patchtide.server.subscription_watch import SubscriptionWatch
 from tests.integration.console.visitor import ConsoleSite
 
 pytestmark = pytest.mark.anyio
@@ -71,20 +74,98 @@ async def test_what_is_raised_shows_on_the_overview_until_it_ends_and_is_taken_o
     assert "Taken on by <bdi>maria</bdi>" in page
 
 
-async def test_channels_are_shown_tested_and_told_of_by_a_rule(site: ConsoleSite) -> None:
+async def test_a_channel_is_defined_tested_changed_and_removed_and_rules_tell_it(
+    site: ConsoleSite,
+) -> None:
     visitor = await site.signed_in()
-    administrator = await site.plane.token(role="full-administrator")
-    made = await site.plane.ask(
-        "PUT", "/api/v1/channels/ops", token=administrator, document={"to": ["ops@example.org"]}
-    )
+    empty = (await visitor.get("/channels")).body.decode()
+    said = {"name": "ops", "kind": "email", "to": "ops@example.org, boss@example.org"}
+    await visitor.post("/channels", said)
     rule = {"name": "full", "watched": "disk", "limit": "90", "channels": "ops"}
     await visitor.post("/alerts", rule)
-    page = (await visitor.get("/alerts")).body.decode()
-    good = (await visitor.post("/alerts/test", {"name": "ops"})).body.decode()
+    alerts = (await visitor.get("/alerts?change=full")).body.decode()
+    good = (await visitor.post("/channels/test", {"name": "ops"})).body.decode()
     site.plane.told.fails = DeliveryFailed(Step.TLS, "a <stranger>")
-    bad = (await visitor.post("/alerts/test", {"name": "ops"})).body.decode()
+    bad = (await visitor.post("/channels/test", {"name": "ops"})).body.decode()
+    changed = (await visitor.get("/channels?change=ops")).body.decode()
+    hook = {"name": "hook", "kind": "webhook", "address": "https://hooks.example/key"}
+    made = (await visitor.post("/channels", hook)).body.decode()
+    wrong = await visitor.post("/channels", {**hook, "address": "http://hooks.example"})
+    asked = await visitor.post("/channels/act", {"act": "remove-channel", "name": "hook"})
+    gone = await visitor.post("/channels/act", {"name": "hook", "sure": "yes"})
+    page = (await visitor.get("/channels")).body.decode()
 
-    assert made.status == 200
-    assert "tells ops" in page and "ops@example.org" in page
+    assert "Nobody outside is told of anything" in empty
+    assert "tells ops" in alerts and 'value="ops" checked' in alerts and "Change full" in alerts
     assert "The channel ops took the test." in good
     assert "failed at the step “tls”: <bdi>a &lt;stranger&gt;</bdi>" in bad
+    assert 'value="ops@example.org, boss@example.org"' in changed
+    assert site.plane.told.secret_of(b"") in made and "It is shown this once" in made
+    assert wrong.status == 400 and "is none that begins with https://" in wrong.body.decode()
+    assert "is subscribed to it is not sent" in asked.body.decode() and gone.status == 303
+    assert ">hook<" not in page and "nothing yet" in page
+
+
+async def test_what_a_channel_took_last_and_what_went_wrong_is_told_in_words(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    await visitor.post("/channels", {"name": "ops", "kind": "email", "to": "ops@example.org"})
+    courier = Courier(
+        outbox=site.storage.outbox,
+        lookups=site.storage,
+        decisions=site.storage,
+        sender=site.plane.told,
+        clock=site.clock,
+    )
+
+    async def told(subject: str) -> None:
+        now = site.clock.now()
+        said = message(subject * 32, "test", f"message {subject}", "y", at=now)
+        await site.storage.decide("system", "x", lambda tx: tell(tx, said, ("ops",)), now=now)
+        await courier.step()
+
+    await told("a")
+    site.plane.told.fails = DeliveryFailed(Step.RECIPIENT, "no <boss> here")
+    await told("b")
+    page = (await visitor.get("/channels")).body.decode()
+
+    assert "<bdi>message a</bdi>" in page
+    assert "Some of them were refused: <bdi>no &lt;boss&gt; here</bdi>" in page
+
+
+async def test_a_report_is_subscribed_to_from_its_page_changed_sent_and_removed(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    await visitor.post("/channels", {"name": "ops", "kind": "email", "to": "ops@example.org"})
+    empty = (await visitor.get("/subscriptions")).body.decode()
+    form = (await visitor.get("/new-subscription?report=by-update&machines=web")).body.decode()
+    said = {
+        "name": "weekly", "report": "by-update", "machines": "web", "channel": "ops",
+        "format": "xlsx", "way": "days", "days": "monday", "at": "07:00", "zone": "UTC",
+        "every_h": "24", "cycle": "sap", "days_after": "0",
+    }  # fmt: skip
+    never = await visitor.post("/subscriptions", {**said, "days": ""})
+    unread = await visitor.post("/subscriptions", {**said, "machines": "platform ="})
+    await visitor.post("/subscriptions", said)
+    await visitor.post("/subscriptions/act", {"act": "send-now", "name": "weekly"})
+    page = (await visitor.get("/subscriptions")).body.decode()
+    changing = (await visitor.get("/new-subscription?change=weekly")).body.decode()
+    watch = SubscriptionWatch(context=site.plane.context, address="https://hq.example")
+    await visitor.post("/channels/act", {"name": "ops", "sure": "yes"})
+    await watch.step()
+    halted = (await visitor.get("/subscriptions")).body.decode()
+    await visitor.post(
+        "/subscriptions/act", {"act": "unsubscribe", "name": "weekly", "sure": "yes"}
+    )
+
+    assert "No report is sent by itself" in empty
+    assert 'value="by-update" selected' in form and 'name="machines" value="web"' in form
+    assert never.status == 400 and "say when it is sent" in never.body.decode()
+    assert unread.status == 400 and "data-misread" in unread.body.decode()
+    assert "Monday at 07:00 UTC" in page and "within a minute" in page
+    assert 'href="/reports/by-update?machines=web"' in page
+    assert 'value="monday" checked' in changing and 'value="xlsx" selected' in changing
+    assert "Not sent: <bdi>there is no channel ops any more</bdi>" in halted
+    assert "No report is sent by itself" in (await visitor.get("/subscriptions")).body.decode()

@@ -76,7 +76,8 @@ class Furnished:
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
         yield from ("/searches", "/new-search?q=mark", "/lists", "/new-list?q=mark")
         yield from (f"/lists/{LIST}", f"/lists/{LIST}?format=csv")
-        yield from ("/alerts", "/history", "/targets")
+        yield from ("/alerts", "/channels", "/history", "/targets")
+        yield from ("/subscriptions", "/new-subscription", "/new-subscription?report=overall")
         yield from ("/reports", "/reports/by-machine", "/reports/by-machine?format=csv")
         yield f"{machine}/why/{self.update}"
         yield from (f"/history?update={self.update}", f"/history?list={LIST}")
@@ -209,4 +210,5 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/new-list", "/lists/{list}", "/define",
         "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",
         "/reports", "/reports/{report}", "/alerts", "/history", "/targets",
+        "/channels", "/subscriptions", "/new-subscription",
     }  # fmt: skip

@@ -87,6 +87,7 @@ A_SUBSCRIPTION = (
 SETTINGS = {
     "subscriptions.add": A_CHANNEL,
     "subscriptions.remove": A_SUBSCRIPTION,
+    "subscriptions.test": A_SUBSCRIPTION,
     "alerts.test": A_CHANNEL,
     "channels.remove": A_CHANNEL,
     "alerts.show": A_RULE,

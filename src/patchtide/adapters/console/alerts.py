@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out
 from patchtide.adapters.console.console import Desk
@@ -11,7 +12,7 @@ from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
-from patchtide.server.channels import Tested
+from patchtide.server.alerts import RuleList, ShownRule
 
 RULES = Rows(field="name", form="/alerts/act", noun="alert", plural="alerts")
 ACTS: Mapping[str, Act] = MappingProxyType(
@@ -26,18 +27,28 @@ ACTS: Mapping[str, Act] = MappingProxyType(
     }
 )
 FIELDS = ("name", "watched", "limit", "unit", "query", "margin", "lasting_min")
-_EMPTY: Mapping[str, str] = MappingProxyType(dict.fromkeys(FIELDS, ""))
+_EMPTY: Mapping[str, Any] = MappingProxyType({**dict.fromkeys(FIELDS, ""), "channels": ()})
 
 
 async def page(desk: Desk, visit: Visit) -> Reply:
-    return await _shown(desk, visit)
+    changed = visit.query.get("change", "")
+    found: RuleList = await desk.ask(visit, "alerts.list")
+    rule = next((one for one in found.items if one.name == changed), None)
+    return await _shown(desk, visit, typed=_EMPTY if rule is None else _typed(rule))
+
+
+def _typed(rule: ShownRule) -> Mapping[str, Any]:
+    said = {name: getattr(rule, name) for name in FIELDS}
+    numbers = {name: f"{said[name]:g}" for name in ("limit", "margin")}
+    return {**said, **numbers, "channels": rule.channels}
 
 
 async def define(desk: Desk, visit: Visit) -> Reply:
-    typed = {name: visit.said(name).strip() for name in FIELDS}
+    typed: dict[str, Any] = {name: visit.said(name).strip() for name in FIELDS}
     said = {k: v for k, v in typed.items() if v}
+    typed["channels"] = visit.form.get("channels", ())
     try:
-        await desk.ask(visit, "alerts.define", **said, channels=visit.form.get("channels", ()))
+        await desk.ask(visit, "alerts.define", **said, channels=typed["channels"])
     except PatchtideError as error:
         return await _shown(desk, visit, error=error, typed=typed)
     return see_other("/alerts?done=define-alert-1")
@@ -51,23 +62,12 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     return await carry_out(desk, visit, RULES, doing, ACTS[doing], chosen, back="/alerts")
 
 
-async def test(desk: Desk, visit: Visit) -> Reply:
-    """Show at once what came of it; nothing keeps that."""
-    name = visit.said("name")
-    try:
-        tested: Tested = await desk.ask(visit, "alerts.test", name=name)
-    except PatchtideError as error:
-        return await _shown(desk, visit, error=error)
-    return await _shown(desk, visit, tested=(name, tested))
-
-
 async def _shown(
     desk: Desk,
     visit: Visit,
     *,
     error: PatchtideError | None = None,
-    typed: Mapping[str, str] = _EMPTY,
-    tested: tuple[str, Tested] | None = None,
+    typed: Mapping[str, Any] = _EMPTY,
 ) -> Reply:
     found = await desk.ask(visit, "alerts.list")
     history = await desk.ask(visit, "alerts.history")
@@ -78,7 +78,6 @@ async def _shown(
         found=found,
         ended=[one for one in history.items if one.ended_at],
         channels=(await desk.ask(visit, "channels.list")).items,
-        tested=tested,
         names=await names_of(desk, visit),
         error=error,
         typed=typed,

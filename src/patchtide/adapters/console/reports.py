@@ -50,6 +50,7 @@ async def page(desk: Desk, visit: Visit) -> Reply:
         pages=-(-shown.total // PAGE) if shown else 0,
         lists=[one.name for one in lists.items],
         groupings=GROUPINGS,
+        subscribing={"report": name, **said},
     )
 
 

@@ -118,6 +118,25 @@ STEPS: Mapping[str, str] = MappingProxyType(
         "answer": "No answer",
         "account": "The account is refused",
         "status": "Not what is there",
+        "channel": "Nothing to send with",
+        "recipient": "Some of them were refused",
+    }
+)
+ABOUT: Mapping[str, str] = MappingProxyType(
+    {
+        "list": "list",
+        "search": "saved search",
+        "query": "updates",
+        "update": "one update",
+        "machines": "machines",
+        "machine": "one machine",
+        "by": "side by side by",
+        "state": "only",
+        "doubt": "unknown because it",
+        "error": "with the error",
+        "sort": "sorted by",
+        "days": "days back",
+        "risk": "risk class",
     }
 )
 WATCHED: Mapping[str, str] = MappingProxyType(
@@ -211,6 +230,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "channels.define": "Defined a channel",
         "channels.remove": "Removed a channel",
         "subscriptions.add": "Subscribed to a report",
+        "subscriptions.test": "Had a report sent now",
         "subscriptions.remove": "Removed a subscription",
         "subscriptions.send": "Sent a report, or could not",
         "alerts.define": "Defined an alert",
@@ -261,6 +281,11 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "define-alert": ("alert", "defined"),
         "remove-alert": ("alert", "removed"),
         "acknowledge": ("alert", "taken on"),
+        "define-channel": ("channel", "defined"),
+        "remove-channel": ("channel", "removed"),
+        "subscribe": ("subscription", "set"),
+        "unsubscribe": ("subscription", "removed"),
+        "send-now": ("report", "on its way: it is sent within a minute"),
     }
 )
 _PLURALS: Mapping[str, str] = MappingProxyType({"person": "people", "search": "searches"})

@@ -18,6 +18,7 @@ from msgspec.structs import FieldInfo, fields
 
 from patchtide.adapters.http.problems import WrongMediaType
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.server.patterns import END, LINE
 
 FIELDS_LIMIT = 64
 _DIGITS = "{} hexadecimal digits, in small letters"
@@ -33,7 +34,7 @@ _FORMS = {
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}": "an address of e-mail",
     "[A-Za-z0-9 ._-]*": "letters, digits, spaces, `.`, `_` and `-`",
     r"[^\x00-\x1f\x7f]+": "one line of text",
-    r"[^\x00-\x1f\x7f]*": "one line of text",
+    LINE.removeprefix("^").removesuffix(END): "one line of text, and no sign that turns it round",
 }
 """A pattern as it is in a type, without what ties it to both ends -> how people say it."""
 _ENDS = re.compile(r"^(?:\^|\\A)|(?:\$\(\?!\[\\s\\S\]\)|\$|\\Z)$")
