@@ -34,6 +34,7 @@ FLEET = (
         sentence="Show where the whole fleet stands.",
         output=overview.Overview,
         handler=overview.overview,
+        columns=("title", "severity", "risk", "required", "installed", "unknown"),
     ),
     Operation(
         name="machines.list",

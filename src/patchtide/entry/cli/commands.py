@@ -21,6 +21,7 @@ from patchtide.adapters.publisher.marked import InvalidDefinition
 from patchtide.domain.catalog.rule_mistakes import Misread
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Refused
 from patchtide.entry.cli import PROCESSES
+from patchtide.entry.cli.apart import add_apart
 from patchtide.entry.cli.carrying import carrying_commands
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.explaining import in_words
@@ -35,16 +36,10 @@ from patchtide.entry.cli.names import (
     with_ids,
 )
 from patchtide.entry.cli.printing import Printer, tame
-from patchtide.entry.cli.publisher import publisher_app
 from patchtide.entry.cli.reporting import EXAMPLE as REPORTS_EXAMPLE
 from patchtide.entry.cli.reporting import HELP as REPORTS
 from patchtide.entry.cli.reporting import report_command
 from patchtide.entry.cli.rule_files import RULE, mistakes_in, placed, with_rules
-from patchtide.entry.cli.rules import rules_app
-from patchtide.entry.cli.trust import trust_app
-from patchtide.entry.cli.up.command import EXAMPLE as UP_EXAMPLE
-from patchtide.entry.cli.up.command import HELP as UP
-from patchtide.entry.cli.up.command import up_command
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import SECRET, Operation
 
@@ -88,7 +83,8 @@ def run(arguments: Sequence[str], *, ask: Ask | None = None, console: Console | 
     out = console or Console()
     err = console or Console(stderr=True)
     url = os.environ.get("PATCHTIDE_URL", "").rstrip("/")
-    app = build(ask or _ask, Printer(out=out, err=err, url=url))
+    meant = next(iter(arguments), "")
+    app = build(ask or _ask, Printer(out=out, err=err, url=url), meant=meant)
     try:
         code = app(
             arguments,
@@ -106,7 +102,7 @@ def run(arguments: Sequence[str], *, ask: Ask | None = None, console: Console | 
     return code if isinstance(code, int) else DONE
 
 
-def build(ask: Ask, printer: Printer) -> App:
+def build(ask: Ask, printer: Printer, *, meant: str = "") -> App:
     app = App(
         name="patchtide",
         help=_HELP,
@@ -141,12 +137,7 @@ def build(ask: Ask, printer: Printer) -> App:
         )
     groups["reports"].default(report_command(ask, printer, exit_code))
     groups["reports"].help_epilogue = f"Example: patchtide {REPORTS_EXAMPLE}"
-    app.command(
-        up_command(printer), name="up", help=UP, help_epilogue=f"Example: patchtide {UP_EXAMPLE}"
-    )
-    app.command(trust_app(printer))
-    app.command(rules_app(printer))
-    app.command(publisher_app(printer, ask))
+    add_apart(app, printer, ask, meant=meant)
     app.command(_completion(app, printer), name="completion", help_epilogue="")
     return app
 

@@ -40,7 +40,8 @@ class Printer:
     ) -> None:
         """Print an answer: done to the output, refused to the errors.
 
-        Of a list a table shows these columns, or all that its rows have.
+        Of a list, or of one within the answer, a table shows those of these columns that it has,
+        or all.
         """
         if as_json:
             self.text(body.decode("utf-8", "replace"))
@@ -71,13 +72,13 @@ class Printer:
         if plain := {name: value for name, value in rest.items() if name not in parts}:
             self._pairs(plain)
         for name, value in parts.items():
-            self._part(name, value)
+            self._part(name, value, columns)
 
-    def _part(self, name: str, items: Sequence[Mapping[str, Any]]) -> None:
+    def _part(self, name: str, items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
         """Print a list within an answer: as a table, or one after the other where it is wide."""
         self.out.print(Text(tame(f"\n{name.replace('_', ' ')}", keep="\n"), style="bold"))
-        if len(items[0]) <= WIDEST:
-            self._rows(items, ())
+        if len(items[0]) <= WIDEST or any(column in items[0] for column in columns):
+            self._rows(items, columns)
             return
         for item in items:
             self._pairs(item)
