@@ -45,7 +45,7 @@ class Site:
             decisions=self.storage,
             clock=self.clock,
             node=name,
-            silent_after=SILENT_AFTER,
+            silent_after=lambda: SILENT_AFTER,
         )
 
     async def begin(self, machines: int) -> list[Client]:

@@ -20,8 +20,9 @@ from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.updates import UpdateId, UpdateNumber
-from patchtide.domain.compliance.judgement import STALE_AFTER, Compliance
+from patchtide.domain.compliance.judgement import Compliance
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
+from patchtide.domain.schedules.scanning import SCAN_EVERY_S, ScanRule, stale_after
 from patchtide.server.fleet_checkpoint import read, written
 from patchtide.server.fleet_follower import FleetFollower
 from patchtide.server.ports.clients import ClientState
@@ -132,9 +133,16 @@ class FleetLaws(RuleBasedStateMachine):
         health = encode(HealthV1(restart_pending=waits))
         self.told.health[number] = Heard(at=self.clock.now().timestamp(), health=health)
 
-    @rule(days=st.integers(1, STALE_AFTER.days))
+    @rule(days=st.integers(1, stale_after(SCAN_EVERY_S).days))
     def pass_time(self, days: int) -> None:
         self.clock.advance(days=days)
+
+    @rule(every_h=st.sampled_from([4, 24, 168, 672]))
+    def have_machines_scan(self, every_h: int) -> None:
+        before = self.told.scans.every_s
+        self.told.set_scans(
+            ScanRule(every_s=every_h * 3600, before_s=before, since=self.clock.now())
+        )
 
     @rule(without=st.frozensets(machines))
     def put_back_the_database(self, without: frozenset[int]) -> None:
@@ -242,7 +250,8 @@ class FleetLaws(RuleBasedStateMachine):
         followed = self.followed(row)
         return (
             self.told.clients_by_number[number].state is ClientState.ACTIVE
-            and self.clock.now() - datetime.fromtimestamp(row.reported_at, UTC) < STALE_AFTER
+            and self.clock.now() - datetime.fromtimestamp(row.reported_at, UTC)
+            < self.told.scans.stale_after(self.clock.now())
             and row.scan in ("completed", "running")
             and row.lineage == LINEAGE
             and bool(followed)

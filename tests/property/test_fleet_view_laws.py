@@ -12,8 +12,9 @@ from msgspec import structs
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.updates import UpdateNumber
-from patchtide.domain.compliance.judgement import STALE_AFTER, Doubt
+from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.compliance.states import PlacedLeaf, States
+from patchtide.domain.schedules.scanning import SCAN_EVERY_S, stale_after
 from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.known_updates import Catalog, KnownUpdate
@@ -69,7 +70,7 @@ states = st.builds(
 reports = st.tuples(
     st.integers(1, MACHINES), states, st.sampled_from(["completed", "completed", "failed"])
 )
-days = st.integers(0, 3 * STALE_AFTER.days)
+days = st.integers(0, 3 * stale_after(SCAN_EVERY_S).days)
 
 
 def a_machine(number: int) -> Client:

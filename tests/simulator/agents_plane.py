@@ -27,6 +27,7 @@ from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
+from patchtide.server.told_agents import ToldAgents
 from patchtide.wire.messages import (
     ChangesV1,
     CheckInV1,
@@ -104,6 +105,7 @@ class PlaneUnderTest:
         self.standings.load()
         self.inventories = Inventories(self.storage, self.storage)
         self.inventories.load()
+        self.told = ToldAgents()
         door = Door(
             self.standings,
             self.verify,
@@ -129,6 +131,7 @@ class PlaneUnderTest:
                 clones=clones,
                 inventories=self.inventories,
                 clock=self.clock,
+                told=self.told,
             ),
             intake=ReportIntake(
                 reports=self.storage,

@@ -16,6 +16,7 @@ import msgspec
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.errors import CursorLost
+from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import Client, ClientState
@@ -56,6 +57,7 @@ class ToldFleet:
     """Done once, after somebody asked which machines reported."""
     _epoch: int = 0
     _n: int = 0
+    scans: ScanRule = field(default_factory=ScanRule)
     _reported: list[tuple[int, int]] = field(default_factory=list)
     _decided: list[DecisionEvent] = field(default_factory=list)
     _trimmed: int = 0
@@ -69,6 +71,10 @@ class ToldFleet:
                 change=self._n, at=NOON, actor="x", operation=operation, subject=subject, detail={}
             )
         )
+
+    def set_scans(self, rule: ScanRule) -> None:
+        self.scans = rule
+        self.decide("settings.set-agents", "agents")
 
     def put_client(self, number: int, state: ClientState) -> None:
         known = self.clients_by_number.get(number) or Client(
@@ -165,6 +171,9 @@ class ToldFleet:
 
     def listed_updates(self) -> Sequence[UpdateDetails]:
         return self.details
+
+    def scan_rule(self) -> ScanRule:
+        return self.scans
 
     def judged(self) -> Judged:
         return Judged()

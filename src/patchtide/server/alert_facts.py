@@ -33,7 +33,7 @@ class AlertFacts:
     waiting_reports: Callable[[], int]
     disk_used: Callable[[], float]
     """How full the disk of the server's home is, in percent."""
-    silent_after: timedelta
+    silent_after: Callable[[], timedelta]
 
     def measured(
         self, rules: Sequence[Rule], *, now: datetime, alarms: Mapping[str, Sequence[float]]
@@ -90,7 +90,7 @@ class _Measure:
 
     def _silence(self, unit: Unit) -> float | None:
         fleet = self.facts.fleet
-        heard = fleet.store.heard_since((self.now - self.facts.silent_after).timestamp())
+        heard = fleet.store.heard_since((self.now - self.facts.silent_after()).timestamp())
         active = fleet.ask(lambda view: len(view.active))
         return self._machines(max(0, active - heard), unit)
 

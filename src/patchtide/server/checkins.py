@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.admission import Caller, Door, NotAdmitted
@@ -13,6 +13,7 @@ from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.site import Site
 from patchtide.server.standings import Entry, Standings
+from patchtide.server.told_agents import ToldAgents
 from patchtide.wire.messages import CheckInAnswerV1, CheckInV1, encode
 
 SCAN_OWED_S = 7 * 86_400
@@ -21,7 +22,7 @@ SCAN_OWED_S = 7 * 86_400
 
 @dataclass(kw_only=True)
 class CheckIns:
-    """Answers check-ins of this node; `poll_s` is the site's default interval."""
+    """Answers check-ins of this node."""
 
     door: Door
     standings: Standings
@@ -30,7 +31,7 @@ class CheckIns:
     inventories: Inventories
     divergence: Divergence
     clock: Clock
-    poll_s: int = 3600
+    told: ToldAgents = field(default_factory=ToldAgents)
 
     async def answer(self, caller: Caller, said: CheckInV1) -> CheckInAnswerV1 | None:
         """Return what is newer for this client, or None: nothing.
@@ -57,15 +58,18 @@ class CheckIns:
         at = self.clock.now().timestamp()
         lacking = await self.inventories.lacking(entry.number, said.inventory, now=at)
         scan = entry.scan_wanted if at - entry.scan_wanted < SCAN_OWED_S else 0
-        if not (shards or lost_track or lacking or scan):
+        told = self.told.settings_of(entry.uuid)
+        settings = told.newer_than(said.settings)
+        if not (shards or lost_track or lacking or scan or settings):
             return None
         return CheckInAnswerV1(
-            next_poll_s=self.poll_s,
+            next_poll_s=told.poll_s,
             shards=shards,
             full_report=lost_track,
             inventory=lacking,
             root_version=self.site.root()[0],
             scan=scan,
+            settings=settings,
         )
 
 

@@ -85,6 +85,7 @@ PAGES = (
     _form("select", "/synchronisations/selection", _CATALOG, "Choose what is taken of a feed."),
     _page("settings", "/settings", _CATALOG, "What holds for the whole site."),
     _form("settings-target", "/settings/target", _CATALOG, "Set the target of a risk class."),
+    _form("settings-agents", "/settings/agents", _CATALOG, "Set how often machines scan."),
     _page("alerts", "/alerts", _ALERTS, "What is raised, the rules, and what was raised before."),
     _form("alerts-define", "/alerts", _ALERTS, "Define a rule."),
     _form("alerts-act", "/alerts/act", _ALERTS, "Take an alert on, or remove a rule."),

@@ -30,6 +30,7 @@ from patchtide.server.ports.reading import Lookups, Reading
 from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.threads import Threads
+from patchtide.server.told_agents import ToldAgents
 from patchtide.server.whatif_runs import WhatIfs
 
 T = TypeVar("T")
@@ -71,8 +72,13 @@ class Context:
     """What waits for somebody outside."""
     report_files: ReportDesk = field(default_factory=lambda: ReportDesk(None))
     what_ifs: WhatIfs = field(default_factory=WhatIfs)
-    silent_after: timedelta = timedelta(hours=3)
-    """A machine that was not heard for so long is silent."""
+    agents: ToldAgents = field(default_factory=ToldAgents)
+    """What this node tells machines of their settings."""
+
+    @property
+    def silent_after(self) -> timedelta:
+        """A machine that was not heard for so long is silent."""
+        return self.agents.silent_after
 
 
 async def nothing() -> AsyncIterator[bytes]:

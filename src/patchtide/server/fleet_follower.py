@@ -48,6 +48,8 @@ PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forg
 """Decisions that change what is published, and what people read of it."""
 JUDGING = ("updates.rate", "updates.accept-licence", "settings.set-target")
 """Decisions of the site's own about updates."""
+AGENTS_SET = "settings.set-agents"
+"""The one that says how often machines scan."""
 
 
 class FleetFollower:
@@ -197,6 +199,7 @@ class FleetFollower:
 
     def _read_small(self) -> None:
         self.view.put_judged(self._store.judged())
+        self.view.put_scan_rule(self._store.scan_rule())
         self.view.put_lists(self._store.update_lists.lists())
 
     def _follow_decisions(self, cursor: Cursor) -> None:
@@ -218,6 +221,8 @@ class FleetFollower:
             self._read_details()
         if not operations.isdisjoint(JUDGING):
             self.view.put_judged(self._store.judged())
+        if AGENTS_SET in operations:
+            self.view.put_scan_rule(self._store.scan_rule())
         if lists:
             self.view.put_lists(self._store.update_lists.lists(lists), gone=lists)
         self._decided = cursor

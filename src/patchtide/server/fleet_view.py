@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -13,18 +13,13 @@ from pyroaring import BitMap
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, Held, Named, StateIndex, together
-from patchtide.domain.compliance.judgement import (
-    Compliance,
-    Doubt,
-    Judgement,
-    doubt_about,
-    judge,
-)
+from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement, doubt_about, judge
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
 from patchtide.domain.compliance.states import PlacedLeaf, Tally, state_of
 from patchtide.domain.errors import NotFound
+from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.catalog_view import CatalogView
 from patchtide.server.fleet_part import Part
 from patchtide.server.known_updates import Counted, KnownUpdate
@@ -50,6 +45,7 @@ class View(CatalogView):
     """Machines that are let in: the only ones that counts speak of."""
     restarting: BitMap = field(default_factory=BitMap)
     """Machines where what is installed takes effect only after a restart."""
+    scan_rule: ScanRule = field(default_factory=ScanRule)
     cut: BitMap = field(default_factory=BitMap)
     """Machines that named what was not published then: to be read again when something is."""
     _versions: Iterator[int] = field(default_factory=lambda: count(1))
@@ -71,6 +67,7 @@ class View(CatalogView):
     """Active machines whose last report can be believed, as of `_aged_at`."""
     _silences: Silences = field(default_factory=Silences)
     _aged_at: datetime | None = None
+    _aged_by: timedelta | None = None
     _standings: Standings = field(default_factory=Standings)
 
     @property
@@ -91,7 +88,8 @@ class View(CatalogView):
     def doubt(self, member: Member) -> Doubt:
         if member.client.state is not ClientState.ACTIVE:
             return Doubt.NOT_ACTIVE
-        return doubt_about(member.told, now=self.now)
+        too_old = self.scan_rule.stale_after(self.now)
+        return doubt_about(member.told, now=self.now, stale_after=too_old)
 
     def tally_on(self, member: Member) -> Tally:
         """Return how many updates are in which state on the machine."""
@@ -280,11 +278,12 @@ class View(CatalogView):
 
     def _age(self) -> None:
         """Take up who was silent for too long: nothing else changes by itself."""
-        if self._aged_at is not None and self.now < self._aged_at:
-            stale = list(self.members)  # the clock was put back, and some may not be stale any more
+        too_old = self.scan_rule.stale_after(self.now)
+        if (self._aged_at and self.now < self._aged_at) or too_old != self._aged_by:
+            stale = list(self.members)  # some may not be stale any more
         else:
-            stale = self._silences.ended(self.members, now=self.now)
-        self._aged_at = self.now
+            stale = self._silences.ended(self.members, now=self.now, stale_after=too_old)
+        self._aged_at, self._aged_by = self.now, too_old
         if stale:
             machines = BitMap(stale)
             was = self._believed & machines

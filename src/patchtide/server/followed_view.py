@@ -14,6 +14,7 @@ from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Change, StateIndex
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.states import States
+from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
@@ -189,6 +190,11 @@ class FollowedView(View):
         self.judged = judged
         self._counted.clear()
         self.told = self.version = next(self._versions)
+
+    def put_scan_rule(self, rule: ScanRule) -> None:
+        """Judge reports by another rule of how old they may be."""
+        self.scan_rule = rule
+        self.version = next(self._versions)
 
     def put_lists(self, lists: Iterable[StoredList], *, gone: Collection[str] = ()) -> None:
         kept = {name: one for name, one in self.lists.items() if name not in gone}

@@ -105,7 +105,7 @@ class HistoryRecorder:
     decisions: Decisions
     clock: Clock
     node: str
-    silent_after: timedelta
+    silent_after: Callable[[], timedelta]
     _changes: list[Change] = field(default_factory=list, init=False)
     """Since the last count, in the audit up to `_upto`."""
     _upto: int | None = field(default=None, init=False)
@@ -182,7 +182,7 @@ class HistoryRecorder:
     def _counted(self, places: dict[UUID, int], now: datetime) -> _Counted:
         searches = self.source.update_lists.searches((EVERYBODY,))
         sets = SetCounts.of(self.fleet, searches)
-        heard = self.fleet.store.heard_since((now - self.silent_after).timestamp())
+        heard = self.fleet.store.heard_since((now - self.silent_after()).timestamp())
 
         def question(view: View) -> tuple[FleetCount, UpdateColumns]:
             found = fleet_count(view)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
-from patchtide.domain.compliance.judgement import STALE_AFTER, Compliance, Doubt, Judgement
+from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.member import Member
 from patchtide.server.ports.clients import ClientState
@@ -107,16 +107,18 @@ class Silences:
             self._watched[number] = reported_at
             heappush(self._reported, (reported_at, number))
 
-    def ended(self, members: Mapping[int, Member], *, now: datetime) -> list[int]:
+    def ended(
+        self, members: Mapping[int, Member], *, now: datetime, stale_after: timedelta
+    ) -> list[int]:
         """Return who has become stale by now; of them nobody is watched any more."""
         stale = []
-        while self._reported and self._reported[0][0] + STALE_AFTER <= now:
+        while self._reported and self._reported[0][0] + stale_after <= now:
             at, number = heappop(self._reported)
             if self._watched.get(number) != at:
                 continue
             del self._watched[number]
             reported_at = members[number].reported_at
-            if reported_at is None or reported_at + STALE_AFTER <= now:
+            if reported_at is None or reported_at + stale_after <= now:
                 stale.append(number)
             else:
                 self.watch(number, reported_at)

@@ -26,7 +26,7 @@ DOUBTS: Mapping[str, str] = MappingProxyType(
         "": "",
         "not-active": "is not let in",
         "never-reported": "has not reported yet",
-        "stale": "has been silent for two weeks or more",
+        "stale": "has not reported for too long",
         "scan-failed": "could not look for updates",
         "not-scanned": "has not looked for updates yet",
         "other-catalog": "speaks of another catalog",

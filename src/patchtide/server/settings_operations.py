@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import site_targets
+from patchtide.server import site_agents, site_targets
 from patchtide.server.table import API, Operation, Plane
 
 SETTINGS = (
@@ -31,5 +31,28 @@ SETTINGS = (
         audited=True,
         columns=("risk", "percent", "days", "default"),
         example="settings set-target emergency --percent 100 --days 2",
+    ),
+    Operation(
+        name="settings.agents",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/settings/agents",
+        policy=Right(Kind.CATALOG, Verb.READ),
+        sentence="Show how often machines check in and scan.",
+        output=site_agents.ShownAgents,
+        handler=site_agents.show,
+    ),
+    Operation(
+        name="settings.set-agents",
+        plane=Plane.ADMINISTRATORS,
+        method="PUT",
+        path=API + "/settings/agents",
+        policy=Right(Kind.CATALOG, Verb.ADMINISTER),
+        sentence="Set how often machines check in and scan; what is not said, as sites begin.",
+        input=site_agents.SetAgents,
+        output=site_agents.ShownAgents,
+        handler=site_agents.set_agents,
+        audited=True,
+        example="settings set-agents --scan-every-h 24 --cycle patch-tuesday --for-days 5",
     ),
 )

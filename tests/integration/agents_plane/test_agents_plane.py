@@ -7,13 +7,16 @@ from collections import Counter
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.http import agents_plane
 from patchtide.adapters.sodium.verifier import verify
 from patchtide.domain.errors import Unavailable
+from patchtide.server.kept_agent_settings import KeptAgents
 from patchtide.server.ports.clients import ClientState
+from patchtide.wire.agent_settings import NOTHING_SAID, AgentSettingsV1, mark_of
 from patchtide.wire.inventory import HardwareV1, package_list
 from patchtide.wire.messages import (
     INVENTORY_LIMITS,
@@ -522,6 +525,25 @@ class TestReports:
         plane.clock.advance(days=8)
 
         assert (before, found, after, await asked()) == (0, [wanted, wanted], 0, 0)
+
+    async def test_settings_are_sent_to_whoever_takes_them_once_and_the_poll_interval_to_all(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        machine = await enrolled(plane)
+        await machine.report(required={1})
+        plane.told.put(msgspec.msgpack.encode(KeptAgents(poll_s=900, scan_every_s=14_400)))
+
+        old = await machine.check_in()
+        new = await machine.check_in(settings=b"")
+        told = decode(new.body, CheckInAnswerV1).settings
+        again = await machine.check_in(settings=mark_of(told))
+        plane.told.put(None)
+        back = decode((await machine.check_in(settings=mark_of(told))).body, CheckInAnswerV1)
+
+        assert (old.status, new.status, again.status) == (204, 200, 204)
+        assert (old.headers["patchtide-next-poll"], old.is_signed) == ("900", True)
+        assert decode(told, AgentSettingsV1) == AgentSettingsV1(scan_every_s=14_400)
+        assert (back.next_poll_s, decode(back.settings, AgentSettingsV1)) == (3600, NOTHING_SAID)
 
     async def test_a_few_bytes_may_not_unpack_to_a_million_numbers(
         self, plane: PlaneUnderTest

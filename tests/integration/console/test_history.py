@@ -25,7 +25,7 @@ async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: Consol
         decisions=site.storage,
         clock=site.clock,
         node="here",
-        silent_after=context.silent_after,
+        silent_after=lambda: context.silent_after,
     )
     update = an_update_id("openssl")
     for client, states in zip(

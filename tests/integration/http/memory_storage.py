@@ -22,6 +22,7 @@ from patchtide.domain.catalog.rules import Always, Never, PackageFormat, Package
 from patchtide.domain.catalog.updates import Origin, Revision, UpdateId, UpdateNumber, update_id
 from patchtide.domain.compliance.described import Description
 from patchtide.domain.errors import CursorLost
+from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.ports.accounts import SignInLink, User
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.api_tokens import ApiToken
@@ -301,6 +302,9 @@ class MemoryStorage:
 
     def leaves_of(self, update: UUID) -> Sequence[StoredLeaf]:
         return self.leaves("debian-12", at=1)
+
+    def scan_rule(self) -> ScanRule:
+        return ScanRule()
 
     def judged(self) -> Judged:
         return Judged(ratings=dict(self.ratings))

@@ -38,7 +38,7 @@ class Site:
             synchronisations=context.synchronisations,
             waiting_reports=lambda: 0,
             disk_used=lambda: self.disk,
-            silent_after=context.silent_after,
+            silent_after=lambda: context.silent_after,
         )
         storage: Storage = self.plane.storage
         return AlertWatch(facts=facts, reading=storage, decisions=storage, clock=self.plane.clock)

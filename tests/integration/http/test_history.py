@@ -48,7 +48,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         decisions=storage,
         clock=plane.clock,
         node="here",
-        silent_after=plane.context.silent_after,
+        silent_after=lambda: plane.context.silent_after,
     )
     for day in range(DAYS):
         for place, client in enumerate(machines):

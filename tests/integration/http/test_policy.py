@@ -41,6 +41,7 @@ DOCUMENTS = {
     "machines.whatif": {"rule": "deb openssl installed"},
     "machines.describe": {"owner": "x"},
     "settings.set-target": {"percent": 98},
+    "settings.set-agents": {"scan_every_h": 24},
     "searches.save": {"query": "expired"},
     "searches.keep": {"query": "expired"},
     "searches.rename": {"to": "y"},

@@ -93,6 +93,32 @@ async def test_a_site_sets_its_own_targets_and_the_rest_stay_as_sites_begin(site
     ]  # fmt: skip
 
 
+async def test_a_site_sets_how_often_its_machines_scan_and_when_a_report_is_too_old(
+    site: Site,
+) -> None:
+    token = await site.plane.token(role="update-administrator")
+
+    async def put(**said: object) -> Answer:
+        return await site.plane.ask("PUT", "/api/v1/settings/agents", token=token, document=said)
+
+    first = await site.plane.ask("GET", "/api/v1/settings/agents", token=token)
+    often = await put(poll_s=600, scan_every_h=4, cycle="patch-tuesday", for_days=5)
+    wrong = await put(poll_s=30, scan_every_h=1, cycle="patch-tuesday", at="25:00")
+    no_days = await put(at="05:00")
+    slow = await put(poll_s=7200, scan_every_h=1)
+    told = site.plane.context.agents.usual()
+
+    names = ("poll_s", "scan_every_h", "silent_after_s", "stale_after_s")
+    assert [first.json[name] for name in names] == [3600, 168, 3 * 3600, 14 * 86_400]
+    assert [often.json[name] for name in names] == [600, 4, 3 * 600, 3 * 86_400]
+    assert (often.json["cycle"], often.json["for_days"], often.json["at"]) == (
+        "patch-tuesday", 5, "04:00",
+    )  # fmt: skip
+    assert told.poll_s == 600
+    assert told.newer_than(b"") and not told.newer_than(None)
+    assert [answer.status for answer in (wrong, no_days, slow)] == [400, 400, 400]
+
+
 async def test_what_is_not_said_stays_rated_until_the_rating_is_withdrawn(site: Site) -> None:
     async def rated(**said: object) -> tuple[bool, str, str, bool]:
         shown = (await site.put("openssl", "rating", said)).json

@@ -87,6 +87,7 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.select": synchronisations.select,
         "console.settings": settings.page,
         "console.settings-target": settings.set_target,
+        "console.settings-agents": settings.set_agents,
         "console.alerts": alerts.page,
         "console.alerts-define": alerts.define,
         "console.alerts-act": alerts.act,

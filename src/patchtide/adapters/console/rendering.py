@@ -44,6 +44,7 @@ class Templates:
             percent=percent,
             size=size,
             counted=counted,
+            every=every,
         )
 
     def render(self, template: str, context: Mapping[str, Any]) -> bytes:
@@ -70,6 +71,13 @@ def _span(length: timedelta, form: str, short: str) -> str:
 
 def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{number(count)} {noun if count == 1 else plural or noun + 's'}"
+
+
+def every(seconds: int) -> str:
+    """Return how often that is, in the largest unit that says it exactly."""
+    unit, unit_s = next((u for u in _UNITS if seconds % u[1] == 0), ("second", 1))
+    count = seconds // unit_s
+    return f"every {unit}" if count == 1 else f"every {counted(count, unit)}"
 
 
 def instant(at: datetime | None) -> str:

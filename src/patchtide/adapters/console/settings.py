@@ -25,6 +25,18 @@ async def set_target(desk: Desk, visit: Visit) -> Reply:
     return see_other("/settings?done=target-1")
 
 
+async def set_agents(desk: Desk, visit: Visit) -> Reply:
+    names = ["poll_s", "scan_every_h"]
+    if visit.said("cycle"):
+        names += ["cycle", "days_after", "for_days", "at", "zone"]
+    said = {name: visit.said(name) for name in names}
+    try:
+        await desk.ask(visit, "settings.set-agents", **{n: v for n, v in said.items() if v})
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return see_other("/settings?done=agents")
+
+
 async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = None) -> Reply:
     targets = await desk.ask(visit, "settings.targets")
     return desk.page(
@@ -32,5 +44,6 @@ async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = Non
         "settings.html",
         status=200 if error is None else desk.status_of(error),
         targets=targets.items,
+        agents=await desk.ask(visit, "settings.agents"),
         error=error,
     )

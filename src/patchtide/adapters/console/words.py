@@ -31,7 +31,7 @@ DOUBTS: Mapping[str, str] = MappingProxyType(
         "": "",
         "never-reported": "has not reported yet",
         "not-active": "is not let in",
-        "stale": "has been silent for two weeks or more",
+        "stale": "has not reported for too long",
         "scan-failed": "could not look for updates",
         "not-scanned": "has not looked for updates yet",
         "other-catalog": "speaks of another catalog",
@@ -224,6 +224,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "updates.rate": "Rated an update",
         "updates.accept-licence": "Accepted licence terms",
         "settings.set-target": "Set the target of a risk class",
+        "settings.set-agents": "Set how often machines check in and scan",
         "catalog.forget": "Removed expired updates",
         "catalog.begin": "Began the catalog",
         "alerts.test": "Tested a channel",
@@ -290,7 +291,10 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 _PLURALS: Mapping[str, str] = MappingProxyType({"person": "people", "search": "searches"})
 _SAID: Mapping[str, str] = MappingProxyType(
-    {"password": "Your password is changed. Every other session of yours has ended."}
+    {
+        "password": "Your password is changed. Every other session of yours has ended.",
+        "agents": "Set. Machines hear of it when they check in next.",
+    }
 )
 
 

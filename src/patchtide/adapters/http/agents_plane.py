@@ -221,7 +221,8 @@ class AgentsPlane:
         return count if at == minute else 0
 
     async def _checkin(self, call: _Call) -> Answer:
-        no_news = brief(poll_s=self._checkins.poll_s, root_version=self._site.root()[0])
+        usual = self._checkins.told.usual().poll_s
+        no_news = brief(poll_s=usual, root_version=self._site.root()[0])
         caller = await self._admit(call, foreseen=(204, no_news))
         try:
             news = await self._checkins.answer(caller, decode(call.request.body, CheckInV1))
@@ -257,7 +258,8 @@ class AgentsPlane:
 
     def _no_news(self, caller: Caller) -> Answer:
         """Say when to ask again, and which root there is: who has it need not look for more."""
-        poll_s, root_version = self._checkins.poll_s, self._site.root()[0]
+        poll_s = self._checkins.told.settings_of(caller.entry.uuid).poll_s
+        root_version = self._site.root()[0]
         headers = (
             (b"patchtide-next-poll", str(poll_s).encode()),
             (b"patchtide-root", str(root_version).encode()),

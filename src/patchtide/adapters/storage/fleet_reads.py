@@ -13,6 +13,7 @@ from patchtide.adapters.storage import fleet, ticket, update_rows
 from patchtide.adapters.storage.transactions import read
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Judged
+from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client
@@ -50,6 +51,9 @@ class FleetReads:
 
     def judged(self) -> Judged:
         return self._read(update_rows.judged)
+
+    def scan_rule(self) -> ScanRule:
+        return self._read(update_rows.scan_rule)
 
     def expired_updates(self, *, by: datetime) -> Sequence[UUID]:
         return self._read(lambda c: update_rows.expired(c, by=by))

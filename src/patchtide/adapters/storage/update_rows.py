@@ -22,6 +22,8 @@ from patchtide.domain.catalog.details import FileSource, UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance, Judged
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.catalog.updates import UpdateId
+from patchtide.domain.schedules.scanning import ScanRule
+from patchtide.server.kept_agent_settings import AGENTS, read_agents, scan_rule_of
 from patchtide.server.kept_targets import TARGETS, read_targets
 
 PART = 500
@@ -101,6 +103,11 @@ def judged(connection: Connection) -> Judged:
         licences={x.digest: Acceptance(by=x.accepted_by, at=instant(x.at)) for x in licences},
         targets=read_targets(targets),
     )
+
+
+def scan_rule(connection: Connection) -> ScanRule:
+    found = select(setting.c.value).where(setting.c.name == AGENTS)
+    return scan_rule_of(read_agents(connection.execute(found).scalar()))
 
 
 def rate(connection: Connection, one: UUID, rating: Rating | None) -> None:

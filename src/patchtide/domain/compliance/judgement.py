@@ -8,8 +8,6 @@ from enum import StrEnum
 
 from patchtide.domain.compliance.states import Tally
 
-STALE_AFTER = timedelta(days=14)
-
 
 class Compliance(StrEnum):
     COMPLIANT = "compliant"
@@ -54,14 +52,14 @@ class Told:
     is_of_this_catalog: bool = True
 
 
-def doubt_about(told: Told, *, now: datetime) -> Doubt:
+def doubt_about(told: Told, *, now: datetime, stale_after: timedelta) -> Doubt:
     """Return why nothing of the row can be believed, if so.
 
     While a scan runs, the states of the last completed one stay in force.
     """
     if told.reported_at is None:
         return Doubt.NEVER_REPORTED
-    if now - told.reported_at >= STALE_AFTER:
+    if now - told.reported_at >= stale_after:
         return Doubt.STALE
     if told.scan in ("failed", "retrying"):
         return Doubt.SCAN_FAILED

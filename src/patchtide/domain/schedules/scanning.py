@@ -7,7 +7,8 @@ longer both take.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 DAY_S = 86_400
 SHORTEST_SCAN_S = 3600
@@ -37,3 +38,22 @@ def stale_after(scan_every_s: int) -> timedelta:
 def bounded(seconds: int, *, shortest: int, longest: int) -> int:
     """Return an interval that was told within what may be told."""
     return min(max(seconds, shortest), longest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRule:
+    """How often a site's machines scan, and until lately did: reports are judged by it."""
+
+    every_s: int = SCAN_EVERY_S
+    before_s: int = SCAN_EVERY_S
+    since: datetime | None = None
+
+    def stale_after(self, now: datetime) -> timedelta:
+        """Return from which age on a report is too old.
+
+        Machines that are to scan oftener from today on have not done so yet: what they reported
+        by the rule of before counts by that for as long as the new one leaves them.
+        """
+        new, old = stale_after(self.every_s), stale_after(self.before_s)
+        is_new = self.since is not None and self.since <= now < self.since + new
+        return max(new, old) if is_new else new

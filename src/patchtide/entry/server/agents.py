@@ -34,6 +34,7 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
+from patchtide.server.told_agents import ToldAgents
 from patchtide.wire.catch_up import MAX_CATCH_UP
 
 Endpoint = Callable[[Any, Any, Any], Awaitable[None]]
@@ -43,6 +44,7 @@ Endpoint = Callable[[Any, Any, Any], Awaitable[None]]
 class AgentsSide:
     standings: Standings
     inventories: Inventories
+    told: ToldAgents
     events: Events
     door: Door
     clock: Clock
@@ -91,6 +93,8 @@ def build_agents_side(
     standings.load()
     inventories = Inventories(storage, storage)
     inventories.load()
+    told = ToldAgents(poll_s=settings.poll_s)
+    told.load(storage)
     beside = VerifierProcess(answers)
     verifier = Verifier(beside)
     door = Door(
@@ -108,12 +112,14 @@ def build_agents_side(
         door=door,
         standings=standings,
         inventories=inventories,
+        told=told,
         verify=verifier,
         clock=clock,
     )
     return AgentsSide(
         standings=standings,
         inventories=inventories,
+        told=told,
         events=events,
         door=door,
         clock=clock,
@@ -147,6 +153,7 @@ def _plane(
     door: Door,
     standings: Standings,
     inventories: Inventories,
+    told: ToldAgents,
     verify: Verifier,
     clock: Clock,
 ) -> AgentsPlane:
@@ -168,7 +175,7 @@ def _plane(
             clones=clones,
             inventories=inventories,
             clock=clock,
-            poll_s=settings.poll_s,
+            told=told,
         ),
         intake=ReportIntake(
             reports=storage,

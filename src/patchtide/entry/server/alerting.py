@@ -25,7 +25,7 @@ def alert_watch(server: Server) -> AlertWatch:
             synchronisations=context.synchronisations,
             waiting_reports=lambda: storage.waiting()["reports"],
             disk_used=disk_used,
-            silent_after=context.silent_after,
+            silent_after=lambda: context.silent_after,
         ),
         reading=storage,
         decisions=storage,

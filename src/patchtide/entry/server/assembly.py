@@ -196,7 +196,7 @@ def _context(
         site_ca=ground.keys.ca_digest,
         machines_changed=agents.machines_changed,
         lists_wanted=agents.inventories.want,
-        silent_after=ground.settings.silent_after,
+        agents=agents.told,
     )
 
 

@@ -71,6 +71,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield FOLLOW_S, server.follower.step
     yield FOLLOW_S, server.trust.step
     yield FOLLOW_S, partial(_keep_up, server.context.fleet)
+    yield FOLLOW_S, partial(server.agents.told.step, server.storage)
     yield FLEET_S, partial(_save_fleet, server.context.fleet)
     yield UPKEEP_S, _upkeep(server).step
     yield FAILURES_S, server.context.failed_sign_ins.step
@@ -113,7 +114,7 @@ def _history(server: Server) -> HistoryRecorder:
         decisions=server.storage,
         clock=context.clock,
         node=context.synchronisations.node,
-        silent_after=context.silent_after,
+        silent_after=lambda: context.silent_after,
     )
 
 

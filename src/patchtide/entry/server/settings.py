@@ -10,7 +10,6 @@ import argparse
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -186,7 +185,12 @@ SETTINGS = (
         _positive,
         "Days that an expired update stays, or while something names it",
     ),
-    Setting("poll_s", "3600", _positive, "Seconds between two check-ins of a machine"),
+    Setting(
+        "poll_s",
+        "3600",
+        _positive,
+        "Seconds between two check-ins of a machine, unless the site sets another",
+    ),
     Setting("events", "20000", _positive, "Machines that may hold an event connection to a node"),
     Setting("calls_per_s", "1", _positive, "Requests a machine may make a second, in the long run"),
     Setting("burst", "30", _positive, "Requests a machine may make at once"),
@@ -222,11 +226,6 @@ class ServerSettings:
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.home.absolute() / 'patchtide.db'}"
-
-    @property
-    def silent_after(self) -> timedelta:
-        """Return after how long without a word a machine is silent: three check-ins missed."""
-        return 3 * timedelta(seconds=self.poll_s)
 
     @property
     def served_names(self) -> tuple[str, ...]:

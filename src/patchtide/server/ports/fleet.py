@@ -10,6 +10,7 @@ from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Judged
+from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client
@@ -71,6 +72,10 @@ class FleetReading(Protocol):
 
     def judged(self) -> Judged:
         """Return what this site has decided about updates."""
+        ...
+
+    def scan_rule(self) -> ScanRule:
+        """Return how often this site has its machines scan."""
         ...
 
     @property

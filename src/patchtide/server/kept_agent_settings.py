@@ -1,0 +1,75 @@
+"""The settings of a site's agents as they are kept, and as they travel."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from patchtide.domain.schedules.recurrence import OnCycle
+from patchtide.domain.schedules.scanning import SCAN_EVERY_S, ScanRule
+from patchtide.domain.sequencer.agent_settings import AgentSettings
+from patchtide.server.synchronisation_plan import CycleName, SaidSchedule, schedule_of
+from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1
+
+AGENTS = "agents.settings"
+
+
+class SaidAnchor(msgspec.Struct, frozen=True, kw_only=True):
+    """Days by a vendor's calendar, in the words in which people give them."""
+
+    cycle: CycleName
+    days_after: int = 0
+    for_days: int = 1
+    at: str = "04:00"
+    zone: str = "UTC"
+
+
+class KeptAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is not kept is as sites begin; a newer version may begin with something else."""
+
+    poll_s: int = 0
+    scan_every_s: int = 0
+    anchor: SaidAnchor | None = None
+    before_s: int = 0
+    """Between two scans, as it was set before."""
+    since: float = 0.0
+
+
+def read_agents(data: bytes | None) -> KeptAgents:
+    return msgspec.msgpack.decode(data, type=KeptAgents) if data else KeptAgents()
+
+
+def settings_in(kept: KeptAgents) -> AgentSettings:
+    """Return what the words mean.
+
+    Raises:
+        InvalidDocument: with every mistake in them.
+    """
+    return AgentSettings(
+        poll_s=kept.poll_s,
+        scan_every_s=kept.scan_every_s or SCAN_EVERY_S,
+        anchor=_on_cycle(kept.anchor) if kept.anchor else None,
+    )
+
+
+def _on_cycle(said: SaidAnchor) -> OnCycle:
+    words = msgspec.structs.asdict(said)
+    found = schedule_of(SaidSchedule(**words))
+    if not isinstance(found, OnCycle):
+        raise LookupError("an anchor names a calendar")
+    return found
+
+
+def told_of(kept: KeptAgents) -> AgentSettingsV1:
+    """Return what machines are told; how often they check in every answer says."""
+    anchor = AnchorV1(**msgspec.structs.asdict(kept.anchor)) if kept.anchor else None
+    return AgentSettingsV1(scan_every_s=kept.scan_every_s, anchor=anchor)
+
+
+def scan_rule_of(kept: KeptAgents) -> ScanRule:
+    return ScanRule(
+        every_s=kept.scan_every_s or SCAN_EVERY_S,
+        before_s=kept.before_s or SCAN_EVERY_S,
+        since=datetime.fromtimestamp(kept.since, UTC) if kept.since else None,
+    )

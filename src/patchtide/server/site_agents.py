@@ -1,0 +1,129 @@
+"""How often a site's machines check in and scan: asked and set, for all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.domain.schedules.scanning import (
+    LONGEST_POLL_S,
+    LONGEST_SCAN_S,
+    SCAN_EVERY_S,
+    stale_after,
+)
+from patchtide.server.context import Call
+from patchtide.server.kept_agent_settings import (
+    AGENTS,
+    KeptAgents,
+    SaidAnchor,
+    read_agents,
+    settings_in,
+)
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.synchronisation_plan import CycleName
+from patchtide.server.table import Input, Nothing, Output
+
+HOUR_S = 3600
+
+
+class SetAgents(Input, kw_only=True, frozen=True):
+    """What is not said is as sites begin."""
+
+    poll_s: Annotated[
+        int,
+        Meta(ge=0, le=LONGEST_POLL_S, description="Seconds between two check-ins, 60 or more."),
+    ] = 0
+    scan_every_h: Annotated[
+        int, Meta(ge=0, le=LONGEST_SCAN_S // HOUR_S, description="Hours between two scans.")
+    ] = 0
+    cycle: Annotated[CycleName, Meta(description="Scan by a vendor's calendar, too.")] = ""
+    days_after: Annotated[
+        int, Meta(ge=-28, le=28, description="Days after the cycle's own; before it, if negative.")
+    ] = 0
+    for_days: Annotated[
+        int, Meta(ge=1, le=28, description="On so many days in a row from there.")
+    ] = 1
+    at: Annotated[str, Meta(max_length=5, description="Time of day, else 04:00.")] = ""
+    zone: Annotated[str, Meta(max_length=64, description="Time zone of that; without it UTC.")] = ""
+
+
+class ShownAgents(Output, kw_only=True, frozen=True):
+    poll_s: int
+    """Seconds between two check-ins."""
+    poll_is_set: bool
+    """False: it is what the server was started with."""
+    scan_every_h: int
+    scan_is_set: bool
+    """False: it is what sites begin with."""
+    cycle: str
+    """Whose days machines scan on besides; empty: nobody's."""
+    days_after: int
+    for_days: int
+    at: str
+    zone: str
+    silent_after_s: int
+    """After how many seconds without a word a machine is silent."""
+    stale_after_s: int
+    """From which age on a report is too old to say how a machine stands."""
+
+
+async def show(call: Call, principal: Principal, asked: Nothing) -> ShownAgents:
+    lookups = call.context.lookups
+    return _shown(call, read_agents(await call.read(lambda: lookups.setting(AGENTS))))
+
+
+async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> ShownAgents:
+    """Raises InvalidDocument: an interval is out of its limits, or the words make no days."""
+    wanted = KeptAgents(
+        poll_s=asked.poll_s, scan_every_s=asked.scan_every_h * HOUR_S, anchor=_anchor(asked)
+    )
+    settings_in(wanted)
+
+    def work(tx: Transaction) -> bytes:
+        known = read_agents(tx.lock_setting(AGENTS))
+        data = msgspec.msgpack.encode(_since(known, wanted, now=call.now.timestamp()))
+        tx.put_setting(AGENTS, data)
+        tx.note("agents", poll_s=asked.poll_s, scan_every_h=asked.scan_every_h, cycle=asked.cycle)
+        return data
+
+    data = await call.decide(principal, work)
+    call.context.agents.put(data)
+    return _shown(call, read_agents(data))
+
+
+def _since(known: KeptAgents, wanted: KeptAgents, *, now: float) -> KeptAgents:
+    """Note when the interval between scans became another, and what it was before."""
+    if wanted.scan_every_s == known.scan_every_s:
+        return msgspec.structs.replace(wanted, before_s=known.before_s, since=known.since)
+    return msgspec.structs.replace(wanted, before_s=known.scan_every_s, since=now)
+
+
+def _anchor(asked: SetAgents) -> SaidAnchor | None:
+    """Raises InvalidDocument: it is said when on a day, and not on which days."""
+    if asked.cycle:
+        names = ("cycle", "days_after", "for_days", "at", "zone")
+        words = {name: getattr(asked, name) for name in names}
+        return SaidAnchor(**{name: value for name, value in words.items() if value != ""})
+    given = {"at": asked.at, "zone": asked.zone, "days_after": asked.days_after}
+    if wrong := [name for name, value in given.items() if value]:
+        why = "goes with a cycle (--cycle patch-tuesday)"
+        raise InvalidDocument([Problem(name, why) for name in wrong])
+    return None
+
+
+def _shown(call: Call, kept: KeptAgents) -> ShownAgents:
+    every_s = kept.scan_every_s or SCAN_EVERY_S
+    anchor = kept.anchor or SaidAnchor(cycle="")
+    return ShownAgents(
+        poll_s=call.context.agents.usual().poll_s,
+        poll_is_set=bool(kept.poll_s),
+        scan_every_h=every_s // HOUR_S,
+        scan_is_set=bool(kept.scan_every_s),
+        **msgspec.structs.asdict(anchor),
+        silent_after_s=int(call.context.agents.silent_after.total_seconds()),
+        stale_after_s=int(stale_after(every_s).total_seconds()),
+    )
