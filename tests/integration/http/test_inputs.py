@@ -121,6 +121,12 @@ def test_every_form_that_a_text_must_have_is_told_in_words() -> None:
     ("method", "path", "document", "told"),
     [
         ("POST", "/lists", {"name": "a/b"}, "name: is made of small letters, digits and hyphens"),
+        (
+            "GET",
+            "/reports/by-machne",
+            {},
+            "name: Invalid enum value 'by-machne'; there are overall",
+        ),
         ("GET", "/lists/nosuch", None, "nothing is known here as nosuch"),
         ("GET", f"/updates/{UUID(int=7)}", None, f"nothing is known here as {UUID(int=7)}"),
     ],

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from ast import literal_eval
 from collections.abc import Iterable, Mapping
-from typing import Any
+from enum import Enum, EnumType
+from typing import Any, Literal, cast, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -38,6 +39,7 @@ _FORMS = {
 }
 """A pattern as it is in a type, without what ties it to both ends -> how people say it."""
 _ENDS = re.compile(r"^(?:\^|\\A)|(?:\$\(\?!\[\\s\\S\]\)|\$|\\Z)$")
+_NO_CHOICE = "Invalid enum value"
 _NO_MATCH = "Expected `str` matching regex "
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -150,7 +152,20 @@ def _take(found: dict[str, Any], problems: list[Problem], field: FieldInfo, conv
     except RecursionError:
         problems.append(Problem(field.encode_name, "is nested too deeply"))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        problems.append(_problem(field.encode_name, error))
+        problem = _problem(field.encode_name, error)
+        if problem.what.startswith(_NO_CHOICE) and (known := _choices(field.type)):
+            problem = Problem(problem.where, f"{problem.what}; there are {', '.join(known)}")
+        problems.append(problem)
+
+
+def _choices(kind: Any) -> list[str]:
+    """Return the words that a type allows, of which one was to be said."""
+    if isinstance(kind, EnumType):
+        return [str(one.value) for one in cast("Iterable[Enum]", kind)]
+    inner = get_args(kind)
+    if get_origin(kind) is Literal:
+        return [str(word) for word in inner if word]
+    return [word for part in inner for word in _choices(part)]
 
 
 def _from_text(text: str, kind: Any) -> Any:
