@@ -4,7 +4,8 @@ A benchmark is a module of this folder that is named in SUBJECTS; its `main()` p
 four fields parted by tabs: name, measured, budget, baseline. A budget says its direction
 (`>= 3000/s`, `<= 45 MB`); the baseline is the same work at its barest, measured in the same
 run, or `-`. Each module runs in a process of its own, so one's memory is not the other's.
-Whatever is no such line is passed on.
+Whatever is no such line is passed on. Where the host gave a part of the processors' time to
+others meanwhile, it is said how much: such figures are no better than that.
 
 `python -m benchmarks NAME...` runs only those; the exit code is 0 even over budget.
 """
@@ -16,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 SUBJECTS = (
     "agents_plane",
@@ -35,6 +37,8 @@ SUBJECTS = (
     "whatif",
 )
 
+_IDLE, _WAITING = 3, 4
+_NOTICED = 0.02
 _NUMBER = re.compile(r"-?\d[\d,_]*(?:\.\d+)?")
 
 
@@ -86,6 +90,18 @@ def table(rows: Sequence[Figure]) -> str:
     )
 
 
+def processors() -> Sequence[int]:
+    """Return what the kernel counts of the processors' time, each kind since it started."""
+    return [int(part) for part in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+
+
+def stolen(before: Sequence[int], after: Sequence[int]) -> float:
+    """Return the part of the time that was wanted and went to others; the last kind is theirs."""
+    spent = [late - early for early, late in zip(before, after, strict=True)]
+    wanted = sum(spent) - spent[_IDLE] - spent[_WAITING]
+    return spent[-1] / wanted if wanted else 0.0
+
+
 def run(name: str) -> str:
     """Return what the benchmark printed; its failure is told, and the others go on."""
     call = f"from benchmarks.{name} import main; main()"
@@ -103,7 +119,11 @@ def main(names: Sequence[str]) -> None:
     rows: list[Figure] = []
     for name in names or SUBJECTS:
         print(f"running {name} ...", file=sys.stderr, flush=True)
-        for entry in figures(run(name)):
+        before = processors()
+        printed = run(name)
+        if (part := stolen(before, processors())) > _NOTICED:
+            print(f"{name}: the host gave {part:.0%} of the time that was wanted to others")
+        for entry in figures(printed):
             if isinstance(entry, Figure):
                 rows.append(entry)
             else:

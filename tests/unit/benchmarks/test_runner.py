@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import SUBJECTS, Figure, figures, table
+from benchmarks.__main__ import SUBJECTS, Figure, figures, stolen, table
 
 VERDICTS = {
     "enough": ("4,812/s", ">= 3000/s", "ok"),
@@ -48,3 +48,10 @@ def test_every_benchmark_is_run_and_no_mere_tool_of_one() -> None:
     }
 
     assert measures == set(SUBJECTS)
+
+
+def test_time_that_went_to_others_is_told_as_a_part_of_what_was_wanted() -> None:
+    before = (100, 0, 10, 500, 5, 0, 0, 7)
+
+    assert stolen(before, (150, 0, 20, 900, 9, 0, 0, 27)) == 0.25
+    assert stolen(before, before) == 0.0
