@@ -351,6 +351,49 @@ def test_from_a_state_to_its_reasons_and_from_a_rule_to_machines(window: Reader)
     expect(page.locator(".tree")).to_contain_text(["that is older than 2"] * 1)
 
 
+def test_from_a_share_to_the_reason_and_on_to_a_curve_a_file_and_a_subscription(
+    window: Reader, tmp_path: Path
+) -> None:
+    page, faults = window.page, list[str]()
+    page.keyboard.type("gt")
+    page.get_by_role("link", name="Overall compliance").click()
+    page.locator("#machines").fill("platform = debian-12")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url(re.compile("machines=platform"))
+    faults += window.accessibility_faults()
+    page.get_by_role("link", name="Needs updates").click()
+    expect(page.locator(".summary")).to_contain_text("Needs updates")
+    machine = page.locator("a.rowlink").first.inner_text()
+    page.locator("#list tbody tr").first.locator('a[href^="/reports/machine?"]').first.click()
+    expect(page.locator("#list")).to_contain_text(machine)
+    page.locator('a[href*="/why/"]').first.click()
+    expect(page.locator(".lead")).to_contain_text("Needed")
+
+    page = window.open("/reports/errors")
+    page.locator('a.rowlink[href^="/reports/scans"]').first.click()
+    expect(page.locator("#list tbody tr").first).to_contain_text("Failed")
+    page.keyboard.type("gh")
+    expect(page.get_by_role("img", name=re.compile("All machines"))).to_be_visible()
+    with page.expect_download() as said:
+        page.get_by_role("link", name="CSV").click()
+    said.value.save_as(tmp_path / "days.csv")
+    assert (tmp_path / "days.csv").read_text().startswith("date,percent,compliant,")
+
+    page = window.open("/channels")
+    page.get_by_label("Name").fill("ops")
+    page.get_by_label("who gets it").fill("ops@example.org")
+    page.get_by_role("button", name="Define").click()
+    expect(page.get_by_role("button", name="Test ops")).to_be_visible()
+    faults += window.accessibility_faults()
+    window.open("/history").get_by_role("link", name="Subscribe").click()
+    page.get_by_label("Name of the subscription").fill("weekly")
+    faults += window.accessibility_faults()
+    page.get_by_role("button", name="Subscribe").click()
+    expect(page.get_by_role("status").first).to_contain_text("1 subscription set")
+    expect(page.locator("#list")).to_contain_text("History, day by day")
+    assert [*faults, *window.accessibility_faults()] == []
+
+
 def test_without_scripts_the_console_still_works(browser: Browser, site: Furnished) -> None:
     context = browser.new_context(ignore_https_errors=True, java_script_enabled=False)
     page = context.new_page()

@@ -7,6 +7,7 @@ as one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -21,11 +22,10 @@ from patchtide.server.context import Call
 from patchtide.server.history_changes import concerning
 from patchtide.server.history_counting import unbelieved
 from patchtide.server.history_curves import Curve, Subject, live, query_of
-from patchtide.server.history_rows import BLOCK, CountRow, DayRow, count_at, read_day
+from patchtide.server.history_rows import BLOCK, LONGEST, CountRow, DayRow, count_at, read_day
 from patchtide.server.ports.history import HistoryReading, StoredDay
 from patchtide.server.table import Input, Output
 
-LONGEST = 1200
 Named = Annotated[str, Meta(max_length=64)]
 
 
@@ -101,13 +101,37 @@ async def show(call: Call, principal: Principal, asked: ShowHistory) -> History:
     return await call.read(lambda: told(history, curve, now=call.now, days=asked.days))
 
 
-def told(history: HistoryReading, curve: Curve, *, now: datetime, days: int) -> History:
-    """Return the days up to today, and what moved the curve on them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDays:
+    """What was written down from some day up to today."""
+
+    first: date
+    rows: Sequence[tuple[StoredDay, DayRow]]
+    counts: Mapping[date, UpdateCount]
+    """Of one update, if it is asked about."""
+
+
+def kept_days(
+    history: HistoryReading, update: UUID | None, *, now: datetime, days: int
+) -> KeptDays:
     today = day_of(now)
     first = today - timedelta(days=days - 1)
     stored = history.days(first=first, last=today)
     rows = [(one, read_day(one.document)) for one in stored]
-    found = {day.date: day for day in _recorded(history, curve, rows, first=first, last=today)}
+    place = None if update is None else history.place(update)
+    blocks = () if place is None else history.block(place // BLOCK, first=first, last=today)
+    counts = {day: count_at(document, place or 0) for day, document in blocks}
+    return KeptDays(first=first, rows=rows, counts=counts)
+
+
+def told(history: HistoryReading, curve: Curve, *, now: datetime, days: int) -> History:
+    """Return the days up to today, and what moved the curve on them."""
+    return told_of(kept_days(history, curve.update, now=now, days=days), curve, now=now)
+
+
+def told_of(kept: KeptDays, curve: Curve, *, now: datetime) -> History:
+    today, first, rows = day_of(now), kept.first, kept.rows
+    found = {day.date: day for day in _recorded(kept, curve)}
     found[today] = _live_day(curve, now)
     since = min(found)
     missing = (first + timedelta(days=n) for n in range((today - first).days + 1))
@@ -121,27 +145,16 @@ def told(history: HistoryReading, curve: Curve, *, now: datetime, days: int) -> 
     )
 
 
-def _recorded(
-    history: HistoryReading,
-    curve: Curve,
-    rows: Sequence[tuple[StoredDay, DayRow]],
-    *,
-    first: date,
-    last: date,
-) -> Iterator[HistoryDay]:
+def _recorded(kept: KeptDays, curve: Curve) -> Iterator[HistoryDay]:
     if curve.update is not None:
-        place = history.place(curve.update)
-        if place is None:
-            return
-        blocks = dict(history.block(place // BLOCK, first=first, last=last))
-        for stored, row in rows:
-            if stored.day in blocks:
-                counts = count_at(blocks[stored.day], place)
+        for stored, row in kept.rows:
+            if stored.day in kept.counts:
+                counts = kept.counts[stored.day]
                 yield _update_day(
                     stored.day, stored.at, row.fleet.count, row.reporting, row.doubts, counts
                 )
         return
-    for stored, row in rows:
+    for stored, row in kept.rows:
         count = _row_of(curve, row)
         if count is not None:
             yield _machines_day(stored.day, stored.at, count.count, row.reporting, row.doubts)

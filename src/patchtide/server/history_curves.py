@@ -41,22 +41,27 @@ class Curve:
 
 def live(fleet: Fleet, clock: Clock, silent_after: timedelta, *, of: Subject) -> Curve:
     """Return the curve as it stands now. Raises NotFound: there is nothing of that name."""
-    heard = fleet.store.heard_since((clock.now() - silent_after).timestamp())
+    heard = heard_of_late(fleet, clock, silent_after)
+    return fleet.ask(lambda view: curve(fleet, view, of, heard=heard))
 
-    def question(view: View) -> Curve:
-        whole = fleet_count(view)
-        base = Curve(
-            machines=whole.machines,
-            doubts=whole.doubts,
-            reporting=min(heard, whole.machines.machines),
-        )
-        if of.update is not None:
-            return _of_update(view, base, of.update)
-        if of.list:
-            return _of_list(view, base, of.list)
-        return _of_search(fleet, view, base, of) if of.search else base
 
-    return fleet.ask(question)
+def heard_of_late(fleet: Fleet, clock: Clock, silent_after: timedelta) -> int:
+    return fleet.store.heard_since((clock.now() - silent_after).timestamp())
+
+
+def curve(fleet: Fleet, view: View, of: Subject, *, heard: int) -> Curve:
+    """Return it within a question. Raises NotFound: there is nothing of that name."""
+    whole = fleet_count(view)
+    base = Curve(
+        machines=whole.machines,
+        doubts=whole.doubts,
+        reporting=min(heard, whole.machines.machines),
+    )
+    if of.update is not None:
+        return _of_update(view, base, of.update)
+    if of.list:
+        return _of_list(view, base, of.list)
+    return _of_search(fleet, view, base, of) if of.search else base
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from patchtide.wire.sets import pack, unpack
 
 BLOCK = 1024
 """Updates in a row."""
+LONGEST = 1200
+"""Days back that a history tells of."""
 MOST_BYTES = 16 << 20
 """That a row may be, unpacked."""
 _WIDTH = 4

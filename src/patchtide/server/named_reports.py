@@ -15,6 +15,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.named_report import Denominators, Report
 from patchtide.server.ports.update_lists import EVERYBODY
 from patchtide.server.report_compliance import by_update, overall
+from patchtide.server.report_history import history
 from patchtide.server.report_machines import (
     by_machine,
     errors,
@@ -23,21 +24,39 @@ from patchtide.server.report_machines import (
     silent,
 )
 from patchtide.server.report_scope import AskReport, Chosen, Scope, silent_since
-from patchtide.server.report_table import Asking, Table, address
+from patchtide.server.report_table import Asking, Maker, address
+from patchtide.server.report_targets import targets
 from patchtide.server.report_updates import machine, matrix, superseded
-from patchtide.server.report_words import DOUBTS, GROUPINGS, SCANS, STANDINGS, STATES
+from patchtide.server.report_words import (
+    DOUBTS,
+    GROUPINGS,
+    RISKS,
+    SCANS,
+    STANDINGS,
+    STATES,
+    TARGET_STATES,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedReport:
     title: str
     says: str
-    make: Callable[[Asking], Table]
+    begin: Callable[[Context, AskReport], Maker]
+    """Reads what must be read before the fleet is asked."""
     takes: Collection[str] = ()
     """Which parameters it takes besides those that say what it is about."""
     states: Mapping[str, str] = field(default_factory=dict)
     """What its rows may be narrowed to, in words."""
     sort: str = ""
+    lacks: Collection[str] = ()
+    """Of what says what a report is about, what means nothing to this one."""
+    page: str = ""
+    """Another page of the console that shows the same."""
+
+
+def given(make: Maker) -> Callable[[Context, AskReport], Maker]:
+    return lambda context, asked: make
 
 
 NAMED: Mapping[str, NamedReport] = MappingProxyType(
@@ -46,13 +65,13 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
             title="Overall compliance",
             says="How many machines have all of these updates, need some, wait for a restart,"
             " or cannot be judged; also group by group.",
-            make=overall,
+            begin=given(overall),
             takes=("by",),
         ),
         "by-update": NamedReport(
             title="Compliance by update",
             says="Each update, and how many machines need it, have it, or are unknown.",
-            make=by_update,
+            begin=given(by_update),
             takes=("state",),
             states={**STATES, "restart": "Waits for a restart"},
             sort="required",
@@ -60,7 +79,7 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
         "by-machine": NamedReport(
             title="Compliance by machine",
             says="Each machine, how it stands on these updates, and how many it needs.",
-            make=by_machine,
+            begin=given(by_machine),
             takes=("state", "doubt"),
             states=STANDINGS,
             sort="required",
@@ -68,7 +87,7 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
         "matrix": NamedReport(
             title="Updates by groups of machines",
             says="Each update, and on how many machines of each group it is needed.",
-            make=matrix,
+            begin=given(matrix),
             takes=("by", "state"),
             states=STATES,
             sort="all",
@@ -76,7 +95,7 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
         "machine": NamedReport(
             title="Updates of one machine",
             says="What one machine needs; on request also what it has.",
-            make=machine,
+            begin=given(machine),
             takes=("machine", "state"),
             states={**STATES, "any": "All"},
             sort="severity",
@@ -84,7 +103,7 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
         "scans": NamedReport(
             title="Scan states",
             says="How each machine's last look for updates went.",
-            make=scans,
+            begin=given(scans),
             takes=("state", "error"),
             states=SCANS,
             sort="name",
@@ -92,27 +111,46 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
         "errors": NamedReport(
             title="Errors, by how many machines they hit",
             says="What kept machines from looking for updates, the most frequent first.",
-            make=errors,
+            begin=given(errors),
             sort="machines",
         ),
         "silent": NamedReport(
             title="Machines not reporting",
             says="Machines that were not heard of late: since when, and why as far as is known.",
-            make=silent,
+            begin=given(silent),
             sort="-heard_at",
         ),
         "restarts": NamedReport(
             title="Pending restarts",
             says="Machines where what is installed takes effect only after a restart.",
-            make=restarts,
+            begin=given(restarts),
             sort="name",
         ),
         "superseded": NamedReport(
             title="Superseded but still needed",
             says="Updates that something newer replaces, on machines where the newer one does"
             " not apply.",
-            make=superseded,
+            begin=given(superseded),
             sort="required",
+        ),
+        "history": NamedReport(
+            title="History, day by day",
+            says="How all machines, an update, a list or a shared search stood on each day.",
+            begin=history,
+            takes=("days_back",),
+            sort="-date",
+            lacks=("query", "machines", "machine"),
+            page="/history",
+        ),
+        "targets": NamedReport(
+            title="Updates against targets",
+            says="Each update that some machine needed: how many have it, by when how many are"
+            " to, and whether they will.",
+            begin=targets,
+            takes=("state", "risk"),
+            states=TARGET_STATES,
+            lacks=("machines", "machine"),
+            page="/targets",
         ),
     }
 )
@@ -129,17 +167,22 @@ def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool =
         NotFound: there is no such list, search, update or machine.
     """
     named = NAMED[asked.name]
-    _check(asked)
-    chosen = _chosen(context, asked, owner=owner)
+    _check(asked, named)
+    # Days of a search of one's own were never counted.
+    chosen = _chosen(context, asked, owner="" if "query" in named.lacks else owner)
     if chosen.is_private:
         # Its name means something else, or nothing, to whoever follows a link.
         asked = msgspec.structs.replace(asked, search="", query=chosen.query)
+    make = named.begin(context, asked)
     return context.fleet.ask(
-        lambda view: _made(context, view, asked, named, chosen, is_whole=is_whole)
+        lambda view: _made(context, view, asked, named, chosen, make, is_whole=is_whole)
     )
 
 
-def _check(asked: AskReport) -> None:
+def _check(asked: AskReport, named: NamedReport) -> None:
+    if vain := [name for name in named.lacks if getattr(asked, name)]:
+        what = "means nothing to this report: it is counted of all machines alone"
+        raise InvalidDocument([Problem(name, what) for name in vain])
     about = [name for name in ("list", "search", "query", "update") if getattr(asked, name)]
     if len(about) > 1:
         what = f"say one of {' and '.join(about)}: each of them says which updates"
@@ -171,6 +214,7 @@ def _made(
     asked: AskReport,
     named: NamedReport,
     chosen: Chosen,
+    make: Maker,
     *,
     is_whole: bool,
 ) -> Report:
@@ -181,7 +225,7 @@ def _made(
     asking = Asking(
         scope=scope, asked=asked, is_whole=is_whole, before=before, default_sort=named.sort
     )
-    table = named.make(asking)
+    table = make(asking)
     return Report(
         name=asked.name,
         title=named.title,
@@ -222,12 +266,14 @@ def _in_words(scope: Scope) -> Sequence[tuple[str, str]]:
     machines = asked.machines or "all that are let in"
     if asked.machine is not None:
         machines = scope.view.member(asked.machine).client.name
-    words = {**STATES, **STANDINGS, **SCANS}
+    words = {**STATES, **STANDINGS, **SCANS, **TARGET_STATES}
     said = [("Updates", updates), ("Machines", f"{machines} ({len(scope.members)})")]
     more = (
         ("Side by side", GROUPINGS.get(asked.by, "")),
         ("Only", words.get(asked.state, asked.state)),
         ("Unknown because it", DOUBTS.get(asked.doubt, "")),
         ("Error", asked.error),
+        ("Risk class", RISKS.get(asked.risk, "")),
+        ("Days back", str(asked.days_back or "")),
     )
     return [*said, *(pair for pair in more if pair[1])]

@@ -18,6 +18,7 @@ from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_part import Part
 from patchtide.server.fleet_view import View
+from patchtide.server.history_rows import LONGEST
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_index import MachineGround, answering
 from patchtide.server.member import Member
@@ -27,8 +28,9 @@ from patchtide.server.update_search import answering as updates_answering
 K = TypeVar("K", Doubt, Compliance)
 ReportName = Literal[
     "overall", "by-update", "by-machine", "matrix", "machine", "scans", "errors", "silent",
-    "restarts", "superseded",
+    "restarts", "superseded", "history", "targets",
 ]  # fmt: skip
+RiskName = Literal["", "emergency", "high", "medium", "low"]
 Grouping = Literal["", "platform", "group", "owner", "exposure", "location", "site"]
 PAGE, MOST = 100, 500
 Thing = Annotated[str, Meta(max_length=64)]
@@ -61,6 +63,11 @@ class AboutReport(Input, kw_only=True, frozen=True):
     error: Annotated[
         str, Meta(max_length=1024, description="Only machines that met this very error.")
     ] = ""
+    risk: Annotated[RiskName, Meta(description="Of targets: only updates of this risk class.")] = ""
+    days_back: Annotated[
+        Annotated[int, Meta(ge=1, le=LONGEST)] | None,
+        Meta(description="Of history: how many days back, today among them; else 90."),
+    ] = None
     sort: Annotated[Thing, Meta(description="The column to sort by; a minus turns it round.")] = ""
 
 

@@ -97,6 +97,10 @@ class Asking:
         return narrowed_machines(self.asked.machines, field, value)
 
 
+Maker = Callable[[Asking], Table]
+"""Makes a report within a question to the fleet."""
+
+
 def _first(pair: tuple[Any, Any]) -> Any:
     return pair[0]
 

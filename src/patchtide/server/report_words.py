@@ -56,6 +56,17 @@ SEVERITIES: Mapping[str, str] = MappingProxyType(
 RISKS: Mapping[str, str] = MappingProxyType(
     {"emergency": "Emergency", "high": "High", "medium": "Medium", "low": "Low"}
 )
+TARGET_STATES: Mapping[str, str] = MappingProxyType(
+    {"late": "Late", "open": "In time", "met": "Met"}
+)
+OUTLOOKS: Mapping[str, str] = MappingProxyType(
+    {
+        "reached": "reached",
+        "expected": "expected",
+        "not-at-this-rate": "not at this rate",
+        "too-little-known": "too little is known",
+    }
+)
 GROUPINGS: Mapping[str, str] = MappingProxyType(
     {
         "platform": "Platform",

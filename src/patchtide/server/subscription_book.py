@@ -46,7 +46,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody wants it now, whatever its schedule says."""
 
     def asked(self) -> AskReport:
-        return msgspec.convert({"name": self.report, **self.about}, AskReport)
+        return msgspec.convert({"name": self.report, **self.about}, AskReport, strict=False)
 
     def next_at(self, now: datetime) -> datetime | None:
         return next_sending(schedule_of(self.schedule), since=self._since, now=now)

@@ -140,12 +140,12 @@ async def show(call: Call, principal: Principal, asked: ShowTargets) -> TargetPr
         for one in some
         if asked.risk in ("", one.risk) and asked.state in ("", state_of(one, targets, today))
     ]
-    page = sorted(fitting, key=lambda one: _urgency(one, targets, today))[: asked.limit]
+    page = sorted(fitting, key=lambda one: urgency(one, targets, today))[: asked.limit]
     counts = await call.read(lambda: lacking(history, page, today=today))
     return TargetProgress(
         known_since=told.since,
         classes=tuple(_classes(some, targets, today)),
-        items=tuple(_progress(one, targets, counts[one.update.id], today) for one in page),
+        items=tuple(progress(one, targets, counts[one.update.id], today) for one in page),
         total=len(fitting),
     )
 
@@ -179,7 +179,7 @@ def state_of(one: Reached, targets: Targets, today: date) -> str:
     return "late" if today > due(one, target) else "open"
 
 
-def _urgency(one: Reached, targets: Targets, today: date) -> tuple[object, ...]:
+def urgency(one: Reached, targets: Targets, today: date) -> tuple[object, ...]:
     state = ("late", "open", "met").index(state_of(one, targets, today))
     return state, due(one, targets[one.risk]), -one.required, one.update.order
 
@@ -200,7 +200,7 @@ def _classes(some: Sequence[Reached], targets: Targets, today: date) -> Iterable
         )
 
 
-def _progress(
+def progress(
     one: Reached, targets: Targets, counts: Sequence[Lacking], today: date
 ) -> UpdateProgress:
     target = targets[one.risk]

@@ -42,7 +42,7 @@ async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: Consol
     whole = (await visitor.get("/history?days=30")).body.decode()
     of_list = (await visitor.get("/history?list=spring")).body.decode()
     of_update = (await visitor.get(f"/history?update={update}")).body.decode()
-    csv = (await visitor.get(f"/history?update={update}&format=csv")).body.decode()
+    csv = (await visitor.get(f"/reports/history?update={update}&format=csv")).body.decode()
     targets = (await visitor.get("/targets")).body.decode()
     none = (await visitor.get("/targets?state=late")).body.decode()
 
@@ -52,11 +52,12 @@ async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: Consol
     assert len(re.findall(r'<path class="fill-', whole)) == 2
     assert "Made a list of updates" in of_list and "Made a list of updates" not in whole
     assert "have it or do not need it" in of_update
-    assert [line.split(",")[2:5] for line in csv.splitlines()[1:]] == [
-        ["2", "1", "1"],
+    assert [line.split(",")[1:4] for line in csv.splitlines()[1:]] == [
+        ["50.0", "1", "1"],
         ["", "", ""],
-        ["2", "1", "1"],
+        ["50.0", "1", "1"],
     ]
+    assert f"/new-subscription?update={update}&amp;days_back=90&amp;report=history" in of_update
     assert f'href="/history?update={update}"' in targets and "too little is known" in targets
     assert "No update that some machine needed is in this state" in none
     assert (await visitor.get("/history?list=nowhere")).status == 404

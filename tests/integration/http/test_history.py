@@ -103,7 +103,32 @@ async def test_how_long_an_update_took_is_told_share_by_share(site: Site) -> Non
     assert (high["updates"], high["days50"], high["days90"]) == (1, 4.0, None)
 
 
+async def test_history_and_targets_are_reports_like_any_other_and_say_the_same(site: Site) -> None:
+    update = an_update_id("openssl")
+    days = (await site.ask(f"reports/history?update={update}&days_back=3")).json
+    aims = (await site.ask("reports/targets?risk=high&query=openssl")).json
+    none = (await site.ask("reports/targets?query=curl")).json
+    late = (await site.ask("reports/targets?state=late")).json
+    file = await site.ask("reports/targets/csv")
+
+    assert [(d["cells"]["date"], d["cells"]["required"]) for d in days["items"]] == [
+        ("2026-03-08", 5),
+        ("2026-03-07", 5),
+        ("2026-03-06", 8),
+    ]
+    assert days["figures"][1] | {"count": 5, "of": 20, "share": 25.0} == days["figures"][1]
+    [found] = (row["cells"] for row in aims["items"])
+    assert (found["state"], found["percent"], found["lacking"]) == ("open", 75.0, 5)
+    assert (found["outlook"], found["earliest"]) == ("expected", "2026-03-10")
+    assert (none["items"], late["items"], late["figures"][1]["count"]) == ([], [], 1)
+    assert b"openssl 2.0-1" in file.body and b",expected,2026-03-10," in file.body
+
+
 REFUSED = {
+    "reports/history?machines=web": (400, "invalid-document"),
+    "reports/history?query=openssl": (400, "invalid-document"),
+    "reports/history?search=nowhere": (404, "not-found"),
+    "reports/targets?state=lost": (400, "invalid-document"),
     "history?list=nowhere": (404, "not-found"),
     "history?search=nowhere": (404, "not-found"),
     "history?update=00000000-0000-0000-0000-000000000000": (404, "not-found"),

@@ -12,6 +12,9 @@ from patchtide.domain.errors import InvalidDocument, NotFound
 from patchtide.server.named_reports import NAMED
 from patchtide.server.report_scope import AskReport
 
+_CHARTED = {name: name for name in ("update", "list", "search", "risk", "state")} | {
+    "days_back": "days"
+}
 _FIELDS = frozenset(AskReport.__struct_fields__) - {"name", "limit", "page"}
 
 
@@ -50,6 +53,7 @@ async def page(desk: Desk, visit: Visit) -> Reply:
         pages=-(-shown.total // PAGE) if shown else 0,
         lists=[one.name for one in lists.items],
         groupings=GROUPINGS,
+        chart={its: said[key] for key, its in _CHARTED.items() if key in said},
         subscribing={"report": name, **said},
     )
 

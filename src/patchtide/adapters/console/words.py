@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from patchtide.domain.access import rights
+from patchtide.server import report_words
 
 STANDINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -135,7 +136,7 @@ ABOUT: Mapping[str, str] = MappingProxyType(
         "doubt": "unknown because it",
         "error": "with the error",
         "sort": "sorted by",
-        "days": "days back",
+        "days_back": "days back",
         "risk": "risk class",
     }
 )
@@ -240,16 +241,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "alerts.measure": "Raised or ended an alert, or could not measure",
     }
 )
-OUTLOOKS: Mapping[str, str] = MappingProxyType(
-    {
-        "reached": "reached",
-        "not-at-this-rate": "not at this rate",
-        "too-little-known": "too little is known",
-    }
-)
-TARGET_STATES: Mapping[str, str] = MappingProxyType(
-    {"late": "Late", "open": "In time", "met": "Met"}
-)
+OUTLOOKS, TARGET_STATES = report_words.OUTLOOKS, report_words.TARGET_STATES
 _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "approve": ("machine", "approved"),

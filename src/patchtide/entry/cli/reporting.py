@@ -39,6 +39,8 @@ def report_command(
         state: _State = None,
         doubt: _Doubt = None,
         error: _Error = None,
+        risk: _Risk = None,
+        days_back: _Days = None,
         sort: _Sort = None,
         page: _Page = None,
         limit: _Limit = None,
@@ -49,7 +51,7 @@ def report_command(
         said = {
             "name": name, "list": list, "search": search, "query": query, "update": update,
             "machines": machines, "machine": machine, "by": by, "state": state, "doubt": doubt,
-            "error": error, "sort": sort,
+            "error": error, "risk": risk, "days_back": days_back, "sort": sort,
         }  # fmt: skip
         form = "json" if json else format or _form_of(output)
         if form in ("xlsx", "pdf") and output is None:
@@ -167,6 +169,11 @@ _By = Annotated[
 _State = Annotated[str | None, _told("Only rows in this state; `reports list` says which.")]
 _Doubt = Annotated[str | None, _told("Only machines that are unknown for this reason.")]
 _Error = Annotated[str | None, _told("Only machines that met this very error.")]
+_Risk = Annotated[
+    Literal["emergency", "high", "medium", "low"] | None,
+    _told("Of targets: only updates of this risk class."),
+]
+_Days = Annotated[int | None, _told("Of history: how many days back; without it 90.")]
 _Sort = Annotated[str | None, _told("The column to sort by; a minus turns it round.")]
 _Page = Annotated[int | None, _told("Which page of a table.")]
 _Limit = Annotated[int | None, _told("How many rows a page has.")]
