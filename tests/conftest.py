@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from patchtide.adapters.storage import Storage
-from tests.simulator.databases import Postgres, postgres
+from tests.simulator.databases import Postgres, postgres, sqlite_url
 
 ON_CI = os.environ.get("CI", "").lower() == "true"
 
@@ -69,8 +69,19 @@ def postgres_server() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh database, on both kinds."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with nothing in its tables, on both kinds."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path / "home/patchtide.db")
+        return
+    server: Postgres = request.getfixturevalue("postgres_server")
+    with server.lent() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_without_tables(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database, on both kinds, whose tables whoever opens it makes."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/home/patchtide.db"
     server: Postgres = request.getfixturevalue("postgres_server")

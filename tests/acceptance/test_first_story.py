@@ -43,9 +43,9 @@ def what_machines_say(fleet: Fleet) -> dict[str, str]:
 
 @pytest.mark.timeout(600)
 def test_a_thousand_machines_report_and_report_the_difference(
-    database_url: str, tmp_path: Path
+    database_without_tables: str, tmp_path: Path
 ) -> None:
-    with site(tmp_path / "home", database_url, burst="1000") as server:
+    with site(tmp_path / "home", database_without_tables, burst="1000") as server:
         server.tell(f"publish {LEAVES}")
         fleet = a_fleet(server, tmp_path, MACHINES)
         live(fleet, 0.5)
@@ -98,10 +98,10 @@ def expected_to_go(fleet: Fleet, dropped: int) -> int:
 
 @pytest.mark.timeout(300)
 def test_a_killed_server_has_lost_nothing_that_it_acknowledged(
-    database_url: str, tmp_path: Path
+    database_without_tables: str, tmp_path: Path
 ) -> None:
     home, port = tmp_path / "home", 0
-    with site(home, database_url, burst="1000") as server:
+    with site(home, database_without_tables, burst="1000") as server:
         port = server.port
         server.tell("publish 300")
         fleet = a_fleet(server, tmp_path, 60)
@@ -109,7 +109,7 @@ def test_a_killed_server_has_lost_nothing_that_it_acknowledged(
         server.kill()
     live(fleet, 1.5)
 
-    with site(home, database_url, port=port, burst="1000") as server:
+    with site(home, database_without_tables, port=port, burst="1000") as server:
         survived = server.tell("states")
         assert survived["digests"] == what_machines_say(fleet)
         assert survived["audit"] == "None"

@@ -38,9 +38,9 @@ def what_machines_have(fleet: Fleet) -> dict[str, Any]:
 
 @pytest.mark.timeout(120)
 def test_the_server_knows_every_machines_packages_and_was_sent_each_list_once(
-    database_url: str, tmp_path: Path
+    database_without_tables: str, tmp_path: Path
 ) -> None:
-    with site(tmp_path / "home", database_url, burst="1000") as server:
+    with site(tmp_path / "home", database_without_tables, burst="1000") as server:
         server.tell("publish 20")
         fleet = a_fleet(server, tmp_path)
         live(fleet, 2.5)

@@ -16,8 +16,8 @@ from patchtide.adapters.storage.tables import metadata
 
 
 @pytest.fixture
-def engine(database_url: str) -> Engine:
-    return open_writer(parse_url(database_url))
+def engine(database_without_tables: str) -> Engine:
+    return open_writer(parse_url(database_without_tables))
 
 
 def described(engine: Engine) -> dict[str, object]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.reports import IncomingReport, Outcome
 from patchtide.wire.sets import decode_set
-from tests.simulator.databases import Postgres
+from tests.simulator.databases import Postgres, sqlite_url
 from tests.simulator.reports import a_report, digest_of, enrolled
 
 CLIENTS = 3
@@ -108,22 +108,30 @@ def sayings(draw: st.DrawFn) -> Said:
 histories = st.lists(st.lists(sayings(), min_size=1, max_size=6), min_size=1, max_size=6)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def fresh_urls(request: pytest.FixtureRequest) -> Iterator[Iterator[str]]:
-    """As many new databases as examples are tried."""
+Lent = Callable[[], AbstractContextManager[str]]
+
+
+@contextmanager
+def in_a_file() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
-        if request.param == "sqlite":
-            yield (f"sqlite:///{Path(folder)}/{n}/patchtide.db" for n in itertools.count())
-            return
-        server: Postgres = request.getfixturevalue("postgres_server")
-        yield (server.create() for _ in itertools.count())
+        yield sqlite_url(Path(folder) / "patchtide.db")
 
 
-def test_the_stored_states_are_the_models(fresh_urls: Iterator[str]) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database(request: pytest.FixtureRequest) -> Lent:
+    """One for each example that is tried."""
+    if request.param == "sqlite":
+        return in_a_file
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return server.lent
+
+
+def test_the_stored_states_are_the_models(empty_database: Lent) -> None:
     @settings(max_examples=8)
     @given(histories)
     def law(history: list[list[Said]]) -> None:
-        asyncio.run(play(next(fresh_urls), history))
+        with empty_database() as url:
+            asyncio.run(play(url, history))
 
     law()
 

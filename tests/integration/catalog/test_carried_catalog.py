@@ -20,6 +20,7 @@ from patchtide.wire.vendor_indexes import VendorIndexV1, read_vendors, vendors_t
 from tests.integration.catalog.carrying_site import Site, site
 from tests.integration.catalog.node import a_leaf
 from tests.integration.catalog.test_synchronisation import SHARD, updates
+from tests.simulator.databases import sqlite_url
 
 pytestmark = pytest.mark.anyio
 PACKAGE = b"the package of curl"
@@ -44,7 +45,7 @@ def _described(update: FeedUpdate) -> FeedUpdate:
 
 @pytest.fixture
 async def hq(tmp_path: Path) -> AsyncIterator[Site]:
-    async with site(f"sqlite:///{tmp_path}/hq.db", tmp_path / "hq", "hq", feed=True) as made:
+    async with site(sqlite_url(tmp_path / "hq.db"), tmp_path / "hq", "hq", feed=True) as made:
         made.here.content.put(PACKAGE)
         await made.synchronise(*some(openssl="2", curl="3"))
         yield made
@@ -307,7 +308,7 @@ async def test_without_content_the_packages_stay(hq: Site, ship: Site, file: Pat
 async def test_the_process_that_reads_feeds_hands_over_what_was_taken_in(
     hq: Site, tmp_path: Path, file: Path
 ) -> None:
-    async with site(f"sqlite:///{tmp_path}/here.db", tmp_path / "here", "here") as here:
+    async with site(sqlite_url(tmp_path / "here.db"), tmp_path / "here", "here") as here:
         feed = feed_of(["imported"], tmp_path / "feed", heard=_nobody, imports=here.imports)
         assert feed is not None
         await asyncio.to_thread(feed.fetch)

@@ -26,6 +26,7 @@ from patchtide.server.held_drafts import WITHDRAW, HeldDraft
 from patchtide.server.publication import RECORD, read_record
 from patchtide.wire.publication import write_publication
 from tests.integration.catalog.node import Node, a_leaf, node
+from tests.simulator.databases import sqlite_url
 from tests.simulator.signing import change_keys
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +82,7 @@ def an_update(name: str, *, text: str = "") -> CustomUpdate:
 
 @pytest.fixture
 async def here(tmp_path: Path) -> AsyncIterator[Publishing]:
-    async with node(f"sqlite:///{tmp_path / 'site.db'}", tmp_path / "here") as made:
+    async with node(sqlite_url(tmp_path / "site.db"), tmp_path / "here") as made:
         folder = KeyFolder(made.folder / "keys")
         repository = TrustRepository(made.folder / "published", folder)
         keys = [new_signer(), new_signer()]

@@ -20,6 +20,7 @@ from patchtide.entry.server.feed_process import FeedProcess
 from tests.integration.catalog.node import Node, node
 from tests.integration.catalog.test_hostile_feeds import SECURITY, ZEROS, Reading
 from tests.simulator.apt_repository import AptRepository, SigningKey, apt_folder, needs_apt
+from tests.simulator.databases import sqlite_url
 from tests.simulator.scripted_web import ScriptedWeb, endless, says
 
 pytestmark = [needs_apt, pytest.mark.anyio]
@@ -73,7 +74,7 @@ def web_folder(folder: Path) -> Path:
 @pytest.fixture
 async def site(tmp_path: Path, key: SigningKey) -> AsyncIterator[Site]:
     with ScriptedWeb(web_folder(tmp_path)) as web:
-        async with node(f"sqlite:///{tmp_path}/db.sqlite", tmp_path / "here") as here:
+        async with node(sqlite_url(tmp_path / "db.sqlite"), tmp_path / "here") as here:
             yield await asyncio.to_thread(Site, tmp_path, key, web, here)
 
 

@@ -23,6 +23,7 @@ from patchtide.server.synchronisation_desk import Progress, SynchronisationDesk
 from tests.integration.catalog.node import Node, node
 from tests.simulator.apt_repository import AptRepository, SigningKey, apt_folder, needs_apt
 from tests.simulator.clock import FakeClock
+from tests.simulator.databases import sqlite_url
 from tests.simulator.rpm_repository import Rpm, RpmRepository, RpmSystem, Told, needs_rpm
 from tests.simulator.scripted_web import ScriptedWeb, endless, says
 
@@ -88,7 +89,7 @@ class Site(Reading):
 @pytest.fixture
 async def site(tmp_path: Path, keys: tuple[SigningKey, SigningKey]) -> AsyncIterator[Site]:
     with ScriptedWeb(tmp_path / "repository") as web:
-        async with node(f"sqlite:///{tmp_path}/db.sqlite", tmp_path / "here") as here:
+        async with node(sqlite_url(tmp_path / "db.sqlite"), tmp_path / "here") as here:
             yield await asyncio.to_thread(Site, tmp_path, keys, web, here)
 
 
@@ -188,7 +189,7 @@ async def test_apt_does_not_go_where_an_archive_leads_it(
         line = f"deb [signed-by={keyring}] {web.address} {SECURITY} main"
         apt_folder(tmp_path / "root/etc/apt", line)
         feed = FeedProcess(tmp_path / "spool", root=tmp_path / "root", heard=lambda *_: None)
-        async with node(f"sqlite:///{tmp_path}/db.sqlite", tmp_path / "here") as here:
+        async with node(sqlite_url(tmp_path / "db.sqlite"), tmp_path / "here") as here:
             site = Reading(feed, here)
             good = await site.synchronise()
             before = here.catalog.serials()

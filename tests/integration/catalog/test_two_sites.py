@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ from tests.integration.catalog.node import a_leaf
 from tests.integration.catalog.test_synchronisation import SHARD, updates
 from tests.simulator.catalogs import a_scan
 from tests.simulator.clock import START
-from tests.simulator.databases import Postgres
+from tests.simulator.databases import Postgres, sqlite_url
 from tests.simulator.reports import a_machine
 
 pytestmark = pytest.mark.anyio
@@ -156,11 +157,13 @@ def summed(own: Tally, below: Tally) -> Tally:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     if request.param == "sqlite":
-        return lambda name: f"sqlite:///{tmp_path}/{name}.db"
+        yield lambda name: sqlite_url(tmp_path / f"{name}.db")
+        return
     server: Postgres = request.getfixturevalue("postgres_server")
-    return lambda _: server.create()
+    with ExitStack() as borrowed:
+        yield lambda _: borrowed.enter_context(server.lent())
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import pytest
 
 from patchtide.adapters.storage import Storage
 from tests.integration.console.visitor import ConsoleSite
+from tests.simulator.databases import sqlite_url
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[ConsoleSite]:
-    storage = Storage.open(f"sqlite:///{tmp_path}/patchtide.db")
+    storage = Storage.open(sqlite_url(tmp_path / "patchtide.db"))
     yield ConsoleSite(storage=storage)
     await storage.close()

@@ -14,6 +14,7 @@ from patchtide.domain.catalog.details import Severity
 from patchtide.server.history_recorder import HistoryRecorder
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
+from tests.simulator.databases import sqlite_url
 from tests.simulator.reports import enrolled
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    storage = Storage.open(f"sqlite:///{tmp_path}/patchtide.db")
+    storage = Storage.open(sqlite_url(tmp_path / "patchtide.db"))
     catalog = Catalog(storage)
     details = [some_details("openssl", severity=Severity.IMPORTANT), some_details("curl")]
     await catalog.publish([a_leaf(1, "openssl"), a_leaf(2, "curl")], details=details)

@@ -26,6 +26,7 @@ from patchtide.wire import catch_up
 from patchtide.wire.catch_up import MAX_CATCH_UP, Asked, read_address
 from tests.integration.catalog.node import Node, a_leaf, leaves, node
 from tests.integration.http.test_files import get
+from tests.simulator.databases import sqlite_url
 from tests.simulator.machine import SimulatedMachine
 from tests.simulator.signing import first_root
 
@@ -101,7 +102,7 @@ class Machine:
 
 @pytest.fixture
 async def here(tmp_path: Path) -> Iterator[Node]:  # type: ignore[misc]
-    async with node(f"sqlite:///{tmp_path}/db", tmp_path) as made:
+    async with node(sqlite_url(tmp_path / "db"), tmp_path) as made:
         await made.publish(SHARD, *leaves(1, 40))
         yield made
 
