@@ -120,7 +120,8 @@ def about(declared: Declared, names: st.SearchStrategy[str]) -> st.SearchStrateg
     )
 
 
-facts_asked = st.sampled_from(list(FACTS)).flatmap(lambda fact: about(FACTS[fact], names))
+ABOUT = {fact: about(declared, names) for fact, declared in FACTS.items()}
+facts_asked = st.sampled_from(list(FACTS)).flatmap(ABOUT.__getitem__)
 simple: st.SearchStrategy[Rule] = st.one_of(
     packages,
     st.builds(OperatingSystem, names, st.lists(versions, max_size=2).map(tuple)),
@@ -196,10 +197,7 @@ full_states = st.fixed_dictionaries(
         for n in range(4)
     }
 )
-gaps = st.sets(
-    st.sampled_from(["os_id", "os_version", "architecture", "modules", *PackageFormat, 0, 1, 2])
-)
-told = ("os_id", "os_version", "architecture", "language", "kernel")
+told = ("os_id", "os_version", "architecture", "modules", "language", "kernel")
 asked = [fact.subject for fact in FACTS.values() if fact.is_asked]
 gaps = st.sets(st.sampled_from([*told, *asked, *PackageFormat, 0, 1, 2]))
 
@@ -207,8 +205,6 @@ gaps = st.sets(st.sampled_from([*told, *asked, *PackageFormat, 0, 1, 2]))
 def forgetful(facts: Facts, lost: set[object]) -> Facts:
     """Return the facts without those that were lost."""
     kept = {kind: found for kind, found in facts.packages.items() if kind not in lost}
-    fields = {"os_id", "os_version", "architecture", "modules"} & lost
-    return replace(facts, packages=kept, **dict.fromkeys(fields))
     answers = {a: said for a, said in facts.answers.items() if FACTS[a.fact].subject not in lost}
     fields = lost.intersection(told)
     return replace(facts, packages=kept, answers=answers, **dict.fromkeys(fields))
