@@ -1,4 +1,4 @@
-"""The words of reports for what the server calls by short names."""
+"""The words of reports, and of the console, for what the server calls by short names."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ STATES: Mapping[str, str] = MappingProxyType(
 DOUBTS: Mapping[str, str] = MappingProxyType(
     {
         "": "",
-        "not-active": "is not let in",
         "never-reported": "has not reported yet",
+        "not-active": "is not let in",
         "stale": "has not reported for too long",
         "scan-failed": "could not look for updates",
         "not-scanned": "has not looked for updates yet",

@@ -8,48 +8,19 @@ from types import MappingProxyType
 from patchtide.domain.access import rights
 from patchtide.server import report_words
 
+RESTART_PENDING: Mapping[str, str] = MappingProxyType({"yes": "Waits for one", "no": "Needs none"})
 STANDINGS: Mapping[str, str] = MappingProxyType(
     {
-        "required": "Needs updates",
-        "restart": "Needs a restart",
-        "compliant": "Up to date",
-        "unknown": "Unknown",
+        **report_words.STANDINGS,
         "waiting": "Waiting",
         "quarantined": "Quarantined",
         "decommissioned": "Retired",
     }
 )
-STATES: Mapping[str, str] = MappingProxyType(
-    {
-        "required": "Needed",
-        "installed": "Installed",
-        "not-required": "Not needed",
-        "unknown": "Unknown",
-    }
-)
-DOUBTS: Mapping[str, str] = MappingProxyType(
-    {
-        "": "",
-        "never-reported": "has not reported yet",
-        "not-active": "is not let in",
-        "stale": "has not reported for too long",
-        "scan-failed": "could not look for updates",
-        "not-scanned": "has not looked for updates yet",
-        "other-catalog": "speaks of another catalog",
-        "old-catalog": "looked with a catalog that is too old for some updates",
-        "some-unknown": "could not judge some updates",
-    }
-)
-RESTART_PENDING: Mapping[str, str] = MappingProxyType({"yes": "Waits for one", "no": "Needs none"})
-SEVERITIES: Mapping[str, str] = MappingProxyType(
-    {
-        "critical": "Critical",
-        "important": "Important",
-        "moderate": "Moderate",
-        "low": "Low",
-        "none": "Not rated",
-    }
-)
+STATES = report_words.STATES
+DOUBTS = report_words.DOUBTS
+SEVERITIES = report_words.SEVERITIES
+RISKS = report_words.RISKS
 CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(
     {
         "critical": "Critical update",
@@ -64,9 +35,6 @@ CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(
         "application": "Application",
         "": "Update",
     }
-)
-RISKS: Mapping[str, str] = MappingProxyType(
-    {"emergency": "Emergency", "high": "High", "medium": "Medium", "low": "Low"}
 )
 EXPOSURES: Mapping[str, str] = MappingProxyType(
     {
