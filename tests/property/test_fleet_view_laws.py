@@ -29,7 +29,6 @@ from tests.simulator.reports import NOON
 LINEAGE = bytes(16)
 SHARDS = ("debian-11", "debian-12")
 UPDATES, MACHINES, SERIALS = 6, 4, 4
-HELD = ("required", "installed", "not_required", "unknown")
 NAMES = [f"update-{number}" for number in range(UPDATES)]
 
 
@@ -152,23 +151,23 @@ def test_following_report_by_report_is_counting_anew(
 
 @settings(max_examples=100)
 @given(catalogs(), st.lists(reports, max_size=8), st.sets(st.sampled_from(NAMES)))
-def test_machines_stand_on_several_updates_as_on_the_worst_of_them(
+def test_of_several_updates_together_is_said_who_needs_has_or_doubts_one(
     catalog: Catalog, told: list[tuple[int, States, str]], names: set[str]
 ) -> None:
     view = a_view(catalog)
     view.put_rows(said(a_row(number, scan), there) for number, there, scan in told)
     some = [view.updates[an_update_id(name)] for name in names]
 
-    held = view.held_together(some)
+    found = view.part(view.active).together(some)
 
     for member in view.members.values():
         stands = view.states_on(member)
         states = {stands(update).value for update in some}
-        found = next((s for s in ("required", "unknown", "installed") if s in states), "")
         if not some and view.doubt(member) is not Doubt.NONE:
-            found = "unknown"  # of whom nothing is believed, nothing is known
-        counted = found.replace("-", "_") or "not_required"
-        assert [n for n in HELD if member.number in getattr(held, n)] == [counted]
+            states.add("unknown")  # of whom nothing is believed, nothing is known
+        assert (member.number in found.required) == ("required" in states)
+        assert (member.number in found.installed) == ("installed" in states)
+        assert (member.number in found.doubtful) == ("unknown" in states)
     for update in some:
         assert view.behind(update) <= view.tally_of(update).unknown
 

@@ -12,12 +12,12 @@ from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Ground, Held, Named, StateIndex, together
+from patchtide.domain.compliance.index import Ground, Held, Named, StateIndex
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement, doubt_about, judge
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
-from patchtide.domain.compliance.states import PlacedLeaf, Tally, state_of
+from patchtide.domain.compliance.states import Tally, state_of
 from patchtide.domain.errors import NotFound
 from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.catalog_view import CatalogView
@@ -230,19 +230,6 @@ class View(CatalogView):
     def behind(self, update: KnownUpdate) -> int:
         """Return how many active machines are unknown since they look with an older catalog."""
         return self._current_ground().behind(update.leaves)
-
-    def held_together(self, updates: Iterable[KnownUpdate]) -> Held:
-        """Return which active machines stand how on all of these updates at once."""
-        overtaken, ground = self._overtaken_now(), self._current_ground()
-        alone, plain = list[KnownUpdate](), list[PlacedLeaf]()
-        for update in updates:
-            if update.id in overtaken:
-                alone.append(update)
-            else:
-                plain += update.leaves
-        # The leaves of several updates are as those of one: that is quick for thousands.
-        held = (ground.held(plain), *map(self.held, alone))
-        return together(held, members=self.active)
 
     def part(self, machines: BitMap) -> Part:
         """Return those of the active machines that are among these, to be counted alone."""

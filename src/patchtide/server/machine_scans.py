@@ -110,5 +110,5 @@ def _concerned(view: View, name: str) -> Sequence[bytes]:
     found = view.lists.get(name)
     if found is None:
         raise NotFound
-    held = view.held_together(list(view.known(found.updates)))
-    return [view.members[n].client.uuid for n in held.required | held.unknown]
+    held = view.part(view.active).together(list(view.known(found.updates)))
+    return [view.members[n].client.uuid for n in held.required | held.doubtful]

@@ -185,13 +185,7 @@ class Ground:
             installed |= evaluated & _union(_those(self._index.installed, some))
             doubtful |= evaluated & _union(_those(self._index.unknown, some))
             doubtful |= self._followers_of(some[0].shard) - evaluated
-        calm = self._asked - required - installed - doubtful
-        return Held(
-            required=required,
-            installed=installed,
-            not_required=calm,
-            unknown=self._members - self._asked | doubtful,
-        )
+        return self._stand(required, installed, doubtful)
 
     def late(self, leaves: Iterable[PlacedLeaf]) -> BitMap:
         """Return who evaluated some of these leaves in an older revision, of those asked."""
@@ -212,11 +206,13 @@ class Ground:
             doubtful |= self._followers_of(leaf.shard) - evaluated
         doubtful -= required
         installed = installed - required - doubtful
-        calm = self._asked - required - installed - doubtful
+        return self._stand(required, installed, doubtful)
+
+    def _stand(self, required: BitMap, installed: BitMap, doubtful: BitMap) -> Held:
         return Held(
             required=required,
             installed=installed,
-            not_required=calm,
+            not_required=self._asked - required - installed - doubtful,
             unknown=self._members - self._asked | doubtful,
         )
 
@@ -279,31 +275,6 @@ class Ground:
 
     def _serials(self, shard: str) -> Mapping[int, BitMap]:
         return self._index.evaluated.get(shard, {})
-
-
-def together(some: Iterable[Held], *, members: BitMap) -> Held:
-    """Return who stands how on several updates at once: the worst of them counts.
-
-    | some of them  | none of them       | all of them stand as |
-    | ------------- | ------------------ | -------------------- |
-    | required      |                    | required             |
-    | unknown       | required           | unknown              |
-    | installed     | required, unknown  | installed            |
-    | none of these |                    | not required         |
-    """
-    required, installed, unknown = BitMap(), BitMap(), BitMap()
-    for held in some:
-        required |= held.required
-        installed |= held.installed
-        unknown |= held.unknown
-    unknown -= required
-    installed = installed - required - unknown
-    return Held(
-        required=required,
-        installed=installed,
-        unknown=unknown,
-        not_required=members - required - unknown - installed,
-    )
 
 
 def _alike(leaves: Iterable[PlacedLeaf]) -> Mapping[tuple[str, int], Sequence[PlacedLeaf]]:
