@@ -16,6 +16,7 @@ import pytest
 from patchtide.adapters.storage import Storage
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
+from patchtide.server import fleet as fleet_module
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_follower import STREAM, in_time
 from patchtide.server.fleet_view import View
@@ -108,6 +109,28 @@ async def test_while_reports_stream_in_they_are_gathered_but_decisions_are_not(
     )
 
     assert fleet.ask(lambda view: view.tally_of(view.update(openssl)).required) == seen - 1
+
+
+async def test_a_stream_is_followed_in_slices_between_which_questions_have_their_turn(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = await site.begin(5)
+    fleet, asked = site.fleet, list[int]()
+    assert site.on("openssl") == Tally(unknown=5)
+    await site.report(*(a_scan(m.number, 1, serial=1, required=[1]) for m in machines))
+    monkeypatch.setattr(fleet_module, "SLICE", 2)
+    followed = site.storage.states_of
+
+    def states_of(clients: Sequence[int]) -> object:
+        asked.append(len(clients))
+        return followed(clients)
+
+    monkeypatch.setattr(site.storage, "states_of", states_of)
+    fleet.keep_up()
+
+    assert asked == [2, 2, 1]
+    assert site.on("openssl") == Tally(required=5)
+    assert asked == [2, 2, 1]
 
 
 async def test_an_update_that_a_machine_has_not_evaluated_yet_is_unknown_there(

@@ -9,10 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import Struct, defstruct
 
 from patchtide.adapters.storage import Storage
 from patchtide.server.fleet import Fleet
-from patchtide.server.fleet_checkpoint import FORMAT, read, written
+from patchtide.server.fleet_checkpoint import FORMAT, read, shape_of, written
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.following import Cursor
@@ -30,9 +31,13 @@ class Kept:
     """What is written down, in memory."""
 
     data: bytes | None = None
+    age = 0.0
 
     def read(self) -> bytes | None:
         return self.data
+
+    def age_s(self) -> float:
+        return self.age
 
     def write(self, parts: Iterable[bytes]) -> None:
         self.data = b"".join(parts)
@@ -159,6 +164,39 @@ async def test_after_a_restart_only_what_happened_since_is_read(
 
     assert site.again() == site.anew()
     assert site.store.read_through == 0
+
+
+class Inner(Struct):
+    text: str
+
+
+class Held(Struct, array_like=True):
+    a: int
+    b: Inner
+
+
+def test_a_field_that_is_another_or_stands_elsewhere_makes_another_format() -> None:
+    renamed = defstruct("Held", [("a", int), ("c", Inner)], array_like=True)
+    turned_round = defstruct("Held", [("b", Inner), ("a", int)], array_like=True)
+    deeper = defstruct("Held", [("a", int), ("b", defstruct("Inner", ["text"]))], array_like=True)
+    same = defstruct("Held", [("a", int), ("b", Inner)], array_like=True)
+
+    shapes = {shape_of(one) for one in (Held, renamed, turned_round, deeper)}
+
+    assert len(shapes) == 4
+    assert shape_of(same) == shape_of(Held)
+
+
+async def test_what_somebody_wrote_a_moment_ago_is_not_written_again(site: Site) -> None:
+    fleet = site.run()
+    fleet.ask(lambda view: view.version)
+
+    fleet.save(older_than_s=60)
+
+    assert site.kept.data is None
+    site.kept.age = 61
+    fleet.save(older_than_s=60)
+    assert site.kept.data is not None
 
 
 def turned(data: bytes) -> bytes:

@@ -27,6 +27,7 @@ from patchtide.server.ports.fleet_keeping import FleetKeeping
 from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.metrics import Backlog
 from patchtide.server.threads import Threads
+from patchtide.server.turns import Turns
 from patchtide.server.update_index import UpdateIndex
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,10 @@ THREADS = 3
 """One asks the view; the others may read what single pages need besides."""
 PATIENCE_S = 0.05
 """After so long nobody waits for a view that is being made; for a small fleet it is enough."""
-GATHER_S = 0.5
-"""While reports stream in, they are followed so many seconds apart, many at once."""
+GATHER_S = 2.0
+"""While reports stream in, no question follows them, unless nobody else did for so long."""
+SLICE = 250
+"""Of a stream, so many reports are followed before whoever asked meanwhile has his turn."""
 
 
 class Fleet:
@@ -65,7 +68,7 @@ class Fleet:
         self._kept: tuple[Cursor, Cursor] | None = None
         """How far was followed what is written down."""
         self._writing = threading.Lock()
-        self._lock = threading.Lock()
+        self._lock = Turns()
         self._threads = Threads("fleet", count=THREADS)
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="fleet-view")
         self._making: Future[None] | None = None
@@ -109,16 +112,25 @@ class Fleet:
         return Backlog(changes=changes, seconds=seconds)
 
     def keep_up(self) -> None:
-        """Follow what happened; after a publication count anew. Call it every second or so."""
-        with self._lock:
-            if self._follow():
+        """Follow what happened; after a publication count anew. Call it twice a second or so."""
+        goes_on = False
+        while True:
+            with self._lock:
+                is_of_now = self._follow_slice(goes_on=goes_on)
+                goes_on = self._current.has_more
+                if not is_of_now:
+                    making = self._begun()
+                    break
+            if not goes_on:
                 return
-            making = self._begun()
         making.result()
 
-    def save(self) -> None:
-        """Write down what is known, for the next run; nobody has to wait for that."""
-        if self._keeping is None:
+    def save(self, *, older_than_s: float = 0.0) -> None:
+        """Write down what is known, for the next run; nobody has to wait for that.
+
+        What was written less than `older_than_s` ago, perhaps by another node, is good enough.
+        """
+        if self._keeping is None or self._keeping.age_s() < older_than_s:
             return
         with self._writing:
             with self._lock:
@@ -151,12 +163,21 @@ class Fleet:
         return False
 
     def _follow(self) -> bool:
+        """Bring it up to date for a question; a stream is left to who follows it in slices."""
         now = monotonic()
         is_early = self._current.is_streaming and now - self._followed_at < self._gather_s
+        is_of_now = self._current.follow(leaves_reports=is_early)
         if not is_early:
             self._followed_at = now
-        is_of_now = self._current.follow(leaves_reports=is_early)
-        if is_of_now and not is_early:
+            if is_of_now:
+                self._current_at = now
+        return is_of_now
+
+    def _follow_slice(self, *, goes_on: bool) -> bool:
+        now = monotonic()
+        is_of_now = self._current.follow(at_most=SLICE, goes_on=goes_on)
+        self._followed_at = now
+        if is_of_now and not self._current.has_more:
             self._current_at = now
         return is_of_now
 

@@ -26,8 +26,8 @@ from patchtide.server.ports.clients import Client
 from patchtide.server.ports.following import Cursor
 
 T = TypeVar("T")
-FORMAT = b"patchtide fleet 1\n"
-"""Another one whenever what is written, or what it means, is another thing."""
+MEANING = 1
+"""To be raised whenever what is written means another thing; that it is another, is seen."""
 PART = 1000
 """So much is made at once: whoever writes must not keep others waiting."""
 _LENGTH, _DIGEST = 4, 32
@@ -82,6 +82,17 @@ class _Held(Struct, frozen=True, array_like=True):
     machines: bytes
 
 
+def shape_of(*kinds: type[Struct]) -> bytes:
+    """Return a digest of all fields and their types, of what they are made of, too.
+
+    Fields are told by their places alone: one release must not read what another one wrote.
+    """
+    names = [kind.__struct_fields__ for kind in kinds]
+    types = msgspec.json.schema_components(kinds, ref_template="{name}")
+    return sha256(msgspec.json.encode((names, types), order="deterministic")).digest()
+
+
+FORMAT = f"patchtide fleet {MEANING} {shape_of(_Head, _Member, _Held).hex()}\n".encode()
 _encoder = msgspec.msgpack.Encoder()
 _heads = msgspec.msgpack.Decoder(_Head)
 _members = msgspec.msgpack.Decoder(list[_Member])

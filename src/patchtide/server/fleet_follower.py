@@ -42,6 +42,8 @@ ROWS = 500
 STREAM = 100
 """So many reports at once are no single machines any more."""
 HEARD_EVERY = timedelta(seconds=5)
+HEARD_EACH = timedelta(microseconds=200)
+"""Where a whole large fleet is heard every minute, to read of it costs by the machine."""
 HEARD_LATE = timedelta(minutes=2)
 """What is heard is stored some seconds later, and by clocks that differ a little."""
 PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forget"
@@ -70,6 +72,7 @@ class FleetFollower:
         self._reported: Cursor | None = None
         self._decided: Cursor | None = None
         self._listened: datetime | None = None
+        self._listening_again = HEARD_EVERY
         self._shape: frozenset[tuple[object, ...]] = frozenset()
         self.is_lost = True
         """Nothing leads on from here: everything is to be read anew."""
@@ -77,12 +80,15 @@ class FleetFollower:
         """Something was published since the catalog was read."""
         self.is_streaming = False
         """Reports came in numbers when they were followed last."""
+        self.has_more = False
+        """More reports are there than were to be followed at once."""
 
     def copied(self) -> FleetFollower:
         """Return one that goes on from here by itself."""
         made = FleetFollower(self._store, self._catalog, self._clock, view=self.view.copied())
         made._reported, made._decided = self._reported, self._decided
         made._listened, made.is_lost = self._listened, self.is_lost
+        made._listening_again = self._listening_again
         made.is_outdated, made._shape = self.is_outdated, self._shape
         return made
 
@@ -92,10 +98,13 @@ class FleetFollower:
             return now.n
         return max(0, now.n - self._reported.n)
 
-    def follow(self, *, leaves_reports: bool = False) -> bool:
+    def follow(
+        self, *, leaves_reports: bool = False, at_most: int = 0, goes_on: bool = False
+    ) -> bool:
         """Follow what happened; say whether the view is of now, or something large is missing.
 
         Reports can be left for later: a thousand at once cost a third of what they do one by one.
+        With `at_most`, those beyond it are left, too; `goes_on`: with those that were left so.
         """
         self.view.now = self._clock.now()
         try:
@@ -103,7 +112,7 @@ class FleetFollower:
                 raise CursorLost
             self._follow_decisions(self._decided)
             if not leaves_reports:
-                self._follow_reports(self._reported)
+                self._follow_reports(self._reported, at_most=at_most, goes_on=goes_on)
         except CursorLost:
             self.is_lost = True
             return False
@@ -170,14 +179,17 @@ class FleetFollower:
         now = self._clock.now()
         last = self._listened
         # A clock that was put back makes what is heard from now on older than what was.
-        if last is None or now < last or now - last >= HEARD_EVERY:
+        if last is None or now < last or now - last >= self._listening_again:
             since = 0.0 if last is None else (min(last, now) - HEARD_LATE).timestamp()
             heard = self._store.heard_after(since)
+            known = self.view.heard_at
+            new = {number: h for number, h in heard.items() if known.get(number) != h.at}
             self.view.put_heard(
-                {number: is_restarting(h) for number, h in heard.items()},
-                at={number: h.at for number, h in heard.items()},
+                {number: is_restarting(h) for number, h in new.items()},
+                at={number: h.at for number, h in new.items()},
             )
             self._listened = now
+            self._listening_again = max(HEARD_EVERY, len(heard) * HEARD_EACH)
 
     def _read_all(self) -> None:
         self._reported = self._decided = self._listened = None
@@ -227,14 +239,15 @@ class FleetFollower:
             self.view.put_lists(self._store.update_lists.lists(lists), gone=lists)
         self._decided = cursor
 
-    def _follow_reports(self, cursor: Cursor) -> None:
+    def _follow_reports(self, cursor: Cursor, *, at_most: int = 0, goes_on: bool = False) -> None:
         changed: set[int] = set()
-        is_done = False
+        limit, is_done = at_most or PAGE, False
         while not is_done:
-            cursor, reporters = self._store.reporters(cursor, limit=PAGE)
+            cursor, reporters = self._store.reporters(cursor, limit=limit)
             changed.update(reporters)
-            is_done = len(reporters) < PAGE
-        self.is_streaming = len(changed) >= STREAM
+            self.has_more = len(reporters) == limit
+            is_done = at_most > 0 or not self.has_more
+        self.is_streaming = len(changed) >= STREAM or (goes_on and self.is_streaming)
         if changed:
             # Some may have reported before the decision to let them in was seen.
             strangers = changed - self.view.members.keys()

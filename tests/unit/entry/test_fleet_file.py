@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from patchtide.adapters.trust.durable import locked
 from patchtide.entry.server.fleet_file import FleetFile
 
 
@@ -40,3 +42,13 @@ def test_what_a_run_left_that_was_ended_while_it_wrote_is_removed(tmp_path: Path
     assert FleetFile(tmp_path / "fleet" / "view").read() == b"another"
     assert names(tmp_path) == ["lock", "view"]
     assert (tmp_path / "fleet" / "view").stat().st_mode & 0o777 == 0o600
+
+
+def test_while_another_node_writes_nobody_waits_and_nothing_is_written(tmp_path: Path) -> None:
+    file = FleetFile(tmp_path / "fleet" / "view")
+
+    with locked(tmp_path / "fleet" / "lock"):
+        file.write([b"fleet"])
+
+    assert file.read() is None
+    assert file.age_s() == math.inf

@@ -30,6 +30,21 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """The same for whoever need not wait: say whether it is had."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
 def write_durably(path: Path, data: bytes) -> None:
     write_parts_durably(path, [data])
 

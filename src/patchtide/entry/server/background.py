@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PRESENCE_S = 10.0
 FOLLOW_S = 1.0
+FLEET_FOLLOW_S = 0.5
 EPOCH_S = 10.0
 UPKEEP_S = 60.0
 """How often is asked whether it is time for upkeep; a server that restarts often does it too."""
@@ -70,9 +71,10 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield EPOCH_S, partial(_watch_epoch, _epoch(server))
     yield FOLLOW_S, server.follower.step
     yield FOLLOW_S, server.trust.step
-    yield FOLLOW_S, partial(_keep_up, server.context.fleet)
+    yield FLEET_FOLLOW_S, partial(_keep_up, server.context.fleet)
     yield FOLLOW_S, partial(server.agents.told.step, server.storage)
-    yield FLEET_S, partial(_save_fleet, server.context.fleet)
+    # Nodes that share a home share the file: half a round ago is good enough for the others.
+    yield FLEET_S, partial(_save_fleet, server.context.fleet, older_than_s=FLEET_S / 2)
     yield UPKEEP_S, _upkeep(server).step
     yield FAILURES_S, server.context.failed_sign_ins.step
     yield SYNCHRONISE_S, server.context.synchronisations.step
@@ -147,8 +149,8 @@ async def _keep_up(fleet: Fleet) -> None:
     await fleet.run(fleet.keep_up)
 
 
-async def _save_fleet(fleet: Fleet) -> None:
-    await fleet.run(fleet.save)
+async def _save_fleet(fleet: Fleet, *, older_than_s: float = 0.0) -> None:
+    await fleet.run(partial(fleet.save, older_than_s=older_than_s))
 
 
 async def _sign(catalog: CatalogPublisher) -> None:

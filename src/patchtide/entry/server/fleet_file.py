@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from patchtide.adapters.trust.durable import locked, private_folder, write_parts_durably
+from patchtide.adapters.trust.durable import locked_if_free, private_folder, write_parts_durably
 
 
 class FleetFile:
@@ -22,8 +24,16 @@ class FleetFile:
         except FileNotFoundError:
             return None
 
+    def age_s(self) -> float:
+        try:
+            return max(0.0, time.time() - self._path.stat().st_mtime)
+        except FileNotFoundError:
+            return math.inf
+
     def write(self, parts: Iterable[bytes]) -> None:
-        with locked(self._lock):
+        with locked_if_free(self._lock) as is_free:
+            if not is_free:
+                return  # another node is writing what is as good
             # What a run left that was ended while it wrote.
             for draft in self._path.parent.glob(f".{self._path.name}.*"):
                 draft.unlink(missing_ok=True)

@@ -11,6 +11,13 @@ class FleetKeeping(Protocol):
         """Return what was written last; None: nothing was."""
         ...
 
+    def age_s(self) -> float:
+        """Return how many seconds ago something was written, by whomever."""
+        ...
+
     def write(self, parts: Iterable[bytes]) -> None:
-        """Put it in place of what was written before: all of it or, if that fails, nothing."""
+        """Put it in place of what was written before: all of it or, if that fails, nothing.
+
+        Nothing is written while somebody else does.
+        """
         ...
