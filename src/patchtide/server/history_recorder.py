@@ -45,6 +45,7 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.history import HistoryReading, StoredDay
 from patchtide.server.ports.update_lists import EVERYBODY, UpdateListReading
+from patchtide.server.standing_places import count_slices, unplaced_slices
 from patchtide.server.synchronisation_runs import read_runs
 
 T = TypeVar("T")
@@ -164,7 +165,11 @@ class HistoryRecorder:
 
     async def _count(self, now: datetime) -> None:
         places = dict(await asyncio.to_thread(self.source.fleet_history.places))
-        new = await self.fleet.run(lambda: self.fleet.ask(lambda view: unplaced(view, places)))
+        new = await self.fleet.run(
+            lambda: self.fleet.ask(
+                lambda view: [*unplaced(view, places), *unplaced_slices(self.fleet, view, places)]
+            )
+        )
         for start in range(0, len(new), PLACES):
             part, first = new[start : start + PLACES], len(places)
             await self._decide(partial(self._place, first=first, updates=part), now)
@@ -187,7 +192,9 @@ class HistoryRecorder:
         def question(view: View) -> tuple[FleetCount, UpdateColumns]:
             found = fleet_count(view)
             unknown = unbelieved(found.doubts)
-            return found, update_columns(view, places, length=len(places), unbelieved=unknown)
+            columns = update_columns(view, places, length=len(places), unbelieved=unknown)
+            count_slices(self.fleet, view, places, columns)
+            return found, columns
 
         fleet, columns = self.fleet.ask(question)
         reporting = min(fleet.machines.machines, heard)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
 
-from patchtide.domain.catalog.risk import RiskClass
+from patchtide.domain.catalog.risk import Exposure, RiskClass
 from patchtide.domain.catalog.targets import Targets
 from patchtide.domain.compliance.forecast import WINDOW, Lacking
 from patchtide.domain.compliance.reaching import Reaching, advanced, got
@@ -29,15 +29,30 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Where the days of some machines are counted."""
+
+    places: Mapping[int, int]
+    """Each place, and whether it is added or taken away."""
+    base: int
+    """How many had it before."""
+    since: date | None
+    """The first day on which all of that was counted; None: not before today."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """One update that some machine needed, as it stands now."""
+    """One update that some machine needed, as it stands now: on all of them, or of one class."""
 
     update: KnownUpdate
-    place: int | None
     risk: RiskClass
     reaching: Reaching
     required: int
+    has: int
     got: int
+    counted: Counted
+    exposures: Sequence[Exposure] = ()
+    """Where the machines stand that are counted; of none: anywhere."""
 
     @property
     def machines(self) -> int:
@@ -74,31 +89,35 @@ def _reached(view: View, told: Known, today: date) -> Iterator[Reached]:
         if now is not None:
             count = got(has, base=now.base)
             risk = view.risk_of(update)
+            places = {} if place is None else {place: 1}
             yield Reached(
-                update=update, place=place, risk=risk, reaching=now, required=tally.required,
-                got=count,
+                update=update, risk=risk, reaching=now, required=tally.required, has=has,
+                got=count, counted=Counted(places=places, base=now.base, since=now.since),
             )  # fmt: skip
 
 
-def lacking(
-    history: HistoryReading, some: Sequence[Reached], *, today: date
-) -> Mapping[UUID, Sequence[Lacking]]:
+LackingOf = Mapping[tuple[UUID, RiskClass], Sequence[Lacking]]
+
+
+def lacking(history: HistoryReading, some: Sequence[Reached], *, today: date) -> LackingOf:
     """Return of each how many lacked it on the last days, and today."""
-    days: dict[int, Sequence[tuple[date, bytes]]] = {}
     yesterday, first = today - timedelta(days=1), today - WINDOW
-    for place in {one.place // BLOCK for one in some if one.place is not None}:
-        days[place] = history.block(place, first=first, last=yesterday)
-    return {one.update.id: _lacking(one, days, today) for one in some}
+    wanted = {place // BLOCK for one in some for place in one.counted.places}
+    days = {block: dict(history.block(block, first=first, last=yesterday)) for block in wanted}
+    return {(one.update.id, one.risk): _lacking(one, days, today) for one in some}
 
 
-def _lacking(
-    one: Reached, days: Mapping[int, Sequence[tuple[date, bytes]]], today: date
-) -> list[Lacking]:
-    found = []
-    for day, document in days[one.place // BLOCK] if one.place is not None else ():
-        if day >= one.reaching.since and one.place is not None:
-            count = count_at(document, one.place)
-            gained = got(count.installed - count.restart, base=one.reaching.base)
-            whole = gained + count.required
-            found.append(Lacking(day=day, machines=count.required, of=whole))
+def _lacking(one: Reached, days: Mapping[int, Mapping[date, bytes]], today: date) -> list[Lacking]:
+    found, counted = [], one.counted
+    blocks = [days[place // BLOCK] for place in counted.places]
+    common = set(blocks[0]).intersection(*blocks) if blocks and counted.since else ()
+    for day in sorted(common):
+        if counted.since and day >= counted.since:
+            required = has = 0
+            for place, sign in counted.places.items():
+                count = count_at(days[place // BLOCK][day], place)
+                required += sign * count.required
+                has += sign * (count.installed - count.restart)
+            gained, lacked = got(has, base=counted.base), max(0, required)
+            found.append(Lacking(day=day, machines=lacked, of=gained + lacked))
     return [*found, Lacking(day=today, machines=one.required, of=one.machines)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 from patchtide.domain.catalog.risk import CLASSES
 from patchtide.domain.catalog.targets import Targets
@@ -16,11 +15,11 @@ from patchtide.server.context import Context
 from patchtide.server.history import percent
 from patchtide.server.listing import in_order
 from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows, number
-from patchtide.server.reaching import Reached, known, lacking, reached
+from patchtide.server.reaching import LackingOf, Reached, known, lacking
 from patchtide.server.report_scope import AskReport
 from patchtide.server.report_table import Asking, Maker, Table, update_path
 from patchtide.server.report_words import OUTLOOKS, RISKS, TARGET_STATES
-from patchtide.server.targets import due, progress, state_of, urgency
+from patchtide.server.targets import due, progress, reached_by_class, state_of, urgency
 
 COLUMNS: Sequence[ReportColumn] = (
     ReportColumn(key="title", heading="Update"),
@@ -50,7 +49,7 @@ def targets(context: Context, asked: AskReport) -> Maker:
         if asked.state not in ("", *TARGET_STATES):
             raise InvalidDocument([Problem("state", f"is one of {', '.join(TARGET_STATES)}")])
         view = asking.scope.view
-        some, aims = reached(view, told, today=today)
+        some, aims = reached_by_class(context.fleet, view, told, today=today)
         if not asking.scope.has_all_updates:
             wanted = {update.id for update in asking.scope.updates}
             some = [one for one in some if one.update.id in wanted]
@@ -75,12 +74,12 @@ def targets(context: Context, asked: AskReport) -> Maker:
         page = asking.arranged(found, COLUMNS, keys)
 
         @cache
-        def counts() -> Mapping[UUID, Sequence[Lacking]]:
+        def counts() -> LackingOf:
             # Days that are over do not change: they are read only for rows that somebody reads.
             return lacking(history, page, today=today)
 
         def row(one: Reached) -> Row:
-            return _row(asking, one, aims, counts()[one.update.id], context)
+            return _row(asking, one, aims, counts()[one.update.id, one.risk])
 
         return Table(
             columns=COLUMNS,
@@ -101,17 +100,16 @@ def targets(context: Context, asked: AskReport) -> Maker:
     return make
 
 
-def _row(
-    asking: Asking, one: Reached, aims: Targets, counts: Sequence[Lacking], context: Context
-) -> Row:
+def _row(asking: Asking, one: Reached, aims: Targets, counts: Sequence[Lacking]) -> Row:
     shown = progress(one, aims, counts, counts[-1].day)
     said = {**{name: getattr(shown, name) for name in shown.__struct_fields__}, "id": str(shown.id)}
     dates = ("since", "due", "earliest", "latest")
     said |= {name: None if said[name] is None else str(said[name]) for name in dates}
+    where = " or ".join(f"exposure = {exposure}" for exposure in one.exposures)
     about = {"update": one.update.id, "list": "", "search": "", "query": ""}
     links = {
         "title": update_path(one.update.id),
         "percent": asking.to("history", **about),
-        "lacking": asking.to("by-machine", **about, state="required"),
+        "lacking": asking.to("by-machine", **about, machines=where, state="required"),
     }
     return Row(tuple(said[column.key] for column in COLUMNS), links)

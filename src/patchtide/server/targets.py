@@ -1,7 +1,7 @@
 """How the site stands against its targets, and how long updates took to reach their machines.
 
 An update's time runs from the day on which some machine was first counted as needing it. It is
-held against the target of its risk class on an ordinary machine.
+held against the targets of its risk classes: each on the machines that it is of that class on.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from patchtide.domain.compliance.forecast import Forecast, Lacking, forecast
 from patchtide.domain.compliance.history import day_of
 from patchtide.domain.compliance.reaching import SHARES
 from patchtide.server.context import Call
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
 from patchtide.server.history import percent
 from patchtide.server.listing import Limit
-from patchtide.server.reaching import Reached, known, lacking, reached
+from patchtide.server.reaching import Known, Reached, known, lacking, reached
+from patchtide.server.reaching_by_class import by_class
 from patchtide.server.table import Input, Output
 
 RiskName = Literal["", "emergency", "high", "medium", "low"]
@@ -133,7 +136,7 @@ async def show(call: Call, principal: Principal, asked: ShowTargets) -> TargetPr
     told = await call.read(lambda: known(history, today=today))
     fleet = call.context.fleet
     some, targets = await call.read_fleet(
-        lambda: fleet.ask(lambda view: reached(view, told, today=today))
+        lambda: fleet.ask(lambda view: reached_by_class(fleet, view, told, today=today))
     )
     fitting = [
         one
@@ -145,7 +148,7 @@ async def show(call: Call, principal: Principal, asked: ShowTargets) -> TargetPr
     return TargetProgress(
         known_since=told.since,
         classes=tuple(_classes(some, targets, today)),
-        items=tuple(progress(one, targets, counts[one.update.id], today) for one in page),
+        items=tuple(progress(one, targets, counts[one.update.id, one.risk], today) for one in page),
         total=len(fitting),
     )
 
@@ -166,6 +169,14 @@ async def times(call: Call, principal: Principal, asked: ListTimes) -> TimeList:
         items=tuple(map(_times, newest[: asked.limit])),
         total=len(fitting),
     )
+
+
+def reached_by_class(
+    fleet: Fleet, view: View, told: Known, *, today: date
+) -> tuple[list[Reached], Targets]:
+    """Return each update once for each risk class that it has on machines, within a question."""
+    some, aims = reached(view, told, today=today)
+    return by_class(fleet, view, told, some), aims
 
 
 def due(one: Reached, target: Target) -> date:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -27,6 +28,7 @@ class Site:
 
     plane: AdministratorsPlane
     token: str
+    recorder: HistoryRecorder
 
     async def ask(self, path: str) -> Answer:
         return await self.plane.ask("GET", f"/api/v1/{path}", token=self.token)
@@ -58,7 +60,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             await storage.accept([scan], now=plane.clock.now().timestamp())
         assert await recorder.step()
         plane.clock.advance(days=1)
-    yield Site(plane, await plane.token(role="auditor"))
+    yield Site(plane, await plane.token(role="auditor"), recorder)
     await storage.close()
 
 
@@ -93,6 +95,40 @@ async def test_a_target_is_forecast_from_how_many_get_it_a_day(site: Site) -> No
     assert [one["state"] for one in await site.items("targets")] == ["late"]
     assert [one["outlook"] for one in await site.items("targets")] == ["too-little-known"]
     assert await site.items("targets?state=open") == []
+
+
+async def test_an_update_is_held_against_the_target_of_each_class_that_it_is_of_on_machines(
+    site: Site,
+) -> None:
+    """Of the five that lack it, two stand at the perimeter from now on; two that have it, too."""
+    plane, machines = site.plane, list(site.plane.storage.clients())
+    some = [str(UUID(bytes=client.uuid)) for client in (*machines[:2], *machines[-2:])]
+    said = {"machines": some, "exposure": "perimeter"}
+    token = await plane.token(role="help-desk")
+    await plane.ask("POST", "/api/v1/machine-descriptions", token=token, document=said)
+    first = (await site.ask("targets")).json
+    assert await site.recorder.step()
+    plane.clock.advance(days=1)
+    got = a_scan(machines[-1].number, DAYS + 1, installed=[1])
+    await plane.storage.accept([got], now=plane.clock.now().timestamp())
+    urgent, high = await site.items("targets")
+    report = (await site.ask("reports/targets?risk=emergency")).json
+
+    assert [(x["risk"], x["lacking"], x["machines"]) for x in first["items"]] == [
+        ("emergency", 2, 4),
+        ("high", 3, 16),
+    ]
+    assert [(x["risk"], x["updates"], x["late"]) for x in first["classes"]][:2] == [
+        ("emergency", 1, 1),
+        ("high", 1, 0),
+    ]
+    assert (urgent["risk"], urgent["lacking"], urgent["machines"]) == ("emergency", 1, 4)
+    assert (urgent["state"], urgent["since"]) == ("late", "2026-03-02")
+    assert (high["risk"], high["lacking"], high["outlook"]) == ("high", 3, "too-little-known")
+    [row] = report["items"]
+    assert row["links"]["lacking"].endswith(
+        "machines=exposure+%3D+perimeter+or+exposure+%3D+critical&state=required"
+    )
 
 
 async def test_how_long_an_update_took_is_told_share_by_share(site: Site) -> None:
