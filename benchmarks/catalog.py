@@ -157,6 +157,9 @@ async def lists(folder: Path) -> None:
         figure(f"30,000 updates: {title}", spent, baseline)
     visitor = await signed_in(site)
     await listed(site)
+    for title, name in (("a page of 100", "updates.list"), ("the lists", "lists.list")):
+        spent = await measure(site, name)
+        figure(f"30,000 updates, 500 lists of 1,000: {title}", spent, baseline)
     for title, path in (
         ("the page", "/updates"),
         ("searched", "/updates?q=CVE-2026-29"),

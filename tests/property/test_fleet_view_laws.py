@@ -11,18 +11,21 @@ from hypothesis import strategies as st
 from msgspec import structs
 from pyroaring import BitMap
 
+from patchtide.domain.catalog.details import Severity
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.domain.schedules.scanning import SCAN_EVERY_S, stale_after
 from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
-from patchtide.server.known_updates import Catalog, KnownUpdate
+from patchtide.server.known_updates import SEVERITY_RANKS, Catalog, Counted, KnownUpdate
+from patchtide.server.listing import paged
 from patchtide.server.member import Said
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import StateRow
 from patchtide.server.update_index import UpdateIndex
 from patchtide.server.update_pages import SORTS, Wanted, look
+from patchtide.server.updates import COLUMNS, ListUpdates, listed
 from tests.simulator.catalogs import an_update_id, some_details
 from tests.simulator.reports import NOON
 
@@ -222,3 +225,60 @@ def test_whoever_is_silent_too_long_is_stale_whichever_way_the_clock_went(
     anew.now = following.now
     anew.put_rows(latest.values())
     assert counts(following) == counts(anew)
+
+
+told_of = st.tuples(
+    st.sampled_from(list(Severity)), st.sampled_from([None, NOON, NOON - timedelta(days=1)])
+)
+asked = st.builds(
+    ListUpdates,
+    state=st.sampled_from(["", "required"]),
+    severity=st.sampled_from(["", "critical"]),
+    status=st.sampled_from(["", "current", "superseded"]),
+    search=st.sampled_from(["", "Update-1"]),
+    sort=st.sampled_from([f"{sign}{name}" for name in COLUMNS for sign in ("", "-")]),
+    limit=st.integers(1, 3),
+)
+
+
+@settings(max_examples=30)
+@given(catalogs(), st.lists(reports, max_size=6), st.lists(told_of, min_size=6, max_size=6), asked)
+def test_pages_found_by_sets_are_those_of_looking_at_every_update(
+    catalog: Catalog,
+    told: list[tuple[int, States, str]],
+    details: list[tuple[Severity, datetime | None]],
+    asked: ListUpdates,
+) -> None:
+    made = {
+        key: replace(
+            update,
+            details=replace(update.details, severity=severity, released=released),  # type: ignore[type-var]
+            order=(SEVERITY_RANKS[severity], update.title, key.hex),
+            text=update.title,
+        )
+        for (key, update), (severity, released) in zip(
+            catalog.updates.items(), details, strict=True
+        )
+    }
+    view, index = a_view(Catalog(updates=made)), UpdateIndex()
+    for number, there, scan in told:
+        view.put_rows([said(a_row(number, scan), there)])
+
+    def fits(one: Counted) -> bool:
+        return (
+            asked.severity in ("", one.update.severity)
+            and asked.status in ("", one.status)
+            and asked.search.casefold() in one.update.text
+        )
+
+    fitting = [one for one in map(view.counted, made.values()) if fits(one)]
+    wanted = [one for one in fitting if not asked.state or one.tally.required]
+    after: str | None = ""
+    while after is not None:
+        page = listed(index, view, structs.replace(asked, after=after))
+        naive = paged(wanted, columns=COLUMNS, sort=asked.sort, after=after, limit=asked.limit)
+        assert [item.id for item in page.items] == [one.update.id for one in naive.items]
+        assert page.next == naive.next
+        assert page.total == len(wanted)
+        assert page.counts.required == sum(one.tally.required > 0 for one in fitting)
+        after = page.next

@@ -17,7 +17,7 @@ from patchtide.domain.catalog.details import Severity, UpdateDetails
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import NONE, PlacedLeaf, States
 from patchtide.domain.errors import InvalidDocument
-from patchtide.server.known_updates import Catalog, KnownUpdate
+from patchtide.server.known_updates import SEVERITY_RANKS, Catalog, KnownUpdate
 from patchtide.server.listing import in_order
 from patchtide.server.member import Said
 from patchtide.server.ports.catalog import StoredLeaf
@@ -70,7 +70,6 @@ class _Title(msgspec.Struct):
     title: str = ""
 
 
-_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 _titles = msgspec.msgpack.Decoder(_Title)
 
 
@@ -92,7 +91,7 @@ def known_update(
         title=title,
         leaves=tuple(leaves),
         details=told,
-        order=(_RANKS[told.severity if told else Severity.NONE], in_order(title), uuid.hex),
+        order=(SEVERITY_RANKS[told.severity if told else Severity.NONE], in_order(title), uuid.hex),
         text="\n".join((title, str(uuid), *_names(told))).casefold(),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -22,6 +22,7 @@ from patchtide.domain.errors import NotFound
 from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.catalog_view import CatalogView
 from patchtide.server.fleet_part import Part
+from patchtide.server.kept_tallies import KeptTallies, Listing
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_standings import Alike, Moves, Silences, Standing, Standings
 from patchtide.server.member import Member
@@ -55,12 +56,11 @@ class View(CatalogView):
     _counting: Counting[UUID] = field(default_factory=lambda: Counting[UUID]({}))
     _by_member: dict[int, Tally] = field(default_factory=dict)
     _by_named: dict[UUID, Named] = field(default_factory=dict)
-    _by_update: dict[UUID, Tally] = field(default_factory=dict)
+    _by_update: KeptTallies = field(default_factory=KeptTallies)
     _counted: dict[UUID, Counted] = field(default_factory=dict)
     _by_restarting: dict[UUID, int] = field(default_factory=dict)
     _ground: Ground | None = None
-    _sized: int = 0
-    """How many members the ground has."""
+    _sized: int = 0  # how many members the ground has
     _restarting_ground: Ground | None = None
     _overtaken: Overtaken[UUID] | None = None
     _believed: BitMap = field(default_factory=BitMap)
@@ -188,14 +188,13 @@ class View(CatalogView):
                 named = self._by_named[update.id] = ground.named(update.leaves)
             told = ground.tally_of(named)
             known = self._overtaken_now().tally(update.id, told) if told.required else told
-            self._by_update[update.id] = known
+            self._by_update.put(update.id, known)
         return known
 
-    def tallies(self, updates: Iterable[KnownUpdate]) -> list[Tally]:
-        """Return how many machines stand how on each; one that did not change is the same."""
+    def tallies(self, asked: Listing) -> tuple[Sequence[Tally], Sequence[int] | None]:
+        """Return how many machines stand how on each; see `KeptTallies.listed`."""
         self._current_ground()
-        known = self._by_update
-        return [known.get(update.id) or self.tally_of(update) for update in updates]
+        return self._by_update.listed(asked, self.tally_of)
 
     def leaves_held(self) -> int:
         """Return of how many leaves is kept who is in which state."""
@@ -309,7 +308,7 @@ class View(CatalogView):
             self._counted.clear()
 
     def _uncount(self, update: UUID) -> None:
-        self._by_update.pop(update, None)
+        self._by_update.drop(update)
         self._by_restarting.pop(update, None)
         self._counted.pop(update, None)
 

@@ -17,6 +17,7 @@ from patchtide.domain.compliance.states import States
 from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_view import View
+from patchtide.server.kept_tallies import KeptTallies
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_standings import Standings
 from patchtide.server.member import Member, Said, place_of
@@ -46,7 +47,7 @@ class FollowedView(View):
             _index=self._index.copied(),
             _by_member={},
             _by_named={},
-            _by_update={},
+            _by_update=KeptTallies(),
             _counted={},
             _by_restarting={},
             _ground=None,

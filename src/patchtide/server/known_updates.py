@@ -11,6 +11,9 @@ from patchtide.domain.catalog.details import Severity, UpdateDetails
 from patchtide.domain.catalog.risk import RiskClass
 from patchtide.domain.compliance.states import PlacedLeaf, Tally
 
+SEVERITY_RANKS: Mapping[Severity, int] = {one: rank for rank, one in enumerate(Severity)}
+"""The most severe first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownUpdate:

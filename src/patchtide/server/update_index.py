@@ -17,6 +17,7 @@ from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.fleet_view import View
+from patchtide.server.kept_tallies import Listing
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.ports.update_lists import StoredList
 
@@ -60,7 +61,7 @@ class UpdateIndex:
                 read = _TOLD[field]
                 self._values[field] = _grouped(read(view, update) for update in self.updates)
             return self._values[field]
-        return self._counts.values(view, self.updates)[field]
+        return self._counts.values(view, self.updates, self._places)[field]
 
     def on(self, one: StoredList) -> BitMap:
         """Return where what is on the list stands."""
@@ -86,6 +87,11 @@ class UpdateGround:
     @property
     def rows(self) -> BitMap:
         return self._index.rows
+
+    @property
+    def updates(self) -> Sequence[KnownUpdate]:
+        """All of them, by their places."""
+        return self._index.updates
 
     def on(self, name: str) -> BitMap:
         """Return what is on the list of that name."""
@@ -130,15 +136,15 @@ class _Counts:
         self._tallies: Sequence[Tally] = ()
         self._values: dict[str, dict[Value, BitMap]] = {}
 
-    def values(self, view: View, updates: Sequence[KnownUpdate]) -> Mapping[str, Values]:
+    def values(
+        self, view: View, updates: Sequence[KnownUpdate], places: Mapping[UUID, int]
+    ) -> Mapping[str, Values]:
         if view.version == self._version:
             return self._values
-        known, tallies = self._tallies, view.tallies(updates)
-        # A report moves some hundreds of thirty thousand; the view keeps all other tallies.
-        moved = [
-            n for n, (was, now) in enumerate(zip(known, tallies, strict=False)) if was is not now
-        ]
-        if not known or len(moved) > len(known) // 4:
+        known = self._tallies
+        tallies, moved = view.tallies(Listing(updates, places, known))
+        # A report moves some hundreds of thirty thousand.
+        if not known or moved is None or len(moved) > len(known) // 4:
             self._values = _counted(tallies)
         else:
             self._move(moved, known, tallies)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pyroaring import BitMap
+
 from patchtide.domain.catalog.queries import Fields, select
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.update_query import update_fields
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
-from patchtide.server.update_index import UpdateIndex
+from patchtide.server.update_index import UpdateGround, UpdateIndex
 
 
 def fields_of(view: View) -> Fields:
@@ -23,8 +25,18 @@ def answering(index: UpdateIndex, view: View, query: str) -> list[KnownUpdate]:
     Raises:
         InvalidQuery
     """
-    fields, ground = fields_of(view), index.ground(view)
-    return ground.those(select(parse_query(query, fields), fields=fields, ground=ground))
+    ground = index.ground(view)
+    return ground.those(found_by(ground, view, query))
+
+
+def found_by(ground: UpdateGround, view: View, query: str) -> BitMap:
+    """Return the places of those that answer to the query.
+
+    Raises:
+        InvalidQuery
+    """
+    fields = fields_of(view)
+    return select(parse_query(query, fields), fields=fields, ground=ground)
 
 
 def known_values(index: UpdateIndex, view: View) -> Mapping[str, Sequence[str]]:

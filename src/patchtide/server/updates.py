@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import Meta
+from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.risk import CLASSES
@@ -16,10 +17,11 @@ from patchtide.domain.catalog.update_query import update_fields
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
-from patchtide.server.listing import After, Column, Limit, Search, paged
+from patchtide.server.listing import After, Column, Limit, Search
+from patchtide.server.ordered_updates import ordered_page
 from patchtide.server.table import Input, Output
-from patchtide.server.update_index import UpdateIndex
-from patchtide.server.update_search import answering
+from patchtide.server.update_index import UpdateGround, UpdateIndex
+from patchtide.server.update_search import found_by
 
 UpdateId = Annotated[UUID, Meta(description="The update's id.")]
 NeededName = Literal["", "required", "installed", "unknown"]
@@ -118,8 +120,9 @@ COLUMNS: Mapping[str, Column[Counted]] = {
 
 
 def _released(counted: Counted) -> float:
+    """Whole seconds, as the index has them."""
     details = counted.update.details
-    return details.released.timestamp() if details and details.released else 0.0
+    return float(int(details.released.timestamp())) if details and details.released else 0.0
 
 
 def classification_of(update: KnownUpdate) -> str:
@@ -132,23 +135,18 @@ def mentions(update: KnownUpdate, search: str) -> bool:
 
 async def list_some(call: Call, principal: Principal, asked: ListUpdates) -> UpdateList:
     fleet = call.context.fleet
-    return await call.read_fleet(
-        lambda: fleet.ask(lambda view: _listed(fleet.updates, view, asked))
-    )
+    return await call.read_fleet(lambda: fleet.ask(lambda view: listed(fleet.updates, view, asked)))
 
 
-def _listed(index: UpdateIndex, view: View, asked: ListUpdates) -> UpdateList:
-    known = answering(index, view, asked.query)
-    counts = (view.counted(update) for update in known if _fits(update, asked))
-    fitting = [
-        c
-        for c in counts
-        if (not asked.status or asked.status == c.status)
-        and (not asked.risk or asked.risk == c.risk)
-    ]
-    wanted = [c for c in fitting if not asked.state or getattr(c.tally, asked.state)]
-    page = paged(
+def listed(index: UpdateIndex, view: View, asked: ListUpdates) -> UpdateList:
+    ground = index.ground(view)
+    fitting = _fitting(ground, view, asked)
+    states = ground.values("state")
+    wanted = fitting & states[asked.state] if asked.state else fitting
+    page = ordered_page(
+        ground,
         wanted,
+        lambda number: view.counted(index.updates[number]),
         columns=COLUMNS,
         sort=asked.sort,
         after=asked.after,
@@ -158,19 +156,28 @@ def _listed(index: UpdateIndex, view: View, asked: ListUpdates) -> UpdateList:
         items=tuple(map(shown, page.items)),
         total=len(wanted),
         counts=UpdateCounts(
-            required=sum(c.tally.required > 0 for c in fitting),
-            unknown=sum(c.tally.unknown > 0 for c in fitting),
+            required=fitting.intersection_cardinality(states["required"]),
+            unknown=fitting.intersection_cardinality(states["unknown"]),
         ),
         next=page.next,
     )
 
 
-def _fits(update: KnownUpdate, asked: ListUpdates) -> bool:
-    return (
-        (not asked.severity or asked.severity == update.severity)
-        and (not asked.classification or asked.classification == classification_of(update))
-        and (not asked.search or mentions(update, asked.search))
-    )
+def _fitting(ground: UpdateGround, view: View, asked: ListUpdates) -> BitMap:
+    """Return which updates are asked for, whatever state machines are in."""
+    found = found_by(ground, view, asked.query)
+    for field in ("severity", "classification", "risk"):
+        if value := getattr(asked, field):
+            found = found & ground.values(field).get(value, BitMap())
+    if asked.status:
+        expired, superseded = (ground.where(x, bool) for x in ("expired", "superseded"))
+        by_status = {
+            "expired": expired,
+            "superseded": superseded - expired,
+            "current": ground.rows - superseded - expired,
+        }
+        found = found & by_status[asked.status]
+    return found & ground.mentioning(asked.search.casefold()) if asked.search else found
 
 
 def shown(counted: Counted) -> Update:

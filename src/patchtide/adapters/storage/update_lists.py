@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from patchtide.adapters.storage import saved_searches, update_rows
 from patchtide.adapters.storage.rows import instant
@@ -17,6 +18,8 @@ T = TypeVar("T")
 K = TypeVar("K", bytes, str)
 PART = 500
 """Both databases bound how many values a statement may have."""
+LISTS = 8
+"""Lists that are read at once; each may be long."""
 _member = update_list_member.c
 
 
@@ -124,23 +127,29 @@ class ListReads:
         return self._read(lambda c: saved_searches.of(c, owners))
 
     def lists(self, names: Collection[str] | None = None) -> Sequence[StoredList]:
+        """A few lists at a time: all of them may have millions of rows, and a read few seconds."""
         if names is None:
-            return self._read(lambda c: _lists(c, true()))
-        parts = list(_parts(names))
-        return self._read(
-            lambda c: [x for some in parts for x in _lists(c, update_list.c.name.in_(some))]
-        )
+            names = self._read(lambda c: list(c.execute(select(update_list.c.name)).scalars()))
+        known: dict[bytes, UUID] = {}
+        parts = list(_parts(names, LISTS))
+        return [x for some in parts for x in self._read(partial(_lists, names=some, known=known))]
 
     def held(self, updates: Collection[UUID]) -> Collection[UUID]:
         return self._read(lambda c: _held(c, updates))
 
 
-def _lists(connection: Connection, named: ColumnElement[bool]) -> Sequence[StoredList]:
+def _lists(
+    connection: Connection, *, names: Collection[str], known: dict[bytes, UUID]
+) -> Sequence[StoredList]:
+    """`known` holds what was read before: an update that is on many lists is one object."""
     on: dict[str, list[UUID]] = {}
-    together = update_list.c.name == _member.list_name
-    members = select(_member.list_name, _member.update_id).join(update_list, together).where(named)
+    members = select(_member.list_name, _member.update_id).where(_member.list_name.in_(names))
     for name, key in connection.execute(members):
-        on.setdefault(name, []).append(UUID(bytes=key))
+        update_id = known.get(key)
+        if update_id is None:
+            update_id = known[key] = UUID(bytes=key)
+        on.setdefault(name, []).append(update_id)
+    named = update_list.c.name.in_(names)
     found = connection.execute(select(update_list).where(named).order_by(update_list.c.name))
     return [
         StoredList(
@@ -162,7 +171,7 @@ def _held(connection: Connection, updates: Collection[UUID]) -> Collection[UUID]
     return held
 
 
-def _parts(keys: Collection[K]) -> Iterator[list[K]]:
+def _parts(keys: Collection[K], size: int = PART) -> Iterator[list[K]]:
     ordered = sorted(keys)
-    for start in range(0, len(ordered), PART):
-        yield ordered[start : start + PART]
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
