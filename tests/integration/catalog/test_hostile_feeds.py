@@ -145,8 +145,8 @@ HOSTILE: dict[str, tuple[Callable[[Site], None], str, str]] = {
         "feed-damaged", "document type",
     ),
     "elements in elements": (advisories("<a>" * 100_000), "feed-damaged", "nested more than"),
-    "millions of tiny elements": (
-        lambda site: site.news(gzip.compress(b"<u>" + b"<a/>" * 6_000_000, 1), ".gz"),
+    "an index of tiny elements": (
+        lambda site: site.repository.edit_index("</repomd>", "<a/>" * 10_000 + "</repomd>"),
         "feed-damaged", "too many elements",
     ),
     "a tag without an end": (

@@ -242,6 +242,16 @@ def test_xml_that_no_repository_needs_is_refused(document: bytes) -> None:
         read_xml([document], Nothing(), name="x", most=999)
 
 
+def test_advisories_of_tiny_elements_are_read_up_to_their_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("patchtide.adapters.feeds.rpm_advisories._MAX_ELEMENTS", 999)
+
+    assert read_advisories([b"<x>" + b"<a/>" * 998 + b"</x>"], name="x") == []
+    with pytest.raises(FeedDamaged, match="too many elements"):
+        read_advisories([b"<x>" + b"<a/>" * 999 + b"</x>"], name="x")
+
+
 def test_a_tag_without_an_end_is_left_before_it_fills_the_memory() -> None:
     fed = 0
 
