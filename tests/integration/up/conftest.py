@@ -30,7 +30,11 @@ def key() -> Iterator[SigningKey]:
 
 @pytest.fixture
 def archive(tmp_path: Path, key: SigningKey) -> AptRepository:
-    made = AptRepository(folder=tmp_path / "archive", key=key)
+    return an_archive(tmp_path / "archive", key)
+
+
+def an_archive(folder: Path, key: SigningKey) -> AptRepository:
+    made = AptRepository(folder=folder, key=key)
     for name in ("toy", "new", "absent"):
         made.add("bookworm", name, "1.0-1")
     made.add(SECURITY, "toy", "1.0-1+deb12u1", changelog=CHANGELOG)
@@ -43,8 +47,12 @@ def archive(tmp_path: Path, key: SigningKey) -> AptRepository:
 
 @pytest.fixture
 def system(tmp_path: Path, archive: AptRepository) -> DebianRoot:
+    return a_system(tmp_path / "root", archive)
+
+
+def a_system(folder: Path, archive: AptRepository) -> DebianRoot:
     """`toy` lacks its fix, `new` has it, `absent` is not there."""
-    made = DebianRoot(tmp_path / "root")
+    made = DebianRoot(folder)
     DebianSources(made.folder, archive)
     made.put_package("dpkg", "1.21.22")
     made.put_package("toy", "1.0-1")

@@ -6,12 +6,14 @@ import os
 import signal
 import sqlite3
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.integration.up.site import Up
-from tests.simulator.apt_repository import AptRepository, needs_apt, tool
+from tests.integration.up.conftest import a_system, an_archive
+from tests.integration.up.site import Ended, Up
+from tests.simulator.apt_repository import SigningKey, needs_apt, tool
 from tests.simulator.debian_root import DebianRoot
 
 pytestmark = [needs_apt, pytest.mark.timeout(600)]
@@ -45,10 +47,34 @@ def test_of_this_machine_it_says_what_its_own_tools_say(tmp_path: Path) -> None:
         tool("dpkg", "--compare-versions", package["installed"], "lt", package["fixed"])
 
 
-def test_from_an_empty_folder_to_how_the_machine_stands(up: Up, system: DebianRoot) -> None:
-    before = everything(system.folder)
+@dataclass(frozen=True)
+class Story:
+    """What was said of one home, run after run, and what was changed in the system meanwhile."""
 
-    told = up.run("--json").document
+    first: Ended
+    again: Ended
+    mended: Ended
+    elsewhere: Ended
+    home: Path
+    changed: bool
+
+
+@pytest.fixture(scope="module")
+def story(key: SigningKey, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    folder = tmp_path_factory.mktemp("story")
+    system = a_system(folder / "root", an_archive(folder / "archive", key))
+    before = everything(system.folder)
+    up = Up(folder / "home", system.folder)
+    first, again = up.run(), up.run("--json")
+    changed = everything(system.folder) != before
+    system.put_package("toy", "1.0-1+deb12u1")
+    mended = up.run()
+    elsewhere = Up(up.home, system.folder).run("--json")
+    return Story(first, again, mended, elsewhere, up.home, changed)
+
+
+def test_from_an_empty_folder_to_how_the_machine_stands(story: Story) -> None:
+    told = story.again.document
 
     assert told["counts"] == COUNTS
     [update] = told["required"]
@@ -56,39 +82,16 @@ def test_from_an_empty_folder_to_how_the_machine_stands(up: Up, system: DebianRo
     assert update["packages"] == [{"name": "toy", "installed": "1.0-1", "fixed": "1.0-1+deb12u1"}]
     assert update["cves"] == ["CVE-2026-12345", "CVE-2026-12346"]
     assert told["machine"]["system"] == "Debian GNU/Linux 12 (bookworm)"
-    assert everything(system.folder) == before
+    assert not story.changed
 
 
-def test_again_it_goes_on_from_what_is_there_and_sees_what_has_changed(
-    up: Up, system: DebianRoot
-) -> None:
-    first = up.run("--json").document
-    system.put_package("toy", "1.0-1+deb12u1")
-
-    second = up.run("--json").document
-
-    assert second["counts"] == {**COUNTS, "required": 0, "installed": 2}
-    assert second["machine"]["id"] == first["machine"]["id"] and machines(up.home) == 1
-
-
-def test_at_another_port_it_is_the_same_machine(up: Up) -> None:
-    first = up.run("--json").document
-    up.port = 0
-    up.__post_init__()
-
-    assert up.run("--json").document["machine"]["id"] == first["machine"]["id"]
-    assert machines(up.home) == 1
-
-
-def test_people_get_a_table_and_are_told_of_each_step(up: Up) -> None:
-    done = up.run()
-
-    words = [line.split() for line in done.out.splitlines()]
+def test_people_get_a_table_and_are_told_of_each_step(story: Story) -> None:
+    words = [line.split() for line in story.first.out.splitlines()]
     assert ["installed", "required", "not", "required", "unknown"] in words
     assert ["1", "1", "1", "0"] in words
     assert any(line[:2] == ["toy", "important"] and "→" in line for line in words)
-    assert "CVE-2026-12345 CVE-2026-12346" in done.out
-    steps = [line.split(" ...")[0] for line in done.err.splitlines() if line.endswith(" ...")]
+    assert "CVE-2026-12345 CVE-2026-12346" in story.first.out
+    steps = [line.split(" ...")[0] for line in story.first.err.splitlines() if line.endswith("...")]
     assert steps[:4] == [
         "Server: keys, database, first administrator",
         "Catalog of this machine's apt sources",
@@ -97,34 +100,38 @@ def test_people_get_a_table_and_are_told_of_each_step(up: Up) -> None:
     ]
 
 
-def test_a_machine_that_has_everything_is_told_so(up: Up, system: DebianRoot) -> None:
-    system.put_package("toy", "1.0-1+deb12u1")
-
-    assert "Nothing is required" in up.run().out
+def test_a_machine_that_has_everything_is_told_so(story: Story) -> None:
+    assert "Nothing is required" in story.mended.out
 
 
-def test_what_lies_in_the_home_is_its_owners_alone(up: Up) -> None:
-    up.run()
+def test_again_at_whatever_port_it_is_the_same_machine_and_sees_what_has_changed(
+    story: Story,
+) -> None:
+    now = story.elsewhere.document
 
-    open_to_others = [p for p in (up.home, *up.home.iterdir()) if p.stat().st_mode & 0o077]
-    assert open_to_others == []
-
-
-def test_it_stays_up_until_it_is_told_to_end(up: Up, archive: AptRepository) -> None:
-    with up.going_on() as process:
-        assert up.answers() and any("/welcome#" in line for line in up.said)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-
-        assert process.returncode == 0
-        assert not up.answers()
+    assert now["counts"] == {**COUNTS, "required": 0, "installed": 2}
+    assert now["machine"]["id"] == story.again.document["machine"]["id"]
+    assert machines(story.home) == 1
 
 
-def test_each_time_a_link_signs_an_administrator_in_who_is_not_disabled(up: Up) -> None:
+def test_what_lies_in_the_home_is_its_owners_alone(story: Story) -> None:
+    there = (story.home, *story.home.iterdir())
+
+    assert len(there) > 1
+    assert [path for path in there if path.stat().st_mode & 0o077] == []
+
+
+def test_until_it_is_told_to_end_a_link_signs_an_administrator_in_who_is_not_disabled(
+    up: Up,
+) -> None:
     def way_in() -> str:
-        with up.going_on():
+        with up.going_on() as process:
+            assert up.answers()
             [line] = [line for line in up.said if line.startswith("Sign in")]
             [who] = [line for line in up.said if "within ten minutes" in line]
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+            assert process.returncode == 0 and not up.answers()
         return f"{line.partition('#')[0].rpartition('/')[2]} {who.split()[-1]}"
 
     def has(what: str) -> None:
