@@ -28,7 +28,15 @@ from patchtide.server.subscription_book import (
     pack_subscriptions,
     read_subscriptions,
 )
-from patchtide.server.synchronisation_plan import CycleName, Day, SaidSchedule, schedule_of
+from patchtide.server.synchronisation_plan import (
+    AskedCycle,
+    AskedDays,
+    AskedDaysAfter,
+    AskedTime,
+    AskedZone,
+    SaidSchedule,
+    schedule_of,
+)
 from patchtide.server.table import Nothing, Output
 
 Label = Annotated[str, Meta(pattern=SLUG)]
@@ -48,15 +56,11 @@ class AddSubscription(AboutReport, kw_only=True, frozen=True):
     every_h: Annotated[
         int, Meta(ge=0, le=24 * 31, description="So many hours after it was sent last.")
     ] = 0
-    days: Annotated[tuple[Day, ...], Meta(max_length=7, description="On these days.")] = ()
-    cycle: Annotated[CycleName, Meta(description="By a vendor's calendar.")] = ""
-    days_after: Annotated[
-        int, Meta(ge=-28, le=28, description="Days after the cycle's own; before it, if negative.")
-    ] = 0
-    at: Annotated[
-        str, Meta(max_length=5, description="Time of day, with days or a cycle; else 04:00.")
-    ] = ""
-    zone: Annotated[str, Meta(max_length=64, description="Time zone of that; without it UTC.")] = ""
+    days: AskedDays = ()
+    cycle: AskedCycle = ""
+    days_after: AskedDaysAfter = 0
+    at: AskedTime = ""
+    zone: AskedZone = ""
 
 
 class ShownSubscription(Output, kw_only=True, frozen=True):

@@ -21,8 +21,11 @@ from patchtide.server.ports.decisions import Transaction
 from patchtide.server.synchronisation_plan import (
     SCHEDULE,
     SELECTION,
-    CycleName,
-    Day,
+    AskedCycle,
+    AskedDays,
+    AskedDaysAfter,
+    AskedTime,
+    AskedZone,
     SaidChoice,
     SaidSchedule,
     read_choices,
@@ -45,18 +48,14 @@ class Reschedule(Input, kw_only=True, frozen=True):
     every_h: Annotated[
         int, Meta(ge=0, le=24 * 31, description="So many hours after it began the last time.")
     ] = 0
-    days: Annotated[tuple[Day, ...], Meta(max_length=7, description="On these days.")] = ()
-    cycle: Annotated[CycleName, Meta(description="By a vendor's calendar.")] = ""
-    days_after: Annotated[
-        int, Meta(ge=-28, le=28, description="Days after the cycle's own; before it, if negative.")
-    ] = 0
+    days: AskedDays = ()
+    cycle: AskedCycle = ""
+    days_after: AskedDaysAfter = 0
     for_days: Annotated[
         int, Meta(ge=1, le=28, description="On so many days in a row from there.")
     ] = 1
-    at: Annotated[
-        str, Meta(max_length=5, description="Time of day, with days or a cycle; else 04:00.")
-    ] = ""
-    zone: Annotated[str, Meta(max_length=64, description="Time zone of that; without it UTC.")] = ""
+    at: AskedTime = ""
+    zone: AskedZone = ""
 
 
 class ShownSchedule(Output, kw_only=True, frozen=True):

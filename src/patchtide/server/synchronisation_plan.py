@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta
 
 from patchtide.domain.catalog.details import Classification, Severity
 from patchtide.domain.catalog.selection import Choice, Selection
@@ -20,6 +21,15 @@ Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
 CycleName = Literal[
     "", "patch-tuesday", "advance-notice", "preview-tuesday", "android", "cisco", "oracle", "sap",
 ]  # fmt: skip
+AskedDays = Annotated[tuple[Day, ...], Meta(max_length=7, description="On these days.")]
+AskedCycle = Annotated[CycleName, Meta(description="By a vendor's calendar.")]
+AskedDaysAfter = Annotated[
+    int, Meta(ge=-28, le=28, description="Days after the cycle's own; before it, if negative.")
+]
+AskedTime = Annotated[
+    str, Meta(max_length=5, description="Time of day, with days or a cycle; else 04:00.")
+]
+AskedZone = Annotated[str, Meta(max_length=64, description="Time zone of that; without it UTC.")]
 
 
 class SaidSchedule(msgspec.Struct, frozen=True, kw_only=True):
