@@ -29,7 +29,7 @@ from patchtide.server.named_report import (
 )
 from patchtide.server.report_compliance import DOUBT, ID, PLACE, STANDING, figures
 from patchtide.server.report_scope import silent_since
-from patchtide.server.report_table import Asking, Table, machine_path
+from patchtide.server.report_table import Asking, Table, figures_by_state, machine_path
 from patchtide.server.report_words import SCANS
 
 STATES_OF_MACHINES = tuple(one.value for one in Compliance)
@@ -188,17 +188,8 @@ def scans(asking: Asking) -> Table:
         *_PLACED,
         *_IDS,
     )
-    summed = [
-        Figure(
-            key=key,
-            heading=words,
-            count=counts[key],
-            of=len(asked),
-            link=asking.to("scans", state=key),
-        )
-        for key, words in SCANS.items()
-        if counts[key]
-    ]
+    there = {state: words for state, words in SCANS.items() if counts[state]}
+    summed = figures_by_state(asking, "scans", there, counts)
     return _table(asking, wanted, fields, summed)
 
 

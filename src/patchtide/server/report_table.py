@@ -127,3 +127,20 @@ def update_path(update: UUID) -> str:
 
 def why_path(machine: UUID, update: UUID) -> str:
     return f"/machines/{machine}/why/{update}"
+
+
+def figures_by_state(
+    asking: Asking, report: str, words: Mapping[str, str], counts: Mapping[str, int]
+) -> Sequence[Figure]:
+    """Return how many stand how, each with a link to those; `words`: which of them, in order."""
+    of = sum(counts.values())
+    return [
+        Figure(
+            key=state,
+            heading=heading,
+            count=counts[state],
+            of=of,
+            link=asking.to(report, state=state),
+        )
+        for state, heading in words.items()
+    ]

@@ -16,7 +16,13 @@ from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import in_order
 from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows, number
 from patchtide.server.report_compliance import ID, UPDATE, UPDATE_KEYS
-from patchtide.server.report_table import Asking, Table, update_path, why_path
+from patchtide.server.report_table import (
+    Asking,
+    Table,
+    figures_by_state,
+    update_path,
+    why_path,
+)
 from patchtide.server.report_words import GROUPINGS, STATES
 
 GROUPS = 40
@@ -81,16 +87,7 @@ def machine(asking: Asking) -> Table:
         columns=columns,
         rows=Rows(asking.arranged(found, columns, keys), row),
         total=len(found),
-        figures=[
-            Figure(
-                key=state,
-                heading=words,
-                count=counts[state],
-                of=len(there),
-                link=asking.to("machine", state=state),
-            )
-            for state, words in STATES.items()
-        ],
+        figures=figures_by_state(asking, "machine", STATES, counts),
     )
 
 
