@@ -8,8 +8,9 @@ its processes, at its highest.
 
     PATCHTIDE_BENCH_MACHINES=10000 PATCHTIDE_BENCH_DATABASES=SQLite python -m benchmarks rollout
 
-Above 100,000 machines it goes in slices of so many; what one costs beside the first says whether
-the cost is linear. The baseline of a rate is the server's own floor: a file that needs no database.
+Above 100,000 machines, or PATCHTIDE_BENCH_SLICE of them, it goes in slices of so many; what one
+costs beside the first says whether the cost is linear. The baseline of a rate is the server's own
+floor: a file that needs no database.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from benchmarks.made_ahead import Body, Ground, first_report, make, next_report
 
 MACHINES = int(os.environ.get("PATCHTIDE_BENCH_MACHINES", "100000"))
 DATABASES = os.environ.get("PATCHTIDE_BENCH_DATABASES", "SQLite,PostgreSQL").split(",")
-SLICE = 100_000
+SLICE = int(os.environ.get("PATCHTIDE_BENCH_SLICE", "100000"))
 NEW = 10
 FIRST_S, NEXT_S = 60, 45
 """What 100,000 may take, of the first reports and of the differences."""

@@ -96,7 +96,7 @@ class Herd:
         if now >= self.down[1]:
             self.asked[number] += 1
             self.bins[int((now - self.down[1]) // BIN_S)] += 1
-        wait = self._crowd.enter(now)
+        wait = self._crowd.enter(now, number.to_bytes(16))
         self._busy_until = max(self._busy_until, now)
         if wait is not None:
             self._busy_until += self.refusal_s

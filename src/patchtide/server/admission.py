@@ -21,6 +21,7 @@ from patchtide.wire.request_signature import (
     Request,
     SignatureClaim,
     answer_base,
+    claimed_key,
     read_signature,
 )
 
@@ -120,6 +121,17 @@ class Door:
                 answer = AgainV1(now=now, reason=refused.flaw.value)
                 raise SayAgain(answer, refused.signature) from refused
             raise
+
+    def claimed_by(self, headers: Headers) -> bytes | None:
+        """Return which machine a request says that it is of, if one is known by that name.
+
+        Nothing of that is verified.
+        """
+        try:
+            uuid = UUID(claimed_key(headers)).bytes
+        except ValueError:
+            return None
+        return uuid if self._standings.find(uuid) else None
 
     async def admit(
         self, request: Request, headers: Headers, *, now: float, foreseen: Foreseen | None = None

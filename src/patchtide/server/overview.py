@@ -107,17 +107,18 @@ def _overview(call: Call, principal: Principal) -> Overview:
 def counts(view: View) -> _Counts:
     alike = [(group, n) for group, n in view.alike().items() if n]
     active = [(how, doubt, n) for (state, how, doubt), n in alike if state is ClientState.ACTIVE]
-    updates = [view.counted(update) for update in view.updates.values()]
+    updates = list(view.updates.values())
+    tallies = view.tallies(updates)
     return _Counts(
         admitted=_summed((state, n) for (state, _, _), n in alike),
         compliance=counted(_summed((how, n) for how, _, n in active)),
         doubts=_summed((doubt, n) for _, doubt, n in active),
         updates=len(updates),
         update_counts=UpdateCounts(
-            required=sum(c.tally.required > 0 for c in updates),
-            unknown=sum(c.tally.unknown > 0 for c in updates),
+            required=sum(tally.required > 0 for tally in tallies),
+            unknown=sum(tally.unknown > 0 for tally in tallies),
         ),
-        worst=tuple(map(shown, worst(updates, limit=WORST))),
+        worst=tuple(shown(view.counted(u)) for u in worst(updates, tallies, limit=WORST)),
         shards=dict(view.serials),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from heapq import nsmallest
 from typing import Annotated, Literal
@@ -14,6 +14,7 @@ from pyroaring import BitMap
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.risk import CLASSES
 from patchtide.domain.catalog.update_query import update_fields
+from patchtide.domain.compliance.states import Tally
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
@@ -203,7 +204,10 @@ def shown(counted: Counted) -> Update:
     )
 
 
-def worst(updates: Iterable[Counted], *, limit: int) -> list[Counted]:
+def worst(
+    updates: Sequence[KnownUpdate], tallies: Sequence[Tally], *, limit: int
+) -> Sequence[KnownUpdate]:
     """Return the required ones that matter most: by severity, then by how many need them."""
-    needed = (c for c in updates if c.tally.required)
-    return nsmallest(limit, needed, key=lambda c: (c.update.order[0], -c.tally.required))
+    needed = ((u, t) for u, t in zip(updates, tallies, strict=True) if t.required)
+    first = nsmallest(limit, needed, key=lambda one: (one[0].order[0], -one[1].required))
+    return [update for update, _ in first]

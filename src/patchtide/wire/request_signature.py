@@ -139,6 +139,15 @@ def read_signature(
     )
 
 
+def claimed_key(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return by whose key a request says that it is signed, of which nothing is checked."""
+    for name, value in headers:
+        if name.lower() == b"signature-input":
+            match = _PARAMETERS.fullmatch(value.decode("latin-1"))
+            return match["keyid"] if match else ""
+    return ""
+
+
 def _own_headers(headers: Headers) -> dict[str, str]:
     wanted = (b"signature-input", b"signature", b"content-digest", b"content-type")
     found: dict[str, str] = {}

@@ -132,17 +132,20 @@ class AgentsPlane:
         return answer
 
     async def _reply(self, call: _Call, work: Callable[[_Call], Awaitable[Answer]]) -> Reply:
-        wait = self._crowd.enter(monotonic())
+        caller = self._door.claimed_by(call.headers) if self._crowd.is_full else None
+        wait = self._crowd.enter(monotonic(), caller)
         if wait is not None:
             return self._signed(come_back(wait))
+        counts = False
         try:
             answer = await work(call)
+            counts = True
         except _Signed as refused:
-            answer = refusal(refused.error, refused.signature)
+            answer, counts = refusal(refused.error, refused.signature), refused.is_verified
         except PatchtideError as error:
             answer = refusal(error)
         finally:
-            self._crowd.leave(monotonic())
+            self._crowd.leave(monotonic(), counts=counts)
         return self._signed(answer)
 
     async def _body_of(self, receive: Receive, limit: int, *, peer: str) -> bytes:
@@ -207,7 +210,7 @@ class AgentsPlane:
         except PatchtideError as error:
             if not isinstance(error, Unavailable):  # our own trouble is not theirs
                 self._failed[peer] = (minute, self._failures(peer, minute) + 1)
-            raise _Signed(error, claim.signature) from error
+            raise _Signed(error, claim.signature, is_verified=False) from error
         finally:
             self._enrolling[peer] -= 1
             if not self._enrolling[peer]:
@@ -288,9 +291,12 @@ class AgentsPlane:
 class _Signed(Exception):
     """A refusal that is told in a signed answer."""
 
-    def __init__(self, error: PatchtideError, signature: bytes) -> None:
+    def __init__(
+        self, error: PatchtideError, signature: bytes, *, is_verified: bool = True
+    ) -> None:
         self.error = error
         self.signature = signature
+        self.is_verified = is_verified
         super().__init__(str(error))
 
 
