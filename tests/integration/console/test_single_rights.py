@@ -61,6 +61,7 @@ class Furnished:
             "/account",
             "/settings",
             "/synchronisations",
+            "/synchronisations/files",
             "/history",
             "/targets",
             *SHOWN.values(),
@@ -204,7 +205,8 @@ def test_every_page_is_among_those_that_are_asked() -> None:
     pages = {o.path for o in OPERATIONS if o.plane is Plane.CONSOLE and o.method in SAFE_METHODS}
 
     assert pages - {"/sign-in", "/welcome", "/enter", "/static/{file}"} == {
-        "/", "/live", "/account", "/settings", "/synchronisations", *SHOWN.values(),
+        "/", "/live", "/account", "/settings", "/synchronisations",
+        "/synchronisations/files", *SHOWN.values(),
         "/machines/{machine}", "/updates/{update}", "/query-completions", "/searches",
         "/new-search", "/lists",
         "/new-list", "/lists/{list}", "/define",

@@ -118,3 +118,21 @@ async def test_a_selection_is_made_and_a_mistake_is_told_on_the_page(site: Conso
     assert chosen.status == 303 and wrong.status == 400
     page = wrong.body.decode()
     assert "no time zone" in page and "pt-BR" in page
+
+
+async def test_catalogs_in_files_are_made_and_believed_on_a_page_of_their_own(
+    site: ConsoleSite,
+) -> None:
+    visitor, place = await site.signed_in(), f"{PAGE}/files"
+    empty = (await visitor.get(place)).body.decode()
+    wrong = await visitor.post(f"{place}/trust", {"name": "hq", "root": "5d"})
+    await visitor.get(place)
+    right = await visitor.post(f"{place}/trust", {"name": "hq", "root": "5d" * 32})
+    known = (await visitor.get(place)).body.decode()
+    gone = await visitor.post(f"{place}/distrust", {"name": "hq"})
+
+    assert "No site's files are believed here" in empty and "catalog import catalog.ptc" in empty
+    assert wrong.status == 400 and 'value="5d"' in wrong.body.decode()
+    assert right.status == gone.status == 303
+    assert "none yet" in known and "5d5d5d5d5d5d5d5d…" in known and "maria" in known
+    assert "No site's files are believed here" in (await visitor.get(place)).body.decode()

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from patchtide.adapters.console import (
     account,
     alerts,
+    carried,
     channels,
     definitions,
     doors,
@@ -85,6 +86,10 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.test-feeds": synchronisations.test,
         "console.reschedule": synchronisations.reschedule,
         "console.select": synchronisations.select,
+        "console.carried": carried.page,
+        "console.carried-export": carried.export,
+        "console.carried-trust": carried.trust,
+        "console.carried-distrust": carried.distrust,
         "console.settings": settings.page,
         "console.settings-target": settings.set_target,
         "console.settings-agents": settings.set_agents,
