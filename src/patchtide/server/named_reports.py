@@ -15,6 +15,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.named_report import Denominators, Report
 from patchtide.server.ports.update_lists import EVERYBODY
 from patchtide.server.report_compliance import by_update, overall
+from patchtide.server.report_grid import MACHINE
 from patchtide.server.report_history import history
 from patchtide.server.report_machines import (
     by_machine,
@@ -86,7 +87,8 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
         ),
         "matrix": NamedReport(
             title="Updates by groups of machines",
-            says="Each update, and on how many machines of each group it is needed.",
+            says="Each update, and on how many machines of each group it is needed; or machine by"
+            " machine how each stands on it, and why.",
             begin=given(matrix),
             takes=("by", "state"),
             states=STATES,
@@ -183,6 +185,8 @@ def _check(asked: AskReport, named: NamedReport) -> None:
     if vain := [name for name in named.lacks if getattr(asked, name)]:
         what = "means nothing to this report: it is counted of all machines alone"
         raise InvalidDocument([Problem(name, what) for name in vain])
+    if asked.by == MACHINE and asked.name != "matrix":
+        raise InvalidDocument([Problem("by", "is machine in the matrix alone")])
     about = [name for name in ("list", "search", "query", "update") if getattr(asked, name)]
     if len(about) > 1:
         what = f"say one of {' and '.join(about)}: each of them says which updates"

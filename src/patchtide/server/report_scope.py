@@ -31,7 +31,7 @@ ReportName = Literal[
     "restarts", "superseded", "history", "targets",
 ]  # fmt: skip
 RiskName = Literal["", "emergency", "high", "medium", "low"]
-Grouping = Literal["", "platform", "group", "owner", "exposure", "location", "site"]
+Grouping = Literal["", "platform", "group", "owner", "exposure", "location", "site", "machine"]
 PAGE, MOST = 100, 500
 Thing = Annotated[str, Meta(max_length=64)]
 

@@ -16,6 +16,7 @@ from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import in_order
 from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows, number
 from patchtide.server.report_compliance import ID, UPDATE, UPDATE_KEYS
+from patchtide.server.report_grid import MACHINE, matrix_of_machines
 from patchtide.server.report_table import (
     Asking,
     Table,
@@ -144,12 +145,14 @@ def matrix(asking: Asking) -> Table:
     """Return on how many machines of each group each update is needed."""
     scope = asking.scope
     by = asking.asked.by or "platform"
-    groups = _groups(asking, by)
     state = asking.asked.state or "required"
     if state not in STATES:
         raise InvalidDocument([Problem("state", f"is one of {', '.join(STATES)}")])
     field = state.replace("-", "_")
     found = [c for c in map(scope.counted, scope.updates) if getattr(c.tally, field)]
+    if by == MACHINE:
+        return matrix_of_machines(asking, found, state=state)
+    groups = _groups(asking, by)
     columns = (
         *UPDATE,
         number("all", "All"),

@@ -75,5 +75,6 @@ GROUPINGS: Mapping[str, str] = MappingProxyType(
         "exposure": "Exposure",
         "location": "Location",
         "site": "Site",
+        "machine": "Machine",
     }
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from patchtide.server.named_reports import NAMED
@@ -51,6 +53,21 @@ async def test_every_report_has_a_page_a_way_to_files_and_words_for_nothing(
     assert all(f"/reports/{name}" in index for name in NAMED if name != "machine")
     assert str(an_update_id("openssl")) in file.body.decode()
     assert file.headers["content-disposition"].startswith('attachment; filename="by-update-')
+
+
+async def test_a_matrix_of_machines_leads_from_every_cell_to_why(site: ConsoleSite) -> None:
+    visitor = await auditor(site)
+
+    page = await read(visitor, "/reports/matrix?by=machine")
+    cells = re.findall(r'<a href="(/machines/[^"]+/why/[^"]+)">(\w+)</a>', page)
+    why = await read(visitor, cells[0][0])
+    file = (await visitor.get("/reports/matrix?by=machine&format=csv")).body.decode()
+    elsewhere = (await visitor.get("/reports/overall?by=machine")).body.decode()
+
+    assert [state for _, state in cells] == ["Needed", "Installed"]
+    assert "Machines shown" in page and "openssl" in why
+    assert file.startswith("title,severity,risk,all,machine:web-0,machine:web-1,id")
+    assert "by is machine in the matrix alone" in " ".join(elsewhere.split())
 
 
 async def test_a_query_that_cannot_be_read_is_shown_with_its_mistake(site: ConsoleSite) -> None:

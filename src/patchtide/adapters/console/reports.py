@@ -52,7 +52,7 @@ async def page(desk: Desk, visit: Visit) -> Reply:
         error=error,
         pages=-(-shown.total // PAGE) if shown else 0,
         lists=[one.name for one in lists.items],
-        groupings=GROUPINGS,
+        groupings=(*GROUPINGS, "machine") if name == "matrix" else GROUPINGS,
         chart={its: said[key] for key, its in _CHARTED.items() if key in said},
         subscribing={"report": name, **said},
     )

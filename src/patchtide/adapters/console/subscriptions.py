@@ -110,7 +110,7 @@ async def _form(
         lists=[one.name for one in (await desk.ask(visit, "lists.list")).items],
         channels=await _channels(desk, visit),
         days=DAYS,
-        groupings=GROUPINGS,
+        groupings=(*GROUPINGS, "machine"),
     )
 
 

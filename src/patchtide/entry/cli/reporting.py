@@ -163,7 +163,7 @@ _Machines = Annotated[
 ]
 _Machine = Annotated[str | None, _told("Only this machine: its id or name.")]
 _By = Annotated[
-    Literal["platform", "group", "owner", "exposure", "location", "site"] | None,
+    Literal["platform", "group", "owner", "exposure", "location", "site", "machine"] | None,
     _told("What machines are put side by side by."),
 ]
 _State = Annotated[str | None, _told("Only rows in this state; `reports list` says which.")]
