@@ -18,7 +18,7 @@ DAYS = 90
 _CLASSES = (Compliance.COMPLIANT, Compliance.REQUIRED, Compliance.RESTART, Compliance.UNKNOWN)
 _COLUMNS = (
     ReportColumn(key="date", heading="Day"),
-    ReportColumn(key="percent", heading="Up to date", kind=CellKind.SHARE),
+    ReportColumn(key="percent", heading="Share up to date", kind=CellKind.SHARE),
     *(number(one.value, STANDINGS[one]) for one in _CLASSES),
     number("machines", "All members"),
     number("reporting", "Heard of late"),
