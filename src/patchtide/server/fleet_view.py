@@ -191,7 +191,12 @@ class View(CatalogView):
             self._by_update.put(update.id, known)
         return known
 
-    def tallies(self, asked: Listing) -> tuple[Sequence[Tally], Sequence[int] | None]:
+    def tallies(self, updates: Iterable[KnownUpdate]) -> list[Tally]:
+        """Return how many machines stand how on each."""
+        self._current_ground()
+        return [self._by_update.get(update.id) or self.tally_of(update) for update in updates]
+
+    def listed_tallies(self, asked: Listing) -> tuple[Sequence[Tally], Sequence[int] | None]:
         """Return how many machines stand how on each; see `KeptTallies.listed`."""
         self._current_ground()
         return self._by_update.listed(asked, self.tally_of)

@@ -142,7 +142,7 @@ class _Counts:
         if view.version == self._version:
             return self._values
         known = self._tallies
-        tallies, moved = view.tallies(Listing(updates, places, known))
+        tallies, moved = view.listed_tallies(Listing(updates, places, known))
         # A report moves some hundreds of thirty thousand.
         if not known or moved is None or len(moved) > len(known) // 4:
             self._values = _counted(tallies)
