@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from patchtide.domain.schedules.scanning import stale_after
+
 SILENT_POLLS = 3
 OLD_LISTS = timedelta(days=7)
-OLD_SCAN = timedelta(days=14)
 CERTIFICATE_NOTE = timedelta(days=14)
 CLOCK_TOLERANCE_S = 300.0
 LITTLE_SPACE, TOO_LITTLE_SPACE = 256 << 20, 32 << 20
@@ -56,6 +57,7 @@ class Talk:
     reported_at: float
     scanned_at: float
     poll_s: int
+    scan_every_s: int
     failures: int
     last_event: str
     report_waits: bool
@@ -108,6 +110,14 @@ def on_certificate(end: float, now: float) -> Finding:
     )
 
 
+def on_failing_proxy(said: str, *, is_only_way: bool) -> Finding:
+    """What the site told of is gone round; what was set on the machine is its only way."""
+    if is_only_way:
+        return wrong("proxy", said, "mend the proxy, or take it out of this machine's agent.toml")
+    cure = "the agent goes without it; tell the site, whose settings name this proxy"
+    return note("proxy", said, cure)
+
+
 def on_check_ins(talk: Talk, now: float) -> Finding:
     if talk.failures:
         said = f"{talk.failures} in a row failed"
@@ -129,7 +139,7 @@ def on_reports(talk: Talk, now: float) -> Finding:
         return wrong("report", "one waits for the server's word that it has it", "see check-in")
     if not talk.reported_at:
         return wrong("report", "the server has none of this machine", "patchtide agent once")
-    if now - talk.scanned_at > OLD_SCAN.total_seconds():
+    if now - talk.scanned_at > stale_after(talk.scan_every_s).total_seconds():
         said = f"the last scan was {_ago(now - talk.scanned_at)}"
         return wrong("report", said, "patchtide agent once")
     return fine("report", f"the server has the last one, of {_ago(now - talk.reported_at)}")

@@ -188,7 +188,19 @@ class AgentCore:
             return event
         if isinstance(answer, News) and answer.answer.settings:
             self._take_settings(answer.answer.settings)
+        self._tell_of("proxy-failed", self._condition.detour())
+        self._tell_of("local-settings-refused", self._condition.local_flaw)
         return replace(event, pace=self._pace(now))
+
+    def _tell_of(self, code: str, why: str) -> None:
+        """Tell of a trouble when it begins, and not at each check-in."""
+        memory = self._state.memory
+        if bool(why) is not (code in memory.troubles):
+            others = {c: w for c, w in memory.troubles.items() if c != code}
+            troubles = {**others, code: why} if why else others
+            self._state = Brain(structs.replace(memory, troubles=troubles), self._state.phase)
+            if why:
+                self.note(code, why)
 
     def _take_settings(self, told: bytes) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -112,4 +112,8 @@ class Condition:
     degraded: str = ""
     root_version: int = 0
     """The newest root that the server told of."""
+    detour: Callable[[], str] = str
+    """Why the site's proxy was not used in the end; empty: it was, or there is none."""
+    local_flaw: str = ""
+    """What is wrong with the settings that were written on the machine."""
     wanted_inventory: tuple[str, ...] = field(default_factory=tuple)

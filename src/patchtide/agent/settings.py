@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from patchtide.domain.schedules.scanning import (
     bounded,
 )
 from patchtide.domain.sequencer.pacing import SCAN_SPREAD_S, fraction
+from patchtide.domain.sequencer.proxies import Proxy, proxy_of
 from patchtide.domain.sequencer.states import Pace
 from patchtide.wire.agent_settings import NOTHING_SAID, AgentSettingsV1, AnchorV1, mark_of
 from patchtide.wire.messages import decode
@@ -46,12 +48,23 @@ class MemorySettings:
         self._data = data
 
 
+class Source(StrEnum):
+    """Who said what is in force."""
+
+    MACHINE = "this machine"
+    SITE = "the site"
+    DEFAULT = "as agents begin"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
     """What the machine's administrator wrote; 0: nothing."""
 
     poll_s: int = 0
     scan_every_s: int = 0
+    has_proxy: bool = False
+    """Something was written of it, if only that there is none."""
+    proxy: Proxy | None = None
 
 
 NOTHING_LOCAL = LocalSettings()
@@ -78,7 +91,7 @@ class Settings:
         """
         self._store.keep(data)
         self._data = data
-        anchor_of(decode(data, AgentSettingsV1))
+        check(decode(data, AgentSettingsV1))
 
     def pace(self, *, seed: bytes, now: float) -> Pace:
         told, local = read_told(self._data), self._local
@@ -89,16 +102,42 @@ class Settings:
         )
 
 
+def proxy_in_force(told: bytes, local: LocalSettings) -> tuple[Proxy | None, Source]:
+    """Return the proxy to go by, and who said so."""
+    if local.has_proxy:
+        return local.proxy, Source.MACHINE
+    proxy = told_proxy(read_told(told))
+    return proxy, Source.SITE if proxy else Source.DEFAULT
+
+
+def told_proxy(told: AgentSettingsV1) -> Proxy | None:
+    """Return the site's proxy.
+
+    Raises:
+        InvalidDocument: it is none that this agent could go by.
+    """
+    said = told.proxy
+    if said is None:
+        return None
+    return proxy_of(said.address, user=said.user, password=said.password, direct=said.direct)
+
+
 def read_told(data: bytes) -> AgentSettingsV1:
     """Return what the site told; what cannot be read is nothing."""
     if not data:
         return NOTHING_SAID
     try:
         told = decode(data, AgentSettingsV1)
-        anchor_of(told)
+        check(told)
     except InvalidDocument:
         return NOTHING_SAID
     return told
+
+
+def check(told: AgentSettingsV1) -> None:
+    """Raises InvalidDocument: this agent does not understand all of it, and so goes by nothing."""
+    anchor_of(told)
+    told_proxy(told)
 
 
 def scan_interval(told: AgentSettingsV1) -> int:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from patchtide.domain.schedules.recurrence import OnCycle
 from patchtide.domain.schedules.scanning import SCAN_EVERY_S, ScanRule
 from patchtide.domain.sequencer.agent_settings import AgentSettings
+from patchtide.domain.sequencer.proxies import proxy_of
 from patchtide.server.synchronisation_plan import CycleName, SaidSchedule, schedule_of
-from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1
+from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1, ProxyV1
 
 AGENTS = "agents.settings"
 
@@ -25,12 +27,23 @@ class SaidAnchor(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = "UTC"
 
 
+class SaidProxy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    address: str
+    user: str = ""
+    password: str = ""
+    direct: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"SaidProxy({self.address})"
+
+
 class KeptAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is not kept is as sites begin; a newer version may begin with something else."""
 
     poll_s: int = 0
     scan_every_s: int = 0
     anchor: SaidAnchor | None = None
+    proxy: SaidProxy | None = None
     before_s: int = 0
     """Between two scans, as it was set before."""
     since: float = 0.0
@@ -50,7 +63,12 @@ def settings_in(kept: KeptAgents) -> AgentSettings:
         poll_s=kept.poll_s,
         scan_every_s=kept.scan_every_s or SCAN_EVERY_S,
         anchor=_on_cycle(kept.anchor) if kept.anchor else None,
+        proxy=proxy_of(**_words(kept.proxy)) if kept.proxy else None,
     )
+
+
+def _words(proxy: SaidProxy) -> dict[str, Any]:
+    return msgspec.structs.asdict(proxy)
 
 
 def _on_cycle(said: SaidAnchor) -> OnCycle:
@@ -64,7 +82,8 @@ def _on_cycle(said: SaidAnchor) -> OnCycle:
 def told_of(kept: KeptAgents) -> AgentSettingsV1:
     """Return what machines are told; how often they check in every answer says."""
     anchor = AnchorV1(**msgspec.structs.asdict(kept.anchor)) if kept.anchor else None
-    return AgentSettingsV1(scan_every_s=kept.scan_every_s, anchor=anchor)
+    proxy = ProxyV1(**_words(kept.proxy)) if kept.proxy else None
+    return AgentSettingsV1(scan_every_s=kept.scan_every_s, anchor=anchor, proxy=proxy)
 
 
 def scan_rule_of(kept: KeptAgents) -> ScanRule:

@@ -30,6 +30,15 @@ class AnchorV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     zone: Text = "UTC"
 
 
+class ProxyV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """How the server is reached; it tunnels, and what is verified is not its matter."""
+
+    address: Text
+    user: Text = ""
+    password: Text = ""
+    direct: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+
+
 class AgentSettingsV1(
     Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field="t", tag="settings1"
 ):
@@ -37,6 +46,7 @@ class AgentSettingsV1(
 
     scan_every_s: Seconds = 0
     anchor: AnchorV1 | None = None
+    proxy: ProxyV1 | None = None
 
 
 NOTHING_SAID = AgentSettingsV1()

@@ -42,6 +42,7 @@ DOCUMENTS = {
     "machines.describe": {"owner": "x"},
     "settings.set-target": {"percent": 98},
     "settings.set-agents": {"scan_every_h": 24},
+    "settings.set-agents-proxy": {"address": "http://proxy:3128"},
     "searches.save": {"query": "expired"},
     "searches.keep": {"query": "expired"},
     "searches.rename": {"to": "y"},

@@ -10,6 +10,8 @@ import pytest
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.catalog.details import Severity
+from patchtide.wire.agent_settings import AgentSettingsV1, ProxyV1
+from patchtide.wire.messages import decode
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.catalogs import Catalog, a_leaf, an_update_id, some_details
 
@@ -117,6 +119,35 @@ async def test_a_site_sets_how_often_its_machines_scan_and_when_a_report_is_too_
     assert told.poll_s == 600
     assert told.newer_than(b"") and not told.newer_than(None)
     assert [answer.status for answer in (wrong, no_days, slow)] == [400, 400, 400]
+
+
+async def test_a_password_of_the_proxy_is_kept_for_its_account_told_to_machines_and_shown_to_nobody(
+    site: Site,
+) -> None:
+    token = await site.plane.token(role="update-administrator")
+
+    async def put(**said: object) -> tuple[Answer, ProxyV1 | None]:
+        path = "/api/v1/settings/agents/proxy"
+        answer = await site.plane.ask("PUT", path, token=token, document=said)
+        told = site.plane.context.agents.usual().settings
+        return answer, decode(told, AgentSettingsV1).proxy
+
+    proxy = {"address": "http://proxy:3128", "user": "agents"}
+    first, told = await put(**proxy, password="one word")
+    agents = await site.plane.ask(
+        "PUT", "/api/v1/settings/agents", token=token, document={"scan_every_h": 24}
+    )
+    _, kept = await put(**proxy, direct=[".example.org"])
+    _, other = await put(address="http://other:3128", user="agents")
+    wrong, _ = await put(address="http://agents:word@proxy:3128")
+    none, gone = await put()
+
+    assert told == ProxyV1(**proxy, password="one word")
+    assert kept == ProxyV1(**proxy, password="one word", direct=(".example.org",))
+    assert other == ProxyV1(address="http://other:3128", user="agents")
+    assert (wrong.status, gone, none.json["proxy"]) == (400, None, "")
+    assert agents.json["proxy"] == "http://proxy:3128"
+    assert "one word" not in f"{first.json}{agents.json}"
 
 
 async def test_what_is_not_said_stays_rated_until_the_rating_is_withdrawn(site: Site) -> None:

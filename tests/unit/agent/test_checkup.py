@@ -18,6 +18,7 @@ GOOD = Talk(
     reported_at=AT - 60,
     scanned_at=AT - 60,
     poll_s=3600,
+    scan_every_s=7 * 86_400,
     failures=0,
     last_event="",
     report_waits=False,

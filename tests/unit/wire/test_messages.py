@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchtide.domain.errors import InvalidDocument
-from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1, mark_of
+from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1, ProxyV1, mark_of
 from patchtide.wire.messages import (
     AgainV1,
     ChangesV1,
@@ -59,6 +59,11 @@ MESSAGES: dict[str, msgspec.Struct] = {
         anchor=AnchorV1(
             cycle="patch-tuesday", days_after=1, for_days=5, at="06:30", zone="Europe/Berlin"
         ),
+    ),
+    "settings1-proxy": AgentSettingsV1(
+        proxy=ProxyV1(
+            address="http://proxy:3128", user="agent", password="word", direct=(".example.org",)
+        )
     ),
     "jump1": JumpV1(expected=1009, nonce=U),
     "again1": AgainV1(now=1_790_000_000.5, reason="signature-too-old"),

@@ -37,6 +37,18 @@ async def set_agents(desk: Desk, visit: Visit) -> Reply:
     return see_other("/settings?done=agents")
 
 
+async def set_proxy(desk: Desk, visit: Visit) -> Reply:
+    said: dict[str, Any] = {"address": visit.said("address").strip()}
+    if said["address"]:
+        said |= {"user": visit.said("user").strip(), "password": visit.said("password")}
+        said["direct"] = visit.said("direct").replace(",", " ").split()
+    try:
+        await desk.ask(visit, "settings.set-agents-proxy", **said)
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return see_other("/settings?done=agents")
+
+
 async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = None) -> Reply:
     targets = await desk.ask(visit, "settings.targets")
     return desk.page(

@@ -194,6 +194,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "updates.accept-licence": "Accepted licence terms",
         "settings.set-target": "Set the target of a risk class",
         "settings.set-agents": "Set how often machines check in and scan",
+        "settings.set-agents-proxy": "Set the proxy of machines",
         "catalog.forget": "Removed expired updates",
         "catalog.begin": "Began the catalog",
         "alerts.test": "Tested a channel",

@@ -19,6 +19,8 @@ from urllib3.exceptions import HTTPError, NameResolutionError, SSLError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import SKIP_HEADER
 
+from patchtide.adapters.transport.tunnel import ProxyFailed, tunnelled
+from patchtide.adapters.transport.ways import Way
 from patchtide.agent.ports.web import TransferFailed, TransferTooSlow, TransferUntrusted
 
 KEPT = 4
@@ -37,8 +39,9 @@ class Line:
     header or a body. The descriptor is duplicated since TLS takes the original socket over.
     """
 
-    def __init__(self, connection: HTTPConnection) -> None:
+    def __init__(self, connection: HTTPConnection, way: Way | None = None) -> None:
         self.over = False
+        self._way = way or Way()
         self._connection = connection
         self._response: BaseHTTPResponse | None = None
         self._raw: socket.socket | None = None
@@ -64,11 +67,28 @@ class Line:
         plain = {"accept-encoding": SKIP_HEADER, "user-agent": SKIP_HEADER, **headers}
         connection = self._connection
         try:
+            self._open()
             connection.request(method, target, body=body, headers=plain, preload_content=False)
             self._response = connection.getresponse()
         except FAILURES as error:
             raise self.failure(error) from error
         return self._response
+
+    def _open(self) -> None:
+        """Connect, if need be by another way; not a byte of the request was sent before."""
+        if self._connection.sock is not None:
+            return
+        via = self._way.via(self._connection.host)
+        try:
+            self._connection.connect()
+        except FAILURES as error:
+            if self.over or via is None:
+                raise
+            why = str(error) if isinstance(error, ProxyFailed) else f"proxy {via.address}: {error}"
+            if not self._way.give_up(why):
+                raise
+            self.close()
+            self._connection.connect()
 
     def chunks(self, response: BaseHTTPResponse) -> Iterator[bytes]:
         """Yield the body as it arrives; raises TransferFailed where it breaks off."""
@@ -126,11 +146,19 @@ class Line:
         return response.closed
 
     def _watched(self) -> socket.socket:
-        connected = self._connect()
+        connected = self._connected()
         self._raw = socket.socket(fileno=os.dup(connected.fileno()))
         if self.over:
             self._shut()
         return connected
+
+    def _connected(self) -> socket.socket:
+        via = self._way.via(self._connection.host)
+        if via is None:
+            return self._connect()
+        line = tunnelled(via, self._connection.host, self._connection.port)
+        line.settimeout(self._connection.timeout)
+        return line
 
     def _shut(self) -> None:
         self.over = True
@@ -142,12 +170,13 @@ class Line:
 class Lines:
     """All connections that `context` verifies; several threads may share them."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, way: Way | None = None) -> None:
         if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
             raise ValueError("the context must verify certificates and names")
         if context.minimum_version < ssl.TLSVersion.TLSv1_2:
             raise ValueError("the context must refuse outdated versions of TLS")
         self._context = context
+        self._way = way or Way()
         self._idle: dict[tuple[str, int | None], list[Line]] = {}
 
     @contextmanager
@@ -156,7 +185,7 @@ class Lines:
     ) -> Iterator[Line]:
         """Lend a line for one request; after `total_s` it is cut, whatever it is doing."""
         idle = self._idle.setdefault((host, port), [])
-        line = self._taken(idle) or Line(self._connection(host, port))
+        line = self._taken(idle) or Line(self._connection(host, port), self._way)
         line.begin(total_s=total_s, stall_s=stall_s)
         kept = True
         try:

@@ -10,17 +10,17 @@ is verified against that CA alone, host name included.
 from __future__ import annotations
 
 import hmac
-import socket
 import ssl
 from hashlib import sha256
 from urllib.parse import urlsplit
 
+from patchtide.adapters.transport.ways import Way
 from patchtide.agent.enrolment import EnrolmentFailed
 
 TIMEOUT_S = 15.0
 
 
-def find_ca(url: str, ca_sha256: bytes) -> bytes:
+def find_ca(url: str, ca_sha256: bytes, way: Way | None = None) -> bytes:
     """Return the presented certificate (DER) with this SHA-256.
 
     Raises:
@@ -29,20 +29,20 @@ def find_ca(url: str, ca_sha256: bytes) -> bytes:
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         raise EnrolmentFailed(f"{url} is no https address")
-    for certificate in _presented(parts.hostname, parts.port or 443):
+    for certificate in _presented(parts.hostname, parts.port or 443, way or Way()):
         if hmac.compare_digest(sha256(certificate).digest(), ca_sha256):
             return certificate
     raise EnrolmentFailed("the server presents no certificate with the token's hash")
 
 
-def _presented(host: str, port: int) -> list[bytes]:
+def _presented(host: str, port: int, way: Way) -> list[bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # see above: looked at, never spoken to
     try:
         with (
-            socket.create_connection((host, port), timeout=TIMEOUT_S) as plain,
+            way.connected(host, port, timeout=TIMEOUT_S) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
             return _chain_of(secured)

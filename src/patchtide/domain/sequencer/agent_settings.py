@@ -18,6 +18,7 @@ from patchtide.domain.schedules.scanning import (
     SHORTEST_POLL_S,
     SHORTEST_SCAN_S,
 )
+from patchtide.domain.sequencer.proxies import Proxy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class AgentSettings:
     scan_every_s: int = SCAN_EVERY_S
     anchor: OnCycle | None = None
     """Days on which machines scan besides."""
+    proxy: Proxy | None = None
+    """By which machines reach the server; None: as they are."""
 
     def __post_init__(self) -> None:
         if problems := list(self._problems()):

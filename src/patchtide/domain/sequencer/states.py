@@ -99,6 +99,8 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Kind -> digest of the list as it was at the last scan."""
     inventory_told: dict[str, bytes] = {}
     """Kind -> beginning of the digest that the server last was content with."""
+    troubles: dict[str, str] = {}
+    """What was told of that still stands: code -> why."""
     restarts_per_day: int = 0
     """The site's limit; 0: it sets none."""
     restarts: tuple[float, ...] = ()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DEFAULT_STATE = Path("/var/lib/patchtide/agent")
+CONFIG = Path("/etc/patchtide/agent.toml")
 MACHINE_ID = Path("/etc/machine-id")
 DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
 EXAMPLES = """\
@@ -111,6 +112,12 @@ def _command(
     command.add_argument(
         "--state", type=Path, default=DEFAULT_STATE, help=f"state folder (default {DEFAULT_STATE})"
     )
+    command.add_argument(
+        "--config",
+        type=Path,
+        default=CONFIG,
+        help=f"what was set for this machine, if there is such a file (default {CONFIG})",
+    )
     return command
 
 
@@ -143,7 +150,9 @@ def _done(asked: argparse.Namespace) -> int:
         case _:
             from patchtide.entry.agent.status import show_status
 
-            return show_status(asked.state, platform=asked.platform, as_json=asked.json)
+            return show_status(
+                asked.state, platform=asked.platform, as_json=asked.json, config=asked.config
+            )
 
 
 def _run(asked: argparse.Namespace) -> int:
@@ -153,7 +162,7 @@ def _run(asked: argparse.Namespace) -> int:
     act_as_owner(asked.state)
     try:
         with only_instance(asked.state) as lock:
-            names = ("state", "platform", "machine_id_file")
+            names = ("state", "platform", "machine_id_file", "config")
             options = {f"--{n.replace('_', '-')}": str(getattr(asked, n)) for n in names}
             loop = Loop([word for option in options.items() for word in option], lock)
             return loop.run() if asked.command == "run" else loop.once()

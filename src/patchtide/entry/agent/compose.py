@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import patchtide
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import open_identity, read_machine_id
+from patchtide.adapters.agentstate.local import DEFAULT_CONFIG, local_or_nothing
 from patchtide.adapters.agentstate.settings import KeptSettings
 from patchtide.adapters.agentstate.sqlite import open_journal
 from patchtide.adapters.agentstate.status import read_enrolment
@@ -33,6 +34,7 @@ from patchtide.agent.settings import Settings
 from patchtide.agent.vendors import VendorKeys, Vendors
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.machine import machine_of
+from patchtide.entry.agent.proxy import way_of
 from patchtide.wire.policy import keys_of
 
 BUILD_TIME = 1_767_225_600.0
@@ -53,7 +55,12 @@ class SystemClock:
 
 @contextmanager
 def composed(
-    state: Path, *, platform: str, machine_id_file: Path, check: bool
+    state: Path,
+    *,
+    platform: str,
+    machine_id_file: Path,
+    check: bool,
+    config: Path = DEFAULT_CONFIG,
 ) -> Iterator[AgentCore]:
     """Return the agent, its state open; close it at the end.
 
@@ -66,7 +73,9 @@ def composed(
     enrolment = identity.enrolment()
     if enrolment is None:
         raise NotEnrolled
-    lines = Lines(verified_context(enrolment.ca))
+    local, flaw = local_or_nothing(config)
+    way = way_of(state, local)
+    lines = Lines(verified_context(enrolment.ca), way)
     getter = HttpsGetter(lines)
     carried = CarriedGetter(
         getter,
@@ -116,10 +125,12 @@ def composed(
         ),
         inventory=machine,
         clock=SystemClock(),
-        settings=Settings(KeptSettings(state)),
+        settings=Settings(KeptSettings(state), local),
     )
     try:
-        condition = Condition(agent_version=patchtide.__version__)
+        condition = Condition(
+            agent_version=patchtide.__version__, detour=lambda: way.trouble, local_flaw=flaw
+        )
         core = AgentCore(ports, seed=enrolment.client, condition=condition)
         if lost:
             core.note("state-lost", "the journal was damaged or missing and was begun anew")
@@ -131,7 +142,9 @@ def composed(
 
 
 @contextmanager
-def vendors_asked(state: Path, keys: VendorKeys | None) -> Iterator[Vendors]:
+def vendors_asked(
+    state: Path, keys: VendorKeys | None, *, config: Path = DEFAULT_CONFIG
+) -> Iterator[Vendors]:
     """Return who asks the vendors' signatures, beside an agent that may be at work.
 
     What the site says is read into a folder that goes again: an agent's own trust is its alone,
@@ -143,7 +156,7 @@ def vendors_asked(state: Path, keys: VendorKeys | None) -> Iterator[Vendors]:
     enrolment = read_enrolment(state / "identity")
     if enrolment is None:
         raise NotEnrolled
-    lines = Lines(verified_context(enrolment.ca))
+    lines = Lines(verified_context(enrolment.ca), way_of(state, local_or_nothing(config)[0]))
     getter = HttpsGetter(lines)
     with TemporaryDirectory(prefix="patchtide-trust-") as name:
         trust = _trust(Path(name), enrolment, getter)

@@ -11,18 +11,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from patchtide.adapters.agentstate.identity import is_of_this_machine, read_machine_id
+from patchtide.adapters.agentstate.local import local_or_nothing
 from patchtide.adapters.agentstate.status import Status, open_to_others, read_status
 from patchtide.adapters.platforms.apt import AptPlatform
 from patchtide.adapters.platforms.dnf import DnfPlatform
 from patchtide.adapters.transport.probe import certificate_end
+from patchtide.adapters.transport.ways import Way
 from patchtide.adapters.trust.ends import ends_of
 from patchtide.agent import checkup
 from patchtide.agent.checkup import Finding, Level, Talk, wrong
+from patchtide.agent.enrolment import Enrolment
 from patchtide.domain.errors import PatchtideError
+from patchtide.domain.schedules.scanning import SCAN_EVERY_S
 from patchtide.entry.agent.machine import machine_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
+from patchtide.entry.agent.proxy import way_of
 from patchtide.entry.agent.status import is_running, scanned_at
 
 _MARKS = {Level.FINE: "ok", Level.NOTE: "note", Level.WRONG: "WRONG"}
@@ -66,9 +72,11 @@ def _of_the_site(asked: argparse.Namespace, seen: Status, now: float) -> Iterato
     yield from _looked(
         "enrolment", lambda: checkup.on_enrolment(kept.site, of_this_machine=_is_own(asked))
     )
-    yield from _looked(
-        "server", lambda: checkup.on_certificate(certificate_end(kept.url, kept.ca), now)
-    )
+    local, flaw = local_or_nothing(asked.config)
+    if flaw:
+        yield wrong("settings", flaw, "mend the file; until then nothing of it counts")
+    way = way_of(asked.state, local)
+    yield from _reached(kept, way, now)
     if seen.damaged:
         yield wrong("journal", seen.damaged, "the agent makes a new one at its next start")
         return
@@ -79,6 +87,25 @@ def _of_the_site(asked: argparse.Namespace, seen: Status, now: float) -> Iterato
     )
     yield checkup.on_trust(ends_of(asked.state / "trust" / "metadata"), now)
     yield checkup.on_reports(talk, now)
+
+
+def _reached(kept: Enrolment, way: Way, now: float) -> Iterator[Finding]:
+    """Try the proxy first: where the site told of it, the server is to be had without it."""
+    proxy = way.proxy
+    if proxy is not None and way.via(urlsplit(kept.url).hostname or "") is not None:
+        try:
+            end = certificate_end(kept.url, kept.ca, way)
+        except PatchtideError as error:
+            yield checkup.on_failing_proxy(f"{error.code}: {error}", is_only_way=not way.falls_back)
+            if not way.falls_back:
+                return
+        else:
+            yield checkup.fine("proxy", f"{proxy.address} leads to the server")
+            yield checkup.on_certificate(end, now)
+            return
+    yield from _looked(
+        "server", lambda: checkup.on_certificate(certificate_end(kept.url, kept.ca), now)
+    )
 
 
 def _of_the_machine(platform: str, now: float) -> Iterator[Finding]:
@@ -137,6 +164,7 @@ def _talk(seen: Status) -> Talk:
         reported_at=memory.told_at if memory else 0.0,
         scanned_at=scanned_at(seen),
         poll_s=memory.poll_s if memory else 0,
+        scan_every_s=memory.pace.scan_every_s if memory else SCAN_EVERY_S,
         failures=memory.failures if memory else 0,
         last_event=f"{event.code} {event.detail}".strip() if event else "",
         report_waits=seen.pending is not None,

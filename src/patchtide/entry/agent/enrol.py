@@ -11,13 +11,16 @@ from uuid import UUID
 import patchtide
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import Identity, open_identity, read_machine_id
+from patchtide.adapters.agentstate.local import read_local
 from patchtide.adapters.transport.lines import Lines
 from patchtide.adapters.transport.link import TlsEnrolment
 from patchtide.adapters.transport.site_ca import find_ca, verified_context
+from patchtide.adapters.transport.ways import Way
 from patchtide.agent import enrolment
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.agent.loop import OtherInstance, only_instance
 from patchtide.entry.agent.owner import act_as_owner
+from patchtide.entry.agent.proxy import way_of
 
 
 def enrol(asked: argparse.Namespace) -> int:
@@ -39,6 +42,7 @@ def enrol(asked: argparse.Namespace) -> int:
 def _enrol(asked: argparse.Namespace, token: enrolment.Token) -> int:
     machine_id = read_machine_id(asked.machine_id_file)
     identity = open_identity(asked.state / "identity", machine_id=machine_id)
+    way = way_of(asked.state, read_local(asked.config))
     kept = enrolment.enrol(
         token,
         enrolment.Machine(
@@ -49,8 +53,8 @@ def _enrol(asked: argparse.Namespace, token: enrolment.Token) -> int:
             public_key=identity.public_key,
         ),
         url=asked.server.rstrip("/"),
-        find_ca=find_ca,
-        connect=lambda url, ca: _link(url, ca, identity),
+        find_ca=lambda url, digest: find_ca(url, digest, way),
+        connect=lambda url, ca: _link(url, ca, identity, way),
     )
     identity.keep(kept)
     waiting = "; an administrator has to approve it" if kept.waiting else ""
@@ -58,9 +62,9 @@ def _enrol(asked: argparse.Namespace, token: enrolment.Token) -> int:
     return 0
 
 
-def _link(url: str, ca: bytes, identity: Identity) -> TlsEnrolment:
+def _link(url: str, ca: bytes, identity: Identity, way: Way) -> TlsEnrolment:
     key_id = sha256(identity.public_key).hexdigest()
-    return TlsEnrolment(url, Lines(verified_context(ca)), key_id=key_id, sign=identity.sign)
+    return TlsEnrolment(url, Lines(verified_context(ca), way), key_id=key_id, sign=identity.sign)
 
 
 def _read_token(path: str) -> str:

@@ -22,10 +22,13 @@ import msgspec
 
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import Identity, open_identity, read_machine_id
+from patchtide.adapters.agentstate.local import DEFAULT_CONFIG, local_or_nothing
 from patchtide.adapters.agentstate.sqlite import Damaged, SqliteJournal, open_journal
+from patchtide.adapters.transport.ways import Way
 from patchtide.agent.enrolment import Enrolment
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer.states import Brain
+from patchtide.entry.agent.proxy import way_of
 from patchtide.wire.request_signature import Request, sign_request
 
 PATH = "/agent/v1/events"
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     asked = _parser().parse_args(arguments)
     try:
-        said = _knock(asked.state, asked.machine_id_file)
+        said = _knock(asked.state, asked.machine_id_file, asked.config)
     except (PatchtideError, Damaged, OSError) as error:
         sys.stderr.write(f"{getattr(error, 'code', type(error).__name__)}: {error}\n")
         return FAILED
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _knock(state: Path, machine_id_file: Path) -> str:
+def _knock(state: Path, machine_id_file: Path, config: Path) -> str:
     machine_id = read_machine_id(machine_id_file)
     identity = open_identity(private_folder(state) / "identity", machine_id=machine_id)
     enrolment = identity.enrolment()
@@ -54,12 +57,13 @@ def _knock(state: Path, machine_id_file: Path) -> str:
     boot_id = _BOOT_ID.read_text("ascii").strip()
     journal, _ = open_journal(state / "journal.db", boot_id=boot_id)
     try:
-        return _signed(enrolment, identity, journal)
+        way = way_of(state, local_or_nothing(config)[0])
+        return _signed(enrolment, identity, journal, way)
     finally:
         journal.close()
 
 
-def _signed(enrolment: Enrolment, identity: Identity, journal: SqliteJournal) -> str:
+def _signed(enrolment: Enrolment, identity: Identity, journal: SqliteJournal, way: Way) -> str:
     address = urlsplit(enrolment.url)
     created = int(time.time() + _offset(journal.load()))
     headers = sign_request(
@@ -75,6 +79,8 @@ def _signed(enrolment: Enrolment, identity: Identity, journal: SqliteJournal) ->
         "port": address.port or 443,
         "ca": base64.b64encode(enrolment.ca).decode(),
         "request": "\r\n".join([*lines, "", ""]),
+        "via": way.via(address.hostname or ""),
+        "falls_back": way.falls_back,
     }
     return json.dumps(said) + "\n"
 
@@ -92,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--platform", default="", help="taken and not used")
     parser.add_argument("--machine-id-file", type=Path, default=Path("/etc/machine-id"))
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
     return parser
 
 

@@ -29,7 +29,9 @@ def main() -> int:
     if told is None:
         return REFUSED
     try:
-        with _connected(told["host"], told["port"], base64.b64decode(told["ca"])) as line:
+        ca, via = base64.b64decode(told["ca"]), told.get("via")
+        falls_back = bool(told.get("falls_back"))
+        with _line(told["host"], told["port"], ca, via=via, falls_back=falls_back) as line:
             line.sendall(told["request"].encode("ascii"))
             head, rest = _head(line)
             if not head.startswith(b"HTTP/1.1 200 "):
@@ -42,12 +44,32 @@ def main() -> int:
         return REFUSED
 
 
-def _connected(host: str, port: int, ca: bytes) -> ssl.SSLSocket:
+def _line(
+    host: str, port: int, ca: bytes, *, via: tuple[str, int, str] | None, falls_back: bool
+) -> ssl.SSLSocket:
+    """Connect through the proxy, if one was named; without it where it is not the only way."""
+    if via is not None:
+        try:
+            return _connected(host, port, ca, via)
+        except OSError:
+            if not falls_back:
+                raise
+    return _connected(host, port, ca, None)
+
+
+def _connected(host: str, port: int, ca: bytes, via: tuple[str, int, str] | None) -> ssl.SSLSocket:
     """Verified against the site's CA alone, as every connection of the agent's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=ca)
-    plain = socket.create_connection((host, port), timeout=CONNECT_S)
+    if via is None:
+        plain = socket.create_connection((host, port), timeout=CONNECT_S)
+    else:
+        # Only where there is a proxy: most processes of this kind never need to know how.
+        from patchtide.adapters.transport.tunnel import Via, tunnelled
+
+        plain = tunnelled(Via(*via), host, port)
+        plain.settimeout(CONNECT_S)
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     try:
         return context.wrap_socket(plain, server_hostname=host)

@@ -13,6 +13,7 @@ from patchtide.agent.ports.journal import States
 from patchtide.entry.agent.loop import OtherInstance, only_instance
 from patchtide.entry.agent.machine import machine_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
+from patchtide.entry.agent.settings_shown import settings_shown
 from patchtide.wire.sets import decode_set
 
 _ONCE_SCANNED_EVERY_S = 86_400
@@ -20,7 +21,7 @@ _ONCE_SCANNED_EVERY_S = 86_400
 SETS = ("required", "installed", "unknown")
 
 
-def show_status(state: Path, *, platform: str, as_json: bool) -> int:
+def show_status(state: Path, *, platform: str, as_json: bool, config: Path) -> int:
     machine = machine_of(platform)
     seen = read_status(state)
     followed = {name: seen.shards.get(name, 0) for name in machine.shards} | dict(seen.shards)
@@ -30,6 +31,7 @@ def show_status(state: Path, *, platform: str, as_json: bool) -> int:
         "mode": "report-only" if machine.report_only else "enforcing",
         **_as_json(seen),
         "shards": followed,
+        "settings": {"from": str(config), **settings_shown(state, config, seen)},
     }
     if as_json:
         print_json(said)
@@ -87,11 +89,15 @@ def _counted(known: States) -> dict[str, int]:
 
 
 def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    flat = {name: value for name, value in said.items() if name not in ("enrolment", "reported")}
+    parts = ("enrolment", "reported", "settings")
+    flat = {name: value for name, value in said.items() if name not in parts}
     flat |= said["enrolment"] or {"enrolled": "no; patchtide agent enrol --help says how"}
     flat |= said["reported"] or dict.fromkeys(SETS)
     for name, value in flat.items():
         yield name.replace("_", " "), _shown(name, value)
+    for name, value in said["settings"].items():
+        if isinstance(value, dict):
+            yield name.replace("_", " "), f"{_shown(name, value['value'])} ({value['from']})"
 
 
 def _shown(name: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from patchtide.adapters.agentstate.local import DEFAULT_CONFIG
 from patchtide.adapters.agentstate.sqlite import Damaged
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
@@ -49,6 +50,7 @@ def _work(asked: argparse.Namespace) -> tuple[float, ev.Failed | None]:
         platform=asked.platform,
         machine_id_file=asked.machine_id_file,
         check=asked.check,
+        config=asked.config,
     ) as core:
         wake_up = core.start()
         match asked.event:
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--platform", required=True)
     parser.add_argument("--machine-id-file", type=Path, default=Path("/etc/machine-id"))
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
     parser.add_argument("--event", choices=("started", "woken", "rung", ASKED), required=True)
     parser.add_argument("--check", action="store_true", help="look at the whole journal first")
     return parser

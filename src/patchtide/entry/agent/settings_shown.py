@@ -1,0 +1,39 @@
+"""Which settings the agent goes by, and who said each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from patchtide.adapters.agentstate.local import local_or_nothing
+from patchtide.adapters.agentstate.settings import read_kept
+from patchtide.adapters.agentstate.status import Status
+from patchtide.agent.settings import Source, proxy_in_force, read_told, scan_interval
+
+
+def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
+    local, flaw = local_or_nothing(config)
+    data = read_kept(state)
+    told = read_told(data)
+    proxy, of_proxy = proxy_in_force(data, local)
+    memory = seen.brain.memory if seen.brain else None
+    scans = local.scan_every_s or scan_interval(told)
+    anchor = told.anchor
+    days = anchor and f"{anchor.cycle}, {anchor.for_days} days from {anchor.days_after} after it"
+    return {
+        "flaw": flaw or None,
+        "check_in_every_s": _said(
+            local.poll_s or (memory and memory.poll_s), by_machine=local.poll_s, by_site=memory
+        ),
+        "scan_every_s": _said(scans, by_machine=local.scan_every_s, by_site=told.scan_every_s),
+        "scan_days": _said(
+            anchor and f"{days}, at {anchor.at} {anchor.zone}", by_machine=0, by_site=anchor
+        ),
+        "proxy": {"value": proxy and proxy.address, "from": of_proxy.value},
+        "proxy_trouble": (memory and memory.troubles.get("proxy-failed")) or None,
+    }
+
+
+def _said(value: object, *, by_machine: object, by_site: object) -> dict[str, Any]:
+    source = Source.MACHINE if by_machine else Source.SITE if by_site else Source.DEFAULT
+    return {"value": value, "from": source.value}
