@@ -16,7 +16,6 @@ from msgspec import Meta, Struct
 from patchtide.wire.messages import Text, encode
 
 MARK_BYTES = 8
-SETTINGS_LIMIT = 32 << 10
 Seconds = Annotated[int, Meta(ge=0, lt=2**32)]
 
 

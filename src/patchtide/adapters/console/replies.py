@@ -89,10 +89,6 @@ def see_other(address: str) -> Reply:
     return Reply(status=303, headers=(("location", address),))
 
 
-def nothing_new() -> Reply:
-    return Reply(status=204)
-
-
 def download(body: bytes, *, kind: str, name: str) -> Reply:
     disposition = f'attachment; filename="{name}"'
     return Reply(body=body, kind=kind, headers=(("content-disposition", disposition),))

@@ -31,10 +31,6 @@ class _Aggregate(Struct, frozen=True):
     text: _Word = ""
 
 
-class _Alias(Struct, frozen=True):
-    text: _Word = ""
-
-
 _Notes = Annotated[tuple[_Note, ...], Meta(max_length=1_000)]
 
 

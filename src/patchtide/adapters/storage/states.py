@@ -21,7 +21,6 @@ class Moved:
 
 
 EMPTY: Sets = (b"", b"", b"")
-UNMOVED = Moved(EMPTY, EMPTY, EMPTY)
 
 
 def replaced(old: Sets, report: IncomingReport) -> Moved:

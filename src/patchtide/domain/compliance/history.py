@@ -58,9 +58,6 @@ class UpdateCount:
     """Could not judge it."""
 
 
-NOWHERE = UpdateCount()
-
-
 def day_of(at: datetime) -> date:
     return at.astimezone(UTC).date()
 
