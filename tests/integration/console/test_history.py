@@ -44,6 +44,7 @@ async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: Consol
     of_update = (await visitor.get(f"/history?update={update}")).body.decode()
     csv = (await visitor.get(f"/reports/history?update={update}&format=csv")).body.decode()
     targets = (await visitor.get("/targets")).body.decode()
+    overview = (await visitor.get("/")).body.decode()
     none = (await visitor.get("/targets?state=late")).body.decode()
 
     assert "Nothing was counted before today" in fresh and "No machine is let in" in fresh
@@ -59,5 +60,6 @@ async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: Consol
     ]
     assert f"/new-subscription?update={update}&amp;days_back=90&amp;report=history" in of_update
     assert f'href="/history?update={update}"' in targets and "too little is known" in targets
+    assert "the last 3 days" in overview and "50.0 % were up to date then" in overview
     assert "No update that some machine needed is in this state" in none
     assert (await visitor.get("/history?list=nowhere")).status == 404

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 import msgspec
 
 from patchtide.adapters.console import machine_rows
+from patchtide.adapters.console.charts import Chart, drawn
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.trail import Entry, newest
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
+from patchtide.server.history import History
 from patchtide.server.overview import Overview
 
 BEHIND = 8
 NEWEST = 7
+DAYS = 30
 
 
 async def overview(desk: Desk, visit: Visit) -> Reply:
@@ -30,8 +33,23 @@ async def overview(desk: Desk, visit: Visit) -> Reply:
     if desk.may_read(visit, Kind.ALERTS):
         raised = len((await desk.ask(visit, "alerts.list")).raised)
     return desk.page(
-        visit, "overview.html", found=found, behind=behind, entries=entries, raised=raised
+        visit,
+        "overview.html",
+        found=found,
+        behind=behind,
+        entries=entries,
+        raised=raised,
+        days=await _days(desk, visit),
     )
+
+
+async def _days(desk: Desk, visit: Visit) -> Chart | None:
+    """Return the last days in small, once there are some that were counted."""
+    if not desk.may_read(visit, Kind.CATALOG):
+        return None
+    told: History = await desk.ask(visit, "history.show", days=DAYS)
+    counted = [day for day in told.items if day.counted_at is not None]
+    return drawn(told.items, changes={}) if len(counted) > 1 else None
 
 
 async def live(desk: Desk, visit: Visit) -> Reply:
