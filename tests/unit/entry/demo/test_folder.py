@@ -9,7 +9,9 @@ import pytest
 
 from patchtide.entry.server.demo.folder import DemoFolder, DemoFolderNotUsable, Made
 
-MADE = Made(at=datetime(2026, 3, 2, tzinfo=UTC), machines=10, name="admin", password="x")
+MADE = Made(
+    at=datetime(2026, 3, 2, tzinfo=UTC), machines=10, name="admin", password="x", token="y"
+)
 
 
 def test_what_is_not_its_own_is_left_alone(tmp_path: Path) -> None:
@@ -33,6 +35,10 @@ def test_what_was_not_finished_is_made_anew_and_what_was_stays(tmp_path: Path) -
     with DemoFolder(home) as folder:
         assert folder.made == MADE
         assert (home / "keys").exists()
+        (home / "demo.json").write_text('{"machines": 10}')
+    with DemoFolder(home) as folder:
+        assert folder.made is None, "what an older version made is made anew"
+        assert not (home / "keys").exists()
 
 
 def test_two_do_not_run_on_one_folder(tmp_path: Path) -> None:
