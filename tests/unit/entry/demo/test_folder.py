@@ -9,9 +9,7 @@ import pytest
 
 from patchtide.entry.server.demo.folder import DemoFolder, DemoFolderNotUsable, Made
 
-MADE = Made(
-    at=datetime(2026, 3, 2, tzinfo=UTC), machines=10, name="admin", password="x", token="y"
-)
+MADE = Made(at=datetime(2026, 3, 2, tzinfo=UTC), machines=10, name="admin", password="x", token="y")
 
 
 def test_what_is_not_its_own_is_left_alone(tmp_path: Path) -> None:
