@@ -12,6 +12,7 @@ from patchtide.entry.simulator.fleet import Fleet, Plan
 from tests.simulator.site_process import SiteProcess, site
 
 MACHINES, VARIANTS = 12, 3
+DAYS_TO_NEXT_SCAN = 8
 FACTS = 1
 """Besides packages each machine tells what its rules are asked of; here all say the same."""
 
@@ -51,7 +52,7 @@ def test_the_server_knows_every_machines_packages_and_was_sent_each_list_once(
         assert fleet.tally.counts["inventory: Taken"] == VARIANTS + FACTS
 
         fleet.machines[0].platform.set_version("pkg-new", "1.0-1")
-        live(fleet, 26)
+        live(fleet, DAYS_TO_NEXT_SCAN * 24)
         second = server.tell("inventories")
 
         assert second["machines"] == what_machines_have(fleet) != first["machines"]

@@ -119,7 +119,7 @@ def told_proxy(told: AgentSettingsV1) -> Proxy | None:
     said = told.proxy
     if said is None:
         return None
-    return proxy_of(said.address, user=said.user, password=said.password, direct=said.direct)
+    return proxy_of(said.address, direct=said.direct)
 
 
 def read_told(data: bytes) -> AgentSettingsV1:

@@ -29,12 +29,7 @@ class SaidAnchor(msgspec.Struct, frozen=True, kw_only=True):
 
 class SaidProxy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     address: str
-    user: str = ""
-    password: str = ""
     direct: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"SaidProxy({self.address})"
 
 
 class KeptAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

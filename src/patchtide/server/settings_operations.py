@@ -66,6 +66,6 @@ SETTINGS = (
         output=site_agents.ShownAgents,
         handler=site_agents.set_proxy,
         audited=True,
-        example="settings set-agents-proxy --address http://proxy.example.org:3128 --user agents",
+        example="settings set-agents-proxy --address http://proxy.example.org:3128",
     ),
 )

@@ -27,7 +27,7 @@ from patchtide.server.kept_agent_settings import (
 )
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.synchronisation_plan import CycleName
-from patchtide.server.table import SECRET, Input, Nothing, Output
+from patchtide.server.table import Input, Nothing, Output
 
 HOUR_S = 3600
 
@@ -59,15 +59,6 @@ class SetProxy(Input, kw_only=True, frozen=True):
     address: Annotated[
         str, Meta(max_length=300, description="As http://proxy.example.org:3128.")
     ] = ""
-    user: Annotated[str, Meta(max_length=256, description="Of the account shown to it.")] = ""
-    password: Annotated[
-        str,
-        Meta(
-            max_length=256,
-            description="Of that account; empty: the one that is kept for it.",
-            extra_json_schema=SECRET,
-        ),
-    ] = ""
     direct: Annotated[
         tuple[Annotated[str, Meta(max_length=254)], ...],
         Meta(max_length=MOST_DIRECT, description="Hosts without it, as intern.example.org."),
@@ -90,7 +81,6 @@ class ShownAgents(Output, kw_only=True, frozen=True):
     zone: str
     proxy: str
     """By which machines reach the server; empty: as they are."""
-    proxy_user: str
     proxy_direct: tuple[str, ...]
     silent_after_s: int
     """After how many seconds without a word a machine is silent."""
@@ -123,37 +113,23 @@ async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> Show
 
 
 async def set_proxy(call: Call, principal: Principal, asked: SetProxy) -> ShownAgents:
-    """Raises InvalidDocument: it is no address, account or host."""
-    if not asked.address and (asked.user or asked.password or asked.direct):
+    """Raises InvalidDocument: it is no address or host."""
+    if not asked.address and asked.direct:
         raise InvalidDocument([Problem("address", "is missing")])
 
     def work(tx: Transaction) -> bytes:
         known = read_agents(tx.lock_setting(AGENTS))
-        proxy = _proxy(asked, known.proxy) if asked.address else None
+        proxy = SaidProxy(address=asked.address, direct=asked.direct) if asked.address else None
         kept = msgspec.structs.replace(known, proxy=proxy)
         settings_in(kept)
         data = msgspec.msgpack.encode(kept)
         tx.put_setting(AGENTS, data)
-        tx.note(
-            "proxy", address=asked.address, user=asked.user, direct=" ".join(asked.direct)[:500]
-        )
+        tx.note("proxy", address=asked.address, direct=" ".join(asked.direct)[:500])
         return data
 
     data = await call.decide(principal, work)
     call.context.agents.put(data)
     return _shown(call, read_agents(data))
-
-
-def _proxy(asked: SetProxy, known: SaidProxy | None) -> SaidProxy:
-    """A password is kept for the account it was given for, at that proxy and no other."""
-    is_same = known is not None and (known.address, known.user) == (asked.address, asked.user)
-    kept = known.password if known is not None and is_same else ""
-    return SaidProxy(
-        address=asked.address,
-        user=asked.user,
-        password=asked.password or kept,
-        direct=asked.direct,
-    )
 
 
 def _since(known: KeptAgents, wanted: KeptAgents, *, now: float) -> KeptAgents:
@@ -187,7 +163,6 @@ def _shown(call: Call, kept: KeptAgents) -> ShownAgents:
         scan_is_set=bool(kept.scan_every_s),
         **msgspec.structs.asdict(anchor),
         proxy=kept.proxy.address if kept.proxy else "",
-        proxy_user=kept.proxy.user if kept.proxy else "",
         proxy_direct=kept.proxy.direct if kept.proxy else (),
         silent_after_s=int(call.context.agents.silent_after.total_seconds()),
         stale_after_s=int(stale_after(every_s).total_seconds()),

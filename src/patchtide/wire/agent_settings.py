@@ -30,11 +30,12 @@ class AnchorV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 class ProxyV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """How the server is reached; it tunnels, and what is verified is not its matter."""
+    """How the server is reached; it tunnels, and what is verified is not its matter.
+
+    It has no account: no secret that machines share travels to them (S11).
+    """
 
     address: Text
-    user: Text = ""
-    password: Text = ""
     direct: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
 
 

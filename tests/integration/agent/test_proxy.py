@@ -98,20 +98,20 @@ def a_dead_address() -> str:
         return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def test_a_proxy_that_the_site_tells_of_is_gone_by_from_the_next_time_on(
-    machine: Machine, proxy: ConnectProxy
+def test_a_proxy_that_the_site_tells_of_is_gone_by_from_the_next_time_on_and_shown_no_account(
+    machine: Machine,
 ) -> None:
-    user, _, password = ACCOUNT.partition(":")
-    told = AgentSettingsV1(proxy=ProxyV1(address=proxy.address, user=user, password=password))
-    answer = encode(CheckInAnswerV1(next_poll_s=3600, settings=encode(told)))
-    machine.site.next_answers.append((200, answer, {}))
+    with ConnectProxy({"127.0.0.1": machine.site.port}) as proxy:
+        told = AgentSettingsV1(proxy=ProxyV1(address=proxy.address))
+        answer = encode(CheckInAnswerV1(next_poll_s=3600, settings=encode(told)))
+        machine.site.next_answers.append((200, answer, {}))
 
-    first = machine.checks_in(), list(proxy.asked)
-    second = machine.checks_in(), list(proxy.asked)
+        first = machine.checks_in(), list(proxy.asked)
+        second = machine.checks_in(), list(proxy.asked)
 
     target = f"127.0.0.1:{machine.site.port}"
     assert first == (None, [])
-    assert second == (None, [("CONNECT", target, ACCOUNT)])
+    assert second == (None, [("CONNECT", target, "")])
     assert machine.troubles() == []
     assert (machine.folder / "state" / "settings").stat().st_mode & 0o777 == 0o600
 

@@ -61,9 +61,7 @@ MESSAGES: dict[str, msgspec.Struct] = {
         ),
     ),
     "settings1-proxy": AgentSettingsV1(
-        proxy=ProxyV1(
-            address="http://proxy:3128", user="agent", password="word", direct=(".example.org",)
-        )
+        proxy=ProxyV1(address="http://proxy:3128", direct=(".example.org",))
     ),
     "jump1": JumpV1(expected=1009, nonce=U),
     "again1": AgainV1(now=1_790_000_000.5, reason="signature-too-old"),

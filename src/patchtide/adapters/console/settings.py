@@ -40,7 +40,6 @@ async def set_agents(desk: Desk, visit: Visit) -> Reply:
 async def set_proxy(desk: Desk, visit: Visit) -> Reply:
     said: dict[str, Any] = {"address": visit.said("address").strip()}
     if said["address"]:
-        said |= {"user": visit.said("user").strip(), "password": visit.said("password")}
         said["direct"] = visit.said("direct").replace(",", " ").split()
     try:
         await desk.ask(visit, "settings.set-agents-proxy", **said)
