@@ -54,9 +54,14 @@ class Offered:
 
 
 class Forger:
-    """A copy of the repository's next state, in the hands of somebody who holds its online keys."""
+    """A copy of the repository's next state, in the hands of somebody who holds its online keys.
 
-    def __init__(self, repository: TufRepository) -> None:
+    Its numbers are above those of forgeries before it, parts of which may have been taken: with
+    those in hand a machine need not look at this one's at all.
+    """
+
+    def __init__(self, repository: TufRepository, *, before: int) -> None:
+        self.times = before + 1
         self.fake = copy.copy(repository)
         self.fake.files = repository.copy_files()
         self.fake.signers = {role: list(keys) for role, keys in repository.signers.items()}
@@ -109,7 +114,8 @@ class Forger:
     def _publish(self, role: str) -> None:
         if role == "root":
             self.fake.publish_root(bump=True)
-        self.fake.publish()
+        for _ in range(self.times):
+            self.fake.publish()
 
 
 ANY_ROLE = [Forger.by_a_stranger, Forger.expired, Forger.of_another_role, Forger.cut_off]
@@ -130,8 +136,11 @@ class TufRules(RuleBasedStateMachine):
         """The snapshot's keys at each publication."""
         self.accepted = -1
         """The newest publication that the machine took."""
-        self.half_taken = False
-        """A forgery may have been taken in part: what is older than that part is refused too."""
+        self.forgeries = 0
+        """Since the last publication."""
+        self.forged_at = -1
+        """The newest publication when something was forged: a forgery may have been taken in part,
+        and what is older than that part is refused, too."""
         self.floors = dict.fromkeys(TOP, 0)
         self.client = self._started()
         self.publish()
@@ -148,9 +157,10 @@ class TufRules(RuleBasedStateMachine):
 
     @rule()
     def publish(self) -> None:
-        """Twice, so that the honest numbers are above any that a forger has used up."""
-        self.repository.publish()
-        self.repository.publish()
+        """So often that the honest numbers are above any that a forger has used up."""
+        for _ in range(self.forgeries + 2):
+            self.repository.publish()
+        self.forgeries = 0
         self._offer(len(self.history))
 
     @rule(role=st.sampled_from(TOP))
@@ -172,7 +182,7 @@ class TufRules(RuleBasedStateMachine):
             self.keys.append(list(self.repository.root.signed.roles["snapshot"].keyids))
         self.offered.files = self.history[number]
         self.must_take = number >= self.accepted
-        self.may_refuse = self.half_taken and number < len(self.history) - 1
+        self.may_refuse = number <= self.forged_at
         self.number = number
 
     @rule(back=st.integers(0, 5))
@@ -181,11 +191,9 @@ class TufRules(RuleBasedStateMachine):
 
     @rule(forgery=st.sampled_from(ANY_ROLE), role=st.sampled_from(TOP))
     def forge(self, forgery: Callable[[Forger, str], None], role: str) -> None:
-        forger = Forger(self.repository)
+        forger = self._forger()
         forgery(forger, role)
-        self.offered.files = forger.fake.files
-        self.must_take = False
-        self.half_taken = True
+        self._offer_forged(forger)
 
     @precondition(lambda self: self.accepted > 0 and self.keys[self.accepted] == self.keys[-1])
     @rule(back=st.integers(1, 5))
@@ -193,14 +201,22 @@ class TufRules(RuleBasedStateMachine):
         """After a change of the snapshot's keys it would be a recovery, and right."""
         older = self.history[max(0, self.accepted - back)]
         versions = [int(p.split("/")[2].split(".")[0]) for p in older if p.endswith("targets.json")]
-        forger = Forger(self.repository)
+        forger = self._forger()
         forger.fake.snapshot.signed.meta["targets.json"].version = max(versions)
         forger.fake.snapshot.signed.meta["targets.json"].hashes = None
         forger.fake.snapshot.signed.meta["targets.json"].length = None
-        forger.fake.publish_snapshot()
+        for _ in range(forger.times):
+            forger.fake.publish_snapshot()
+        self._offer_forged(forger)
+
+    def _forger(self) -> Forger:
+        self.forgeries += 1
+        return Forger(self.repository, before=self.forgeries)
+
+    def _offer_forged(self, forger: Forger) -> None:
         self.offered.files = forger.fake.files
         self.must_take = False
-        self.half_taken = True
+        self.forged_at = len(self.history) - 1
 
     @rule()
     def lose_the_cache(self) -> None:
@@ -222,7 +238,6 @@ class TufRules(RuleBasedStateMachine):
             return
         assert self.must_take
         self.accepted = self.number
-        self.half_taken = self.half_taken and self.number < len(self.history) - 1
         assert self.client.read_target(FILE, 100) == CONTENT
 
     @invariant()
