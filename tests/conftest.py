@@ -23,6 +23,11 @@ settings.load_profile("ci" if ON_CI else "own machine")
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
 
+def pytest_runtest_logstart() -> None:
+    """Each test begins as from a shell: commands that run within this process narrow the umask."""
+    os.umask(0o022)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
