@@ -98,6 +98,7 @@ class Settings:
         return Pace(
             poll_s=local.poll_s,
             scan_every_s=local.scan_every_s or scan_interval(told),
+            told_scan_every_s=scan_interval(told),
             anchor_at=_next_anchor(anchor_of(told), seed=seed, now=now),
         )
 

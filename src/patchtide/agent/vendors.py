@@ -102,14 +102,6 @@ class Vendors:
         self._blobs = blobs
         self._keys = keys
 
-    def verified(self, leaves: Collection[Leaf], shard: str) -> frozenset[int]:
-        """Return the numbers of those leaves all of whose files the vendor has signed for.
-
-        Raises: see `verdicts`.
-        """
-        found = self.verdicts(leaves, shard)
-        return frozenset(n for n, said in found.items() if not isinstance(said, NotVouched))
-
     def verdicts(
         self, leaves: Collection[Leaf], shard: str
     ) -> Mapping[UpdateNumber, Vouched | NotVouched]:
@@ -135,16 +127,20 @@ class Vendors:
             return NotVouched.NO_FILES
         return NotVouched.NO_VERIFIER if self._keys is None else None
 
-    def _indexes(self, shard: str) -> Sequence[SignedLists]:
-        """Return what is signed of the shard, every signature and every hash verified."""
+    def _indexes(self, shard: str) -> Iterator[SignedLists]:
+        """Yield what is signed of the shard, every signature and every hash verified.
+
+        One after the other: the lists of a whole distribution are more than a machine may have.
+        """
         keys = self._keys
         try:
             said = self._trust.read_target(vendors_target_of(shard), MAX_DOCUMENT_BYTES)
         except TargetAbsent:
-            return ()
+            return
         known = read_vendors(said, shard=shard).indexes
-        mine = ((index, keys) for index in known if keys is not None and index.kind == keys.kind)
-        return [lists for index, keys in mine for lists in self._read(index, keys)]
+        for index in known:
+            if keys is not None and index.kind == keys.kind:
+                yield from self._read(index, keys)
 
     def _read(self, index: VendorIndexV1, keys: VendorKeys) -> Iterator[SignedLists]:
         lists = {each.key: self._blob(each.packed) for each in index.lists if keys.wants(each.key)}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from patchtide.adapters.feeds.apt import AptFeed
-from patchtide.adapters.feeds.signature import Ended
 from patchtide.adapters.platforms.commands import run
 from patchtide.domain.catalog.selection import ANY_FEED, Choice, Selection
 from patchtide.domain.errors import PatchtideError
+from patchtide.wire.vendor_signatures import Ended
 from tests.simulator.apt_repository import AptRepository, SigningKey, apt_folder, needs_apt
 from tests.simulator.scripted_web import ScriptedWeb, says
 

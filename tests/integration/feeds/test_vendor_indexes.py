@@ -17,7 +17,7 @@ from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.agent.ports.content import ContentRefused
 from patchtide.agent.ports.trust import TargetAbsent
-from patchtide.agent.vendors import VendorRefused, Vendors
+from patchtide.agent.vendors import NotVouched, VendorRefused, Vendors
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.updates import LeafFile, Origin, UpdateNumber
@@ -93,7 +93,9 @@ class Site:
 
     def verified(self, *leaves: Leaf, architecture: str = "amd64") -> frozenset[int]:
         keys = AptVendors("debian", architecture, root=self.keyrings)
-        return Vendors(trust=self, blobs=self, keys=keys).verified(leaves, SHARD)  # type: ignore[arg-type]
+        vendors = Vendors(trust=self, blobs=self, keys=keys)  # type: ignore[arg-type]
+        found = vendors.verdicts(leaves, SHARD)
+        return frozenset(n for n, said in found.items() if not isinstance(said, NotVouched))
 
     def read_target(self, path: str, max_size: int) -> bytes:
         found = self.signer.signed([path])

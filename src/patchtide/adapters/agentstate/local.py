@@ -37,8 +37,10 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     proxy_direct: tuple[str, ...] = ()
 
 
-def read_local(path: Path) -> LocalSettings:
+def read_local(path: Path, *, state: Path) -> LocalSettings:
     """Return what is written there; nothing where there is no file.
+
+    `state` is the agent's folder: whoever asks, the agent is who has to be able to read it all.
 
     Raises:
         InvalidDocument: it cannot be read, or something in it cannot be.
@@ -55,27 +57,29 @@ def read_local(path: Path) -> LocalSettings:
         poll_s=written.poll_s or 0,
         scan_every_s=(written.scan_every_h or 0) * HOUR_S,
         has_proxy=written.proxy is not None,
-        proxy=_proxy(written) if written.proxy else None,
+        proxy=_proxy(written, state) if written.proxy else None,
     )
 
 
-def local_or_nothing(path: Path) -> tuple[LocalSettings, str]:
+def local_or_nothing(path: Path, *, state: Path) -> tuple[LocalSettings, str]:
     """Return what is written there, and what is wrong with it: then nothing of it counts."""
     try:
-        return read_local(path), ""
+        return read_local(path, state=state), ""
     except InvalidDocument as error:
         return LocalSettings(), str(error)
 
 
-def _proxy(written: _Written) -> Proxy:
-    user, password = _account(Path(written.proxy_account)) if written.proxy_account else ("", "")
+def _proxy(written: _Written, state: Path) -> Proxy:
+    user, password = "", ""
+    if written.proxy_account:
+        user, password = _account(Path(written.proxy_account), _agent(state))
     return proxy_of(written.proxy or "", user=user, password=password, direct=written.proxy_direct)
 
 
-def _account(path: Path) -> tuple[str, str]:
+def _account(path: Path, agent: int) -> tuple[str, str]:
     try:
         with path.open("rb") as file:
-            if problems := list(_too_open(path, os.fstat(file.fileno()))):
+            if problems := list(_too_open(path, os.fstat(file.fileno()), agent)):
                 raise InvalidDocument(problems)
             text = file.read(1024).decode("utf-8", "replace").strip("\r\n")
     except OSError as error:
@@ -86,6 +90,14 @@ def _account(path: Path) -> tuple[str, str]:
     return user, password
 
 
-def _too_open(path: Path, found: os.stat_result) -> Iterator[Problem]:
-    if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid not in (0, os.geteuid()):
+def _agent(state: Path) -> int:
+    """Return the agent's user: whose its folder is, before there is one whoever asks."""
+    try:
+        return state.stat().st_uid
+    except FileNotFoundError:
+        return os.geteuid()
+
+
+def _too_open(path: Path, found: os.stat_result, agent: int) -> Iterator[Problem]:
+    if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid != agent:
         yield Problem(str(path), "others may read it: chmod 600, and let it be the agent's")

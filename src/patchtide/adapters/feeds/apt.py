@@ -36,11 +36,12 @@ from patchtide.adapters.feeds.apt_vendors import (
 )
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedExpired, FeedNotSigned, NoFeed
 from patchtide.adapters.feeds.proxy import Proxy
-from patchtide.adapters.feeds.signature import Run, is_signed, signed_text
+from patchtide.adapters.feeds.signature import is_signed, signed_text
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.selection import Selection
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import FeedContent, Tried, VendorIndex
+from patchtide.wire.vendor_signatures import Run
 
 ETC = Path("/etc/apt")
 _CLOCKS_DIFFER = timedelta(hours=1)

@@ -23,9 +23,9 @@ from tempfile import TemporaryDirectory
 from patchtide.adapters.feeds.apt_lists import APT_HELPER
 from patchtide.adapters.feeds.apt_packages import IndexedPackage
 from patchtide.adapters.feeds.apt_updates import Index, vendor_id_of
-from patchtide.adapters.feeds.signature import Run
 from patchtide.domain.catalog.versions_deb import deb_key
 from patchtide.domain.errors import PatchtideError
+from patchtide.wire.vendor_signatures import Run
 
 DPKG_DEB = "/usr/bin/dpkg-deb"
 BATCH = 40

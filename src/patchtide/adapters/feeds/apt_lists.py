@@ -29,10 +29,10 @@ from patchtide.adapters.feeds.errors import (
 )
 from patchtide.adapters.feeds.failures import step_of_apt
 from patchtide.adapters.feeds.proxy import Proxy
-from patchtide.adapters.feeds.signature import Ended, Run
 from patchtide.adapters.feeds.web import shown
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import Tried
+from patchtide.wire.vendor_signatures import Ended, Run
 
 APT_GET = "/usr/bin/apt-get"
 APT_HELPER = "/usr/lib/apt/apt-helper"
@@ -173,8 +173,9 @@ class AptLists:
         ended = self._apt("indextargets", "--format", _FORMAT, "Created-By: Packages")
         if ended.status != 0:
             raise why_not_fetched(ended.errors.decode("utf-8", "replace"))
-        rows = (line.split("\t") for line in ended.output.decode().splitlines())
-        return [_index_file(row) for row in rows]
+        # At line feeds alone: what a repository says of itself may hold other ends of lines.
+        lines = ended.output.decode().split("\n")
+        return [_index_file(line.split("\t")) for line in lines if line]
 
     def _apt(self, *arguments: str, timeout_s: float = _TIMEOUT_S) -> Ended:
         return self._run(

@@ -16,10 +16,11 @@ from patchtide.adapters.feeds.apt import AptFeed
 from patchtide.adapters.feeds.apt_lists import AptLists
 from patchtide.adapters.feeds.errors import FeedUnreachable
 from patchtide.adapters.feeds.proxy import Proxy
-from patchtide.adapters.feeds.signature import Run, is_signed
+from patchtide.adapters.feeds.signature import is_signed
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.selection import Selection
 from patchtide.server.ports.feed import FeedContent, Tried
+from patchtide.wire.vendor_signatures import Run
 
 FRESH = timedelta(hours=1)
 """As often as the catalog is synchronised: older lists would be older than ours."""

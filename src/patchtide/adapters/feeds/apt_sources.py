@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from patchtide.adapters.feeds.deb822 import Stanza, stanzas
+from patchtide.wire.vendor_signatures import ARMOUR
 
-ARMOUR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)")
 _NO = frozenset({"no", "false", "without", "off", "disable", "0"})
 _YES = frozenset({"yes", "true", "with", "on", "enable", "1"})

@@ -19,13 +19,14 @@ from patchtide.adapters.feeds.rpm_signed import vendor_index
 from patchtide.adapters.feeds.rpm_sources import Source, System, read_sources, read_system
 from patchtide.adapters.feeds.rpm_store import RepositoryStore
 from patchtide.adapters.feeds.rpm_updates import Repository, may_bring_any, product_of, updates_of
-from patchtide.adapters.feeds.signature import Run, require_signed
+from patchtide.adapters.feeds.signature import require_signed
 from patchtide.adapters.feeds.unpacking import unpacked
 from patchtide.adapters.feeds.web import shown
 from patchtide.domain.catalog.details import FeedUpdate
 from patchtide.domain.catalog.selection import Selection
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.ports.feed import FeedContent, Step, Tried, VendorIndex
+from patchtide.wire.vendor_signatures import Run
 
 _CLOCKS_DIFFER = timedelta(hours=1)
 _OLD = timedelta(days=60)

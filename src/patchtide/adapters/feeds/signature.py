@@ -6,46 +6,18 @@ is not in what it hands back.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
-from patchtide.adapters.feeds.apt_sources import ARMOUR
 from patchtide.adapters.feeds.errors import FeedDamaged, FeedNotSigned
+from patchtide.wire.vendor_signatures import ARMOUR, Run, Verdict, verify, without_armour
 
-GPGV = "/usr/bin/gpgv"
 MAX_RELEASE_BYTES = 16 << 20
-_TIMEOUT_S = 60.0
 _BEGIN = re.compile(rb"^-----BEGIN PGP SIGNED MESSAGE-----", re.MULTILINE)
 _FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})!?")
-_ARMOURED = re.compile(ARMOUR + "(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
-_STATUS = "[GNUPG:] "
-
-
-class Ended(Protocol):
-    """How a tool ended."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def output(self) -> bytes: ...
-    @property
-    def errors(self) -> bytes: ...
-    @property
-    def truncated(self) -> bool: ...
-
-
-class Run(Protocol):
-    """Runs one of the platform's tools; an argument list, never a shell."""
-
-    def __call__(
-        self, arguments: Sequence[str], *, timeout_s: float, output_limit: int = ...
-    ) -> Ended: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +53,10 @@ def signed_text(
         if not keyrings:
             raise FeedNotSigned(f"{file.name}: no key is at hand to verify it with")
         words, apart = _message(file, folder)
-        ended = run(
-            [*_gpgv(keyrings), *words], timeout_s=_TIMEOUT_S, output_limit=MAX_RELEASE_BYTES
-        )
-    keys = _judge(ended.errors.decode("utf-8", "replace"), fingerprints, name=file.name)
-    text = ended.output if apart is None else apart
-    if ended.truncated or len(text) > MAX_RELEASE_BYTES:
+        found = verify(words, keyrings, run=run, limit=MAX_RELEASE_BYTES)
+    keys = _signers(found, fingerprints, name=file.name)
+    text = found.output if apart is None else apart
+    if found.truncated or len(text) > MAX_RELEASE_BYTES:
         raise FeedDamaged(f"{file.name} is larger than any Release file")
     return Signed(text.decode("utf-8", "replace"), keys)
 
@@ -108,13 +78,8 @@ def require_signed(
         (folder / "signature").write_bytes(signature)
         (folder / "document").write_bytes(document)
         words = ["--", str(folder / "signature"), str(folder / "document")]
-        ended = run([*_gpgv(keyrings), *words], timeout_s=_TIMEOUT_S)
-    _judge(ended.errors.decode("utf-8", "replace"), set(), name=name)
-
-
-def _gpgv(keyrings: Iterable[Path]) -> list[str]:
-    rings = [word for ring in keyrings for word in ("--keyring", str(ring))]
-    return [GPGV, "--quiet", "--weak-digest", "SHA1", "--status-fd", "2", *rings]
+        found = verify(words, keyrings, run=run, limit=MAX_RELEASE_BYTES)
+    _signers(found, set(), name=name)
 
 
 def _message(file: Path, folder: Path) -> tuple[list[str], bytes | None]:
@@ -141,66 +106,40 @@ def _one_message(file: Path) -> None:
         raise FeedNotSigned(f"{file.name} is not one signed message")
 
 
-def _keyrings(named: Iterable[str], folder: Path) -> list[Path]:
-    return [
-        ring
-        for number, name in enumerate(named)
-        if (ring := _keyring(name, folder / f"{number}.gpg")) is not None
-    ]
+def _keyrings(named: Iterable[str], folder: Path) -> list[str]:
+    rings = (_keyring(name, folder / f"{number}.gpg") for number, name in enumerate(named))
+    return [str(ring) for ring in rings if ring is not None]
 
 
 def _keyring(name: str, copy: Path) -> Path | None:
     """Return a keyring the tool can read; armour is taken off, and a missing one is none."""
     if name.startswith(ARMOUR):
-        return _without_armour(name, copy)
+        return _opened(name, copy)
     path = Path(name)
     if not path.is_file():
         return None
     if path.suffix != ".asc":
         return path.absolute()
-    return _without_armour(path.read_text("ascii", "replace"), copy)
+    return _opened(path.read_text("ascii", "replace"), copy)
 
 
-def _without_armour(text: str, copy: Path) -> Path | None:
-    """Write the key blocks of the text; no text around them matters, and one torn ends it."""
-    try:
-        copy.write_bytes(b"".join(map(_block, _ARMOURED.findall(text.replace("\r", "")))))
-    except binascii.Error:
-        return None
-    return copy
+def _opened(text: str, copy: Path) -> Path | None:
+    keys = without_armour(text)
+    copy.write_bytes(keys)
+    return copy if keys else None
 
 
-def _block(body: str) -> bytes:
-    # Headers end with an empty line; the last line, `=` and four letters, is a checksum.
-    lines = body.partition("\n\n")[2].split("\n")
-    return base64.b64decode("".join(line for line in lines if line[:1] != "="), validate=True)
-
-
-def _judge(status: str, fingerprints: set[str], *, name: str) -> frozenset[str]:
-    """Return who signed: accepted when one good signature is by a key that may, and none is bad.
-
-    Vendors sign with old and new keys at once, so a signature by an unknown key means nothing.
-    """
-    lines = [line.removeprefix(_STATUS).split() for line in status.splitlines() if _is_said(line)]
-    words = {line[0] for line in lines}
-    if "BADSIG" in words:
+def _signers(found: Verdict, fingerprints: set[str], *, name: str) -> frozenset[str]:
+    """Return who signed: accepted when one good signature is by a key that may, and none is bad."""
+    if found.is_changed:
         raise FeedDamaged(f"{name} was changed after it was signed")
-    good = frozenset(line[-1] for line in lines if _is_good(line, lines, fingerprints))
+    good = frozenset(
+        signature.primary
+        for signature in found.good
+        if not fingerprints or {signature.key, signature.primary} & fingerprints
+    )
     if good:
         return good
-    unknown = sorted({line[1] for line in lines if line[0] == "NO_PUBKEY"})
-    why = f"signed by unknown keys: {', '.join(unknown)}" if unknown else "no valid signature"
+    unknown = ", ".join(found.unknown)
+    why = f"signed by unknown keys: {unknown}" if unknown else "no valid signature"
     raise FeedNotSigned(f"{name}: {why}")
-
-
-def _is_said(line: str) -> bool:
-    return line.startswith(_STATUS) and len(line) > len(_STATUS)
-
-
-def _is_good(line: list[str], lines: Sequence[list[str]], fingerprints: set[str]) -> bool:
-    """VALIDSIG also comes for keys that are expired or revoked; only GOODSIG does not."""
-    if line[0] != "VALIDSIG" or len(line) < 2:
-        return False
-    key, primary = line[1], line[-1]
-    good = any(said[0] == "GOODSIG" and key.endswith(said[1]) for said in lines if len(said) > 1)
-    return good and (not fingerprints or bool({key, primary} & fingerprints))

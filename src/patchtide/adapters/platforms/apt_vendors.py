@@ -12,10 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from patchtide.adapters.platforms import commands
-from patchtide.adapters.platforms.commands import Run
 from patchtide.adapters.platforms.gpgv import Signed, signed_message
 from patchtide.agent.vendors import SignedLists, SignedPackage, VendorRefused, VendorSignature
 from patchtide.wire.vendor_indexes import APT
+from patchtide.wire.vendor_signatures import Run
 
 _HASH = re.compile(r"^ ([0-9a-f]{64})\s+(\d{1,12})\s+(\S+)$", re.MULTILINE)
 _SECTION = re.compile(r"^SHA256:[ \t]*\n((?: .*\n?)+)", re.MULTILINE)

@@ -45,6 +45,7 @@ class Finished:
     status: int
     output: bytes
     errors: bytes
+    aside: bytes = b""
     truncated: bool
 
 
@@ -52,7 +53,12 @@ class Run(Protocol):
     """What platforms need of `run`."""
 
     def __call__(
-        self, arguments: Sequence[str], *, timeout_s: float, output_limit: int = ...
+        self,
+        arguments: Sequence[str],
+        *,
+        timeout_s: float,
+        output_limit: int = ...,
+        aside: str | None = ...,
     ) -> Finished: ...
 
 
@@ -80,10 +86,12 @@ def run(
     heard: Callable[[bytes], None] = lambda _: None,
     is_wanted: Callable[[], bool] = lambda: True,
     patience_s: float = PATIENCE_S,
+    aside: str | None = None,
 ) -> Finished:
     """Run the command to its end. `heard` is told each line of its output when it comes.
 
-    One that runs commands itself needs more patience than it has with them.
+    One that runs commands itself needs more patience than it has with them. `aside` is an option
+    of the command that takes the number of a descriptor: it is given a pipe that is nothing else.
 
     Raises:
         CommandFailed: it cannot be started, ran out of time, or is not wanted any more (it and its
@@ -93,29 +101,55 @@ def run(
         raise CommandFailed(f"not an absolute program: {list(arguments[:1])}")
     if any("\0" in argument for argument in arguments):
         raise CommandFailed("an argument holds a NUL byte")
+    process, pipe = _started(arguments, environment, aside)
     try:
-        process = subprocess.Popen(  # noqa: S603 - a list, checked above; never a shell
-            list(arguments),
+        deadline = time.monotonic() + timeout_s
+        lines = _Lines(heard, is_wanted)
+        return _collect(process, pipe, deadline, limit=output_limit, lines=lines)
+    except BaseException:
+        _kill(process, patience_s=patience_s)
+        raise
+    finally:
+        for stream in (process.stdout, process.stderr, pipe):
+            if stream is not None:
+                stream.close()
+
+
+def _started(
+    arguments: Sequence[str], environment: Mapping[str, str], aside: str | None
+) -> tuple[subprocess.Popen[bytes], IO[bytes] | None]:
+    """Return the process and where to read what it says aside."""
+    words = list(arguments)
+    if aside is None:
+        return _process(words, environment), None
+    read, write = os.pipe()
+    try:
+        words[1:1] = (aside, str(write))
+        process = _process(words, environment, keep=(write,))
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    return process, os.fdopen(read, "rb", buffering=0)
+
+
+def _process(
+    words: Sequence[str], environment: Mapping[str, str], *, keep: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603 - a list, checked by the caller; never a shell
+            words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=dict(environment),
             cwd="/",
+            pass_fds=keep,
             start_new_session=True,
         )
     except OSError as error:
-        raise CommandFailed(f"{arguments[0]}: {error.strerror}") from error
-    try:
-        deadline = time.monotonic() + timeout_s
-        lines = _Lines(heard, is_wanted)
-        return _collect(process, deadline, limit=output_limit, lines=lines)
-    except BaseException:
-        _kill(process, patience_s=patience_s)
-        raise
-    finally:
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+        raise CommandFailed(f"{words[0]}: {error.strerror}") from error
 
 
 class Running:
@@ -155,12 +189,17 @@ class Running:
 
 
 def _collect(
-    process: subprocess.Popen[bytes], deadline: float, *, limit: int, lines: _Lines
+    process: subprocess.Popen[bytes],
+    pipe: IO[bytes] | None,
+    deadline: float,
+    *,
+    limit: int,
+    lines: _Lines,
 ) -> Finished:
     kept: dict[IO[bytes], bytearray] = {}
     truncated = False
     with selectors.DefaultSelector() as selector:
-        for stream in (process.stdout, process.stderr):
+        for stream in (process.stdout, process.stderr, pipe):
             if stream is not None:
                 kept[stream] = bytearray()
                 selector.register(stream, selectors.EVENT_READ, kept[stream])
@@ -180,8 +219,10 @@ def _collect(
                 truncated |= len(key.data) + len(piece) > limit
                 key.data.extend(piece[: limit - len(key.data)])
     status = _wait(process, deadline)
-    output, errors = kept.values()
-    return Finished(status=status, output=bytes(output), errors=bytes(errors), truncated=truncated)
+    output, errors, *rest = map(bytes, kept.values())
+    return Finished(
+        status=status, output=output, errors=errors, aside=b"".join(rest), truncated=truncated
+    )
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> int:

@@ -12,11 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from patchtide.adapters.platforms import commands
-from patchtide.adapters.platforms.commands import Run
 from patchtide.adapters.platforms.gpgv import Signed, signed_apart
 from patchtide.adapters.platforms.rpm_lists import named_by_index, packages_of
 from patchtide.agent.vendors import SignedLists, VendorRefused, VendorSignature
 from patchtide.wire.vendor_indexes import RPM, primary_key, signature_key
+from patchtide.wire.vendor_signatures import Run
 
 _FOLDER = "etc/pki/rpm-gpg"
 _OF_SUSE = "usr/lib/rpm/gnupg/keys"

@@ -54,6 +54,10 @@ class ScanRule:
         Machines that are to scan oftener from today on have not done so yet: what they reported
         by the rule of before counts by that for as long as the new one leaves them.
         """
-        new, old = stale_after(self.every_s), stale_after(self.before_s)
-        is_new = self.since is not None and self.since <= now < self.since + new
-        return max(new, old) if is_new else new
+        return stale_after(self.before(now))
+
+    def before(self, now: datetime) -> int:
+        """Return the longest interval that some machines may still keep to."""
+        longest = max(self.every_s, self.before_s)
+        is_new = self.since and self.since <= now < self.since + stale_after(self.every_s)
+        return longest if is_new else self.every_s

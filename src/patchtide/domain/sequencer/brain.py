@@ -15,10 +15,10 @@ from typing import assert_never
 
 from msgspec import structs
 
-from patchtide.domain.schedules.scanning import says_so_after_s
+from patchtide.domain.schedules.scanning import LONGEST_POLL_S, says_so_after_s
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer import orders
-from patchtide.domain.sequencer.pacing import LONGEST_POLL_S, next_scan
+from patchtide.domain.sequencer.pacing import next_scan
 from patchtide.domain.sequencer.setbacks import failed, put_off
 from patchtide.domain.sequencer.states import (
     Brain,
@@ -164,17 +164,24 @@ def _checked_in(memory: Memory, said: ev.CheckedIn, now: float) -> Step:
     memory = structs.replace(
         memory,
         heard_at=now,
-        poll_s=memory.pace.poll_s or said.next_poll_s or memory.poll_s,
+        poll_s=memory.pace.poll_s or min(said.next_poll_s, LONGEST_POLL_S) or memory.poll_s,
         shards_due=dict(said.shards),
         refresh_due=memory.refresh_due or refresh_due,
         envelope_due=said.envelope,
         full_due=memory.full_due or said.full_report,
-        report_due=memory.report_due or said.full_report,
+        report_due=memory.report_due or said.full_report or _is_missed(memory, now),
         scan_due=memory.scan_due or said.full_report or now >= memory.scan_at,
     )
     if said.scan:
         memory = _demanded(memory, said.scan)
     return go_on(structs.replace(memory, poll_at=next_poll(memory, now)), now)
+
+
+def _is_missed(memory: Memory, now: float) -> bool:
+    """Say whether the site expects a word before the next scan: it was told to scan rarer here."""
+    told_s = memory.pace.told_scan_every_s
+    is_late = not 0 <= now - memory.told_at < says_so_after_s(told_s)
+    return 0 < told_s < memory.pace.scan_every_s and is_late and memory.scanned_at > 0
 
 
 def _demanded(memory: Memory, scan: int) -> Memory:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from patchtide.domain.schedules.scanning import LONGEST_POLL_S
+
 FIRST_RETRY_S = 30
 LONGEST_RETRY_S = 900
 """Whoever cannot reach the server tries again after this time at the latest, however seldom it
@@ -16,7 +18,6 @@ polls: so after any outage a fleet is back within a quarter of an hour, and spre
 MAX_RETRY_AFTER_S = 3600
 REFRESH_EVERY_S = 86_400
 SHORTEST_POLL_S = 15
-LONGEST_POLL_S = 7 * 86_400
 SCAN_SPREAD_S = 2 * 3600
 """Only scans that a machine makes by itself are spread; what somebody asks for is done at once."""
 

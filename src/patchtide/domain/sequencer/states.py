@@ -37,6 +37,8 @@ class Pace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     poll_s: int = 0
     """Between two check-ins, as set here; 0: what the server answers."""
     scan_every_s: int = SCAN_EVERY_S
+    told_scan_every_s: int = 0
+    """What the site says, by which it judges reports; 0: it was not kept yet."""
     anchor_at: float = 0.0
     """When the calendar wants the next scan, with this machine's place in it; 0: it wants none."""
 

@@ -73,7 +73,7 @@ def composed(
     enrolment = identity.enrolment()
     if enrolment is None:
         raise NotEnrolled
-    local, flaw = local_or_nothing(config)
+    local, flaw = local_or_nothing(config, state=state)
     way = way_of(state, local)
     lines = Lines(verified_context(enrolment.ca), way)
     getter = HttpsGetter(lines)
@@ -142,9 +142,7 @@ def composed(
 
 
 @contextmanager
-def vendors_asked(
-    state: Path, keys: VendorKeys | None, *, config: Path = DEFAULT_CONFIG
-) -> Iterator[Vendors]:
+def vendors_asked(state: Path, keys: VendorKeys | None, *, config: Path) -> Iterator[Vendors]:
     """Return who asks the vendors' signatures, beside an agent that may be at work.
 
     What the site says is read into a folder that goes again: an agent's own trust is its alone,
@@ -156,7 +154,8 @@ def vendors_asked(
     enrolment = read_enrolment(state / "identity")
     if enrolment is None:
         raise NotEnrolled
-    lines = Lines(verified_context(enrolment.ca), way_of(state, local_or_nothing(config)[0]))
+    local, _ = local_or_nothing(config, state=state)
+    lines = Lines(verified_context(enrolment.ca), way_of(state, local))
     getter = HttpsGetter(lines)
     with TemporaryDirectory(prefix="patchtide-trust-") as name:
         trust = _trust(Path(name), enrolment, getter)

@@ -72,7 +72,7 @@ def _of_the_site(asked: argparse.Namespace, seen: Status, now: float) -> Iterato
     yield from _looked(
         "enrolment", lambda: checkup.on_enrolment(kept.site, of_this_machine=_is_own(asked))
     )
-    local, flaw = local_or_nothing(asked.config)
+    local, flaw = local_or_nothing(asked.config, state=asked.state)
     if flaw:
         yield wrong("settings", flaw, "mend the file; until then nothing of it counts")
     way = way_of(asked.state, local)

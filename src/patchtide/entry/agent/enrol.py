@@ -42,7 +42,7 @@ def enrol(asked: argparse.Namespace) -> int:
 def _enrol(asked: argparse.Namespace, token: enrolment.Token) -> int:
     machine_id = read_machine_id(asked.machine_id_file)
     identity = open_identity(asked.state / "identity", machine_id=machine_id)
-    way = way_of(asked.state, read_local(asked.config))
+    way = way_of(asked.state, read_local(asked.config, state=asked.state))
     kept = enrolment.enrol(
         token,
         enrolment.Machine(

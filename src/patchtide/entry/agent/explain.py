@@ -74,7 +74,10 @@ def _explain(asked: argparse.Namespace, journal: LookedAt | None) -> int:
         return _list(found, scan, as_json=asked.json)
     said = explained(found[0], scan, facts)
     told = _told(journal.acknowledged(), said.kept.leaf.number)
-    vendor = asked_of_vendor(asked.state, said.kept, machine.vendors()) if asked.verify else None
+    vendor = None
+    if asked.verify:
+        keys = machine.vendors()
+        vendor = asked_of_vendor(asked.state, said.kept, keys, config=asked.config)
     if asked.json:
         more = {"vendor": vendor_as_json(vendor)} if vendor else {}
         print_json({**_as_json(said, told), **more})

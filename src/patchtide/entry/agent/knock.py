@@ -57,7 +57,7 @@ def _knock(state: Path, machine_id_file: Path, config: Path) -> str:
     boot_id = _BOOT_ID.read_text("ascii").strip()
     journal, _ = open_journal(state / "journal.db", boot_id=boot_id)
     try:
-        way = way_of(state, local_or_nothing(config)[0])
+        way = way_of(state, local_or_nothing(config, state=state)[0])
         return _signed(enrolment, identity, journal, way)
     finally:
         journal.close()

@@ -12,7 +12,7 @@ from patchtide.agent.settings import Source, proxy_in_force, read_told, scan_int
 
 
 def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
-    local, flaw = local_or_nothing(config)
+    local, flaw = local_or_nothing(config, state=state)
     data = read_kept(state)
     told = read_told(data)
     proxy, of_proxy = proxy_in_force(data, local)

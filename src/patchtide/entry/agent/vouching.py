@@ -34,11 +34,11 @@ class Verified:
     why: str = ""
 
 
-def asked_of_vendor(state: Path, kept: Kept, keys: VendorKeys | None) -> Verified:
+def asked_of_vendor(state: Path, kept: Kept, keys: VendorKeys | None, *, config: Path) -> Verified:
     from patchtide.entry.agent.compose import vendors_asked
 
     try:
-        with vendors_asked(state, keys) as vendors:
+        with vendors_asked(state, keys, config=config) as vendors:
             found = vendors.verdicts([kept.leaf], kept.shard)[kept.leaf.number]
     except PatchtideError as error:
         return Verified(code=error.code, why=f"{error.code}: {error}")

@@ -666,3 +666,28 @@ def test_a_machine_on_which_nothing_changes_says_so_once_in_a_while() -> None:
         scans.append(bool(said))
 
     assert [scan for scan, said in enumerate(scans, start=1) if said] == [4, 8, 12]
+
+
+def test_no_server_silences_a_machine_for_longer_than_a_day() -> None:
+    for number in range(8):
+        play = Playbook(state=newborn(bytes([number]) * 16))
+        play.tell_all(ev.Started("b1"), ev.Woken(), ev.CheckedIn(next_poll_s=10**9))
+
+        assert play.state.memory.poll_at <= NOON + DAY_S
+        assert play.state.memory.poll_s == DAY_S
+
+
+def test_who_scans_rarer_than_the_site_says_tells_of_itself_as_often_as_the_site_expects() -> None:
+    play = a_settled_machine()
+    pace = Pace(scan_every_s=28 * DAY_S, told_scan_every_s=7 * DAY_S)
+    heard = ev.CheckedIn(pace=pace)
+
+    play.now += DAY_S
+    play.tell_all(ev.Rung(), heard)
+    play.crash()
+    assert not play.state.memory.report_due
+    play.now += 6 * DAY_S
+    play.tell_all(ev.Rung(), heard)
+
+    assert play.tell(ev.Refreshed(shards=HELD)) == (ev.Report(full=False, restored=False),)
+    assert not play.state.memory.scan_due
