@@ -29,6 +29,7 @@ SUBJECTS = (
     "fleet_answers",
     "herd",
     "history",
+    "machine_queries",
     "reports",
     "rollout",
     "rules",

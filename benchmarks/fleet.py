@@ -26,6 +26,8 @@ from patchtide.server.ports.decisions import Transaction
 from patchtide.wire.request_signature import Request, sign_request
 
 ROOT = Path(__file__).parents[1]
+CONNECTIONS = 400
+"""As many machines at once as a server answers without telling some of them to come later."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,9 @@ def server(
         process.wait(20)
 
 
-def load(running: Running, requests: list[bytes], folder: Path, *, connections: int = 256) -> float:
+def load(
+    running: Running, requests: list[bytes], folder: Path, *, connections: int = CONNECTIONS
+) -> float:
     """Send the requests from a process of its own; return the seconds it took.
 
     Raises:
@@ -153,7 +157,7 @@ def load(running: Running, requests: list[bytes], folder: Path, *, connections: 
 
 
 def load_files(
-    running: Running, files: Sequence[Path], *, requests: int, connections: int = 256
+    running: Running, files: Sequence[Path], *, requests: int, connections: int = CONNECTIONS
 ) -> float:
     """Send what the files hold, as `load` does.
 

@@ -22,6 +22,9 @@ from typing import cast
 import msgspec
 import uvloop
 
+BUSY = 503
+AGAIN_S = 0.1
+
 
 class Queue:
     """What is still to be sent, one file of it in memory."""
@@ -37,14 +40,21 @@ class Queue:
             self._held = deque(msgspec.msgpack.decode(read, type=list[bytes]))
         return self._held.popleft() if self._held else None
 
+    def put_back(self, request: bytes) -> None:
+        self._held.append(request)
+
 
 class Connection(asyncio.Protocol):
-    """Sends the next request as soon as the answer to the last one is complete."""
+    """Sends the next request as soon as the answer to the last one is complete.
+
+    Who is told that the server is busy comes again a little later, as a machine does.
+    """
 
     def __init__(self, queue: Queue, answers: Counter[int]) -> None:
         self._queue = queue
         self._answers = answers
         self._buffer = b""
+        self._sent = b""
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,6 +67,7 @@ class Connection(asyncio.Protocol):
     def send_next(self) -> None:
         request = self._queue.next()
         if request is not None:
+            self._sent = request
             self.transport.write(request)
         else:
             self.done.set_result(None)
@@ -72,9 +83,14 @@ class Connection(asyncio.Protocol):
         length = int(lower[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
         if len(rest) < length:
             return
-        self._answers[int(head[9:12])] += 1
+        status = int(head[9:12])
+        self._answers[status] += 1
         self._buffer = rest[length:]
-        self.send_next()
+        if status == BUSY:
+            self._queue.put_back(self._sent)
+            asyncio.get_running_loop().call_later(AGAIN_S, self.send_next)
+        else:
+            self.send_next()
 
 
 async def run(port: int, files: Sequence[Path], connections: int, ca: str) -> dict[str, object]:

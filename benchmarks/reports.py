@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
@@ -20,13 +20,13 @@ from pyroaring import BitMap
 from patchtide.domain.catalog.details import Severity
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
+from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.member import Said
 from patchtide.server.named_reports import compiled
 from patchtide.server.ports.clients import Client, ClientState
-from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import StoredList
 from patchtide.server.report_operations import shown
 from patchtide.server.report_scope import AskReport
@@ -90,28 +90,18 @@ def profiles() -> list[States]:
     return made
 
 
-def a_row(n: int) -> StateRow:
+def said(n: int, states: States) -> Said:
     failed = n % 100 == 7
-    return StateRow(
+    return Said(
         client=n,
-        counter=1,
         lineage=LINEAGE,
-        digest=b"",
-        required=b"",
-        installed=b"",
-        unknown=b"",
-        shards=b"",
+        states=states,
         scan="failed" if failed else "completed",
         scan_error=f"the disk is full: /var{n % 9}" if failed else "",
-        scanned_at=1,
-        reported_at=(NOON - timedelta(days=20 if n % 50 == 3 else 1)).timestamp(),
-        change=1,
+        scanned_at=NOON,
+        reported_at=NOON - timedelta(days=20 if n % 50 == 3 else 1),
+        aged_catalog=False,
     )
-
-
-def said(n: int, states: States) -> Said:
-    row = a_row(n)
-    return Said(row, states, NOON, datetime.fromtimestamp(row.reported_at, UTC))
 
 
 def a_view() -> FollowedView:
@@ -137,8 +127,14 @@ def a_view() -> FollowedView:
 
 
 def site(view: FollowedView) -> Any:
+    machines = MachineIndex()
     fleet = SimpleNamespace(
-        ask=lambda question: question(view), updates=UpdateIndex(), machines=MachineIndex()
+        ask=lambda question: question(view),
+        updates=UpdateIndex(),
+        machines=machines,
+        collections=CollectionIndex(machines),
+        follow_facts=lambda: None,
+        scopes=frozenset(),
     )
     return SimpleNamespace(
         fleet=fleet, silent_after=timedelta(hours=3), site_name="hq", reports_waiting=lambda: 0

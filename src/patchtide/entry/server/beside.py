@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from patchtide.adapters.beside.line import ask, is_ready, tell
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 AGAIN_S = 60.0
 """After a process that ended there is none for so long."""
+QUIET_S = 600.0
+"""After so long without a crowd its process ends."""
 _PATIENCE_S = 2.0
 
 
@@ -83,3 +86,32 @@ class ProcessBeside:
                 keep=theirs.fileno(),
             )
         tell(self._line, self._told)
+
+
+class CrowdBeside:
+    """One that is begun with the first crowd, and ended when there was none for long."""
+
+    def __init__(self, beside: ProcessBeside, *, crowd: int, quiet_s: float = QUIET_S) -> None:
+        """`crowd`: so many at once make a process worth its memory."""
+        self._beside = beside
+        self._crowd = crowd
+        self._quiet_s = quiet_s
+        self._crowd_at = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        return self._beside.is_ready
+
+    def ask(self, question: Callable[[], bytes], *, of: int) -> bytes | None:
+        """Return the answer to a question about so many; None: it is to be answered here."""
+        now = time.monotonic()
+        if of >= self._crowd:
+            self._crowd_at = now
+            if self._beside.begin():
+                return self._beside.ask(question())
+        elif self.is_ready and now - self._crowd_at > self._quiet_s:
+            self.close()
+        return None
+
+    def close(self) -> None:
+        self._beside.close()
