@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from hypothesis import given, settings
@@ -22,7 +22,6 @@ from patchtide.server.known_updates import SEVERITY_RANKS, Catalog, Counted, Kno
 from patchtide.server.listing import paged
 from patchtide.server.member import Said
 from patchtide.server.ports.clients import Client, ClientState
-from patchtide.server.ports.reports import StateRow
 from patchtide.server.update_index import UpdateIndex
 from patchtide.server.update_pages import SORTS, Wanted, look
 from patchtide.server.updates import COLUMNS, ListUpdates, listed
@@ -88,25 +87,17 @@ def a_machine(number: int) -> Client:
     )
 
 
-def a_row(number: int, scan: str) -> StateRow:
-    return StateRow(
+def said(number: int, states: States, scan: str, *, at: datetime | None = None) -> Said:
+    return Said(
         client=number,
-        counter=1,
         lineage=LINEAGE,
-        digest=b"",
-        required=b"",
-        installed=b"",
-        unknown=b"",
-        shards=b"",
+        states=states,
         scan=scan,
-        scanned_at=1,
-        reported_at=(NOON - timedelta(hours=1)).timestamp(),
-        change=1,
+        scan_error="",
+        scanned_at=NOON,
+        reported_at=at or NOON - timedelta(hours=1),
+        aged_catalog=False,
     )
-
-
-def said(row: StateRow, states: States) -> Said:
-    return Said(row, states, NOON, datetime.fromtimestamp(row.reported_at, UTC))
 
 
 def a_view(catalog: Catalog) -> FollowedView:
@@ -136,11 +127,11 @@ def test_following_report_by_report_is_counting_anew(
     latest: dict[int, tuple[int, States, str]] = {}
     for report in told:
         number, there, scan = latest[report[0]] = report
-        following.put_rows([said(a_row(number, scan), there)])
+        following.put_rows([said(number, there, scan)])
         followed = counts(following)
 
         anew = a_view(catalog)
-        anew.put_rows(said(a_row(n, scan), there) for n, there, scan in latest.values())
+        anew.put_rows(said(n, there, scan) for n, there, scan in latest.values())
         assert followed == counts(anew)
         for member in following.members.values():
             stands = following.states_on(member)
@@ -158,7 +149,7 @@ def test_of_several_updates_together_is_said_who_needs_has_or_doubts_one(
     catalog: Catalog, told: list[tuple[int, States, str]], names: set[str]
 ) -> None:
     view = a_view(catalog)
-    view.put_rows(said(a_row(number, scan), there) for number, there, scan in told)
+    view.put_rows(said(number, there, scan) for number, there, scan in told)
     some = [view.updates[an_update_id(name)] for name in names]
 
     found = view.part(view.active).together(some)
@@ -195,7 +186,7 @@ def test_a_list_that_follows_shows_what_one_made_anew_does_and_pages_share_it_ou
     wanted = Wanted(query=query, sort=sort, descending=falls)
     for number, there, scan in told:
         look(following, view, wanted)
-        view.put_rows([said(a_row(number, scan), there)])
+        view.put_rows([said(number, there, scan)])
 
     whole = page(following, view, wanted)
     assert whole == page(UpdateIndex(), view, wanted)
@@ -214,8 +205,7 @@ def test_whoever_is_silent_too_long_is_stale_whichever_way_the_clock_went(
     latest: dict[int, Said] = {}
     for (number, states_there, scan), day, is_asked in told:
         at = NOON + timedelta(days=day)
-        row = structs.replace(a_row(number, scan), reported_at=at.timestamp())
-        latest[number] = said(row, states_there)
+        latest[number] = said(number, states_there, scan, at=at)
         following.now = at
         following.put_rows([latest[number]])
         if is_asked:
@@ -262,7 +252,7 @@ def test_pages_found_by_sets_are_those_of_looking_at_every_update(
     }
     view, index = a_view(Catalog(updates=made)), UpdateIndex()
     for number, there, scan in told:
-        view.put_rows([said(a_row(number, scan), there)])
+        view.put_rows([said(number, there, scan)])
 
     def fits(one: Counted) -> bool:
         return (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from pyroaring import BitMap
 
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf, States
+from patchtide.server.fact_index import FactIndex
+from patchtide.server.fleet import Fleet
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.kept_order import KeptOrder
 from patchtide.server.known_updates import Catalog, KnownUpdate
@@ -25,7 +28,6 @@ from patchtide.server.machine_pages import Wanted, choices_of, look
 from patchtide.server.machine_standings import Standing
 from patchtide.server.member import Said
 from patchtide.server.ports.clients import Client, ClientState
-from patchtide.server.ports.reports import StateRow
 from tests.simulator.catalogs import an_update_id
 from tests.simulator.reports import NOON
 
@@ -72,6 +74,10 @@ def a_view() -> FollowedView:
     return view
 
 
+def a_fleet(index: MachineIndex) -> Fleet:
+    return cast("Fleet", SimpleNamespace(machines=index, facts=FactIndex()))
+
+
 def a_client(number: int, name: str, group: str, state: ClientState) -> Client:
     return Client(
         number=number,
@@ -89,12 +95,16 @@ def a_client(number: int, name: str, group: str, state: ClientState) -> Client:
 
 def said(number: int, required: set[int], scan: str, day: int) -> Said:
     at = NOON - timedelta(days=day)
-    row = StateRow(
-        client=number, counter=1, lineage=LINEAGE, digest=b"", required=b"", installed=b"",
-        unknown=b"", shards=b"", scan=scan, scanned_at=1, reported_at=at.timestamp(), change=1,
-    )  # fmt: skip
-    states = States(required=BitMap(required), shards={SHARD: 1})
-    return Said(row, states, NOON, datetime.fromtimestamp(row.reported_at, UTC))
+    return Said(
+        client=number,
+        lineage=LINEAGE,
+        states=States(required=BitMap(required), shards={SHARD: 1}),
+        scan=scan,
+        scan_error="",
+        scanned_at=NOON,
+        reported_at=at,
+        aged_catalog=False,
+    )
 
 
 def ids(some: Sequence[Standing]) -> list[int]:
@@ -104,7 +114,7 @@ def ids(some: Sequence[Standing]) -> list[int]:
 def pages(index: MachineIndex, view: FollowedView, asked: ListMachines) -> list[int]:
     met: list[int] = []
     while True:
-        page, total, _ = found(index, view, asked)
+        page, total, _ = found(a_fleet(index), view, asked)
         met += ids(page.items)
         if page.next is None:
             assert len(met) == total
@@ -131,7 +141,7 @@ def test_pages_of_a_fleet_that_moves_are_the_plainly_sorted_list(
         fitting = [s for s in standings if compliance in ("", s.judgement.compliance)]
         plain = sorted(fitting, key=COLUMNS[column].key, reverse=falls)
         assert met == ids(plain)
-        _, total, counts = found(index, view, structs.replace(asked, search="WEB"))
+        _, total, counts = found(a_fleet(index), view, structs.replace(asked, search="WEB"))
         mentioned = [s for s in standings if "web" in s.member.client.name.casefold()]
         how = Counter(s.judgement.compliance for s in mentioned)
         assert (total, counts.required) == (
@@ -182,9 +192,20 @@ def test_filters_count_what_each_choice_would_show_and_pages_share_it_out(
                 assert first.counts[name] == {"": len(rest), **said_of}
 
 
+def test_who_reported_last_is_first_on_a_page_without_all_filters() -> None:
+    index, view = MachineIndex(), a_view()
+    view.put_clients([a_client(number, "web", "", ClientState.ACTIVE) for number in (1, 2, 3)])
+    view.put_rows([said(1, set(), "completed", 5), said(3, set(), "completed", 2)])
+    wanted = Wanted(sort="reported", descending=True)
+
+    found = look(a_fleet(index), view, wanted, among=BitMap(view.members), choices={})
+
+    assert ids(found.rows) == [3, 1, 2]
+
+
 def page(index: MachineIndex, view: FollowedView, wanted: Wanted) -> Any:
     choices = choices_of(index, view, *FILTERS)
-    return look(index, view, wanted, among=BitMap(view.members), choices=choices)
+    return look(a_fleet(index), view, wanted, among=BitMap(view.members), choices=choices)
 
 
 def page_rows(

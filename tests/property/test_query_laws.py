@@ -14,17 +14,16 @@ from patchtide.domain.catalog.queries import (
     Asked,
     Either,
     FieldKind,
-    Fits,
     Mentions,
     No,
     Operator,
     Query,
     QueryField,
-    Value,
     select,
 )
 from patchtide.domain.catalog.query_completion import complete
 from patchtide.domain.catalog.query_parser import parse_query
+from patchtide.domain.catalog.query_tests import Fits, Value
 from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.catalog.update_query import UPDATE_FIELDS as FIELDS
@@ -79,8 +78,8 @@ class Rows:
     def __init__(self, *numbers: int) -> None:
         self.rows = BitMap(numbers)
 
-    def where(self, field: str, fits: Fits, /) -> BitMap:
-        return BitMap(n for n in self.rows if any(map(fits, ROWS[n].get(field, ()))))
+    def where(self, place: str, fits: Fits, /) -> BitMap:
+        return BitMap(n for n in self.rows if any(map(fits, ROWS[n].get(place, ()))))
 
     def mentioning(self, text: str, /) -> BitMap:
         return BitMap(n for n in self.rows if text in str(n))

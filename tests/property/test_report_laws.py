@@ -19,6 +19,7 @@ from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.compliance.shares import share
 from patchtide.domain.compliance.states import States
 from patchtide.server.alert_facts import compliance
+from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fleet_view import View
 from patchtide.server.history_counting import machine_count, on_list
 from patchtide.server.known_updates import Catalog
@@ -32,7 +33,6 @@ from patchtide.server.update_index import UpdateIndex
 from tests.property.test_fleet_view_laws import (
     MACHINES,
     NAMES,
-    a_row,
     a_view,
     catalogs,
     reports,
@@ -49,8 +49,14 @@ asked_machines = st.sampled_from(["", "web-1 or web-3", "name != web-2", "restar
 
 def a_site(view: View) -> Any:
     """What reports are made with: one view, that nobody moves."""
+    machines = MachineIndex()
     fleet = SimpleNamespace(
-        ask=lambda question: question(view), updates=UpdateIndex(), machines=MachineIndex()
+        ask=lambda question: question(view),
+        updates=UpdateIndex(),
+        machines=machines,
+        collections=CollectionIndex(machines),
+        follow_facts=lambda: None,
+        scopes=frozenset(),
     )
     return SimpleNamespace(
         fleet=fleet, silent_after=timedelta(hours=3), site_name="hq", reports_waiting=lambda: 0
@@ -64,7 +70,7 @@ OF_NOW = sorted(name for name, named in NAMED.items() if "machines" not in named
 def a_fleet(catalog: Catalog, told: list[tuple[int, States, str]], on: set[str]) -> View:
     view = a_view(catalog)
     for number, said, scan in told:
-        view.put_rows([as_said(a_row(number, scan), said)])
+        view.put_rows([as_said(number, said, scan)])
     listed = frozenset(an_update_id(name) for name in on)
     view.put_lists([StoredList(name="some", note="", by="", at=NOON, updates=listed)])
     return view

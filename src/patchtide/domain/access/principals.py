@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
-from patchtide.domain.access.rights import Kind, Right, Verb, holds
+from patchtide.domain.access.grants import Scope, bounds, visible
+from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.domain.errors import NotFound, Refused, Unauthenticated
 
 
@@ -70,21 +71,22 @@ class Gate(StrEnum):
 Policy = Gate | Right
 
 
-def check(principal: Principal, policy: Policy) -> None:
-    """Let the request pass, or raise why not.
+def check(principal: Principal, policy: Policy, *, narrows: bool = False) -> None:
+    """Let the request pass, or raise why not. `narrows`: the answer can be kept within a scope.
 
     | the principal                       | a right is asked | signed in is asked |
     | ----------------------------------- | ---------------- | ------------------ |
     | is nobody we know                   | Unauthenticated  | Unauthenticated    |
     | may not even read that kind         | NotFound         | passes             |
     | may read it, but lacks the right    | Refused          | passes             |
+    | holds it within collections         | if it narrows    | passes             |
     | holds the right                     | passes           | passes             |
 
     The other gates look at another credential, which whoever stands behind them checks.
     """
     match policy:
         case Right():
-            _check_right(principal, policy)
+            _check_right(principal, policy, narrows=narrows)
         case Gate.SIGNED_IN:
             _signed_in(principal)
         case (
@@ -107,15 +109,27 @@ def _signed_in(principal: Principal) -> SignedIn:
     return principal
 
 
-def _check_right(principal: Principal, wanted: Right) -> None:
+def _check_right(principal: Principal, wanted: Right, *, narrows: bool) -> None:
     held = _signed_in(principal).rights
-    if holds(held, wanted):
+    scope = visible(held, wanted)
+    if scope.is_everything or (narrows and not scope.is_nothing):
         return
+    if not scope.is_nothing:
+        raise Refused(f"this speaks of all machines, and you have {wanted} for some collections")
     if not may_read(held, wanted.kind):
         # The same answer as for a thing that does not exist: refusals are no map of the site.
         raise NotFound
     raise Refused(f"this needs the right {wanted}")
 
 
+def scopes_of(principal: Principal, needed: Iterable[Policy]) -> frozenset[Scope]:
+    """Return what an answer to somebody who passed is kept within; nothing: he may see all."""
+    if isinstance(principal, Anonymous):
+        return frozenset()
+    rights = [one for one in needed if isinstance(one, Right)]
+    return bounds(principal.rights, rights, Right(Kind.MACHINES, Verb.READ))
+
+
 def may_read(held: Iterable[Right], kind: Kind) -> bool:
-    return holds(held, Right(kind, Verb.READ))
+    """Say whether there is anything of that kind that may be read, everywhere or not."""
+    return not visible(held, Right(kind, Verb.READ)).is_nothing

@@ -1,6 +1,7 @@
-"""Rights: a verb on a kind of object. Roles are nothing but named sets of rights.
+"""Rights: a verb on a kind of object, everywhere or within one collection of machines.
 
-`administer` on a kind includes every other verb on it; no other right implies another.
+Roles are nothing but named sets of rights. `administer` on a kind includes every other verb on it,
+and what holds everywhere holds within each collection; no other right implies another.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from uuid import UUID
 
 from patchtide.domain.errors import InvalidDocument, Problem
 
@@ -22,6 +24,11 @@ class Kind(StrEnum):
     SITE = "site"
     METRICS = "metrics"
     ALERTS = "alerts"
+    COLLECTIONS = "collections"
+
+
+AT = "@"
+"""Stands between a right, or a role, and the collection that it is limited to."""
 
 
 class Verb(StrEnum):
@@ -39,9 +46,23 @@ class Verb(StrEnum):
 class Right:
     kind: Kind
     verb: Verb
+    within: str = ""
+    """The collection that it is limited to; empty: it holds everywhere."""
 
     def __str__(self) -> str:
-        return f"{self.kind}.{self.verb}"
+        return f"{self.kind}.{self.verb}{AT if self.within else ''}{self.within}"
+
+    @property
+    def everywhere(self) -> Right:
+        return Right(self.kind, self.verb)
+
+    @property
+    def can_be_limited(self) -> bool:
+        """Say whether it means anything of some machines alone.
+
+        Who may read the catalog within a collection sees updates as its machines stand on them.
+        """
+        return self.kind is Kind.MACHINES or (self.kind, self.verb) == (Kind.CATALOG, Verb.READ)
 
 
 KEEPING = Right(Kind.ACCOUNTS, Verb.ADMINISTER)
@@ -49,13 +70,28 @@ KEEPING = Right(Kind.ACCOUNTS, Verb.ADMINISTER)
 
 
 def right(text: str) -> Right:
-    """Return the right that `kind.verb` names.
+    """Return the right that `kind.verb` names, or `kind.verb@collection`.
 
     Raises:
         ValueError: there is no such right.
     """
-    kind, _, verb = text.partition(".")
-    return Right(Kind(kind), Verb(verb))
+    name, at, within = text.partition(AT)
+    kind, _, verb = name.partition(".")
+    found = Right(Kind(kind), Verb(verb), collection(within) if at else "")
+    if at and not found.can_be_limited:
+        raise ValueError(f"{name} means nothing of some machines alone")
+    return found
+
+
+def collection(text: str) -> str:
+    """Return a collection's id in the one form in which ids are compared.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if str(UUID(text)) != text:
+        raise ValueError(f"not an id: {text!r}")
+    return text
 
 
 def rights_of(texts: Iterable[str]) -> frozenset[Right]:
@@ -78,7 +114,9 @@ def rights_of(texts: Iterable[str]) -> frozenset[Right]:
 
 def holds(held: Iterable[Right], wanted: Right) -> bool:
     """Say whether one of the held rights is the wanted one, or administers its kind."""
-    allowed = {wanted, Right(wanted.kind, Verb.ADMINISTER)}
+    places = {wanted.within, ""}
+    verbs = (wanted.verb, Verb.ADMINISTER)
+    allowed = {Right(wanted.kind, verb, within) for verb in verbs for within in places}
     return not allowed.isdisjoint(held)
 
 
@@ -123,6 +161,7 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
             "alerts.modify",
             "alerts.delete",
             "alerts.approve",
+            "collections.administer",
         ),
         "deployer": _role(
             "catalog.read",
@@ -132,6 +171,7 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
             "site.read",
             "alerts.read",
             "alerts.approve",
+            "collections.read",
         ),
         "engineer": _role(
             "catalog.read",
@@ -140,10 +180,18 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
             "machines.read",
             "alerts.read",
             "alerts.approve",
+            "collections.read",
+            "collections.create",
+            "collections.modify",
         ),
-        "machine-owner": _role("machines.read", "catalog.read"),
+        "machine-owner": _role("machines.read", "catalog.read", "collections.read"),
         "help-desk": _role(
-            "machines.read", "machines.modify", "catalog.read", "alerts.read", "alerts.approve"
+            "machines.read",
+            "machines.modify",
+            "catalog.read",
+            "alerts.read",
+            "alerts.approve",
+            "collections.read",
         ),
         "auditor": _role(
             "audit.read",
@@ -153,6 +201,7 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
             "catalog.read",
             "site.read",
             "alerts.read",
+            "collections.read",
         ),
         "metrics": _role("metrics.read"),
     }

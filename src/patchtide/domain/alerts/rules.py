@@ -33,6 +33,8 @@ class Watched(StrEnum):
     """
     CLONES = "clones"
     """How many machines were quarantined for being two, within a day."""
+    LIMITS = "limits"
+    """How often somebody was stopped by the limits per hour, within a day."""
 
 
 class Unit(StrEnum):
@@ -53,6 +55,7 @@ UNITS: Mapping[Watched, tuple[Unit, ...]] = MappingProxyType(
         Watched.DISK: (Unit.PERCENT,),
         Watched.DIVERGENCE: (Unit.COUNT,),
         Watched.CLONES: (Unit.COUNT,),
+        Watched.LIMITS: (Unit.COUNT,),
     }
 )
 """In what each can be said; the first one is meant where nothing is."""

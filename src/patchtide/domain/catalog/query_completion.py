@@ -50,14 +50,23 @@ def complete(
 def _offered(
     before: Sequence[Token], fields: Fields, known: Mapping[str, Sequence[str]]
 ) -> Iterable[Suggestion]:
+    argument = _named_in(before, fields)
+    if argument is not None:
+        return [Suggestion(word(said)) for said in known.get(argument.name, ())]
     field = _asked_about(before, fields)
     if field is not None:
         return _values(field, known)
+    of = _with_argument(before, fields)
+    if of is not None:
+        tests = [Suggestion(operator.value) for operator in OPERATORS[of.kind]]
+        return [*tests, Suggestion("and"), Suggestion("or")]
     last = before[-1] if before else None
     if last is None or last.kind in (TokenKind.OPEN, TokenKind.COMMA) or _links(last):
         return [*_fields(fields), Suggestion("not")]
     named = fields.get(last.text) if last.kind is TokenKind.WORD else None
     is_value = len(before) > 1 and _asked_about(before[:-1], fields) is not None
+    if named is not None and not is_value and named.of:
+        return [Suggestion("(", named.of)]
     if named is not None and not is_value and OPERATORS[named.kind]:
         return [Suggestion(operator.value) for operator in OPERATORS[named.kind]]
     return [Suggestion("and"), Suggestion("or"), *_fields(fields)]
@@ -74,6 +83,8 @@ def _fields(fields: Fields) -> list[Suggestion]:
 def _values(field: QueryField, known: Mapping[str, Sequence[str]]) -> Iterable[Suggestion]:
     if field.kind is FieldKind.AGE:
         return [Suggestion("7d"), Suggestion("30d"), Suggestion("90d")]
+    if field.of:
+        return []  # versions of one package are nothing to choose from
     return [Suggestion(word(said)) for said in known.get(field.name, ())] or [
         Suggestion(said) for said in field.choices
     ]
@@ -88,11 +99,32 @@ def _asked_about(before: Sequence[Token], fields: Fields) -> QueryField | None:
         while at > 0 and before[at].kind is not TokenKind.OPEN:
             at -= 1
         at -= 1
-        return _field_at(before, at - 1, fields) if before[at].is_word(Operator.IN) else None
+        at_field = _before_argument(before, at - 1)
+        return _field_at(before, at_field, fields) if before[at].is_word(Operator.IN) else None
     if before[at].is_word("and") and at > 2 and before[at - 2].is_word(Operator.BETWEEN):
-        return _field_at(before, at - 3, fields)
+        return _field_at(before, _before_argument(before, at - 3), fields)
     asks = before[at].kind is TokenKind.OPERATOR or before[at].text in ("contains", "between")
-    return _field_at(before, at - 1, fields) if asks else None
+    return _field_at(before, _before_argument(before, at - 1), fields) if asks else None
+
+
+def _named_in(before: Sequence[Token], fields: Fields) -> QueryField | None:
+    """Return the field whose parenthesis was opened just now."""
+    if len(before) < 2 or before[-1].kind is not TokenKind.OPEN:
+        return None
+    field = _field_at(before, len(before) - 2, fields)
+    return field if field is not None and field.of else None
+
+
+def _with_argument(before: Sequence[Token], fields: Fields) -> QueryField | None:
+    """Return the field whose parenthesis was closed just now."""
+    if len(before) < 4 or before[-1].kind is not TokenKind.CLOSE:
+        return None
+    return _named_in(before[:-2], fields)
+
+
+def _before_argument(before: Sequence[Token], at: int) -> int:
+    """Return where the field stands whose test or argument ends there."""
+    return at - 3 if at >= 3 and before[at].kind is TokenKind.CLOSE else at
 
 
 def _field_at(before: Sequence[Token], at: int, fields: Fields) -> QueryField | None:

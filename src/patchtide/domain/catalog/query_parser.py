@@ -22,6 +22,7 @@ from patchtide.domain.catalog.queries import (
     QueryField,
     conditions,
 )
+from patchtide.domain.catalog.query_tests import spelled_address
 from patchtide.domain.catalog.rule_combinations import Combinations, Language
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery, Mistake, did_you_mean, in_sight
 from patchtide.domain.catalog.rule_reading import INSTEAD, Reading
@@ -59,7 +60,7 @@ def parse_query(text: str, fields: Fields) -> Query:
     mistakes = parser.reading.mistakes
     if mistakes or query is None:
         raise InvalidQuery(text, sorted(mistakes, key=lambda m: (m.line, m.column)))
-    if conditions(query) > MAX_CONDITIONS:
+    if len(list(conditions(query))) > MAX_CONDITIONS:
         what = f"a query has at most {MAX_CONDITIONS} conditions; `in` asks for one of many values"
         raise InvalidQuery("", [Mistake(line=1, column=1, length=1, what=what)])
     return query
@@ -99,7 +100,10 @@ def _condition(reading: Reading, fields: Fields) -> Query:
     if field is not None:
         reading.advance()
         return _of_field(reading, field, here)
-    if here.kind is TokenKind.WORD and (behind.kind is TokenKind.OPERATOR or _is_test(behind)):
+    is_field = _is_asked(behind) or (
+        _is_joined(here, behind) and any(f.of for f in fields.values())
+    )
+    if here.kind is TokenKind.WORD and is_field:
         hint = did_you_mean(here.text, list(fields)) or f"there are {', '.join(fields)}"
         reading.lose(here, f"there is no field {in_sight(here.text)}", hint)
     if here.kind is TokenKind.WORD and here.text in _COMING:
@@ -108,27 +112,48 @@ def _condition(reading: Reading, fields: Fields) -> Query:
     return Mentions(reading.name("the text to look for"))
 
 
+def _is_joined(here: Token, behind: Token) -> bool:
+    return behind.kind is TokenKind.OPEN and here.span.end == behind.span.start
+
+
 def _is_test(token: Token) -> bool:
     return token.kind is TokenKind.WORD and token.text in _WORDS
 
 
 def _of_field(reading: Reading, field: QueryField, named: Token) -> Query:
-    if field.kind is FieldKind.FLAG:
-        return Asked(field.name, Operator.HOLDS)
+    of = _argument(reading, field, named) if field.of else ""
+    if field.kind is FieldKind.FLAG or (of and not _is_asked(reading.here)):
+        return Asked(field.name, Operator.HOLDS, (), of)
     operator = _operator(reading, field, named)
     if operator is Operator.IN:
-        return Asked(field.name, operator, _several(reading, field))
-    first = _value(reading, field)
+        return Asked(field.name, operator, _several(reading, field), of)
+    first = _value(reading, field, is_part=operator is Operator.CONTAINS)
     if operator is not Operator.BETWEEN:
-        return Asked(field.name, operator, (first,))
+        return Asked(field.name, operator, (first,), of)
     if not reading.take("and"):
         reading.lose(reading.here, "`between` is followed by two values, as `between 1 and 5`")
-    return Asked(field.name, operator, (first, _value(reading, field)))
+    return Asked(field.name, operator, (first, _value(reading, field)), of)
+
+
+def _argument(reading: Reading, field: QueryField, named: Token) -> str:
+    hint = f"as `{field.name}({field.of})`; to look for the word itself, put it in quotes"
+    if not reading.is_kind(TokenKind.OPEN):
+        reading.lose(named, f"of which {field.of} is missing behind `{field.name}`", hint)
+    reading.advance()
+    of = reading.name(f"the {field.of}")
+    if not reading.is_kind(TokenKind.CLOSE):
+        reading.lose(reading.here, f"`{field.name}(` takes one {field.of} and ends with `)`")
+    reading.advance()
+    return of
+
+
+def _is_asked(here: Token) -> bool:
+    return here.kind is TokenKind.OPERATOR or _is_test(here)
 
 
 def _operator(reading: Reading, field: QueryField, named: Token) -> Operator:
     here, known = reading.here, OPERATORS[field.kind]
-    is_test = here.kind is TokenKind.OPERATOR or _is_test(here)
+    is_test = _is_asked(here)
     if is_test and here.text in known:
         return Operator(reading.advance().text)
     said = f"say {', '.join(f'`{one}`' for one in known)}"
@@ -155,8 +180,11 @@ def _several(reading: Reading, field: QueryField) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _value(reading: Reading, field: QueryField) -> str:
+def _value(reading: Reading, field: QueryField, *, is_part: bool = False) -> str:
     here = reading.here
+    is_nothing = here.kind is TokenKind.QUOTED and not here.text and not here.flaw
+    if is_nothing and field.may_lack and not is_part:
+        return reading.advance().text
     is_choice = field.kind in (FieldKind.CHOICE, FieldKind.RANK)
     if is_choice and here.kind is TokenKind.WORD and here.text in field.choices:
         return reading.advance().text  # `installed` is a word of the language, too
@@ -170,6 +198,10 @@ def _value(reading: Reading, field: QueryField) -> str:
             return str(int(text))
         case FieldKind.AGE:
             return _days(reading, field, here)
+        case FieldKind.ADDRESS:
+            return _address(reading, field, text, here)
+        case FieldKind.NAME if field.choices:
+            return _name(reading, field, text, here)
         case _:
             return text
 
@@ -179,6 +211,14 @@ def _choice(reading: Reading, field: QueryField, here: Token) -> str:
         hint = did_you_mean(here.text, field.choices) or _there_are(field.choices)
         reading.lose(here, f"{in_sight(here.text)} is no `{field.name}`", hint)
     return here.text.lower()
+
+
+def _name(reading: Reading, field: QueryField, text: str, here: Token) -> str:
+    by_folded = {name.casefold(): name for name in field.choices}
+    if text.casefold() not in by_folded:
+        hint = did_you_mean(text, field.choices) or _there_are(field.choices)
+        reading.lose(here, f"there is no {field.name} {in_sight(text)}", hint)
+    return by_folded[text.casefold()]
 
 
 def _there_are(choices: tuple[str, ...]) -> str:
@@ -191,3 +231,11 @@ def _days(reading: Reading, field: QueryField, here: Token) -> str:
     if unit is None or not is_number(digits) or len(digits) > _WIDEST:
         reading.lose(here, f"`{field.name}` is counted in days or weeks", "as `30d` or `4w`")
     return str(int(digits) * unit)
+
+
+def _address(reading: Reading, field: QueryField, text: str, here: Token) -> str:
+    try:
+        return spelled_address(text)
+    except ValueError:
+        hint = "as `10.1.0.7` or `10.1.0.0/16`"
+        return reading.lose(here, f"`{field.name}` is an address or a network", hint)

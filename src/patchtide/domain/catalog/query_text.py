@@ -15,6 +15,7 @@ from patchtide.domain.catalog.queries import (
     No,
     Operator,
     Query,
+    place_of,
 )
 from patchtide.domain.catalog.rule_text import quoted, word
 
@@ -51,12 +52,13 @@ def _asked(asked: Asked, fields: Fields) -> str:
             said = list(asked.values)
         case _:
             said = [word(value) for value in asked.values]
+    name = place_of(asked.field, word(asked.of)) if asked.of else asked.field
     match asked.operator:
         case Operator.HOLDS:
-            return asked.field
+            return name
         case Operator.IN:
-            return f"{asked.field} in ({', '.join(said)})"
+            return f"{name} in ({', '.join(said)})"
         case Operator.BETWEEN:
-            return f"{asked.field} between {said[0]} and {said[1]}"
+            return f"{name} between {said[0]} and {said[1]}"
         case _:
-            return f"{asked.field} {asked.operator.value} {said[0]}"
+            return f"{name} {asked.operator.value} {said[0]}"

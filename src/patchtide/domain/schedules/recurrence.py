@@ -1,18 +1,19 @@
 """What comes again: every so often, on days of the week, or by a vendor's calendar.
 
-Days and times of day are local, of a zone with a name; instants come out. An hour that a change of
-clocks leaves out is the hour before it moved on, one that comes twice is the first.
+Days and times of day are local, of a zone with a name; instants come out. A time that a change of
+clocks leaves out is the first moment after it, one that comes twice is the first.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from patchtide.domain.schedules.calendar import CYCLES
 
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
 LONGEST_RUN = 28
 
 
@@ -96,6 +97,26 @@ def _next_day(schedule: Weekly | OnCycle, moment: datetime) -> datetime:
     raise LookupError("a recurrence comes once a year at least")
 
 
-def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """Return when the clocks of that zone show that time, on that day."""
-    return datetime.combine(day, at, zone).astimezone(UTC)
+def instant_of(day: date, at: time, zone: tzinfo, *, later: bool = False) -> datetime:
+    """Return when the clocks of that zone show that time, on that day.
+
+    A time that is left out counts as the first moment that there is. Of one that comes twice it is
+    the first, or the second with `later`.
+    """
+    wall = datetime.combine(day, at, zone)
+    first, second = wall.astimezone(UTC), wall.replace(fold=1).astimezone(UTC)
+    if second < first:
+        return _change_between(second, first, zone)
+    return second if later else first
+
+
+def _change_between(before: datetime, after: datetime, zone: tzinfo) -> datetime:
+    """Return when the clocks of that zone were changed, to the second."""
+    offset = before.astimezone(zone).utcoffset()
+    while after - before > SECOND:
+        middle = before + (after - before) // SECOND // 2 * SECOND
+        if middle.astimezone(zone).utcoffset() == offset:
+            before = middle
+        else:
+            after = middle
+    return after

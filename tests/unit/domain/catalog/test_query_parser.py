@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from patchtide.domain.catalog.queries import (
@@ -18,6 +21,7 @@ from patchtide.domain.catalog.query_completion import complete
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.catalog.update_query import UPDATE_FIELDS
+from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 
 EXPIRED = Asked("expired", Operator.HOLDS)
 
@@ -100,6 +104,48 @@ def test_what_cannot_be_read_is_named(text: str, told: str) -> None:
         parsed(text)
 
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("package", "of which package is missing behind `package`; as `package(package)`"),
+        ("package(a b)", "`package(` takes one package and ends with `)`"),
+        ("pakage(openssl) < 3", "there is no field `pakage`; did you mean `package`?"),
+        ('owner contains ""', "a value of `owner` is empty"),
+        ('arch = ""', "a value of `arch` is empty"),
+        ("address = 10.1", "`address` is an address or a network; as `10.1.0.7` or `10.1.0.0/16`"),
+    ],
+)
+def test_what_is_wrong_with_a_query_over_machines_is_named(text: str, told: str) -> None:
+    with pytest.raises(InvalidQuery) as caught:
+        parse_query(text, MACHINE_FIELDS)
+
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("package", "package"),
+        ("package ", "("),
+        ("package(cu", "curl"),
+        ("package(curl) ", "="),
+        ("package(curl) and arch = ", "amd64"),
+        ("arch in (", "amd64"),
+    ],
+)
+def test_what_may_come_next_in_a_query_over_machines_is_offered(text: str, first: str) -> None:
+    known = {"package": ["bash", "curl"], "arch": ["amd64"]}
+
+    assert complete(text, len(text), MACHINE_FIELDS, known=known).suggestions[0].text == first
+
+
+def test_every_field_of_machines_is_in_the_guide() -> None:
+    guide = Path("docs/user/machines-by-query.md").read_text("utf-8")
+    told = {word.partition("(")[0] for word in re.findall(r"[a-z-]+(?:\(NAME\))?", guide)}
+
+    assert MACHINE_FIELDS.keys() <= told
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Sets of machines with a name: what they are made of, and who is in them."""

@@ -1,0 +1,137 @@
+"""Who is in which collection, kept as definitions change and machines move.
+
+A definition that changes has those evaluated anew that depend on it; machines that move are looked
+at by themselves, in every collection. Both end where evaluating everything would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
+from uuid import UUID
+
+from pyroaring import BitMap
+
+from patchtide.domain.collections.definitions import (
+    ALL_MACHINES,
+    Definition,
+    Definitions,
+    depending,
+    following,
+    in_turn,
+    spoken_of_by,
+)
+
+
+class Machines(Protocol):
+    """The machines that collections are of."""
+
+    @property
+    def all(self) -> BitMap: ...
+
+    def answering(self, collection: Definition, /, *, among: BitMap) -> BitMap:
+        """Return which of these answer to the collection's query, which is not empty."""
+        ...
+
+
+class Memberships:
+    def __init__(self) -> None:
+        self._definitions: dict[UUID, Definition] = {}
+        self._turn: tuple[UUID, ...] = ()
+        self._places: dict[UUID, int] = {}
+        self._spoken_of_by: Mapping[UUID, set[UUID]] = {}
+        self._members: dict[UUID, BitMap] = {}
+
+    def members_of(self, collection: UUID) -> BitMap:
+        """Return who is in it, to be kept; nobody, where there is no such collection."""
+        return self._members.get(collection, BitMap()).copy()
+
+    def together(self, collections: Iterable[UUID]) -> BitMap:
+        """Return who is in one of them."""
+        return _together(collections, self._members)
+
+    def size(self, collection: UUID) -> int:
+        return len(self._members.get(collection, ()))
+
+    def of(self, machine: int) -> tuple[UUID, ...]:
+        """Return the collections that the machine is in, that of all machines among them."""
+        return tuple(key for key, members in self._members.items() if machine in members)
+
+    def define(self, definitions: Definitions, machines: Machines) -> None:
+        """Take up all definitions of now; evaluate those that depend on what is another one."""
+        known = self._definitions
+        changed = {key for key, one in definitions.items() if known.get(key) != one}
+        gone = known.keys() - definitions.keys()
+        self._definitions = dict(definitions)
+        self._turn = in_turn(definitions)
+        self._places = {key: place for place, key in enumerate(self._turn)}
+        self._spoken_of_by = spoken_of_by(definitions)
+        for key in gone:
+            self._members.pop(key, None)
+        self._evaluate(depending(definitions, changed | gone), machines)
+
+    def evaluate(self, machines: Machines) -> None:
+        """Evaluate every collection from nothing."""
+        self._members.clear()
+        self._evaluate(self._definitions.keys(), machines)
+
+    def move(
+        self, moved: BitMap, machines: Machines, *, turned: Iterable[UUID] | None = None
+    ) -> None:
+        """Look anew at these machines: they came, went or became others.
+
+        `turned`: all were there and are, and answer otherwise to the queries of these alone.
+        """
+        among = moved & machines.all
+        found = {ALL_MACHINES: among}
+        self._replace(ALL_MACHINES, moved, among)
+        for key in self._turn if turned is None else self._in_turn(turned):
+            one = self._definitions[key]
+            for _, other in one.references():
+                if other not in found and other in self._members:
+                    found[other] = self._members[other] & among
+            found[key] = _evaluated(one, found, machines, among=among)
+            # At once: the query of a later one may ask who is in this one.
+            self._replace(key, moved, found[key])
+
+    def _in_turn(self, turned: Iterable[UUID]) -> list[UUID]:
+        """Return these, and what depends on them, each after all it speaks of."""
+        wanted = following(self._spoken_of_by, turned)
+        return sorted(wanted & self._places.keys(), key=self._places.__getitem__)
+
+    def _replace(self, key: UUID, moved: BitMap, now: BitMap) -> None:
+        members = self._members.setdefault(key, BitMap())
+        members -= moved
+        members |= now
+
+    def _evaluate(self, wanted: Collection[UUID], machines: Machines) -> None:
+        everybody = machines.all
+        members = self._members
+        members[ALL_MACHINES] = everybody.copy()
+        # Those in a circle are in no turn, and have nobody.
+        members.update((key, BitMap()) for key in wanted if key in self._definitions)
+        for key in self._turn:
+            if key in wanted:
+                one = self._definitions[key]
+                members[key] = _evaluated(one, members, machines, among=everybody)
+
+
+def _evaluated(
+    one: Definition, members: Mapping[UUID, BitMap], machines: Machines, *, among: BitMap
+) -> BitMap:
+    """Return who of these is in it, where it is known who is in what it speaks of."""
+    found = one.direct & among
+    found |= _together(one.include, members)
+    if one.query:
+        found |= machines.answering(one, among=among)
+    if one.exclude and found:
+        found -= _together(one.exclude, members)
+    return found & members.get(one.limiting, BitMap())
+
+
+def _together(collections: Iterable[UUID], members: Mapping[UUID, BitMap]) -> BitMap:
+    found = BitMap()
+    for key in collections:
+        if key in members:
+            found |= members[key]
+    return found

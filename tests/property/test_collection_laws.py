@@ -1,0 +1,157 @@
+"""Whatever is defined and whoever moves, in whatever order: members are those that plain
+evaluation finds, and no circle is missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from pyroaring import BitMap
+
+from patchtide.domain.collections.definitions import (
+    ALL_MACHINES,
+    Definition,
+    circle_through,
+    depending,
+    in_turn,
+    in_words,
+)
+from patchtide.domain.collections.memberships import Memberships
+
+NAMES = [UUID(int=n) for n in range(1, 7)]
+MACHINES = range(8)
+ASKING = "in one of those it names, or web"
+keys = st.sampled_from(NAMES)
+others = st.lists(st.sampled_from([*NAMES, ALL_MACHINES]), max_size=2, unique=True).map(tuple)
+machines = st.frozensets(st.sampled_from(MACHINES))
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> Definition:
+    key = draw(keys)
+    return Definition(
+        id=key,
+        name=f"c{key.int}",
+        limiting=draw(st.sampled_from([ALL_MACHINES, ALL_MACHINES, *NAMES])),
+        include=draw(others),
+        exclude=draw(others),
+        # What is asked for is a fact: the machines that have it change by themselves.
+        query=draw(st.sampled_from(["", "", "web", "db", ASKING])),
+        asks_for=draw(others),
+        direct=BitMap(draw(machines)),
+    )
+
+
+def plain(known: Mapping[UUID, Definition], fleet: Fleet, key: UUID) -> frozenset[int]:
+    """One collection as anybody would work it out with paper and pencil."""
+    if key == ALL_MACHINES:
+        return frozenset(fleet.all)
+    if key not in known:
+        return frozenset()
+    one = known[key]
+    having = fleet.having(one.query) if one.query else frozenset()
+    if one.query == ASKING:
+        having = having.union(*(plain(known, fleet, other) for other in one.asks_for))
+    found = frozenset(one.direct) | having
+    found = found.union(*(plain(known, fleet, other) for other in one.include))
+    found = found.difference(*(plain(known, fleet, other) for other in one.exclude))
+    return found & plain(known, fleet, one.limiting) & frozenset(fleet.all)
+
+
+class Fleet:
+    def __init__(self) -> None:
+        self.all = BitMap()
+        self.facts: dict[str, frozenset[int]] = {}
+        self.memberships = Memberships()
+
+    def having(self, query: str) -> frozenset[int]:
+        return self.facts.get("web" if query == ASKING else query, frozenset())
+
+    def answering(self, collection: Definition, /, *, among: BitMap) -> BitMap:
+        found = BitMap(self.having(collection.query))
+        if collection.query == ASKING:
+            found |= self.memberships.together(collection.asks_for)
+        return among & found
+
+
+class CollectionLaws(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fleet, self.known = Fleet(), dict[UUID, Definition]()
+        self.memberships = self.fleet.memberships
+        self.memberships.evaluate(self.fleet)
+
+    @rule(one=definitions())
+    def define(self, one: Definition) -> None:
+        known = {**self.known, one.id: one}
+        if not circle_through(known, one.id):
+            self.known = known
+            self.memberships.define(self.known, self.fleet)
+
+    @rule(key=keys)
+    def forget(self, key: UUID) -> None:
+        self.known.pop(key, None)
+        self.memberships.define(self.known, self.fleet)
+
+    @rule(moved=machines, let_in=machines, fact=st.sampled_from(["web", "db"]), having=machines)
+    def move(
+        self, moved: frozenset[int], let_in: frozenset[int], fact: str, having: frozenset[int]
+    ) -> None:
+        self.fleet.all = (self.fleet.all - BitMap(moved)) | BitMap(moved & let_in)
+        had = self.fleet.facts.get(fact, frozenset())
+        self.fleet.facts[fact] = (had - moved) | (moved & having)
+        self.memberships.move(BitMap(moved), self.fleet)
+
+    @rule(moved=machines, fact=st.sampled_from(["web", "db"]), having=machines)
+    def turn(self, moved: frozenset[int], fact: str, having: frozenset[int]) -> None:
+        had = self.fleet.facts.get(fact, frozenset())
+        self.fleet.facts[fact] = (had - moved) | (moved & having)
+        asking = {"web": ("web", ASKING), "db": ("db",)}[fact]
+        turned = [key for key, one in self.known.items() if one.query in asking]
+        self.memberships.move(BitMap(moved), self.fleet, turned=turned)
+
+    @rule()
+    def evaluate(self) -> None:
+        self.memberships.evaluate(self.fleet)
+
+    @invariant()
+    def members_are_those_of_plain_evaluation(self) -> None:
+        wanted = {key: plain(self.known, self.fleet, key) for key in [*NAMES, ALL_MACHINES]}
+
+        assert {key: frozenset(self.memberships.members_of(key)) for key in wanted} == wanted
+        for machine in MACHINES:
+            assert set(self.memberships.of(machine)) == {k for k in wanted if machine in wanted[k]}
+
+
+TestCollections = CollectionLaws.TestCase
+TestCollections.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+ways = st.sampled_from(["limiting", "include", "exclude", "asks_for"])
+references = st.lists(st.tuples(keys, ways, keys))
+
+
+@given(references)
+def test_a_circle_is_found_where_there_is_one_and_each_of_its_steps_is_true(
+    said: list[tuple[UUID, str, UUID]],
+) -> None:
+    known = {key: Definition(id=key, name=f"c{key.int}") for key in NAMES}
+    for key, how, other in said:
+        one = known[key]
+        new = other if how == "limiting" else (*getattr(one, how), other)
+        known[key] = replace(one, **{how: new})
+
+    circles = {key: circle_through(known, key) for key in NAMES}
+
+    for key, circle in circles.items():
+        speaks_of = {other for _, other in known[key].references()}
+        assert bool(circle) == bool(speaks_of & depending(known, [key]))
+        following = [*circle[1:], *circle[:1]]
+        for step, after in zip(circle, following, strict=True):
+            assert (step.how, after.collection.id) in step.collection.references()
+        assert in_words(circle).startswith(f"{known[key].name} " if circle else "")
+    waiting = {k for key, circle in circles.items() if circle for k in depending(known, [key])}
+    assert set(in_turn(known)) == known.keys() - waiting
