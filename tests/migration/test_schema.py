@@ -12,7 +12,7 @@ from sqlalchemy import Engine, inspect, text
 
 from patchtide.adapters.storage.engines import open_writer, parse_url
 from patchtide.adapters.storage.migrate import FOLDER, migrate
-from patchtide.adapters.storage.tables import metadata
+from patchtide.adapters.storage.schema import metadata
 
 
 @pytest.fixture

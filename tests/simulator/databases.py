@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from patchtide.adapters.storage import Storage
-from patchtide.adapters.storage.tables import metadata
+from patchtide.adapters.storage.schema import metadata
 
 _OPTIONS = (
     "unix_socket_directories=",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -18,18 +18,20 @@ from patchtide.adapters.storage import (
     catalog,
     described,
     fleet,
+    new_clients,
     reading,
     ticket,
     update_rows,
 )
 from patchtide.adapters.storage.alerts import AlertWrites
 from patchtide.adapters.storage.api_tokens import ApiTokenWrites
+from patchtide.adapters.storage.calendar import CalendarWrites
+from patchtide.adapters.storage.collections import CollectionWrites
 from patchtide.adapters.storage.history import HistoryWrites
 from patchtide.adapters.storage.outbox import OutboxWrites
 from patchtide.adapters.storage.rows import client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     client,
-    client_presence,
     client_state,
     decision_log,
     enrolment_token,
@@ -39,16 +41,18 @@ from patchtide.adapters.storage.update_lists import ListWrites
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance
 from patchtide.domain.catalog.risk import Rating
-from patchtide.domain.compliance.described import Description
+from patchtide.domain.compliance.described import Described
 from patchtide.domain.errors import StaleRevision
 from patchtide.server.ports.catalog import BlockKind, NumberHolder, StoredLeaf
-from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient
+from patchtide.server.ports.clients import (
+    Client,
+    ClientState,
+    EnrolmentToken,
+    ExpectedClient,
+    NewClient,
+)
 
 T = TypeVar("T")
-# Made once: composing a statement takes longer than running it.
-_ADD_CLIENT = insert(client)
-_ADD_STATE = insert(client_state).values(report_epoch=reading.EPOCH)
-_ADD_PRESENCE = insert(client_presence).values(counter=0, seen_at=0.0, health=b"")
 
 
 def decide(
@@ -98,6 +102,8 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
         self.update_lists = ListWrites(connection)
         self.fleet_history = HistoryWrites(connection)
         self.alerts = AlertWrites(connection)
+        self.collections = CollectionWrites(connection)
+        self.calendar = CalendarWrites(connection)
         self.outbox = OutboxWrites(connection)
         self.notes: list[tuple[str, str]] = []
         self._absent: set[str] = set()
@@ -146,41 +152,12 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
         return self._connection.execute(found).rowcount == 1
 
     def add_client(self, new: NewClient, *, now: datetime) -> Client:
-        number = blocks.take(self._connection, 1, kind=blocks.CLIENTS, holder=new.site)
-        row = {
-            "number": number,
-            "uuid": new.uuid,
-            "name": new.name,
-            "public_key": new.public_key,
-            "machine": new.machine,
-            "site": new.site,
-            "client_group": new.group,
-            "state": new.state.value,
-            "platform": new.platform,
-            "agent_version": new.agent_version,
-            "enrolled_at": now.timestamp(),
-        }
-        self._connection.execute(_ADD_CLIENT, row)
-        # The rows that reports update exist from the start: a report is never an insert.
-        self._connection.execute(_ADD_STATE, {"client": number, **_NO_STATE})
-        self._connection.execute(_ADD_PRESENCE, {"client": number})
-        return Client(
-            number=number,
-            uuid=new.uuid,
-            name=new.name,
-            public_key=new.public_key,
-            machine=new.machine,
-            site=new.site,
-            state=new.state,
-            enrolled_at=now,
-            group=new.group,
-            platform=new.platform,
-            agent_version=new.agent_version,
-        )
+        return new_clients.add(self._connection, new, now=now)
 
     def clients_like(self, *, public_key: bytes, machine: bytes) -> Sequence[Client]:
         found = reading.CLIENTS.where(
-            or_(client.c.public_key == public_key, client.c.machine == machine)
+            or_(client.c.public_key == public_key, client.c.machine == machine),
+            client.c.state != ClientState.EXPECTED.value,
         )
         return [client_of(row) for row in self._connection.execute(found)]
 
@@ -191,8 +168,22 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
     def clients(self, uuids: Sequence[bytes]) -> Sequence[Client]:
         return fleet.clients_of(self._connection, uuids)
 
-    def describe_clients(self, uuids: Sequence[bytes], said: Description) -> None:
-        described.describe(self._connection, uuids, said)
+    def describe_clients(self, said: Mapping[int, Described]) -> None:
+        described.describe(self._connection, said)
+
+    def clients_scheduled(self, collection: UUID) -> int:
+        return described.scheduled(self._connection, collection)
+
+    def expect_clients(
+        self, expected: Sequence[ExpectedClient], *, site: str, now: datetime
+    ) -> Sequence[Client]:
+        return new_clients.expect(self._connection, expected, site=site, now=now)
+
+    def clients_named(self, names: Collection[str]) -> Sequence[Client]:
+        return new_clients.named(self._connection, names)
+
+    def enrol_expected(self, client: NewClient, *, now: datetime) -> Client | None:
+        return new_clients.enrol(self._connection, client, now=now)
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         return self._connection.execute(
@@ -309,22 +300,3 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
 
     def forget_replaced_leaves(self, shard: str, *, before: int, limit: int) -> int:
         return catalog.forget_replaced(self._connection, shard, before=before, limit=limit)
-
-
-_NO_STATE: dict[str, object] = {
-    "counter": 0,
-    "lineage": b"",
-    "digest": b"",
-    "required": b"",
-    "installed": b"",
-    "unknown": b"",
-    "shards": b"",
-    "boot_id": "",
-    "scan": "none",
-    "scan_error": "",
-    "scanned_at": 0,
-    "aged_catalog": False,
-    "reported_at": 0.0,
-    "restores": b"",
-    "change": 0,
-}

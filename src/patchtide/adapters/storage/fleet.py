@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
-from patchtide.adapters.storage import rows
+from patchtide.adapters.storage import rows, ticket
 from patchtide.adapters.storage.reading import CLIENTS
 from patchtide.adapters.storage.tables import (
     audit,
@@ -20,10 +20,12 @@ from patchtide.adapters.storage.tables import (
     client_state,
     inventory_blob,
 )
+from patchtide.domain.errors import CursorLost
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState
-from patchtide.server.ports.fleet import Heard, ReportedEvents
+from patchtide.server.ports.fleet import Heard, ReportedEvents, ToldList
+from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.reports import HeldInventory, StateRow
 
 T = TypeVar("T")
@@ -112,6 +114,20 @@ def inventory_holders(
     return [(client, digest) for client, digest in connection.execute(found)]
 
 
+def inventories_after(connection: Connection, cursor: Cursor) -> tuple[Cursor, Sequence[ToldList]]:
+    """Return whose lists are others since.
+
+    Raises:
+        CursorLost: the cursor is of another epoch, or of a time that was taken back.
+    """
+    now = ticket.position(connection)
+    if cursor.epoch != now.epoch or cursor.n > now.n:
+        raise CursorLost
+    columns = client_inventory.c
+    found = select(columns.client, columns.kind, columns.digest).where(columns.change > cursor.n)
+    return now, [ToldList(*row) for row in connection.execute(found)]
+
+
 def inventory_bodies(connection: Connection, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
     columns = inventory_blob.c
     found = (
@@ -137,13 +153,17 @@ def recent_events(
     ]
 
 
-def audit_of(connection: Connection, subject: str, *, limit: int) -> Sequence[AuditEntry]:
+def audit_of(
+    connection: Connection, subject: str, *, limit: int, operations: Collection[str] = ()
+) -> Sequence[AuditEntry]:
     found = (
         select(audit)
         .where(audit.c.subject == subject)
         .order_by(audit.c.sequence.desc())
         .limit(limit)
     )
+    if operations:
+        found = found.where(audit.c.operation.in_(operations))
     return [rows.audit_entry_of(row) for row in connection.execute(found)]
 
 

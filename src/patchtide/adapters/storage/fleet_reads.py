@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -17,7 +17,7 @@ from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client
-from patchtide.server.ports.fleet import Heard, ReportedEvents
+from patchtide.server.ports.fleet import Heard, ReportedEvents, ToldList
 from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.reports import HeldInventory, StateRow
 
@@ -75,14 +75,19 @@ class FleetReads:
     ) -> Sequence[tuple[int, bytes]]:
         return self._read(lambda c: fleet.inventory_holders(c, kind, after=after, limit=limit))
 
+    def inventories_after(self, cursor: Cursor) -> tuple[Cursor, Sequence[ToldList]]:
+        return self._read(lambda c: fleet.inventories_after(c, cursor))
+
     def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return self._read(lambda c: fleet.inventory_bodies(c, digests))
 
     def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
         return self._read(lambda c: fleet.recent_events(c, client, limit=limit))
 
-    def audit_of(self, subject: str, *, limit: int = 50) -> Sequence[AuditEntry]:
-        return self._read(lambda c: fleet.audit_of(c, subject, limit=limit))
+    def audit_of(
+        self, subject: str, *, limit: int = 50, operations: Collection[str] = ()
+    ) -> Sequence[AuditEntry]:
+        return self._read(lambda c: fleet.audit_of(c, subject, limit=limit, operations=operations))
 
     def newest_audit(self, *, limit: int = 10) -> Sequence[AuditEntry]:
         return self._read(lambda c: fleet.newest_audit(c, limit=limit))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from patchtide.adapters.storage import ticket
 from patchtide.adapters.storage.tables import client_inventory, inventory_blob
 from patchtide.server.ports.reports import HeldInventory
 
@@ -43,12 +44,14 @@ def _refer(connection: Connection, rows: Sequence[dict[str, Any]], *, late: bool
     if not rows:
         return
     statement = _insert(connection, client_inventory)
-    new = {"digest": statement.excluded.digest, "at": statement.excluded.at}
+    given = statement.excluded
+    new = {"digest": given.digest, "at": given.at, "change": given.change}
+    change = ticket.draw(connection, 1)
     # References wait for their batch: meanwhile the same machine may have sent a newer list.
     newer = client_inventory.c.at <= statement.excluded.at if late else None
     connection.execute(
         statement.on_conflict_do_update(index_elements=["client", "kind"], set_=new, where=newer),
-        rows,
+        [{**row, "change": change} for row in rows],
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from patchtide.adapters.storage import rows, ticket
+from patchtide.adapters.storage.attribute_tables import machine_attributes
 from patchtide.adapters.storage.tables import (
     api_token,
     audit,
@@ -22,13 +23,20 @@ from patchtide.adapters.storage.tables import (
 from patchtide.adapters.storage.tables import ticket as ticket_table
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry
-from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
+from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, Standing
 from patchtide.server.ports.reports import StateRow
 
 EPOCH = select(ticket_table.c.epoch).where(ticket_table.c.id == ticket.CHANGES).scalar_subquery()
 _FULL_REPORT = (client_state.c.report_epoch != EPOCH).label("full_report")
-CLIENTS = select(client, _FULL_REPORT, client_state.c.scan_wanted).join(
-    client_state, client_state.c.client == client.c.number
+CLIENTS = (
+    select(
+        client,
+        _FULL_REPORT,
+        client_state.c.scan_wanted,
+        *(c for c in machine_attributes.columns if not c.primary_key),
+    )
+    .join(client_state, client_state.c.client == client.c.number)
+    .outerjoin(machine_attributes, machine_attributes.c.client == client.c.number)
 )
 
 _STANDINGS = (
@@ -47,6 +55,8 @@ _STANDINGS = (
     )
     .join(client_state, client_state.c.client == client.c.number)
     .join(client_presence, client_presence.c.client == client.c.number)
+    # Without a key there is nothing that could admit it.
+    .where(client.c.state != ClientState.EXPECTED.value)
 )
 
 

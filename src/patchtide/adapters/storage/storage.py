@@ -29,6 +29,8 @@ from patchtide.adapters.storage import (
 from patchtide.adapters.storage.alerts import AlertReads
 from patchtide.adapters.storage.audit_chain import Seal
 from patchtide.adapters.storage.beside import Beside, Group, Nobody, take
+from patchtide.adapters.storage.calendar import CalendarReads
+from patchtide.adapters.storage.collections import CollectionReads
 from patchtide.adapters.storage.fleet_reads import FleetReads
 from patchtide.adapters.storage.grants import grant_agents
 from patchtide.adapters.storage.history import HistoryReads
@@ -72,6 +74,8 @@ class Storage(FleetReads):
         self.update_lists = ListReads(self._read)
         self.fleet_history = HistoryReads(self._read)
         self.alerts = AlertReads(self._read)
+        self.collections = CollectionReads(self._read)
+        self.calendar = CalendarReads(self._read)
         self.outbox = OutboxReads(self._read)
         self._writer = Writer(self._take_group)
 

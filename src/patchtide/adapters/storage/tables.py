@@ -139,7 +139,10 @@ client_inventory = Table(
     Column("kind", String(256), primary_key=True),
     Column("digest", LargeBinary, ForeignKey("inventory_blob.digest"), nullable=False),
     _required("at", Float),
+    # When it was written; 0: before that was kept.
+    _required("change", Number, server_default="0"),
     Index("client_inventory_by_digest", "digest"),
+    Index("client_inventory_by_change", "change"),
 )
 
 enrolment_token = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from patchtide.adapters.storage.tables import metadata
+from patchtide.adapters.storage.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,0 +1,14 @@
+"""All tables there are, whichever module declares them."""
+
+from __future__ import annotations
+
+from patchtide.adapters.storage import (
+    attribute_tables,
+    calendar_tables,
+    collection_tables,
+    tables,
+)
+
+DECLARING = (tables, attribute_tables, collection_tables, calendar_tables)
+"""A module that is not named here is not loaded where tables are made, and so has none."""
+metadata = tables.metadata
