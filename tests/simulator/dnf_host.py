@@ -57,7 +57,7 @@ class DnfHost:
         # Debian's rpm has its database in the home folder, every other one here.
         (home / ".rpmmacros").write_text("%_dbpath /var/lib/rpm\n")
         return [
-            "env", f"HOME={home}", "dnf", "--assumeyes", "--nogpgcheck", *plugins,
+            "env", f"HOME={home}", "dnf", "--assumeyes", "--refresh", "--nogpgcheck", *plugins,
             f"--installroot={self.root}", "--releasever=9", "--forcearch=x86_64",
             "--setopt=module_platform_id=platform:el9", f"--setopt=cachedir={home}/cache",
             f"--setopt=reposdir={home}/none", "--setopt=metadata_expire=0",
