@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import api_tokens, enrolment_tokens, own_password, sessions, users
+from patchtide.server import api_tokens, enrolment_tokens, own_password, roles, sessions, users
 from patchtide.server.table import API, Operation, Plane
 
 ACCOUNTS = (
@@ -82,6 +82,7 @@ ACCOUNTS = (
         status=204,
         audited=True,
         example="api-tokens revoke 0f1e2d3c4b5a",
+        disrupts_over=0,
     ),
     Operation(
         name="users.create",
@@ -121,6 +122,7 @@ ACCOUNTS = (
         status=201,
         audited=True,
         example="users link 0f1e2d3c4b5a",
+        disrupts_over=0,
     ),
     Operation(
         name="users.role",
@@ -147,6 +149,7 @@ ACCOUNTS = (
         status=204,
         audited=True,
         example="users disable 0f1e2d3c4b5a",
+        disrupts_over=0,
     ),
     Operation(
         name="users.enable",
@@ -172,6 +175,46 @@ ACCOUNTS = (
         handler=own_password.change,
         status=204,
         audited=True,
+    ),
+)
+
+ROLES = (
+    Operation(
+        name="roles.list",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/roles",
+        policy=Right(Kind.ACCOUNTS, Verb.READ),
+        sentence="List the roles, of what rights each is made, and how many people hold it.",
+        output=roles.RoleList,
+        handler=roles.list_all,
+        columns=("name", "about", "is_ready", "holders", "rights"),
+    ),
+    Operation(
+        name="roles.define",
+        plane=Plane.ADMINISTRATORS,
+        method="PUT",
+        path=API + "/roles/{name}",
+        policy=Right(Kind.ACCOUNTS, Verb.ADMINISTER),
+        sentence="Make a role of rights, or change one; it holds at once for all who have it.",
+        input=roles.DefineRole,
+        output=roles.DefinedRole,
+        handler=roles.define,
+        audited=True,
+        example="roles define night-shift machines.read machines.modify catalog.read",
+    ),
+    Operation(
+        name="roles.remove",
+        plane=Plane.ADMINISTRATORS,
+        method="DELETE",
+        path=API + "/roles/{name}",
+        policy=Right(Kind.ACCOUNTS, Verb.ADMINISTER),
+        sentence="Remove a role that nobody holds any more.",
+        input=roles.OneRole,
+        handler=roles.remove,
+        status=204,
+        audited=True,
+        example="roles remove night-shift",
     ),
 )
 

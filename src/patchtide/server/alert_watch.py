@@ -32,6 +32,7 @@ from patchtide.server.alert_facts import AlertFacts
 from patchtide.server.alert_message import turned
 from patchtide.server.alert_words import sentence, unmeasured
 from patchtide.server.channel_book import tell
+from patchtide.server.disruptions import REACHED
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
@@ -166,6 +167,8 @@ def _alarms_in(events: Iterable[DecisionEvent]) -> Iterable[tuple[str, float]]:
             yield Watched.DIVERGENCE, event.at.timestamp()
         elif event.operation == "machines.quarantine" and event.actor == SYSTEM:
             yield Watched.CLONES, event.at.timestamp()
+        elif event.operation == REACHED:
+            yield Watched.LIMITS, event.at.timestamp()
 
 
 def _within_a_day(

@@ -8,22 +8,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder
-from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of
-from patchtide.domain.errors import (
-    InvalidDocument,
-    NotFound,
-    Problem,
-    Refused,
-    Unauthenticated,
-)
+from patchtide.domain.access.rights import Right
+from patchtide.domain.errors import NotFound, Unauthenticated
 from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
+from patchtide.server.granting import Rights, RoleName, Within, check_reach, granted
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.patterns import SHORT_ID
 from patchtide.server.ports.api_tokens import ApiToken
@@ -32,26 +27,15 @@ from patchtide.server.table import Input, Nothing, Output
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?![\s\S])")]
 TokenId = Annotated[str, Meta(max_length=12, pattern=SHORT_ID, description="The token's id.")]
-RoleName = Literal[
-    "",
-    "full-administrator",
-    "update-administrator",
-    "deployer",
-    "engineer",
-    "machine-owner",
-    "help-desk",
-    "auditor",
-    "metrics",
-]
 
 
 class CreateApiToken(Input, kw_only=True, frozen=True):
     name: Annotated[Name, Meta(description="Whose it is, or what for.")]
-    rights: Annotated[
-        tuple[Annotated[str, Meta(max_length=64)], ...],
-        Meta(max_length=64, description="Rights, each as kind.verb, for example machines.read."),
-    ] = ()
-    role: Annotated[RoleName, Meta(description="A ready role whose rights are added.")] = ""
+    rights: Rights = ()
+    role: Annotated[
+        RoleName, Meta(description="A role whose rights of today are added; later ones are not.")
+    ] = ""
+    within: Within = ""
     days: Annotated[
         int, Meta(ge=1, le=366, description="After how many days it stops to be valid.")
     ] = 90
@@ -116,25 +100,18 @@ def issue(
 
 async def create(call: Call, principal: Principal, asked: CreateApiToken) -> IssuedApiToken:
     creator = _signed_in(principal)
-    rights = rights_of(asked.rights) | (ROLES[asked.role] if asked.role else frozenset())
-    if not rights:
-        raise InvalidDocument([Problem("rights", "name at least one right, or a role")])
-    if lacking := beyond(rights, creator.rights):
-        raise Refused(f"you cannot hand on what you lack: {', '.join(map(str, lacking))}")
-    token, answer = issue(
-        asked.name,
-        rights=rights,
-        now=call.now,
-        expires_at=_expiry(call.now + timedelta(days=asked.days), creator),
-        by=creator.actor,
-    )
+    expires_at = _expiry(call.now + timedelta(days=asked.days), creator)
 
-    def work(tx: Transaction) -> None:
+    def work(tx: Transaction) -> IssuedApiToken:
+        _, rights = granted(tx, creator, asked)
+        token, answer = issue(
+            asked.name, rights=rights, now=call.now, expires_at=expires_at, by=creator.actor
+        )
         tx.add_api_token(token)
         tx.note(token.id, name=token.name, rights=" ".join(token.rights))
+        return answer
 
-    await call.decide(principal, work)
-    return answer
+    return await call.decide(principal, work)
 
 
 async def revoke(call: Call, principal: Principal, asked: RevokeApiToken) -> None:
@@ -144,14 +121,13 @@ async def revoke(call: Call, principal: Principal, asked: RevokeApiToken) -> Non
         Refused: it may do what the asker may not; who has less does not disarm who has more.
         LastAdministrator: rights would be lost to everybody, for good.
     """
-    held = _signed_in(principal).rights
+    asker = _signed_in(principal)
 
     def work(tx: Transaction) -> None:
         token = next((t for t in tx.lock_api_tokens() if t.id == asked.token), None)
         if token is None:
             raise NotFound
-        if lacking := beyond(known_rights(token.rights), held):
-            raise Refused(f"this token holds what you lack: {', '.join(map(str, lacking))}")
+        check_reach(asker, known_rights(token.rights), "this token holds what you lack")
         check_somebody_stays(tx, leaving_tokens={token.id}, now=call.now)
         tx.revoke_api_token(token.id, now=call.now)
         tx.note(token.id, name=token.name)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
+from patchtide.domain.access.grants import come_to
 from patchtide.domain.access.principals import TokenHolder
-from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.access.rights import Right
 from patchtide.domain.errors import Unauthenticated
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.clock import Clock
@@ -89,4 +90,4 @@ def _is_over(token: ApiToken, now: datetime) -> bool:
 
 def known_rights(texts: Collection[str]) -> frozenset[Right]:
     """Leave out what this version has no word for: an unknown right allows nothing."""
-    return frozenset(r for kind in Kind for verb in Verb if str(r := Right(kind, verb)) in texts)
+    return come_to(texts, {})

@@ -5,6 +5,8 @@ What a form decides is an operation of its own, whose rights are checked again w
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from patchtide.domain.access.principals import Gate, Policy
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server.table import Operation, Plane
@@ -33,13 +35,21 @@ def _form(name: str, path: str, policy: Policy, sentence: str) -> Operation:
 
 
 _MACHINES = Right(Kind.MACHINES, Verb.READ)
+_COLLECTIONS = Right(Kind.COLLECTIONS, Verb.READ)
+_COLLECTING = Right(Kind.COLLECTIONS, Verb.MODIFY)
 _CATALOG = Right(Kind.CATALOG, Verb.READ)
 _PUBLISH = Right(Kind.CATALOG, Verb.CREATE)
 _ALERTS = Right(Kind.ALERTS, Verb.READ)
 _TOKENS = Right(Kind.TOKENS, Verb.READ)
 _PEOPLE = Right(Kind.ACCOUNTS, Verb.READ)
 
-PAGES = (
+_NARROWED = {
+    "machines", "act", "machine", "explanation", "updates", "update", "completions", "lists",
+    "list", "reports", "report",
+}  # fmt: skip
+"""Pages for whoever sees some machines only; what a form does is asked of its operation."""
+
+_PAGES = (
     _page("sign-in", "/sign-in", Gate.PUBLIC, "The page to sign in on."),
     _page("welcome", "/welcome", Gate.PUBLIC, "The page that a one-time link leads to."),
     _page("enter", "/enter", Gate.PUBLIC, "The page that a link from the server itself leads to."),
@@ -47,6 +57,12 @@ PAGES = (
     _page("overview", "/", Gate.SIGNED_IN, "Where the fleet stands, on one page."),
     _page("live", "/live", Gate.SIGNED_IN, "Whether anything has moved since a page was made."),
     _page("machines", "/machines", _MACHINES, "The list of machines."),
+    _page(
+        "machine-completions",
+        "/machine-query-completions",
+        _MACHINES,
+        "How a query over machines may go on.",
+    ),
     _form("act", "/machines/act", _MACHINES, "Do one thing to all machines that were chosen."),
     _page("machine", "/machines/{machine}", _MACHINES, "One machine."),
     _page("explanation", "/machines/{machine}/why/{update}", _MACHINES, "Why it needs an update."),
@@ -66,6 +82,30 @@ PAGES = (
     _form("list-choose", "/lists/choice", _CATALOG, "Put chosen updates on a list."),
     _page("list", "/lists/{list}", _CATALOG, "One update list."),
     _form("list-act", "/lists/{list}/act", _CATALOG, "Rename or delete it, or take updates off."),
+    _page("collections", "/collections", _COLLECTIONS, "The collections of machines."),
+    _page("collection-new", "/new-collection", _COLLECTIONS, "Make a collection."),
+    _form("collection-create", "/collections", _COLLECTIONS, "Make it."),
+    _page("collection-sample", "/collection-sample", _MACHINES, "Who answers to a query now."),
+    _page("collection", "/collections/{collection}", _COLLECTIONS, "One collection."),
+    _form(
+        "collection-act",
+        "/collections/{collection}/act",
+        _COLLECTIONS,
+        "Delete it, or put machines in or take them out.",
+    ),
+    _page(
+        "collection-definition",
+        "/collections/{collection}/definition",
+        _COLLECTIONS,
+        "What it is made of, to be changed.",
+    ),
+    _form(
+        "collection-change", "/collections/{collection}/definition", _COLLECTIONS, "Change that."
+    ),
+    _page("window", "/collections/{collection}/window", _COLLECTING, "Add or change a window."),
+    _form("window-save", "/collections/{collection}/window", _COLLECTING, "Keep it, or delete it."),
+    _page("freeze", "/collections/{collection}/freeze", _COLLECTING, "Freeze it, or change that."),
+    _form("freeze-save", "/collections/{collection}/freeze", _COLLECTING, "Freeze, or thaw."),
     _page("reports", "/reports", _MACHINES, "The named reports."),
     _page("report", "/reports/{report}", _MACHINES, "One named report."),
     _page("subscriptions", "/subscriptions", _MACHINES, "Reports that are sent by themselves."),
@@ -109,7 +149,15 @@ PAGES = (
         _PEOPLE,
         "Renew a link, change roles, disable or enable people.",
     ),
+    _form("people-limits", "/people/limits", _PEOPLE, "Set the limits per hour."),
+    _page("roles", "/roles", _PEOPLE, "The roles, and of what rights each is made."),
+    _form("roles-define", "/roles", _PEOPLE, "Make a role, or change one."),
+    _form("roles-act", "/roles/remove", _PEOPLE, "Remove a role."),
     _page("account", "/account", Gate.SIGNED_IN, "The visitor's own account."),
     _form("account-password", "/account/password", Gate.SIGNED_IN, "Change the own password."),
     _page("audit", "/audit", Right(Kind.AUDIT, Verb.READ), "Who decided what, newest first."),
+)
+
+PAGES = tuple(
+    replace(page, narrows=page.name.removeprefix("console.") in _NARROWED) for page in _PAGES
 )

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
+from patchtide.domain.access.grants import Scope
 from patchtide.domain.access.principals import Principal
 from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
 from patchtide.server.catalog_files import CatalogExchange
 from patchtide.server.descriptions import Descriptions
+from patchtide.server.disruptions import REACHED, HourlyLimit, spend
 from patchtide.server.drafts import DraftDesk
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.makers import check_still_let_in
+from patchtide.server.narrowed_fleet import NarrowedFleets
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.ports.audit_archive import AuditArchive
 from patchtide.server.ports.catalog_status import CatalogStatus
@@ -74,6 +78,13 @@ class Context:
     what_ifs: WhatIfs = field(default_factory=WhatIfs)
     agents: ToldAgents = field(default_factory=ToldAgents)
     """What this node tells machines of their settings."""
+    narrowed_fleets: NarrowedFleets = field(default_factory=NarrowedFleets)
+
+    def within(self, scopes: frozenset[Scope]) -> Context:
+        """Return the server as somebody sees it who may see only the machines of these scopes."""
+        if scopes <= self.fleet.scopes:
+            return self
+        return replace(self, fleet=self.narrowed_fleets.of(self.fleet, scopes))
 
     @property
     def silent_after(self) -> timedelta:
@@ -96,6 +107,8 @@ class Call:
     audited: bool
     body: AsyncIterator[bytes]
     """The file that came with it, if it takes one."""
+    disrupts: int = 0
+    """How many machines, tokens or people it disturbs, as far as that counts."""
 
     @property
     def now(self) -> datetime:
@@ -106,6 +119,7 @@ class Call:
 
         Raises:
             Unauthenticated, Refused: the principal was shut out since the request was let in.
+            HourlyLimit: it disturbs more than may be within an hour.
         """
         if not self.audited:
             raise LookupError(f"{self.operation} is declared as one that decides nothing")
@@ -113,11 +127,19 @@ class Call:
 
         def decided(tx: Transaction) -> T:
             check_still_let_in(tx, principal, now=now)
+            if self.disrupts:
+                spend(tx, principal.actor, self.disrupts, now=now)
             return work(tx)
 
-        return await self.context.decisions.decide(
-            principal.actor, self.operation, decided, now=now
-        )
+        decide = self.context.decisions.decide
+        try:
+            return await decide(principal.actor, self.operation, decided, now=now)
+        except HourlyLimit as error:
+            await decide(principal.actor, REACHED, partial(self._note_limit, str(error)), now=now)
+            raise
+
+    def _note_limit(self, why: str, tx: Transaction) -> None:
+        tx.note("site", operation=self.operation, count=self.disrupts, why=why)
 
     async def read(self, question: Callable[[], T]) -> T:
         """Ask the database in a thread: the loop goes on serving machines meanwhile."""

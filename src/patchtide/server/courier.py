@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 
+from patchtide.domain.errors import StaleRevision
 from patchtide.server.channel_book import CHANNELS, Sent, note_sent, read_channels
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
@@ -82,7 +83,11 @@ class Courier:
             tx.outbox.told(message.id, name)
             note_sent(tx, name, sent)
 
-        await self.decisions.decide(SYSTEM, DELIVER, work, now=now)
+        try:
+            await self.decisions.decide(SYSTEM, DELIVER, work, now=now)
+        except StaleRevision:
+            # Another node noted its first message just now; what was sent is not to go out again.
+            await self.decisions.decide(SYSTEM, DELIVER, work, now=now)
 
     async def _failed(self, one: Outgoing, error: DeliveryFailed) -> None:
         now, message = self.clock.now(), one.message

@@ -29,6 +29,7 @@ class Crowd:
         self._given_until = 0.0
         self._began = 0.0
         self._answered = 0
+        self._forged = 0
         self._idle = True
         self._given: dict[bytes, float] = {}
         """Whose time is when; forgotten once all of them are over."""
@@ -67,15 +68,19 @@ class Crowd:
         """
         self._in_work -= 1
         self._answered += counts
+        self._forged += not counts
         took = now - self._began
         if took < MEASURED_S:
             return
         # Who had nothing to do for a moment says nothing of how fast he could be.
-        if not self._idle and took < 4 * MEASURED_S:
+        # Where most are forged, those of machines that come say nothing of it either.
+        is_known = not self._idle and self._forged <= self._answered
+        if is_known and took < 4 * MEASURED_S:
             rate = self._answered / took
             self._capacity_per_s += WEIGHT * (rate - self._capacity_per_s)
             self._capacity_per_s = max(self._capacity_per_s, SLOWEST_PER_S)
-        self._began, self._answered, self._idle = now, 0, self._in_work < FEWEST // 4
+        self._began, self._answered, self._forged = now, 0, 0
+        self._idle = self._in_work < FEWEST // 4
 
     def _room(self) -> float:
         return min(MOST, max(FEWEST, self._capacity_per_s * ANSWERED_WITHIN_S))

@@ -110,21 +110,22 @@ class Enrolment:
             raise EnrolmentRefused
         # A machine that is known under another key may be a copy: a person decides.
         double = any(c.state is not ClientState.DECOMMISSIONED for c in alike)
-        client = tx.add_client(
-            NewClient(
-                uuid=uuid4().bytes,
-                name=asked.name,
-                public_key=asked.public_key,
-                machine=asked.machine,
-                site=taken.site,
-                state=ClientState.WAITING if taken.approve or double else ClientState.ACTIVE,
-                group=taken.group,
-                platform=asked.platform,
-                agent_version=asked.agent_version,
-            ),
-            now=now,
+        new = NewClient(
+            uuid=uuid4().bytes,
+            name=asked.name,
+            public_key=asked.public_key,
+            machine=asked.machine,
+            site=taken.site,
+            state=ClientState.WAITING if taken.approve or double else ClientState.ACTIVE,
+            group=taken.group,
+            platform=asked.platform,
+            agent_version=asked.agent_version,
         )
-        tx.note(client.uuid.hex(), name=client.name, token=taken.id, state=client.state.value)
+        # Whoever has a token can take any name, so a name brings only what people said of it.
+        was_expected = tx.enrol_expected(new, now=now)
+        client = was_expected or tx.add_client(new, now=now)
+        said = {"name": client.name, "token": taken.id, "state": client.state.value}
+        tx.note(client.uuid.hex(), **said, **({"was": "expected"} if was_expected else {}))
         return _Enrolled(client)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from patchtide.domain.access.rights import ROLES
-from patchtide.server.authentication import known_rights
 from patchtide.server.bootstrap import DONE
 from patchtide.server.ports.accounts import LinkUse, User
 from patchtide.server.ports.decisions import Decisions, Transaction
+from patchtide.server.role_book import held_by
 from patchtide.server.users import IssuedLink, issue, new_user
 
 ACTOR = "home-folder"
@@ -44,7 +44,7 @@ def _administrator(tx: Transaction) -> User | None:
     Of those who are disabled none counts, nor whoever has less than every right.
     """
     everything = ROLES["full-administrator"]
-    found = [user for user in tx.lock_users() if known_rights(user.rights) >= everything]
+    found = [user for user in tx.lock_users() if held_by(user.rights, tx.setting) >= everything]
     return min(found, key=lambda user: (not user.password_hash, user.created_at), default=None)
 
 

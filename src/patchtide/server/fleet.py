@@ -15,10 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 from typing import TypeVar
 
+from patchtide.domain.access.grants import Scope
 from patchtide.domain.errors import InvalidDocument
+from patchtide.server.collection_index import CollectionIndex
+from patchtide.server.fact_index import FactFollower, FactIndex
 from patchtide.server.fleet_checkpoint import read, written
-from patchtide.server.fleet_follower import FleetFollower
-from patchtide.server.fleet_view import View
+from patchtide.server.fleet_follower import Ahead, FleetFollower
+from patchtide.server.followed_view import FollowedView
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
@@ -27,6 +30,7 @@ from patchtide.server.ports.fleet_keeping import FleetKeeping
 from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.metrics import Backlog
 from patchtide.server.threads import Threads
+from patchtide.server.told_rows import RowsBeside, nowhere
 from patchtide.server.turns import Turns
 from patchtide.server.update_index import UpdateIndex
 
@@ -46,6 +50,9 @@ SLICE = 250
 class Fleet:
     """The one view of this node. Questions are short and come from threads, one at a time."""
 
+    scopes: frozenset[Scope] = frozenset()
+    """What it is narrowed to; none: every machine is in it."""
+
     def __init__(
         self,
         store: FleetStore,
@@ -55,11 +62,14 @@ class Fleet:
         patience_s: float = PATIENCE_S,
         gather_s: float = GATHER_S,
         keeping: FleetKeeping | None = None,
+        beside: RowsBeside = nowhere,
     ) -> None:
         self.store = store
         self.updates = UpdateIndex()
-        self.machines = MachineIndex()
-        """Both are asked within a question alone."""
+        self.facts = FactIndex(is_whole=False)
+        self.machines = MachineIndex(self.facts)
+        self.collections = CollectionIndex(self.machines)
+        """All four are asked within a question alone."""
         self._clock = clock
         self._patience_s = patience_s
         self._gather_s = gather_s
@@ -74,8 +84,13 @@ class Fleet:
         self._making: Future[None] | None = None
         self._began_at = 0.0
         self._current_at = monotonic()
-        self._current = FleetFollower(store, catalog, clock)
+        self._current = FleetFollower(store, catalog, clock, beside=beside)
+        self._told = FactFollower(store, self.facts, store.epoch, self._within)
         self._is_made = False
+
+    def heard_since(self, since: float) -> int:
+        """Return how many of the active machines were heard after that moment."""
+        return self.store.heard_since(since)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do what asks this fleet in a thread of its own.
@@ -84,7 +99,7 @@ class Fleet:
         """
         return await self._threads.run(work)
 
-    def ask(self, question: Callable[[View], T]) -> T:
+    def ask(self, question: Callable[[FollowedView], T]) -> T:
         """Ask the fleet as it is now, or as it was when something large happened a moment ago."""
         is_asked = False
         while True:
@@ -115,8 +130,12 @@ class Fleet:
         """Follow what happened; after a publication count anew. Call it twice a second or so."""
         goes_on = False
         while True:
+            current = self._current
+            ahead = current.look_ahead(at_most=SLICE)
             with self._lock:
-                is_of_now = self._follow_slice(goes_on=goes_on)
+                if current is not self._current:  # a new one was made meanwhile
+                    continue
+                is_of_now = self._follow_up_to(ahead, goes_on=goes_on)
                 goes_on = self._current.has_more
                 if not is_of_now:
                     making = self._begun()
@@ -124,6 +143,14 @@ class Fleet:
             if not goes_on:
                 return
         making.result()
+
+    def follow_facts(self) -> None:
+        """Take up what machines have told of themselves, before somebody asks for it."""
+        self._told.follow()
+
+    def _within(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            work()
 
     def save(self, *, older_than_s: float = 0.0) -> None:
         """Write down what is known, for the next run; nobody has to wait for that.
@@ -173,9 +200,9 @@ class Fleet:
                 self._current_at = now
         return is_of_now
 
-    def _follow_slice(self, *, goes_on: bool) -> bool:
+    def _follow_up_to(self, ahead: Ahead | None, *, goes_on: bool) -> bool:
         now = monotonic()
-        is_of_now = self._current.follow(at_most=SLICE, goes_on=goes_on)
+        is_of_now = self._current.follow_up_to(ahead, goes_on=goes_on)
         self._followed_at = now
         if is_of_now and not self._current.has_more:
             self._current_at = now

@@ -7,32 +7,36 @@ publication is only noted: to read it takes long, and whoever keeps this decides
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+from msgspec import Struct
 
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.domain.compliance.states import PlacedLeaf
 from patchtide.domain.errors import CursorLost
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_reading import (
+    collections_in,
     is_restarting,
     known_catalog,
     known_update,
     lists_in,
     machines_in,
     placed_leaf,
-    said,
     shape_of,
     title_of,
 )
 from patchtide.server.followed_view import FollowedView
+from patchtide.server.member import Said
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore
 from patchtide.server.ports.following import Cursor
-from patchtide.server.ports.reports import Presence, StateRow
+from patchtide.server.ports.reports import Presence
+from patchtide.server.told_rows import RowsBeside, nowhere, said
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +58,15 @@ AGENTS_SET = "settings.set-agents"
 """The one that says how often machines scan."""
 
 
+class Ahead(Struct, frozen=True):
+    """Some of what was reported next, read while others may ask the view."""
+
+    after: Cursor
+    up_to: Cursor
+    rows: Sequence[Said]
+    has_more: bool
+
+
 class FleetFollower:
     """One view and how far it has followed; not for two threads at once."""
 
@@ -64,8 +77,11 @@ class FleetFollower:
         clock: Clock,
         *,
         view: FollowedView | None = None,
+        beside: RowsBeside = nowhere,
     ) -> None:
+        """`beside` reads rows in this thread's stead, once they are many."""
         self._store = store
+        self._beside = beside
         self._catalog = catalog
         self._clock = clock
         self.view = view or FollowedView(now=clock.now())
@@ -85,7 +101,13 @@ class FleetFollower:
 
     def copied(self) -> FleetFollower:
         """Return one that goes on from here by itself."""
-        made = FleetFollower(self._store, self._catalog, self._clock, view=self.view.copied())
+        made = FleetFollower(
+            self._store,
+            self._catalog,
+            self._clock,
+            view=self.view.copied(),
+            beside=self._beside,
+        )
         made._reported, made._decided = self._reported, self._decided
         made._listened, made.is_lost = self._listened, self.is_lost
         made._listening_again = self._listening_again
@@ -98,21 +120,56 @@ class FleetFollower:
             return now.n
         return max(0, now.n - self._reported.n)
 
-    def follow(
-        self, *, leaves_reports: bool = False, at_most: int = 0, goes_on: bool = False
-    ) -> bool:
+    def follow(self, *, leaves_reports: bool = False) -> bool:
         """Follow what happened; say whether the view is of now, or something large is missing.
 
         Reports can be left for later: a thousand at once cost a third of what they do one by one.
-        With `at_most`, those beyond it are left, too; `goes_on`: with those that were left so.
         """
+        return self._follow(None if leaves_reports else self._follow_reports)
+
+    def look_ahead(self, *, at_most: int) -> Ahead | None:
+        """Read so many of the reports that come next; None: nothing leads on from here.
+
+        The view has no part in it, so it can be asked meanwhile.
+        """
+        after = self._reported
+        if after is None or self.is_lost:
+            return None
+        try:
+            cursor, reporters = self._store.reporters(after, limit=at_most)
+        except CursorLost:
+            return None
+        rows = list(self._rows_of(sorted(set(reporters))))
+        return Ahead(after, cursor, rows, has_more=len(reporters) == at_most)
+
+    def follow_up_to(self, ahead: Ahead | None, *, goes_on: bool) -> bool:
+        """Follow what happened, and of the reports what was read of them; say what `follow` does.
+
+        `goes_on`: with those that were left the last time. What was followed otherwise meanwhile
+        is to be read once more.
+        """
+
+        def take(cursor: Cursor) -> None:
+            if ahead is None:
+                raise CursorLost
+            self.has_more = ahead.has_more or ahead.after != cursor
+            if ahead.after == cursor:
+                is_many = len(ahead.rows) >= STREAM
+                self.is_streaming = is_many or (goes_on and self.is_streaming)
+                self._let_in(said.client for said in ahead.rows)
+                self.view.put_rows(ahead.rows)
+                self._reported = ahead.up_to
+
+        return self._follow(take)
+
+    def _follow(self, follow_reports: Callable[[Cursor], None] | None) -> bool:
         self.view.now = self._clock.now()
         try:
             if self.is_lost or self._reported is None or self._decided is None:
                 raise CursorLost
             self._follow_decisions(self._decided)
-            if not leaves_reports:
-                self._follow_reports(self._reported, at_most=at_most, goes_on=goes_on)
+            if follow_reports is not None:
+                follow_reports(self._reported)
         except CursorLost:
             self.is_lost = True
             return False
@@ -204,7 +261,7 @@ class FleetFollower:
         self._read_catalog()
         after = 0
         while rows := self._store.states(after=after, limit=ROWS):
-            self._put_rows(rows)
+            self.view.put_rows([said(row) for row in rows])
             after = rows[-1].client
         self._reported = self._decided = position
         self.is_lost = self.is_outdated = False
@@ -213,17 +270,20 @@ class FleetFollower:
         self.view.put_judged(self._store.judged())
         self.view.put_scan_rule(self._store.scan_rule())
         self.view.put_lists(self._store.update_lists.lists())
+        self.view.put_collections(self._store.collections.all(), gone=self.view.collections)
 
     def _follow_decisions(self, cursor: Cursor) -> None:
         uuids: set[bytes] = set()
         operations: set[str] = set()
         lists: set[str] = set()
+        collections: set[UUID] = set()
         is_done = False
         while not is_done:
             cursor, events = self._store.decided(cursor, limit=PAGE)
             operations.update(event.operation for event in events)
             uuids.update(machines_in(events))
             lists.update(lists_in(events))
+            collections.update(collections_in(events))
             is_done = len(events) < PAGE
         if uuids:
             self.view.put_clients(self._store.clients_of(sorted(uuids)))
@@ -237,31 +297,36 @@ class FleetFollower:
             self.view.put_scan_rule(self._store.scan_rule())
         if lists:
             self.view.put_lists(self._store.update_lists.lists(lists), gone=lists)
+        if collections:
+            found = self._store.collections.all(collections)
+            self.view.put_collections(found, gone=collections)
         self._decided = cursor
 
-    def _follow_reports(self, cursor: Cursor, *, at_most: int = 0, goes_on: bool = False) -> None:
+    def _follow_reports(self, cursor: Cursor) -> None:
         changed: set[int] = set()
-        limit, is_done = at_most or PAGE, False
+        is_done = False
         while not is_done:
-            cursor, reporters = self._store.reporters(cursor, limit=limit)
+            cursor, reporters = self._store.reporters(cursor, limit=PAGE)
             changed.update(reporters)
-            self.has_more = len(reporters) == limit
-            is_done = at_most > 0 or not self.has_more
-        self.is_streaming = len(changed) >= STREAM or (goes_on and self.is_streaming)
-        if changed:
-            # Some may have reported before the decision to let them in was seen.
-            strangers = changed - self.view.members.keys()
-            self.view.put_clients(self._store.clients_numbered(sorted(strangers)))
-            self._read_rows(changed)
+            is_done = len(reporters) < PAGE
+        self.is_streaming, self.has_more = len(changed) >= STREAM, False
+        self._let_in(changed)
+        self._read_rows(changed)
         self._reported = cursor
+
+    def _let_in(self, reporters: Iterable[int]) -> None:
+        """Some may have reported before the decision to let them in was seen."""
+        if strangers := set(reporters) - self.view.members.keys():
+            self.view.put_clients(self._store.clients_numbered(sorted(strangers)))
 
     def _read_rows(self, clients: Iterable[int]) -> None:
         wanted = sorted(clients)
         for start in range(0, len(wanted), ROWS):
-            self._put_rows(self._store.states_of(wanted[start : start + ROWS]))
+            self.view.put_rows(self._rows_of(wanted[start : start + ROWS]))
 
-    def _put_rows(self, rows: Iterable[StateRow]) -> None:
-        self.view.put_rows([said(row) for row in rows])
+    def _rows_of(self, clients: Sequence[int]) -> Iterable[Said]:
+        told = self._beside(clients)
+        return map(said, self._store.states_of(clients)) if told is None else told
 
     def _read_details(self) -> None:
         """Put what people read of what is published: mostly no count changes by that."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import (
     explanations,
-    machine_descriptions,
     machine_list,
     machine_page,
     machine_scans,
+    machine_search,
     machine_updates,
     machine_whatif,
     machines,
@@ -19,6 +19,7 @@ from patchtide.server import (
     updates,
     whatif,
 )
+from patchtide.server.saved_searches import Complete, Completed
 from patchtide.server.table import API, Operation, Plane
 
 _MACHINE = "web-1"
@@ -35,6 +36,7 @@ FLEET = (
         output=overview.Overview,
         handler=overview.overview,
         columns=("title", "severity", "risk", "required", "installed", "unknown"),
+        narrows=True,
     ),
     Operation(
         name="machines.list",
@@ -58,7 +60,21 @@ FLEET = (
             "platform",
             "id",
         ),
-        example="machines list --compliance required --sort required",
+        example="machines list --query 'package(openssl) < 3.0.11 and restart'",
+        narrows=True,
+    ),
+    Operation(
+        name="machines.complete",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/machine-query-completions",
+        policy=Right(Kind.MACHINES, Verb.READ),
+        sentence="Say how a query over machines may go on.",
+        input=Complete,
+        output=Completed,
+        handler=machine_search.suggest,
+        columns=("text", "says"),
+        example="machines complete --text 'package('",
     ),
     Operation(
         name="machines.show",
@@ -71,6 +87,7 @@ FLEET = (
         output=machine_page.ShownMachine,
         handler=machine_page.show,
         example=f"machines show {_MACHINE}",
+        narrows=True,
     ),
     Operation(
         name="machines.updates",
@@ -85,6 +102,7 @@ FLEET = (
         also=(Right(Kind.CATALOG, Verb.READ),),
         columns=("title", "state", "risk", "severity", "cves", "packages", "released", "id"),
         example=f"machines updates {_MACHINE} --state required",
+        narrows=True,
     ),
     Operation(
         name="explain",
@@ -98,6 +116,7 @@ FLEET = (
         handler=explanations.show,
         also=(Right(Kind.CATALOG, Verb.READ),),
         example=f"explain {_MACHINE} {_UPDATE}",
+        narrows=True,
     ),
     Operation(
         name="machines.whatif",
@@ -112,6 +131,7 @@ FLEET = (
         is_question=True,
         also=(Right(Kind.CATALOG, Verb.READ),),
         example=f"machines whatif {_MACHINE} 'deb openssl < 3.0.15'",
+        narrows=True,
     ),
     Operation(
         name="whatif",
@@ -140,6 +160,7 @@ FLEET = (
         handler=machine_page.history,
         columns=("at", "actor", "what", "title", "detail"),
         example=f"machines history {_MACHINE}",
+        narrows=True,
     ),
     Operation(
         name="machines.approve",
@@ -153,6 +174,7 @@ FLEET = (
         status=204,
         audited=True,
         example=f"machines approve {_MACHINE}",
+        narrows=True,
     ),
     Operation(
         name="machines.quarantine",
@@ -166,6 +188,8 @@ FLEET = (
         status=204,
         audited=True,
         example=f"machines quarantine {_MACHINE}",
+        narrows=True,
+        disrupts_over=0,
     ),
     Operation(
         name="machines.release",
@@ -179,6 +203,7 @@ FLEET = (
         status=204,
         audited=True,
         example=f"machines release {_MACHINE}",
+        narrows=True,
     ),
     Operation(
         name="machines.full-report",
@@ -192,19 +217,8 @@ FLEET = (
         status=204,
         audited=True,
         example=f"machines full-report {_MACHINE}",
-    ),
-    Operation(
-        name="machines.describe",
-        plane=Plane.ADMINISTRATORS,
-        method="POST",
-        path=API + "/machine-descriptions",
-        policy=Right(Kind.MACHINES, Verb.MODIFY),
-        sentence="Say whose machines are, what for, where, and how exposed they stand.",
-        input=machine_descriptions.DescribeMachines,
-        output=machine_descriptions.DescribedMachines,
-        handler=machine_descriptions.describe,
-        audited=True,
-        example="machines describe web-1 web-2 --owner web-team --role web --exposure perimeter",
+        narrows=True,
+        disrupts_over=0,
     ),
     Operation(
         name="machines.scan",
@@ -219,6 +233,7 @@ FLEET = (
         audited=True,
         status=202,
         example="machines scan web-1 web-2",
+        narrows=True,
     ),
     Operation(
         name="machines.decommission",
@@ -232,6 +247,8 @@ FLEET = (
         status=204,
         audited=True,
         example=f"machines decommission {_MACHINE}",
+        narrows=True,
+        disrupts_over=0,
     ),
     Operation(
         name="updates.list",
@@ -256,6 +273,7 @@ FLEET = (
             "id",
         ),
         example="updates list --state required --severity critical",
+        narrows=True,
     ),
     Operation(
         name="updates.show",
@@ -268,6 +286,7 @@ FLEET = (
         output=update_page.ShownUpdate,
         handler=update_page.show,
         example=f"updates show {_UPDATE}",
+        narrows=True,
     ),
     Operation(
         name="updates.rate",
@@ -307,5 +326,6 @@ FLEET = (
         handler=update_machines.machines,
         columns=("name", "state", "doubt", "reported_at", "group", "platform", "id"),
         example=f"updates machines {_UPDATE} --state required",
+        narrows=True,
     ),
 )

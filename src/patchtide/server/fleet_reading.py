@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from uuid import UUID
 
 import msgspec
-from msgspec import structs
-from pyroaring import BitMap
 
 from patchtide.domain.catalog.bundles import parts_of, within
 from patchtide.domain.catalog.details import Severity, UpdateDetails
 from patchtide.domain.catalog.updates import UpdateNumber
-from patchtide.domain.compliance.states import NONE, PlacedLeaf, States
-from patchtide.domain.errors import InvalidDocument
+from patchtide.domain.compliance.states import PlacedLeaf
 from patchtide.server.known_updates import SEVERITY_RANKS, Catalog, KnownUpdate
 from patchtide.server.listing import in_order
-from patchtide.server.member import Said
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.fleet import Heard
 from patchtide.server.ports.following import DecisionEvent
-from patchtide.server.ports.reports import StateRow
-from patchtide.wire.sets import decode_set
 
-log = logging.getLogger(__name__)
-
-UNREADABLE = (ValueError, OverflowError, OSError, InvalidDocument, msgspec.DecodeError)
 LISTS = "lists."
 """What all decisions about update lists begin with; their subject is a list's name."""
+COLLECTIONS = "collections."
+"""What all decisions about collections begin with; their subject is a collection's id."""
 
 
 def shape_of(details: Iterable[UpdateDetails]) -> frozenset[tuple[object, ...]]:
@@ -96,48 +86,11 @@ def known_update(
     )
 
 
-def said(row: StateRow) -> Said:
-    try:
-        return Said(row, _states_of(row), _instant(row.scanned_at), _instant(row.reported_at))
-    except UNREADABLE as error:
-        # One machine's word must not end the view of all: nothing is known of that one.
-        log.warning("the report of machine %d cannot be read: %s", row.client, error)
-        return Said(_unread(row), States(), None, _instant(row.reported_at))
-
-
-def _unread(row: StateRow) -> StateRow:
-    said = "The server cannot read what it reported last."
-    return structs.replace(row, scan="failed", scan_error=said, scanned_at=0)
-
-
-def _instant(epoch_s: float) -> datetime | None:
-    return datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None
-
-
 def _names(told: UpdateDetails | None) -> Sequence[str]:
     if told is None:
         return ()
     packages = {package.name for package in told.packages}
     return (told.vendor_id, *told.advisories, *(told.cves or ()), *sorted(packages))
-
-
-def _states_of(row: StateRow) -> States:
-    return States(
-        required=_set_of(row.required),
-        installed=_set_of(row.installed),
-        unknown=_set_of(row.unknown),
-        shards=_shards_of(row.shards) if row.shards else {},
-    )
-
-
-@lru_cache(maxsize=1024)
-def _shards_of(told: bytes) -> Mapping[str, int]:
-    """Return what thousands of machines evaluated alike: one mapping for all of them."""
-    return _serials.decode(told)
-
-
-def _set_of(numbers: bytes) -> BitMap:
-    return BitMap(decode_set(numbers)) if numbers else NONE
 
 
 class _Health(msgspec.Struct):
@@ -146,7 +99,6 @@ class _Health(msgspec.Struct):
     restart_pending: bool = False
 
 
-_serials = msgspec.msgpack.Decoder(dict[str, int])
 _healths = msgspec.msgpack.Decoder(_Health)
 
 
@@ -165,8 +117,15 @@ def lists_in(events: Iterable[DecisionEvent]) -> Iterable[str]:
 def machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:
     """Yield the machines that decisions speak of: their subjects have 32 hex digits."""
     for event in events:
-        if len(event.subject) == 32:
+        if len(event.subject) == 32 and not event.operation.startswith(COLLECTIONS):
             try:
                 yield bytes.fromhex(event.subject)
             except ValueError:
                 continue
+
+
+def collections_in(events: Iterable[DecisionEvent]) -> Iterable[UUID]:
+    """Yield the collections that decisions speak of."""
+    for event in events:
+        if event.operation.startswith(COLLECTIONS):
+            yield UUID(event.subject)

@@ -27,6 +27,7 @@ from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_standings import Alike, Moves, Silences, Standing, Standings
 from patchtide.server.member import Member
 from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.collections import StoredCollection
 
 
 @dataclass(slots=True)
@@ -44,9 +45,12 @@ class View(CatalogView):
     """When machines were last heard, in epoch seconds; some never were."""
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
+    present: BitMap = field(default_factory=BitMap)
+    """Machines that are not retired, let in or not: those that collections are of."""
     restarting: BitMap = field(default_factory=BitMap)
     """Machines where what is installed takes effect only after a restart."""
     scan_rule: ScanRule = field(default_factory=ScanRule)
+    collections: Mapping[UUID, StoredCollection] = field(default_factory=dict)
     cut: BitMap = field(default_factory=BitMap)
     """Machines that named what was not published then: to be read again when something is."""
     _versions: Iterator[int] = field(default_factory=lambda: count(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from msgspec import structs
 from pyroaring import BitMap
@@ -13,16 +14,16 @@ from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Change, StateIndex
 from patchtide.domain.compliance.published import Published
-from patchtide.domain.compliance.states import States
 from patchtide.domain.schedules.scanning import ScanRule
+from patchtide.server.collection_asks import asking
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_view import View
 from patchtide.server.kept_tallies import KeptTallies
 from patchtide.server.known_updates import Catalog, KnownUpdate
-from patchtide.server.machine_standings import Standings
+from patchtide.server.machine_standings import Silences, Standings
 from patchtide.server.member import Member, Said, place_of
 from patchtide.server.ports.clients import Client, ClientState
-from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.update_lists import StoredList
 
 
@@ -42,6 +43,7 @@ class FollowedView(View):
             updates=dict(self.updates),
             heard_at=dict(self.heard_at),
             active=self.active.copy(),
+            present=self.present.copy(),
             restarting=self.restarting.copy(),
             cut=self.cut.copy(),
             _index=self._index.copied(),
@@ -58,6 +60,36 @@ class FollowedView(View):
             _standings=_unjudged(self.members),
         )
 
+    def narrowed(self, machines: BitMap, collections: Collection[UUID]) -> FollowedView:
+        """Return the view with these machines and collections only; it is asked, not followed.
+
+        What is counted by leaf and by machine it has in common with this one, so it is good until
+        this one changes.
+        """
+        known = self.standings()
+        some = {number: self.members[number] for number in machines if number in self.members}
+        there = {number: known[number] for number in some}
+        return replace(
+            self,
+            members=some,
+            numbers={member.client.uuid: number for number, member in some.items()},
+            heard_at={n: self.heard_at[n] for n in some if n in self.heard_at},
+            active=self.active & machines,
+            present=self.present & machines,
+            restarting=self.restarting & machines,
+            collections={k: v for k, v in self.collections.items() if k in collections},
+            _by_named={},
+            _by_update=KeptTallies(),
+            _counted={},
+            _by_restarting={},
+            _ground=None,
+            _restarting_ground=None,
+            _overtaken=None,
+            _believed=self._believed & machines,
+            _silences=Silences(),
+            _standings=Standings.of(there),
+        )
+
     @property
     def index(self) -> StateIndex:
         return self._index
@@ -67,7 +99,9 @@ class FollowedView(View):
         self.members = dict(checkpoint.members)
         self.numbers = {m.client.uuid: number for number, m in self.members.items()}
         members = self.members.values()
-        self.active = BitMap([m.number for m in members if m.client.state is ClientState.ACTIVE])
+        self.active, self.present = BitMap(), BitMap()
+        for member in members:
+            self._let_in(member.client)
         self.restarting, self.cut = checkpoint.restarting, checkpoint.cut
         self.heard_at = dict(checkpoint.heard_at)
         self._index = checkpoint.index
@@ -85,10 +119,7 @@ class FollowedView(View):
                 else structs.replace(known, client=client, named=named)
             )
             self.numbers[client.uuid] = client.number
-            if client.state is ClientState.ACTIVE:
-                self.active.add(client.number)
-            else:
-                self.active.discard(client.number)
+            self._let_in(client)
         if not clients:
             return
         numbers = [client.number for client in clients]
@@ -99,9 +130,15 @@ class FollowedView(View):
         self.version = next(self._versions)
         self.decided = self.version
 
+    def _let_in(self, client: Client) -> None:
+        is_in = client.state is ClientState.ACTIVE
+        (self.active.add if is_in else self.active.discard)(client.number)
+        is_there = client.state is not ClientState.DECOMMISSIONED
+        (self.present.add if is_there else self.present.discard)(client.number)
+
     def put_rows(self, told: Iterable[Said]) -> None:
         """Put what machines reported last, as far as it speaks of what is published."""
-        latest = {said.row.client: said for said in told if said.row.client in self.members}
+        latest = {said.client: said for said in told if said.client in self.members}
         if not latest:
             return
         moves = [(self.members[n], self._told_by(self.members[n], s)) for n, s in latest.items()]
@@ -119,19 +156,18 @@ class FollowedView(View):
             self._reground(machines, moved)
 
     def _told_by(self, member: Member, said: Said) -> Member:
-        row, states = said.row, said.states
-        kept = self._published.borne_out(states, lineage=row.lineage)
-        (self.cut.discard if kept == states else self.cut.add)(row.client)
+        kept = self._published.borne_out(said.states, lineage=said.lineage)
+        (self.cut.discard if kept == said.states else self.cut.add)(said.client)
         return Member(
             client=member.client,
             named=member.named,
             states=kept,
-            is_of_this_catalog=self._is_of_this_catalog(row, states),
-            scan=row.scan,
-            scan_error=row.scan_error,
+            is_of_this_catalog=self._is_of_this_catalog(said),
+            scan=said.scan,
+            scan_error=said.scan_error,
             scanned_at=said.scanned_at,
             reported_at=said.reported_at,
-            aged_catalog=row.aged_catalog,
+            aged_catalog=said.aged_catalog,
         )
 
     def _counted_otherwise(
@@ -148,8 +184,8 @@ class FollowedView(View):
         if now:
             yield self._counting.depends_on(new)
 
-    def _is_of_this_catalog(self, row: StateRow, states: States) -> bool:
-        return row.lineage == self.lineage and not self._published.is_ahead(states)
+    def _is_of_this_catalog(self, said: Said) -> bool:
+        return said.lineage == self.lineage and not self._published.is_ahead(said.states)
 
     def put_heard(
         self, restarting: Mapping[int, bool], *, at: Mapping[int, float] | None = None
@@ -200,6 +236,13 @@ class FollowedView(View):
     def put_lists(self, lists: Iterable[StoredList], *, gone: Collection[str] = ()) -> None:
         kept = {name: one for name, one in self.lists.items() if name not in gone}
         self.lists = {**kept, **{one.name: one for one in lists}}
+        self.version = next(self._versions)
+
+    def put_collections(
+        self, collections: Iterable[StoredCollection], *, gone: Collection[UUID] = ()
+    ) -> None:
+        kept = {key: one for key, one in self.collections.items() if key not in gone}
+        self.collections = asking({**kept, **{one.id: one for one in collections}}.values())
         self.version = next(self._versions)
 
     def _moved_on(self, machines: Collection[int]) -> None:

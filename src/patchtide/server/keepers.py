@@ -10,6 +10,7 @@ from patchtide.domain.errors import WrongState
 from patchtide.server.authentication import known_rights
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.decisions import Transaction
+from patchtide.server.role_book import held_by
 
 STAYS = timedelta(days=1)
 """A token that ends sooner keeps nobody from being locked out."""
@@ -37,7 +38,7 @@ def check_somebody_stays(
     tokens = [token for token in tx.lock_api_tokens() if not _ends_by(token, now)]
     users = {user.id: user for user in tx.lock_users() if user.is_able}
     user = users.pop(leaving_user, None)
-    staying = [known_rights(other.rights) for other in users.values()]
+    staying = [held_by(other.rights, tx.setting) for other in users.values()]
     leaving: set[Right] = set()
     for token in tokens:
         if token.id in leaving_tokens:
@@ -45,11 +46,29 @@ def check_somebody_stays(
         elif not _ends_by(token, now + STAYS):
             staying.append(known_rights(token.rights))
     if user is not None:
-        leaving |= known_rights(user.rights)
+        leaving |= held_by(user.rights, tx.setting)
         staying.append(user_keeps)
     if lost := lost_without(leaving, staying):
         raise LastAdministrator(
             f"nobody else could hand on {', '.join(map(str, lost))}; let somebody else in first"
+        )
+
+
+def check_nothing_is_lost(tx: Transaction, before: frozenset[Right], *, now: datetime) -> None:
+    """Ask after something changed within this transaction, with what was held before it.
+
+    Raises:
+        LastAdministrator: some of that nobody could hand on any more.
+    """
+    staying = [held_by(user.rights, tx.setting) for user in tx.lock_users() if user.is_able]
+    staying += [
+        known_rights(token.rights)
+        for token in tx.lock_api_tokens()
+        if not _ends_by(token, now + STAYS)
+    ]
+    if lost := lost_without(before, staying):
+        raise LastAdministrator(
+            f"nobody could hand on {', '.join(map(str, lost))}; let somebody else in first"
         )
 
 

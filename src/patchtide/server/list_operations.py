@@ -126,6 +126,7 @@ SEARCHES = (
         output=saved_searches.Completed,
         handler=saved_searches.suggest,
         columns=("text", "says"),
+        narrows=True,
         example="searches complete --text 'sever'",
     ),
 )
@@ -140,6 +141,7 @@ LISTS = (
         output=update_lists.ListList,
         handler=update_lists.lists,
         columns=("name", "size", "required", "note", "made_by", "made_at"),
+        narrows=True,
     ),
     Operation(
         name="lists.create",
@@ -167,6 +169,7 @@ LISTS = (
         handler=update_lists.show_list,
         columns=("title", "severity", "risk", "required", "installed", "status"),
         example="lists show october",
+        narrows=True,
     ),
     Operation(
         name="lists.add",
@@ -195,6 +198,7 @@ LISTS = (
         audited=True,
         status=202,
         example="lists scan october",
+        narrows=True,
     ),
     Operation(
         name="lists.remove",

@@ -1,30 +1,57 @@
-"""What people say of machines: owner, roles, exposure and location, of one or of many at once."""
+"""What people say of machines, of one or of many at once; and who said what, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.risk import Exposure
-from patchtide.domain.compliance.described import UNDESCRIBED, Description
+from patchtide.domain.compliance.described import (
+    HIGHEST,
+    SCORES,
+    UNDESCRIBED,
+    Described,
+    RestartCode,
+)
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
+from patchtide.server.machine_attributes import (
+    ATTRIBUTES,
+    LABELS,
+    LONGEST,
+    Change,
+    changes,
+    saying,
+)
+from patchtide.server.machines import MachineId
 from patchtide.server.patterns import LABEL, LINE
+from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 
 MOST = 500
 """So many machines at once: each leaves an entry, and a transaction writes a thousand rows."""
-ROLES = 16
-Line = Annotated[str, Meta(max_length=128, pattern=LINE)]
-Role = Annotated[str, Meta(pattern=LABEL)]
+WAS = "_was"
+"""In an entry, what was said of an attribute before."""
+SAYING = ("machines.describe", "machines.import")
+"""Operations by which attributes change."""
+Line = Annotated[str, Meta(max_length=LONGEST, pattern=LINE)]
+Label = Annotated[str, Meta(pattern=LABEL)]
+Score = Annotated[int, Meta(ge=0, le=HIGHEST)] | None
 ExposureName = Literal["", "perimeter", "critical", "server", "ordinary", "laptop", "isolated"]
-Said = Literal["owner", "roles", "exposure", "location"]
+RestartName = Literal["", "automatic", "none", "interactive", "script"]
+Said = Literal[
+    "owner", "roles", "exposure", "location", "cluster", "management_group", "tags", "business",
+    "downtime", "redundancy", "testing", "complexity", "distance", "schedule", "restart",
+]  # fmt: skip
+_LINES = ("owner", "location", "cluster", "management_group")
 
 
 class DescribeMachines(Input, kw_only=True, frozen=True):
@@ -35,43 +62,201 @@ class DescribeMachines(Input, kw_only=True, frozen=True):
     ]
     owner: Annotated[Line, Meta(description="Whose they are: a person or a team.")] = ""
     role: Annotated[
-        tuple[Role, ...],
-        Meta(max_length=ROLES, description="What they are for, in place of the roles of before."),
+        tuple[Label, ...],
+        Meta(max_length=LABELS, description="What they are for, in place of the roles of before."),
     ] = ()
     exposure: Annotated[
         ExposureName, Meta(description="Where they stand, which counts for their risk classes.")
     ] = ""
     location: Annotated[Line, Meta(description="Where they are: a site, a building, a room.")] = ""
-    forget: Annotated[
-        tuple[Said, ...], Meta(max_length=4, description="What to take back of what was said.")
+    cluster: Annotated[
+        Line, Meta(description="The cluster or load-balancing group that they are members of.")
+    ] = ""
+    management_group: Annotated[
+        Line, Meta(description="By whom they are managed, for summaries.")
+    ] = ""
+    tag: Annotated[
+        tuple[Label, ...],
+        Meta(max_length=LABELS, description="Their tags, in place of those of before."),
     ] = ()
+    add_tag: Annotated[
+        tuple[Label, ...], Meta(max_length=LABELS, description="Tags besides those of before.")
+    ] = ()
+    remove_tag: Annotated[
+        tuple[Label, ...], Meta(max_length=LABELS, description="Tags that they lose.")
+    ] = ()
+    business: Annotated[
+        Score, Meta(description="How much the business needs them, from 0 to 5.")
+    ] = None
+    downtime: Annotated[Score, Meta(description="What their downtime costs, from 0 to 5.")] = None
+    redundancy: Annotated[
+        Score, Meta(description="How little stands in for them, from 0 to 5: nothing.")
+    ] = None
+    testing: Annotated[
+        Score, Meta(description="How much testing a change needs there, from 0 to 5.")
+    ] = None
+    complexity: Annotated[
+        Score, Meta(description="How complex they are to change, from 0 to 5.")
+    ] = None
+    distance: Annotated[
+        Score, Meta(description="How far they are from whoever could help, from 0 to 5.")
+    ] = None
+    schedule: Annotated[
+        UUID | None, Meta(description="The collection in whose windows they may be changed.")
+    ] = None
+    restart: Annotated[RestartName, Meta(description="How they may be restarted.")] = ""
+    forget: Annotated[
+        tuple[Said, ...], Meta(max_length=15, description="What to take back of what was said.")
+    ] = ()
+    dry_run: Annotated[bool, Meta(description="Only tell what would change.")] = False
+
+
+class ChangedMachine(Output, kw_only=True, frozen=True):
+    machine: UUID
+    name: str
+    attribute: str
+    was: str
+    """Empty: nobody had said anything."""
+    now: str
 
 
 class DescribedMachines(Output, kw_only=True, frozen=True):
     machines: int
     """Of how many it is said now."""
+    changed: int
+    """Of how many something else was said before."""
+    changes: tuple[ChangedMachine, ...]
+
+
+class ListChanges(Input, kw_only=True, frozen=True):
+    machine: MachineId
+    limit: Annotated[int, Meta(ge=1, le=100, description="How many decisions back.")] = 50
+
+
+class AttributeChange(Output, kw_only=True, frozen=True):
+    at: datetime
+    actor: str
+    attribute: str
+    was: str
+    now: str
+
+
+class AttributeChanges(Output, kw_only=True, frozen=True):
+    items: tuple[AttributeChange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Saying:
+    """What was asked to be said, read."""
+
+    values: Mapping[str, Any]
+    added: frozenset[str]
+    removed: frozenset[str]
+
+    def of(self, described: Described) -> Described:
+        now = saying(described, self.values)
+        if not self.added and not self.removed:
+            return now
+        tags = tuple(sorted((set(now.tags) | self.added) - self.removed))
+        if len(tags) > LABELS:
+            raise WrongState(f"a machine has at most {LABELS} tags")
+        return saying(now, {"tags": tags})
 
 
 async def describe(call: Call, principal: Principal, asked: DescribeMachines) -> DescribedMachines:
-    """Say it of all the machines, or of none.
+    """Say it of all the machines, or of none; one of which nothing changes leaves no entry.
 
     Raises:
-        InvalidDocument: nothing is said or only blanks, or the same is said and taken back.
+        InvalidDocument: nothing is said or only blanks, the same is said and taken back, or there
+            is no such collection.
         NotFound: one of them is not there.
-        WrongState: one of them is retired.
+        WrongState: one of them is retired, or would have too many tags.
     """
-    said, uuids = _description(asked), list(dict.fromkeys(m.bytes for m in asked.machines))
+    said, uuids = _saying(asked), list(dict.fromkeys(m.bytes for m in asked.machines))
+    if asked.schedule is not None:
+        await _check_schedule(call, asked.schedule)
 
-    def work(tx: Transaction) -> None:
-        known = tx.clients(uuids)
+    def planned(known: Sequence[Client]) -> Sequence[tuple[Client, Described]]:
         _check(known, uuids)
-        tx.describe_clients(uuids, said)
-        words = _in_words(said)
-        for client in sorted(known, key=lambda client: uuids.index(client.uuid)):
-            tx.note(client.uuid.hex(), name=client.name, **words)
+        ordered = sorted(known, key=lambda client: uuids.index(client.uuid))
+        return [(one, now) for one in ordered if (now := said.of(one.described)) != one.described]
 
-    await call.decide(principal, work)
-    return DescribedMachines(machines=len(uuids))
+    def work(tx: Transaction) -> Sequence[tuple[Client, Described]]:
+        plan = planned(tx.clients(uuids))
+        put(tx, plan)
+        return plan
+
+    if asked.dry_run:
+        store = call.context.fleet.store
+        plan = await call.read(lambda: planned(store.clients_of(uuids)))
+    else:
+        plan = await call.decide(principal, work)
+    return DescribedMachines(
+        machines=len(uuids),
+        changed=len(plan),
+        changes=tuple(
+            _shown(client, change)
+            for client, now in plan
+            for change in changes(client.described, now)
+        ),
+    )
+
+
+def put(tx: Transaction, plan: Iterable[tuple[Client, Described]]) -> None:
+    """Have it said of each, and note what that changes there."""
+    plan = list(plan)
+    tx.describe_clients({client.number: now for client, now in plan})
+    for client, now in plan:
+        told = changes(client.described, now)
+        tx.note(client.uuid.hex(), name=client.name, **detail_of(told))
+
+
+def detail_of(told: Iterable[Change]) -> dict[str, str]:
+    """Return changes as an entry of the audit says them."""
+    detail: dict[str, str] = {}
+    for one in told:
+        detail[one.attribute] = one.now
+        if one.was:
+            detail[f"{one.attribute}{WAS}"] = one.was
+    return detail
+
+
+async def list_changes(call: Call, principal: Principal, asked: ListChanges) -> AttributeChanges:
+    """Raises NotFound."""
+    fleet = call.context.fleet
+    member = await call.read_fleet(lambda: fleet.ask(lambda view: view.member(asked.machine)))
+    found = await call.read(
+        lambda: fleet.store.audit_of(member.id.hex, limit=asked.limit, operations=SAYING)
+    )
+    return AttributeChanges(items=tuple(one for entry in found for one in _told(entry)))
+
+
+def _told(entry: AuditEntry) -> Iterable[AttributeChange]:
+    for name in ATTRIBUTES:
+        if name in entry.detail:
+            yield AttributeChange(
+                at=entry.at,
+                actor=entry.actor,
+                attribute=name,
+                was=str(entry.detail.get(f"{name}{WAS}", "")),
+                now=str(entry.detail[name]),
+            )
+
+
+def _shown(client: Client, change: Change) -> ChangedMachine:
+    return ChangedMachine(
+        machine=UUID(bytes=client.uuid),
+        name=client.name,
+        attribute=change.attribute,
+        was=change.was,
+        now=change.now,
+    )
+
+
+async def _check_schedule(call: Call, schedule: UUID) -> None:
+    fleet = call.context.fleet
+    if not await call.read_fleet(lambda: fleet.ask(lambda view: schedule in view.collections)):
+        raise InvalidDocument([Problem("schedule", "is the id of no collection")])
 
 
 def _check(known: Sequence[Client], uuids: Sequence[bytes]) -> None:
@@ -81,34 +266,29 @@ def _check(known: Sequence[Client], uuids: Sequence[bytes]) -> None:
         raise WrongState(f"{retired[0]} is retired")
 
 
-def _description(asked: DescribeMachines) -> Description:
-    lines = {"owner": asked.owner, "location": asked.location}
+def _saying(asked: DescribeMachines) -> _Saying:
+    lines = {name: getattr(asked, name) for name in _LINES}
     if blank := [name for name, text in lines.items() if text and not text.strip()]:
         raise InvalidDocument(
             [Problem(name, "is blank; to take it back, forget it") for name in blank]
         )
-    given = {
-        "owner": asked.owner.strip(),
+    given: dict[str, Any] = {
+        **{name: text.strip() for name, text in lines.items()},
         "roles": tuple(sorted(set(asked.role))),
+        "tags": tuple(sorted(set(asked.tag))),
         "exposure": Exposure(asked.exposure) if asked.exposure else "",
-        "location": asked.location.strip(),
+        "restart": RestartCode(asked.restart),
     }
-    if both := [name for name in asked.forget if given[name]]:
+    values: dict[str, Any] = {name: value for name, value in given.items() if value}
+    for name in ("schedule", *SCORES):
+        if getattr(asked, name) is not None:
+            values[name] = getattr(asked, name)
+    if both := [name for name in asked.forget if name in values]:
         raise InvalidDocument([Problem(name, "is said and taken back at once") for name in both])
-    words = {name: value for name, value in given.items() if value}
-    words |= {name: getattr(UNDESCRIBED, name) for name in asked.forget}
-    said = Description(**words)  # type: ignore[arg-type]
-    if said.says_nothing:
-        why = "say an owner, a role, an exposure or a location, or what to forget"
-        raise InvalidDocument([Problem("body", why)])
+    values |= {name: getattr(UNDESCRIBED, name) for name in asked.forget}
+    said = _Saying(
+        values=values, added=frozenset(asked.add_tag), removed=frozenset(asked.remove_tag)
+    )
+    if not values and not said.added and not said.removed:
+        raise InvalidDocument([Problem("body", "say something of them, or what to forget")])
     return said
-
-
-def _in_words(said: Description) -> dict[str, str]:
-    words = {
-        "owner": said.owner,
-        "roles": None if said.roles is None else ", ".join(said.roles),
-        "exposure": None if said.exposure is None else said.exposure.value,
-        "location": said.location,
-    }
-    return {name: text or "none" for name, text in words.items() if text is not None}

@@ -7,13 +7,17 @@ looked at. One index is for one thread at a time, as the view that it is asked w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 
 from pyroaring import BitMap
 
-from patchtide.domain.catalog.queries import Fits, Value, select
-from patchtide.domain.catalog.query_parser import parse_query
-from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
+from patchtide.domain.catalog.query_tests import Fits, Value
+from patchtide.domain.collections.facts import Column
+from patchtide.domain.compliance.machine_query import ENROLLED, FACTS, SILENT, UNSAID
+from patchtide.server.fact_index import FactIndex
 from patchtide.server.fleet_view import View
+from patchtide.server.kept_machines import KeptMachines, finder
 from patchtide.server.machine_orders import MachineOrders, Moved
 from patchtide.server.machine_standings import Moves, Standing
 from patchtide.server.member import Member
@@ -21,35 +25,79 @@ from patchtide.server.member import Member
 Values = Mapping[Value, BitMap]
 MANY = 4
 """Of more than such a part of all machines, values are looked through anew."""
+_DAY_S = 86_400
 
 
 class MachineIndex:
-    def __init__(self) -> None:
+    def __init__(self, facts: FactIndex | None = None) -> None:
+        self.facts = facts or FactIndex()
         self._moves: Moves | None = None
         self._followed = 0
         self._known: dict[int, Standing] = {}
         self._texts: dict[int, str] | None = None
-        self._values: dict[str, dict[Value, BitMap]] = {}
+        self._values: dict[str, Column] = {}
         self._orders = MachineOrders()
+        self._kept = KeptMachines(self.facts, _TOLD, lambda s: _text(s.member))
 
-    def ground(self, view: View) -> MachineGround:
-        """Return the machines as they are in the view."""
+    def ground(self, view: View, *, rows: BitMap | None = None) -> MachineGround:
+        """Return the machines as they are in the view: those let in, or else these."""
         self._follow(view)
-        return MachineGround(self, view)
+        return MachineGround(self, view, view.active if rows is None else rows)
+
+    def kept(self, view: View, query: str) -> BitMap:
+        """Return who answers to the query, let in or not, but for who is retired.
+
+        It is the same set for as long as the answer is the same, and not to be changed.
+
+        Raises:
+            InvalidQuery
+            Unavailable: it asks what machines told, and that was not read yet.
+        """
+        known = self._kept.known(view, query)
+        if known is not None:
+            return known
+        self._follow(view)
+        find = finder(partial(self.where, view), partial(self.mentioning, view))
+        return self._kept.answering(view, query, find=find)
 
     def orders(self, view: View) -> MachineOrders:
         self._follow(view)
         return self._orders
 
-    def values(self, view: View, field: str) -> Values:
-        """Return which of all machines, let in or not, have which value."""
-        if field == "restart":
+    def values(self, view: View, place: str) -> Values:
+        """Return which of all machines, let in or not, have which value.
+
+        Raises:
+            Unavailable: machines told it, and that was not read yet.
+        """
+        if place == "restart":
             return {True: view.restarting}
+        return self.column(view, place)
+
+    def column(self, view: View, place: str) -> Column:
+        if is_fact(place):
+            return self.facts.asked().column(place)
         self._follow(view)
-        if field not in self._values:
-            read = _READERS[field]
-            self._values[field] = _grouped((n, read(s)) for n, s in self._known.items())
-        return self._values[field]
+        if place not in self._values:
+            read = _READERS[place]
+            self._values[place] = _grouped((n, read(s)) for n, s in self._known.items())
+        return self._values[place]
+
+    def where(self, view: View, place: str, fits: Fits) -> BitMap:
+        """Return who, let in or not, has a value that fits.
+
+        Raises:
+            Unavailable: see `values`.
+        """
+        if place == "restart":
+            return view.restarting
+        if place in _SINCE:
+            at, now = _SINCE[place], view.now.timestamp()
+            ages = ((n, at(view, n)) for n in view.members)
+            some = [(n, int(now - then) // _DAY_S) for n, then in ages if then is not None]
+            fitting = {age for age in {age for _, age in some} if fits(age)}
+            return BitMap([n for n, age in some if age in fitting])
+        return self.column(view, place).where(fits)
 
     def mentioning(self, view: View, *texts: str) -> BitMap:
         """Return the machines, let in or not, that have all texts in what is told of them."""
@@ -76,6 +124,7 @@ class MachineIndex:
             self._take_up(moved)
         self._known.update((one.now.member.number, one.now) for one in moved)
         self._orders.follow(standings, moved)
+        self._kept.take(moved)
         self._moves, self._followed = moves, moves.end
 
     def _forget(self) -> None:
@@ -83,6 +132,7 @@ class MachineIndex:
         self._known, self._texts = {}, None
         self._values.clear()
         self._orders.forget()
+        self._kept.forget()
 
     def _take_up(self, moved: Sequence[Moved]) -> None:
         described = [one for one in moved if one.is_described_otherwise]
@@ -97,23 +147,23 @@ class MachineIndex:
 
 
 class MachineGround:
-    """The machines of a view that are let in, as queries ask them."""
+    """Some machines of a view, as queries ask them."""
 
-    def __init__(self, index: MachineIndex, view: View) -> None:
+    def __init__(self, index: MachineIndex, view: View, rows: BitMap) -> None:
         self._index = index
         self._view = view
+        self._rows = rows
 
     @property
     def rows(self) -> BitMap:
-        return self._view.active
+        return self._rows
 
-    def values(self, field: str) -> Values:
+    def values(self, place: str) -> Values:
         """Return which of all machines, let in or not, have which value."""
-        return self._index.values(self._view, field)
+        return self._index.values(self._view, place)
 
-    def where(self, field: str, fits: Fits, /) -> BitMap:
-        found = [machines for value, machines in self.values(field).items() if fits(value)]
-        return BitMap().union(*found) & self.rows
+    def where(self, place: str, fits: Fits, /) -> BitMap:
+        return self._index.where(self._view, place, fits) & self.rows
 
     def mentioning(self, text: str, /) -> BitMap:
         return self._index.mentioning(self._view, text) & self.rows
@@ -123,28 +173,26 @@ class MachineGround:
         return list(self._index.orders(self._view).all("name", among=machines))
 
 
-def answering(index: MachineIndex, view: View, query: str) -> BitMap:
-    """Return the machines, of those that are let in, that answer to the query.
-
-    Raises:
-        InvalidQuery
-    """
-    parsed = parse_query(query, MACHINE_FIELDS)
-    return select(parsed, fields=MACHINE_FIELDS, ground=index.ground(view))
-
-
 _Reader = Callable[[Standing], Sequence[Value]]
 
 
-def _grouped(told: Iterable[tuple[int, Sequence[Value]]]) -> dict[Value, BitMap]:
+def is_fact(place: str) -> bool:
+    """Say whether it is something that machines tell in their lists."""
+    return place.partition("(")[0] in FACTS
+
+
+def _grouped(told: Iterable[tuple[int, Sequence[Value]]]) -> Column:
     found: dict[Value, list[int]] = {}
     for number, values in told:
         for value in values:
             found.setdefault(value, []).append(number)
-    return {value: BitMap(numbers) for value, numbers in found.items()}
+    column = Column()
+    for value, numbers in found.items():
+        column.put(value, numbers)
+    return column
 
 
-def _move(values: dict[Value, BitMap], moved: Iterable[Moved], read: _Reader) -> None:
+def _move(column: Column, moved: Iterable[Moved], read: _Reader) -> None:
     for one in moved:
         was = () if one.before is None else read(one.before)
         now = read(one.now)
@@ -152,11 +200,9 @@ def _move(values: dict[Value, BitMap], moved: Iterable[Moved], read: _Reader) ->
             continue
         number = one.now.member.number
         for value in was:
-            values[value].discard(number)
-            if not values[value]:
-                del values[value]
+            column.discard(value, number)
         for value in now:
-            values.setdefault(value, BitMap()).add(number)
+            column.put(value, (number,))
 
 
 def _text(member: Member) -> str:
@@ -168,6 +214,14 @@ def _text(member: Member) -> str:
     return "\n".join(texts).casefold()
 
 
+_NOTHING = ("",)
+"""What is asked for with `= ""` where there may be several."""
+
+
+def _some(value: int | None) -> Sequence[Value]:
+    return () if value is None else (value,)
+
+
 _DESCRIBED: Mapping[str, _Reader] = {
     "name": lambda s: (s.member.client.name,),
     "state": lambda s: (s.member.client.state.value,),
@@ -177,12 +231,34 @@ _DESCRIBED: Mapping[str, _Reader] = {
     "exposure": lambda s: (s.member.client.described.exposure.value,),
     "location": lambda s: (s.member.client.described.location,),
     "site": lambda s: (s.member.client.site,),
-    "role": lambda s: tuple(set(s.member.client.described.roles)),
+    "role": lambda s: s.member.client.described.roles or _NOTHING,
+    "tag": lambda s: s.member.client.described.tags or _NOTHING,
+    "cluster": lambda s: (s.member.client.described.cluster,),
+    "management-group": lambda s: (s.member.client.described.management_group,),
+    "criticality": lambda s: _some(s.member.client.described.criticality),
+    "schedule": lambda s: (str(s.member.client.described.schedule or ""),),
+    "restart-code": lambda s: (s.member.client.described.restart.value or UNSAID,),
 }
 """These change by what people decide; the others by what machines report, or do not."""
 _READERS: Mapping[str, _Reader] = {
     **_DESCRIBED,
     "standing": lambda s: (s.judgement.compliance.value,),
     "doubt": lambda s: (s.judgement.doubt.value,),
+    "scan": lambda s: (s.member.scan,),
+    "required": lambda s: (s.tally.required,),
+    "installed": lambda s: (s.tally.installed,),
+    "unknown": lambda s: (s.tally.unknown,),
     "reported": lambda s: (s.member.reported_at is not None,),
 }
+_TOLD: Mapping[str, _Reader] = {**_READERS, "restart": lambda s: (s.restart_pending,)}
+
+
+def _seconds(at: datetime | None) -> float | None:
+    return at.timestamp() if at else None
+
+
+_SINCE: Mapping[str, Callable[[View, int], float | None]] = {
+    SILENT: lambda view, n: view.heard_at.get(n) or _seconds(view.members[n].client.enrolled_at),
+    ENROLLED: lambda view, n: _seconds(view.members[n].client.enrolled_at),
+}
+"""When it was: what is asked is how long ago, which changes by time alone."""

@@ -11,19 +11,21 @@ from msgspec import Meta
 from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.compliance.judgement import Compliance
+from patchtide.server.collection_checks import may_ask
 from patchtide.server.context import Call
+from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Limit, Page, Search, cursor_at, place_in
 from patchtide.server.machine_descriptions import ExposureName
-from patchtide.server.machine_index import MachineIndex
 from patchtide.server.machine_orders import COLUMNS
 from patchtide.server.machine_standings import Standing
 from patchtide.server.ports.fleet import Heard
 from patchtide.server.table import Input, Output
 from patchtide.wire.messages import HealthV1, decode
 
-StateName = Literal["", "waiting", "active", "quarantined", "decommissioned"]
+StateName = Literal["", "expected", "waiting", "active", "quarantined", "decommissioned"]
 ComplianceName = Literal["", "compliant", "required", "restart", "unknown"]
 MachineSort = Literal[
     "name", "-name", "required", "-required", "unknown", "-unknown", "reported", "-reported",
@@ -40,6 +42,19 @@ class ListMachines(Input, kw_only=True, frozen=True):
     role: Annotated[Search, Meta(description="Only machines with this role among theirs.")] = ""
     exposure: Annotated[ExposureName, Meta(description="Only machines that stand so.")] = ""
     location: Annotated[Search, Meta(description="Only machines at this location.")] = ""
+    collection: Annotated[
+        UUID | None, Meta(description="Only machines in this collection, by its id.")
+    ] = None
+    query: Annotated[
+        str,
+        Meta(
+            max_length=MAX_LENGTH,
+            description=(
+                "Only machines that answer to this query, such as"
+                " `package(openssl) < 3.0.11 and restart`; see the guide to machines by query."
+            ),
+        ),
+    ] = ""
     search: Annotated[
         Search, Meta(description="Part of the name, group, platform, owner, location, site or id.")
     ] = ""
@@ -72,6 +87,22 @@ class Machine(Output, kw_only=True, frozen=True):
     exposure: str
     """Where people say that it stands: perimeter, critical, server, laptop, isolated, ordinary."""
     location: str
+    cluster: str
+    """The cluster or load-balancing group that it is a member of."""
+    management_group: str
+    tags: tuple[str, ...]
+    criticality: int | None
+    """The sum of the six scores that follow, from 0 to 5 each; null: nobody has scored it."""
+    business: int | None
+    downtime: int | None
+    redundancy: int | None
+    testing: int | None
+    complexity: int | None
+    distance: int | None
+    schedule: UUID | None
+    """The collection in whose windows it may be changed."""
+    restart: str
+    """automatic, none, interactive, script (its own, before and after); empty: nobody has said."""
     agent_version: str
     enrolled_at: datetime
 
@@ -95,23 +126,28 @@ class MachineList(Output, kw_only=True, frozen=True):
 
 
 async def list_some(call: Call, principal: Principal, asked: ListMachines) -> MachineList:
-    return await call.read_fleet(lambda: _listed(call, asked))
+    """Raises InvalidQuery, NotFound."""
+    may_ask(principal, asked.collection, asked.query)
+    return await call.read_fleet(lambda: listed(call, asked))
 
 
-def _listed(call: Call, asked: ListMachines) -> MachineList:
+def listed(call: Call, asked: ListMachines) -> MachineList:
     fleet = call.context.fleet
-    page, total, counts = fleet.ask(lambda view: found(fleet.machines, view, asked))
+    if asked.query:
+        fleet.follow_facts()
+    page, total, counts = fleet.ask(lambda view: found(fleet, view, asked))
     heard = fleet.store.heard([j.member.number for j in page.items])
     items = tuple(shown(j, heard.get(j.member.number)) for j in page.items)
     return MachineList(items=items, total=total, counts=counts, next=page.next)
 
 
 def found(
-    index: MachineIndex, view: View, asked: ListMachines
+    fleet: Fleet, view: View, asked: ListMachines
 ) -> tuple[Page[Standing], int, ComplianceCounts]:
     """Return a page, of how many, and how those stand that fit."""
     place, falls = place_in(COLUMNS, asked.sort, asked.after), asked.sort.startswith("-")
-    fitting = _fitting(index, view, asked)
+    index = fleet.machines
+    fitting = _fitting(fleet, view, asked)
     by_standing = index.values(view, "standing")
     wanted = fitting
     if asked.compliance:
@@ -131,9 +167,14 @@ def found(
     return page, len(wanted), counted(counts)
 
 
-def _fitting(index: MachineIndex, view: View, asked: ListMachines) -> BitMap:
+def _fitting(fleet: Fleet, view: View, asked: ListMachines) -> BitMap:
     """Return the machines that fit all but the `compliance` asked for."""
+    index = fleet.machines
     found = BitMap(view.members)
+    if asked.collection is not None:
+        found = fleet.collections.members_of(view, asked.collection)
+    if asked.query:
+        found = fleet.collections.answering(view, asked.query, among=found)
     for field, value in (
         ("state", asked.state),
         ("role", asked.role),
@@ -182,6 +223,18 @@ def shown(standing: Standing, heard: Heard | None) -> Machine:
         roles=client.described.roles,
         exposure=client.described.exposure.value,
         location=client.described.location,
+        cluster=client.described.cluster,
+        management_group=client.described.management_group,
+        tags=client.described.tags,
+        criticality=client.described.criticality,
+        business=client.described.business,
+        downtime=client.described.downtime,
+        redundancy=client.described.redundancy,
+        testing=client.described.testing,
+        complexity=client.described.complexity,
+        distance=client.described.distance,
+        schedule=client.described.schedule,
+        restart=client.described.restart.value,
         agent_version=health.agent_version or client.agent_version,
         enrolled_at=client.enrolled_at,
     )

@@ -15,6 +15,7 @@ from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.context import Call
 from patchtide.server.known_updates import KnownUpdate
+from patchtide.server.machine_descriptions import WAS
 from patchtide.server.machine_list import Machine, health_of, shown
 from patchtide.server.machines import MachineId, OneMachine
 from patchtide.server.member import Member
@@ -163,7 +164,16 @@ def _step(member: Member, event: EventV1, update: KnownUpdate | None) -> History
 
 
 def _decision(entry: AuditEntry) -> HistoryEntry:
-    detail = ", ".join(f"{name}: {value}" for name, value in entry.detail.items() if value)
+    detail = ", ".join(_parts(entry.detail))
     return HistoryEntry(
         at=entry.at, actor=entry.actor, what=entry.operation, update=None, title="", detail=detail
     )
+
+
+def _parts(detail: Mapping[str, object]) -> Iterator[str]:
+    for name, value in detail.items():
+        was = detail.get(f"{name}{WAS}")
+        if was:
+            yield f"{name}: {value or 'nothing'}, was {was}"
+        elif value and not name.endswith(WAS):
+            yield f"{name}: {value}"

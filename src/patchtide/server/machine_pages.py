@@ -12,6 +12,7 @@ from operator import and_
 
 from pyroaring import BitMap
 
+from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.machine_orders import MachineOrders
@@ -32,6 +33,8 @@ class Wanted:
 
     search: str = ""
     """Words that are all to be found."""
+    query: str = ""
+    """Only machines that answer to this one."""
     choices: Mapping[str, str] = field(default_factory=dict)
     """By filter: the only value that is wanted."""
     sort: str = "name"
@@ -55,11 +58,18 @@ class Found:
 
 
 def look(
-    index: MachineIndex, view: View, wanted: Wanted, *, among: BitMap, choices: Mapping[str, Sets]
+    fleet: Fleet, view: View, wanted: Wanted, *, among: BitMap, choices: Mapping[str, Sets]
 ) -> Found:
-    """Return a page of these machines; `choices`: by filter, who has which value."""
+    """Return a page of these machines; `choices`: by filter, who has which value.
+
+    Raises:
+        InvalidQuery
+    """
+    index = fleet.machines
     words = wanted.search.casefold().split()
     base = among & index.mentioning(view, *words) if words else among
+    if wanted.query:
+        base = fleet.collections.answering(view, wanted.query, among=base)
     chosen = {
         name: choices[name].get(value, BitMap())
         for name, value in wanted.choices.items()
@@ -147,9 +157,10 @@ def _segments(
         yield _Segment(found, sort, falls)
         return
     else:
-        some = choices["standing"].get("required", BitMap())
-        if sort == "reported":
-            some = index.values(view, "reported").get(True, BitMap())
+        # A page that asks about one update has no choice of how machines stand on all.
+        some = index.values(view, "reported").get(True, BitMap())
+        if sort != "reported":
+            some = choices["standing"].get("required", BitMap())
         rest = rest - some
         # These orders begin with the most, and with the newest.
         yield _Segment(found & some, sort, not falls)

@@ -73,6 +73,15 @@ class Standings:
     moves: Moves = field(default_factory=Moves)
     _changed: set[int] = field(default_factory=set)
 
+    @classmethod
+    def of(cls, known: dict[int, Standing]) -> Standings:
+        """Return these alone, which nothing changes."""
+        return cls(
+            known,
+            Counter(one.group for one in known.values()),
+            Counter(one.scan for one in known.values()),
+        )
+
     def changed(self, machines: Iterable[int]) -> None:
         self._changed.update(machines)
 

@@ -33,7 +33,7 @@ _MOVES: Mapping[str, tuple[frozenset[ClientState], ClientState]] = MappingProxyT
         ),
         "machines.release": (frozenset({ClientState.QUARANTINED}), ClientState.ACTIVE),
         "machines.decommission": (
-            frozenset({ClientState.WAITING, ClientState.ACTIVE, ClientState.QUARANTINED}),
+            frozenset(ClientState) - {ClientState.DECOMMISSIONED},
             ClientState.DECOMMISSIONED,
         ),
     }

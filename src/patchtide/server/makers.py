@@ -13,6 +13,7 @@ from patchtide.domain.access.rights import Right, beyond
 from patchtide.domain.errors import Refused, Unauthenticated
 from patchtide.server.authentication import known_rights
 from patchtide.server.ports.decisions import Transaction
+from patchtide.server.role_book import held_by
 
 
 def check_still_let_in(tx: Transaction, principal: Principal, *, now: datetime) -> None:
@@ -36,7 +37,9 @@ def held_now(tx: Transaction, actor: str, *, now: datetime) -> frozenset[Right]:
     kind, _, id = actor.partition(":")
     if kind == "user":
         user = tx.lock_user(id)
-        return known_rights(user.rights) if user is not None and user.is_able else frozenset()
+        if user is None or not user.is_able:
+            return frozenset()
+        return held_by(user.rights, tx.setting)
     return _of_token(tx, id, now) or frozenset()
 
 
@@ -51,7 +54,7 @@ def _held(tx: Transaction, principal: SignedIn, now: datetime) -> frozenset[Righ
         # In this order: sessions are ended by whoever has locked their person.
         if user is None or not user.is_able or not tx.has_session(principal.session):
             raise Unauthenticated
-        return known_rights(user.rights)
+        return held_by(user.rights, tx.setting)
     held = _of_token(tx, principal.token_id, now)
     if held is None:
         raise Unauthenticated

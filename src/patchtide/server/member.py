@@ -11,7 +11,6 @@ from patchtide.domain.compliance.judgement import Told
 from patchtide.domain.compliance.states import States
 from patchtide.server.listing import in_order
 from patchtide.server.ports.clients import Client
-from patchtide.server.ports.reports import StateRow
 
 _NO_STATES = States()
 
@@ -52,10 +51,14 @@ class Member(Struct, frozen=True, kw_only=True):
         )
 
 
-class Said(Struct, frozen=True):
+class Said(Struct, frozen=True, kw_only=True):
     """A machine's last report, read."""
 
-    row: StateRow
+    client: int
+    lineage: bytes
     states: States
+    scan: str
+    scan_error: str
     scanned_at: datetime | None
     reported_at: datetime | None
+    aged_catalog: bool

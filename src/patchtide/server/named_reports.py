@@ -9,11 +9,13 @@ from types import MappingProxyType
 
 import msgspec
 
-from patchtide.domain.errors import InvalidDocument, NotFound, Problem
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem, Refused
+from patchtide.server.collection_view import known as collection_named
 from patchtide.server.context import Context
 from patchtide.server.fleet_view import View
 from patchtide.server.named_report import Denominators, Report
 from patchtide.server.ports.update_lists import EVERYBODY
+from patchtide.server.report_attributes import undescribed
 from patchtide.server.report_compliance import by_update, overall
 from patchtide.server.report_grid import MACHINE
 from patchtide.server.report_history import history
@@ -31,6 +33,7 @@ from patchtide.server.report_updates import machine, matrix, superseded
 from patchtide.server.report_words import (
     DOUBTS,
     GROUPINGS,
+    LACKS,
     RISKS,
     SCANS,
     STANDINGS,
@@ -52,6 +55,8 @@ class NamedReport:
     sort: str = ""
     lacks: Collection[str] = ()
     """Of what says what a report is about, what means nothing to this one."""
+    is_of_all: bool = False
+    """It tells what was counted before, of all machines."""
     page: str = ""
     """Another page of the console that shows the same."""
 
@@ -135,13 +140,23 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
             begin=given(superseded),
             sort="required",
         ),
+        "undescribed": NamedReport(
+            title="Machines without owner or schedule",
+            says="Machines of which nobody has said whose they are, or that have no schedule whose"
+            " collection is there.",
+            begin=given(undescribed),
+            takes=("state",),
+            states=LACKS,
+            sort="name",
+        ),
         "history": NamedReport(
             title="History, day by day",
             says="How all machines, an update, a list or a shared search stood on each day.",
             begin=history,
+            is_of_all=True,
             takes=("days_back",),
             sort="-date",
-            lacks=("query", "machines", "machine"),
+            lacks=("query", "machines", "machine", "collection"),
             page="/history",
         ),
         "targets": NamedReport(
@@ -149,9 +164,10 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
             says="Each update that some machine needed: how many have it, by when how many are"
             " to, and whether they will.",
             begin=targets,
+            is_of_all=True,
             takes=("state", "risk"),
             states=TARGET_STATES,
-            lacks=("machines", "machine"),
+            lacks=("machines", "machine", "collection"),
             page="/targets",
         ),
     }
@@ -175,6 +191,10 @@ def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool =
     if chosen.is_private:
         # Its name means something else, or nothing, to whoever follows a link.
         asked = msgspec.structs.replace(asked, search="", query=chosen.query)
+    if asked.machines:
+        context.fleet.follow_facts()
+    if context.fleet.scopes and named.is_of_all:
+        raise Refused("this report was counted of all machines, and you may see some of them")
     make = named.begin(context, asked)
     return context.fleet.ask(
         lambda view: _made(context, view, asked, named, chosen, make, is_whole=is_whole)
@@ -270,7 +290,10 @@ def _in_words(scope: Scope) -> Sequence[tuple[str, str]]:
     machines = asked.machines or "all that are let in"
     if asked.machine is not None:
         machines = scope.view.member(asked.machine).client.name
-    words = {**STATES, **STANDINGS, **SCANS, **TARGET_STATES}
+    if asked.collection is not None:
+        inside = collection_named(scope.view, asked.collection).name
+        machines = f"{machines} in {inside}" if asked.machines else f"those in {inside}"
+    words = {**STATES, **STANDINGS, **SCANS, **TARGET_STATES, **LACKS}
     said = [("Updates", updates), ("Machines", f"{machines} ({len(scope.members)})")]
     more = (
         ("Side by side", GROUPINGS.get(asked.by, "")),

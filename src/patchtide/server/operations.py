@@ -16,10 +16,13 @@ from patchtide.server import (
     restoration,
     site_status,
 )
-from patchtide.server.account_operations import ACCOUNTS, SESSIONS
+from patchtide.server.account_operations import ACCOUNTS, ROLES, SESSIONS
 from patchtide.server.alert_operations import ALERTS, CHANNELS
+from patchtide.server.calendar_operations import CALENDAR
 from patchtide.server.catalog_operations import CATALOG
+from patchtide.server.collection_operations import COLLECTIONS
 from patchtide.server.console_pages import PAGES
+from patchtide.server.describing_operations import DESCRIBING
 from patchtide.server.exchange_operations import EXCHANGE
 from patchtide.server.fleet_operations import FLEET
 from patchtide.server.history_operations import HISTORY
@@ -200,14 +203,18 @@ OPERATIONS = Table(
         *_AGENTS_PLANE,
         *_SITE,
         *FLEET,
+        *DESCRIBING,
         *HISTORY,
         *ACCOUNTS,
+        *ROLES,
         *_AUDIT,
         *CATALOG,
         *EXCHANGE,
         *PUBLISHER,
         *SEARCHES,
         *LISTS,
+        *COLLECTIONS,
+        *CALENDAR,
         *SETTINGS,
         *REPORTS,
         *SUBSCRIPTIONS,

@@ -15,7 +15,7 @@ from typing import Any
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.details import Severity
-from patchtide.domain.catalog.queries import Value
+from patchtide.domain.catalog.query_tests import Value, said
 from patchtide.domain.catalog.risk import CLASSES, RiskClass
 from patchtide.server.known_updates import SEVERITY_RANKS, Counted
 from patchtide.server.listing import Column, Page, cursor_at, place_in
@@ -83,7 +83,7 @@ def _flat(ground: UpdateGround, key: Sequence[Any], *, falls: bool) -> list[Any]
 
 
 def _falling(ground: UpdateGround, field: str) -> Groups:
-    return {-int(value or 0): rows for value, rows in ground.values(field).items()}
+    return {-int(said(value or 0)): rows for value, rows in ground.values(field).items()}
 
 
 def _by_severity(ground: UpdateGround) -> Groups:

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server.collection_checks import may_ask
 from patchtide.server.context import Call
 from patchtide.server.named_report import Cell, Report, Row
 from patchtide.server.named_reports import NAMED, compiled
@@ -130,6 +131,7 @@ async def reports(call: Call, principal: Principal, asked: Nothing) -> ReportLis
 
 
 async def show(call: Call, principal: Principal, asked: AskReport) -> ShownReport:
+    may_ask(principal, asked.collection, asked.machines)
     context, owner = call.context, principal.actor
     return await call.read_fleet(lambda: shown(compiled(context, asked, owner=owner)))
 
@@ -184,6 +186,7 @@ async def download(call: Call, principal: Principal, asked: DownloadReport) -> F
     Raises:
         TooMuch: many are waiting to be written.
     """
+    may_ask(principal, asked.collection, asked.machines)
     context, form = call.context, ReportForm(asked.format)
     fields = {name: getattr(asked, name) for name in AskReport.__struct_fields__}
     about = AskReport(**fields)
@@ -216,6 +219,7 @@ REPORTS = (
         handler=reports,
         also=_ALSO,
         columns=("name", "title", "takes", "states"),
+        narrows=True,
     ),
     Operation(
         name="reports.show",
@@ -229,6 +233,7 @@ REPORTS = (
         handler=show,
         also=_ALSO,
         step_of=_COMMAND,
+        narrows=True,
     ),
     Operation(
         name="reports.download",
@@ -242,5 +247,6 @@ REPORTS = (
         also=_ALSO,
         media_types=tuple(MEDIA_TYPES.values()),
         step_of=_COMMAND,
+        narrows=True,
     ),
 )

@@ -20,7 +20,7 @@ from patchtide.server.fleet_part import Part
 from patchtide.server.fleet_view import View
 from patchtide.server.history_rows import LONGEST
 from patchtide.server.known_updates import Counted, KnownUpdate
-from patchtide.server.machine_index import MachineGround, answering
+from patchtide.server.machine_index import MachineGround
 from patchtide.server.member import Member
 from patchtide.server.table import Input
 from patchtide.server.update_search import answering as updates_answering
@@ -28,10 +28,12 @@ from patchtide.server.update_search import answering as updates_answering
 K = TypeVar("K", Doubt, Compliance)
 ReportName = Literal[
     "overall", "by-update", "by-machine", "matrix", "machine", "scans", "errors", "silent",
-    "restarts", "superseded", "history", "targets",
+    "restarts", "superseded", "undescribed", "history", "targets",
 ]  # fmt: skip
 RiskName = Literal["", "emergency", "high", "medium", "low"]
-Grouping = Literal["", "platform", "group", "owner", "exposure", "location", "site", "machine"]
+Grouping = Literal[
+    "", "platform", "group", "owner", "exposure", "location", "site", "management-group", "machine"
+]  # fmt: skip
 PAGE, MOST = 100, 500
 Thing = Annotated[str, Meta(max_length=64)]
 
@@ -53,6 +55,9 @@ class AboutReport(Input, kw_only=True, frozen=True):
         ),
     ] = ""
     machine: Annotated[UUID | None, Meta(description="Only this machine, by its id.")] = None
+    collection: Annotated[
+        UUID | None, Meta(description="Only machines in this collection, by its id.")
+    ] = None
     by: Annotated[Grouping, Meta(description="What machines are put side by side by.")] = ""
     state: Annotated[
         Thing, Meta(description="Only rows in this state; the report says which there are.")
@@ -108,12 +113,14 @@ class Scope:
 
         Raises:
             InvalidQuery
-            NotFound: there is no such machine.
+            NotFound: there is no such machine, or no such collection.
         """
         view, asked = self.view, self.asked
-        found = answering(self.fleet.machines, view, asked.machines)
+        found = self.fleet.collections.answering(view, asked.machines)
         if asked.machine is not None:
             found = found & BitMap([view.member(asked.machine).number])
+        if asked.collection is not None:
+            found = found & self.fleet.collections.members_of(view, asked.collection)
         return found
 
     @property

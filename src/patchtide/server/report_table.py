@@ -19,7 +19,7 @@ from patchtide.server.named_report import Figure, ReportColumn, Row
 from patchtide.server.report_scope import AskReport, Scope
 
 H = TypeVar("H")
-_ABOUT = ("list", "search", "query", "update", "machines", "machine")
+_ABOUT = ("list", "search", "query", "update", "machines", "machine", "collection")
 """What of the parameters says what a report is about: links to other reports take it along."""
 
 

@@ -59,6 +59,12 @@ RISKS: Mapping[str, str] = MappingProxyType(
 TARGET_STATES: Mapping[str, str] = MappingProxyType(
     {"late": "Late", "open": "In time", "met": "Met"}
 )
+LACKS: Mapping[str, str] = MappingProxyType(
+    {"no-owner": "Have no owner", "no-schedule": "Have no valid schedule"}
+)
+SCHEDULES: Mapping[str, str] = MappingProxyType(
+    {"none": "None", "gone": "Its collection is gone", "valid": "Valid"}
+)
 OUTLOOKS: Mapping[str, str] = MappingProxyType(
     {
         "reached": "reached",
@@ -75,6 +81,7 @@ GROUPINGS: Mapping[str, str] = MappingProxyType(
         "exposure": "Exposure",
         "location": "Location",
         "site": "Site",
+        "management-group": "Management group",
         "machine": "Machine",
     }
 )

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Principal, SessionHolder
-from patchtide.domain.access.rights import ROLES
+from patchtide.domain.access.rights import ROLES, Right
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
@@ -28,12 +28,12 @@ from patchtide.domain.errors import (
     Unauthenticated,
 )
 from patchtide.server.attempts import TooManyAttempts
-from patchtide.server.authentication import known_rights
 from patchtide.server.bootstrap import DONE
 from patchtide.server.context import Call, Context
 from patchtide.server.handed_on import take_back_all
 from patchtide.server.ports.accounts import LinkUse, Session, User
 from patchtide.server.ports.decisions import Transaction
+from patchtide.server.role_book import held_by
 from patchtide.server.table import Input, Output
 from patchtide.server.users import UserName, new_user
 
@@ -114,7 +114,8 @@ async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHo
             lambda tx: tx.touch_session(secret_hash, at=now),
             now=now,
         )
-    return _holder(user, secret_hash)
+    rights = await asyncio.to_thread(held_by, user.rights, context.lookups.setting)
+    return _holder(user, rights, secret_hash)
 
 
 async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
@@ -144,7 +145,7 @@ async def _by_password(call: Call, name: str, asked: SignIn) -> Begun:
             tx.set_password(user.id, renewed)
         return current
 
-    return await _begin(call, _holder(user), work, replaces=asked.replaces)
+    return await _begin(call, _holder(user, frozenset()), work, replaces=asked.replaces)
 
 
 async def welcome(call: Call, principal: Principal, asked: Welcome) -> Begun:
@@ -213,7 +214,7 @@ async def _claimed(call: Call, asked: Welcome) -> Begun:
         tx.add_user(user)
         return user
 
-    return await _begin(call, _holder(user), work, replaces=asked.replaces)
+    return await _begin(call, _holder(user, frozenset()), work, replaces=asked.replaces)
 
 
 async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
@@ -305,7 +306,5 @@ async def _begin(
     return Begun(secret=secret, name=user.name)
 
 
-def _holder(user: User, session: bytes = b"") -> SessionHolder:
-    return SessionHolder(
-        user_id=user.id, name=user.name, rights=known_rights(user.rights), session=session
-    )
+def _holder(user: User, rights: frozenset[Right], session: bytes = b"") -> SessionHolder:
+    return SessionHolder(user_id=user.id, name=user.name, rights=rights, session=session)

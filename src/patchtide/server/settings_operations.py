@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import site_agents, site_targets
+from patchtide.server import site_agents, site_limits, site_targets
 from patchtide.server.table import API, Operation, Plane
 
 SETTINGS = (
+    Operation(
+        name="settings.limits",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/settings/limits",
+        policy=Right(Kind.ACCOUNTS, Verb.READ),
+        sentence="Show how many machines, tokens and people may be disturbed within an hour.",
+        output=site_limits.ShownLimits,
+        handler=site_limits.show,
+    ),
+    Operation(
+        name="settings.set-limits",
+        plane=Plane.ADMINISTRATORS,
+        method="PUT",
+        path=API + "/settings/limits",
+        policy=Right(Kind.ACCOUNTS, Verb.ADMINISTER),
+        sentence="Set how many may be disturbed within an hour; what is not said, as sites begin.",
+        input=site_limits.SetLimits,
+        output=site_limits.ShownLimits,
+        handler=site_limits.set_limits,
+        audited=True,
+        example="settings set-limits --person 500 --site 1000",
+    ),
     Operation(
         name="settings.targets",
         plane=Plane.ADMINISTRATORS,

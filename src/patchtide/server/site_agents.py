@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -23,6 +24,7 @@ from patchtide.server.kept_agent_settings import (
     SaidAnchor,
     SaidProxy,
     read_agents,
+    scan_rule_of,
     settings_in,
 )
 from patchtide.server.ports.decisions import Transaction
@@ -137,7 +139,8 @@ def _since(known: KeptAgents, wanted: KeptAgents, *, now: float) -> KeptAgents:
     wanted = msgspec.structs.replace(wanted, proxy=known.proxy)
     if wanted.scan_every_s == known.scan_every_s:
         return msgspec.structs.replace(wanted, before_s=known.before_s, since=known.since)
-    return msgspec.structs.replace(wanted, before_s=known.scan_every_s, since=now)
+    before_s = scan_rule_of(known).before(datetime.fromtimestamp(now, UTC))
+    return msgspec.structs.replace(wanted, before_s=before_s, since=now)
 
 
 def _anchor(asked: SetAgents) -> SaidAnchor | None:

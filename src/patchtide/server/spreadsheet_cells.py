@@ -9,3 +9,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 def harmless(text: str) -> str:
     """Return the text so that a spreadsheet shows it and computes nothing."""
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def meant(text: str) -> str:
+    """Return what a cell says that was made harmless, as it was before."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text

@@ -13,6 +13,7 @@ from patchtide.domain.access.principals import Anonymous, Principal
 from patchtide.domain.access.rights import Kind, Right, Verb, holds
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.channel_book import CHANNELS, read_channels
+from patchtide.server.collection_checks import may_ask
 from patchtide.server.context import Call
 from patchtide.server.named_reports import compiled
 from patchtide.server.patterns import SLUG
@@ -104,6 +105,7 @@ async def add(call: Call, principal: Principal, asked: AddSubscription) -> Shown
     """
     made = _made(asked, principal, now=call.now)
     question = msgspec.structs.replace(made.asked(), limit=1)
+    may_ask(principal, question.collection, question.machines)
     await call.read_fleet(lambda: compiled(call.context, question, owner=made.owner))
 
     def work(tx: Transaction) -> Subscription:

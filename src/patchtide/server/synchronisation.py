@@ -24,8 +24,8 @@ from patchtide.domain.catalog.synchronisation import (
 )
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.errors import WrongState
-from patchtide.server.collection import without_collection
 from patchtide.server.feed_dates import DATES, dates_of, read_dates, remember, require_fit
+from patchtide.server.garbage_collection import without_collection
 from patchtide.server.offered import Offered, offered_by, remember_offered
 from patchtide.server.ports.catalog import CatalogReading
 from patchtide.server.ports.clock import Clock

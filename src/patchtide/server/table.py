@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, BinaryIO
+from uuid import UUID
 
 from msgspec import Struct
 
-from patchtide.domain.access.principals import Policy, Principal, check
+from patchtide.domain.access.principals import Policy, Principal, check, scopes_of
 from patchtide.domain.access.rights import Right
 from patchtide.server.context import Call, Context, nothing
+from patchtide.server.fleet import Fleet
 
 API = "/api/v1"
 
@@ -97,6 +99,14 @@ class Operation:
     takes_file: bool = False
     """Its body is a file, and its other input stands in the address. By itself it decides nothing:
     a file means nothing until something names it."""
+    narrows: bool = False
+    """Whoever has the rights for some collections only is answered for their machines; without
+    this he is refused."""
+    disrupts_over: int | None = None
+    """What disturbs machines or people counts against the limits per hour, if it is asked of more
+    than so many at once; none: it never does."""
+    largest_body: int = 1 << 20
+    """So many bytes what it is asked with may have, where that is JSON."""
     media_types: tuple[str, ...] = (JSON,)
     """Of its answer; where it is another one, the use case answers with the bytes, or, when there
     are several, with a file that says which."""
@@ -121,6 +131,13 @@ class Operation:
     def asks_in_address(self) -> bool:
         """Say whether all its input stands in the address."""
         return self.takes_file or self.method in SAFE_METHODS
+
+    def disrupts(self, asked: Struct) -> int:
+        """Return how many count that it is asked of."""
+        if self.disrupts_over is None:
+            return 0
+        count = len(getattr(asked, "machines", ())) or 1
+        return count if count > self.disrupts_over else 0
 
     @property
     def needs(self) -> tuple[Policy, ...]:
@@ -172,6 +189,18 @@ class Table:
         return found
 
 
+async def check_within(fleet: Fleet, asked: Struct) -> None:
+    """Let nothing be asked of machines that are outside.
+
+    Raises:
+        NotFound: one of them is not there, for him.
+    """
+    named = getattr(asked, "machine", None), *getattr(asked, "machines", ())
+    machines = [one for one in named if isinstance(one, UUID)]
+    if machines:
+        await fleet.run(lambda: fleet.ask(lambda view: [view.member(one) for one in machines]))
+
+
 async def perform(
     context: Context,
     operation: Operation,
@@ -186,13 +215,17 @@ async def perform(
         Unauthenticated, Refused, NotFound: the policy says no (domain.access.principals).
     """
     for policy in operation.needs:
-        check(principal, policy)
+        check(principal, policy, narrows=operation.narrows)
     if operation.handler is None:
         raise LookupError(f"{operation.name} is no use case")
+    if scopes := scopes_of(principal, operation.needs):
+        context = context.within(scopes)
+        await check_within(context.fleet, asked)
     call = Call(
         context=context,
         operation=operation.name,
         audited=operation.audited,
         body=nothing() if body is None else body,
+        disrupts=operation.disrupts(asked),
     )
     return await operation.handler(call, principal, asked)

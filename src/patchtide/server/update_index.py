@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pyroaring import BitMap
 
-from patchtide.domain.catalog.queries import Fits, Value
+from patchtide.domain.catalog.query_tests import Fits, Value
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.compliance.states import Tally
@@ -101,11 +101,15 @@ class UpdateGround:
     def values(self, field: str) -> Values:
         return self._index.values(self._view, field)
 
-    def where(self, field: str, fits: Fits, /) -> BitMap:
-        values = self.values(field)
-        if field == "age":
+    def where(self, place: str, fits: Fits, /) -> BitMap:
+        values = self.values(place)
+        if place == "age":
             now = self._view.now.timestamp()
-            return _union(x for at, x in values.items() if fits(int(now - int(at or 0)) // _DAY_S))
+            return _union(
+                rows
+                for at, rows in values.items()
+                if isinstance(at, int) and fits(int(now - at) // _DAY_S)
+            )
         return _union(rows for value, rows in values.items() if fits(value))
 
     def mentioning(self, text: str, /) -> BitMap:

@@ -16,8 +16,9 @@ from typing import Any
 
 from pyroaring import BitMap
 
-from patchtide.domain.catalog.queries import Query, Value, select
+from patchtide.domain.catalog.queries import Query, select
 from patchtide.domain.catalog.query_parser import parse_query
+from patchtide.domain.catalog.query_tests import Value
 from patchtide.domain.catalog.risk import CLASSES
 from patchtide.domain.catalog.update_filters import UPDATE_FILTERS, Filter, chosen, parts_of
 from patchtide.domain.catalog.update_query import SEVERITIES, UPDATE_FIELDS

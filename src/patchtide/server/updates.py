@@ -12,6 +12,7 @@ from msgspec import Meta
 from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.catalog.query_tests import HOLDS
 from patchtide.domain.catalog.risk import CLASSES
 from patchtide.domain.catalog.update_query import update_fields
 from patchtide.domain.compliance.states import Tally
@@ -171,7 +172,7 @@ def _fitting(ground: UpdateGround, view: View, asked: ListUpdates) -> BitMap:
         if value := getattr(asked, field):
             found = found & ground.values(field).get(value, BitMap())
     if asked.status:
-        expired, superseded = (ground.where(x, bool) for x in ("expired", "superseded"))
+        expired, superseded = (ground.where(x, HOLDS) for x in ("expired", "superseded"))
         by_status = {
             "expired": expired,
             "superseded": superseded - expired,

@@ -18,24 +18,23 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from patchtide.domain.access.credentials import hash_of
+from patchtide.domain.access.grants import come_to, role_held
 from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder
-from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of, role_of
+from patchtide.domain.access.rights import Right, beyond, role_of
 from patchtide.domain.errors import (
-    InvalidDocument,
     NotFound,
-    Problem,
     Refused,
     Unauthenticated,
     WrongState,
 )
-from patchtide.server.api_tokens import RoleName
-from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
+from patchtide.server.granting import Rights, RoleName, Within, check_reach, granted
 from patchtide.server.handed_on import more_than, take_back, take_back_all, tokens_of
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.patterns import SHORT_ID
 from patchtide.server.ports.accounts import LinkUse, SignInLink, User
 from patchtide.server.ports.decisions import Transaction
+from patchtide.server.role_book import ROLE_BOOK, held_by, read_roles, rights_by
 from patchtide.server.table import Input, Nothing, Output
 
 LINK_LASTS = timedelta(hours=24)
@@ -55,20 +54,16 @@ UserId = Annotated[str, Meta(max_length=12, pattern=SHORT_ID, description="The u
 
 class CreateUser(Input, kw_only=True, frozen=True):
     name: UserName
-    role: Annotated[RoleName, Meta(description="A ready role whose rights the user gets.")] = ""
-    rights: Annotated[
-        tuple[Annotated[str, Meta(max_length=64)], ...],
-        Meta(max_length=64, description="Rights, each as kind.verb, for example machines.read."),
-    ] = ()
+    role: Annotated[RoleName, Meta(description="A role that the user gets.")] = ""
+    rights: Rights = ()
+    within: Within = ""
 
 
 class ChangeRole(Input, kw_only=True, frozen=True):
     user: UserId
-    role: Annotated[RoleName, Meta(description="A ready role whose rights replace the old.")] = ""
-    rights: Annotated[
-        tuple[Annotated[str, Meta(max_length=64)], ...],
-        Meta(max_length=64, description="Rights, each as kind.verb, for example machines.read."),
-    ] = ()
+    role: Annotated[RoleName, Meta(description="The role that replaces what they had.")] = ""
+    rights: Rights = ()
+    within: Within = ""
 
 
 class OneUser(Input, kw_only=True, frozen=True):
@@ -79,8 +74,11 @@ class ShownUser(Output, kw_only=True, frozen=True):
     id: str
     name: str
     role: str
-    """The ready role that has these very rights; empty: there is none."""
+    """The one role that is all she has, everywhere; empty: it is more than that, or less."""
+    grants: tuple[str, ...]
+    """What she was handed: roles and rights, everywhere or within collections."""
     rights: tuple[str, ...]
+    """What that comes to now."""
     has_password: bool
     created_at: datetime
     created_by: str
@@ -103,12 +101,12 @@ class IssuedLink(Output, kw_only=True, frozen=True):
 
 
 def new_user(
-    name: str, *, rights: Iterable[Right], password_hash: str, now: datetime, by: str
+    name: str, *, rights: Iterable[Right | str], password_hash: str, now: datetime, by: str
 ) -> User:
     return User(
         id=secrets.token_hex(6),
         name=name,
-        rights=tuple(str(r) for r in sorted(rights)),
+        rights=tuple(sorted(map(str, rights))),
         password_hash=password_hash,
         created_at=now,
         created_by=by,
@@ -118,22 +116,24 @@ def new_user(
 async def create(call: Call, principal: Principal, asked: CreateUser) -> IssuedLink:
     """Raises Refused: the asker lacks some of these rights, or asks with a token that ends."""
     creator = _lasting(principal)
-    rights = _handed_on(creator, asked.role, asked.rights)
-    user = new_user(asked.name, rights=rights, password_hash="", now=call.now, by=creator.actor)
-    link, answer = issue(user, now=call.now)
 
-    def work(tx: Transaction) -> None:
+    def work(tx: Transaction) -> IssuedLink:
+        grants, _ = granted(tx, creator, asked)
+        user = new_user(asked.name, rights=grants, password_hash="", now=call.now, by=creator.actor)
+        link, answer = issue(user, now=call.now)
         tx.add_user(user)
         tx.put_link(link)
         tx.note(user.id, name=user.name, rights=" ".join(user.rights))
+        return answer
 
-    await call.decide(principal, work)
-    return answer
+    return await call.decide(principal, work)
 
 
 async def list_all(call: Call, principal: Principal, asked: Nothing) -> UserList:
-    found = await call.read(call.context.lookups.users)
-    return UserList(items=tuple(_shown(user) for user in found))
+    lookups = call.context.lookups
+    found, data = await call.read(lambda: (lookups.users(), lookups.setting(ROLE_BOOK)))
+    roles = rights_by(read_roles(data).values())
+    return UserList(items=tuple(_shown(user, come_to(user.rights, roles)) for user in found))
 
 
 async def renew_link(call: Call, principal: Principal, asked: OneUser) -> IssuedLink:
@@ -153,7 +153,7 @@ async def renew_link(call: Call, principal: Principal, asked: OneUser) -> Issued
         user = _user(tx, asked.user)
         if user.disabled_at is not None:
             raise WrongState("the user is disabled")
-        _check_reach(creator, user)
+        _check_reach(tx, creator, user)
         revoked = take_back_all(tx, user, now=call.now)
         ended = tx.end_sessions(user.id)
         link, answer = issue(user, now=call.now)
@@ -177,7 +177,7 @@ async def disable(call: Call, principal: Principal, asked: OneUser) -> None:
 
     def work(tx: Transaction) -> None:
         user = _user(tx, asked.user)
-        _check_reach(creator, user)
+        _check_reach(tx, creator, user)
         tokens = tokens_of(tx, user)
         check_somebody_stays(
             tx, leaving_tokens={t.id for t in tokens}, leaving_user=user.id, now=call.now
@@ -201,7 +201,7 @@ async def enable(call: Call, principal: Principal, asked: OneUser) -> None:
 
     def work(tx: Transaction) -> None:
         user = _user(tx, asked.user)
-        _check_reach(creator, user)
+        _check_reach(tx, creator, user)
         if not tx.disable_user(user.id, at=None):
             raise WrongState("the user is not disabled")
         tx.note(user.id, name=user.name)
@@ -220,12 +220,12 @@ async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> No
         LastAdministrator: rights would be lost to everybody.
     """
     creator = _signed_in(principal)
-    rights = _handed_on(creator, asked.role, asked.rights)
 
     def work(tx: Transaction) -> None:
         user = _user(tx, asked.user)
-        _check_reach(creator, user)
-        held = known_rights(user.rights)
+        _check_reach(tx, creator, user)
+        grants, rights = granted(tx, creator, asked)
+        held = held_by(user.rights, tx.setting)
         if rights == held:
             raise WrongState("the user has just these rights already")
         if beyond(rights, held):
@@ -238,9 +238,9 @@ async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> No
             user_keeps=rights,
             now=call.now,
         )
-        tx.set_rights(user.id, [str(r) for r in sorted(rights)])
+        tx.set_rights(user.id, grants)
         revoked = take_back(tx, tokens, now=call.now)
-        tx.note(user.id, name=user.name, rights=" ".join(map(str, sorted(rights))), tokens=revoked)
+        tx.note(user.id, name=user.name, rights=" ".join(grants), tokens=revoked)
 
     await call.decide(principal, work)
     call.context.api_tokens.forget()
@@ -260,24 +260,8 @@ def issue(
     return link, answer
 
 
-def _handed_on(creator: SignedIn, role: str, texts: Iterable[str]) -> frozenset[Right]:
-    """Return the rights that somebody is to have.
-
-    Raises:
-        InvalidDocument: none, or some that do not exist.
-        Refused: the creator lacks some of them.
-    """
-    rights = rights_of(texts) | (ROLES[role] if role else frozenset())
-    if not rights:
-        raise InvalidDocument([Problem("role", "name a role, or at least one right")])
-    if lacking := beyond(rights, creator.rights):
-        raise Refused(f"you cannot hand on what you lack: {', '.join(map(str, lacking))}")
-    return rights
-
-
-def _check_reach(creator: SignedIn, user: User) -> None:
-    if lacking := beyond(known_rights(user.rights), creator.rights):
-        raise Refused(f"this user holds what you lack: {', '.join(map(str, lacking))}")
+def _check_reach(tx: Transaction, creator: SignedIn, user: User) -> None:
+    check_reach(creator, held_by(user.rights, tx.setting), "this user holds what you lack")
 
 
 def _user(tx: Transaction, user_id: str) -> User:
@@ -308,13 +292,14 @@ def _lasting(principal: Principal) -> SignedIn:
     return holder
 
 
-def _shown(user: User) -> ShownUser:
-    held = known_rights(user.rights)
+def _shown(user: User, held: frozenset[Right]) -> ShownUser:
+    rights = tuple(map(str, sorted(held)))
     return ShownUser(
         id=user.id,
         name=user.name,
-        role=role_of([str(r) for r in held]),
-        rights=user.rights,
+        role=role_held(user.rights) or role_of(rights),
+        grants=user.rights,
+        rights=rights,
         has_password=user.password_hash != "",
         created_at=user.created_at,
         created_by=user.created_by,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.risk import Rating
 from patchtide.domain.catalog.rules import Always, Never, PackageFormat, PackageInstalled
 from patchtide.domain.catalog.updates import Origin, Revision, UpdateId, UpdateNumber, update_id
-from patchtide.domain.compliance.described import Description
+from patchtide.domain.compliance.described import Described
 from patchtide.domain.errors import CursorLost
 from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.ports.accounts import SignInLink, User
@@ -28,14 +28,23 @@ from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
 from patchtide.server.ports.catalog import StoredLeaf
-from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient, Standing
-from patchtide.server.ports.fleet import Heard, ReportedEvents
+from patchtide.server.ports.clients import (
+    Client,
+    ClientState,
+    EnrolmentToken,
+    ExpectedClient,
+    NewClient,
+    Standing,
+)
+from patchtide.server.ports.fleet import Heard, ReportedEvents, ToldList
 from patchtide.server.ports.following import Cursor, DecisionEvent
 from patchtide.server.ports.history import StoredDay
 from patchtide.server.ports.notifying import ChannelStanding, Outgoing
 from patchtide.server.ports.reports import HeldInventory, StateRow
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
+from tests.integration.http.memory_calendar import MemoryCalendar
+from tests.integration.http.memory_collections import MemoryCollections
 
 T = TypeVar("T")
 UPDATE = update_id("apt", "debian/openssl")
@@ -169,6 +178,8 @@ class MemoryStorage:
     update_lists: MemoryLists = field(default_factory=MemoryLists)
     fleet_history: NoHistory = field(default_factory=NoHistory)
     alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
+    collections: MemoryCollections = field(default_factory=MemoryCollections)
+    calendar: MemoryCalendar = field(default_factory=MemoryCalendar)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     epochs: int = 0
     breaks: Exception | None = None
@@ -341,13 +352,18 @@ class MemoryStorage:
     ) -> Sequence[tuple[int, bytes]]:
         return []
 
+    def inventories_after(self, cursor: Cursor) -> tuple[Cursor, Sequence[ToldList]]:
+        return cursor, []
+
     def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return {}
 
     def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
         return []
 
-    def audit_of(self, subject: str, *, limit: int = 50) -> Sequence[AuditEntry]:
+    def audit_of(
+        self, subject: str, *, limit: int = 50, operations: Collection[str] = ()
+    ) -> Sequence[AuditEntry]:
         return [entry for entry in reversed(self.entries) if entry.subject == subject][:limit]
 
     def newest_audit(self, *, limit: int = 10) -> Sequence[AuditEntry]:
@@ -376,6 +392,14 @@ class MemoryTransaction:
     @property
     def alerts(self) -> MemoryAlerts:
         return self.storage.alerts
+
+    @property
+    def collections(self) -> MemoryCollections:
+        return self.storage.collections
+
+    @property
+    def calendar(self) -> MemoryCalendar:
+        return self.storage.calendar
 
     @property
     def outbox(self) -> MemoryOutbox:
@@ -411,12 +435,23 @@ class MemoryTransaction:
     def clients(self, uuids: Sequence[bytes]) -> Sequence[Client]:
         return self.storage.clients_of(uuids)
 
-    def describe_clients(self, uuids: Sequence[bytes], said: Description) -> None:
-        words = {name: value for name, value in asdict(said).items() if value is not None}
-        for uuid in uuids:
-            known = self.storage.machines[uuid]
-            now = replace(known.described, **words)
-            self.storage.machines[uuid] = replace(known, described=now)
+    def clients_named(self, names: Collection[str]) -> Sequence[Client]:
+        return [c for c in self.storage.machines.values() if c.name in names]
+
+    def expect_clients(
+        self, expected: Sequence[ExpectedClient], *, site: str, now: datetime
+    ) -> Sequence[Client]:
+        return []
+
+    def clients_scheduled(self, collection: UUID) -> int:
+        known = self.storage.machines.values()
+        return sum(one.described.schedule == collection for one in known)
+
+    def describe_clients(self, said: Mapping[int, Described]) -> None:
+        for known in list(self.storage.machines.values()):
+            if known.number in said:
+                now = replace(known, described=said[known.number])
+                self.storage.machines[known.uuid] = now
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         changed = 0

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.errors import StaleRevision
 from patchtide.server.channel_book import message, tell
 from patchtide.server.courier import LEASE, PATIENCE, Courier, next_try
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.notifying import DeliveryFailed, Step
 from tests.integration.http.plane import AdministratorsPlane
 from tests.integration.http.test_alerts import Site, site  # noqa: F401 - a fixture
@@ -93,6 +96,36 @@ async def test_what_was_claimed_by_a_node_that_died_is_told_by_another_under_the
     )
     await a_courier(plane).step()
     assert len(claimed) == 1 and ids(plane) == []
+    plane.clock.advance(seconds=LEASE.total_seconds())
+    await a_courier(plane).step()
+
+    assert ids(plane) == [1]
+
+
+class OvertakenOnce:
+    """Decisions of a node that comes second when two write the first note of a channel."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._calls = 0
+
+    async def decide(self, actor: str, operation: str, work: Any, *, now: datetime) -> Any:
+        def overtaken(tx: Transaction) -> None:
+            work(tx)
+            raise StaleRevision
+
+        self._calls += 1
+        # The first claims what is to be brought.
+        done = overtaken if self._calls == 2 else work
+        return await self._storage.decide(actor, operation, done, now=now)
+
+
+async def test_what_was_sent_stays_sent_when_another_node_notes_its_own_at_that_moment(
+    plane: AdministratorsPlane,
+) -> None:
+    await decided(plane)
+
+    await replace(a_courier(plane), decisions=OvertakenOnce(plane.storage)).step()
     plane.clock.advance(seconds=LEASE.total_seconds())
     await a_courier(plane).step()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import yaml
 from patchtide.adapters.http.application import NotServed, build_application
 from patchtide.domain.access.rights import ROLES
 from patchtide.domain.alerts.rules import Unit, Watched
+from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server.alert_book import RULES, KeptRule, pack
 from patchtide.server.channel_book import CHANNELS, pack_channels
 from patchtide.server.feed_dates import DATES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.notifying import Channel
+from patchtide.server.role_book import ROLE_BOOK, KeptRole, pack_roles
 from patchtide.server.subscription_book import SUBSCRIPTIONS, Subscription, pack_subscriptions
 from patchtide.server.synchronisation import APPLIED, Applied
 from patchtide.server.synchronisation_plan import HOURLY
@@ -36,10 +39,13 @@ STATE_BEFORE = {
     "machines.approve": ClientState.WAITING,
     "machines.release": ClientState.QUARANTINED,
 }
+A_WINDOW = {"name": "x", "comes": "days", "at": "22:00"}
+A_FREEZE = {"begins": "2026-12-18 18:00", "ends": "2027-01-04 06:00", "reason": "x"}
 DOCUMENTS = {
     "whatif": {"rule": "deb openssl installed"},
     "machines.whatif": {"rule": "deb openssl installed"},
     "machines.describe": {"owner": "x"},
+    "machines.import": {"csv": "name,owner\nweb-1,x\n"},
     "settings.set-target": {"percent": 98},
     "settings.set-agents": {"scan_every_h": 24},
     "settings.set-agents-proxy": {"address": "http://proxy:3128"},
@@ -52,6 +58,14 @@ DOCUMENTS = {
     "lists.add": {"updates": [str(UPDATE)]},
     "lists.remove": {"updates": [str(UPDATE)]},
     "subscriptions.add": {"report": "overall", "channel": "x", "every_h": 24},
+    "collections.create": {"name": "x"},
+    "collections.change": {"description": "x"},
+    "windows.create": A_WINDOW,
+    "windows.change": A_WINDOW,
+    "freezes.create": A_FREEZE,
+    "freezes.change": A_FREEZE,
+    "hours.set": {"ends": "17:00"},
+    "hours.clear": {},
     "channels.define": {"to": ["x@example.org"]},
     "alerts.define": {"watched": "disk", "limit": 90},
     "updates.accept-licence": {"sha256": sha256(TERMS.encode()).hexdigest()},
@@ -60,6 +74,8 @@ DOCUMENTS = {
     "site.bootstrap": {"code": CODE},
     "users.create": {"name": "maria", "role": "auditor"},
     "users.role": {"role": "machine-owner"},
+    "settings.set-limits": {"person": 500},
+    "roles.define": {"rights": ["machines.read"]},
     "catalog.accept-older": {"suite": "x"},
     "catalog.take-in": {"export": NAME},
     "catalog.trust-exporter": {"root": ROOT.hex()},
@@ -86,7 +102,9 @@ A_SUBSCRIPTION = (
         ]
     ),
 )
+A_ROLE = (ROLE_BOOK, pack_roles([KeptRole(name="x", rights=("machines.read",))]))
 SETTINGS = {
+    "roles.remove": A_ROLE,
     "subscriptions.add": A_CHANNEL,
     "subscriptions.remove": A_SUBSCRIPTION,
     "subscriptions.test": A_SUBSCRIPTION,
@@ -115,8 +133,18 @@ PINNED = {"catalog.take-in", "catalog.distrust-exporter"}
 """What can be done only once the site of a catalog's file is believed."""
 OF_MACHINES = {"machines.describe", "machines.scan"}
 """What is asked of several at once."""
+OF_NAMED_MACHINES = {"collections.add", "collections.remove"}
+"""What is asked of several by their names, or their ids."""
+CALENDAR: dict[str, tuple[str, dict[str, str], str]] = {
+    "windows": ("/api/v1/collections/{collection}/windows", A_WINDOW, "window"),
+    "freezes": ("/api/v1/collections/{collection}/freezes", A_FREEZE, "freeze"),
+    "hours": ("/api/v1/business-hours", {"ends": "17:00"}, ""),
+}
+"""How there is something of each kind: where it is asked for, with what, and what its id is of."""
 BY_PERSON = {"users.password"}
 """What no token can ask for: it has no password."""
+COUNT = count(1)
+"""No two collections of a plane are called the same."""
 BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
 _FORGED = (
     ("signature", "sig1=:AAAA:"),
@@ -165,13 +193,31 @@ async def call(
         ids["token"] = "000000000001"
     if operation.group == "reports":
         ids |= {"name": "overall", "format": "csv"}
+    if "{collection}" in operation.path:
+        made = await plane.ask(
+            "POST",
+            "/api/v1/collections",
+            token=await plane.token(role="full-administrator"),
+            document={"name": f"collection {next(COUNT)}"},
+        )
+        ids["collection"] = made.json["id"]
+    if (group := operation.group) in CALENDAR:
+        operator = await plane.token(role="full-administrator")
+        path, document, name_of_id = CALENDAR[group]
+        method = "POST" if name_of_id else "PUT"
+        where = path.format(collection=ALL_MACHINES)
+        made = await plane.ask(method, where, token=operator, document=document)
+        ids[name_of_id] = made.json.get("id", "")
     if "{user}" in operation.path:
         ids["user"] = await plane.person(
             f"owner-of-{name}", is_disabled=operation.name == "users.enable"
         )
     path = operation.path.replace(":path", "").format(**ids)
     path += "?size=0" * operation.takes_file
+    path += "?comes=days&at=22:00" * (operation.name == "windows.preview")
     document = DOCUMENTS.get(operation.name)
+    if operation.name in OF_NAMED_MACHINES:
+        document = {"names": [str(machine)]}
     if operation.name in OF_MACHINES:
         document = {**(document or {}), "machines": [str(machine)]}
     answer = await plane.ask(

@@ -49,10 +49,10 @@ class UseCase:
         )
         # `perform` checks again; here it keeps a stranger's input from being read at all.
         for policy in operation.needs:
-            check(principal, policy)
+            check(principal, policy, narrows=operation.narrows)
         body = b""
         if not operation.takes_file:
-            body = await body_of(receive)
+            body = await body_of(receive, limit=operation.largest_body)
             check_media_type(scope["headers"], body)
         asked = read_input(
             operation.input,

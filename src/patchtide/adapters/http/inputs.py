@@ -25,11 +25,13 @@ FIELDS_LIMIT = 64
 _DIGITS = "{} hexadecimal digits, in small letters"
 _NAME = "small letters, digits and hyphens, at most {}, and begins with no hyphen"
 _FORMS = {
+    "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "an id, like 01234567-89ab-cdef-0123-456789abcdef",
     "[0-9a-f]{12}": _DIGITS.format(12),
     "[0-9a-f]{32}": _DIGITS.format(32),
     "[0-9a-f]{64}": _DIGITS.format(64),
     "[a-z0-9][a-z0-9-]{0,62}": _NAME.format(63),
     "[a-z0-9][a-z0-9-]{0,63}": _NAME.format(64),
+    "[a-z][a-z0-9-]*": "small letters, digits and hyphens, and begins with a letter",
     "[a-z0-9][a-z0-9._@-]*": "small letters, digits, `.`, `_`, `@` and `-`, and begins with none of"
     " these signs",
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}": "an address of e-mail",
@@ -39,6 +41,7 @@ _FORMS = {
 }
 """A pattern as it is in a type, without what ties it to both ends -> how people say it."""
 _ENDS = re.compile(r"^(?:\^|\\A)|(?:\$\(\?!\[\\s\\S\]\)|\$|\\Z)$")
+_LEFT_OUT = re.compile(r"\((.*)\)\?")
 _NO_CHOICE = "Invalid enum value"
 _NO_MATCH = "Expected `str` matching regex "
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -189,5 +192,7 @@ def _problem(where: str, error: Exception) -> Problem:
 
 def said_of(pattern: str) -> str:
     """Return what a text is made of that matches, in words; empty: nobody has found any."""
-    form = _FORMS.get(_ENDS.sub("", pattern), "")
+    inner = _ENDS.sub("", pattern)
+    may_be_empty = _LEFT_OUT.fullmatch(inner)
+    form = _FORMS.get(may_be_empty[1] if may_be_empty else inner, "")
     return f"is made of {form}" if form else ""

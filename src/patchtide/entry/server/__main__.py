@@ -11,7 +11,7 @@ import uvloop
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.server.serving import serve
 from patchtide.entry.server.settings import read_settings
-from patchtide.server.collection import collect_rarely
+from patchtide.server.garbage_collection import collect_rarely
 
 SWITCH_S = 0.001
 

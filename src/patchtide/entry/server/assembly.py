@@ -38,6 +38,7 @@ from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.report_desk import ReportDesk
+from patchtide.server.told_rows import RowsBeside
 from patchtide.server.trust_watch import TrustWatch
 from patchtide.server.vendor_shelf import VendorShelf
 
@@ -64,9 +65,10 @@ async def assemble(
     keys: SiteKeys,
     storage: Storage,
     repository: TrustRepository,
+    reader: RowsBeside,
 ) -> Server:
     """Return the server, its catalog published up to the last decision."""
-    ground = _ground(settings, keys=keys, storage=storage, repository=repository)
+    ground = _ground(settings, keys=keys, storage=storage, repository=repository, reader=reader)
     await ground.catalog.catch_up()
     room = _room(settings)
     agents = build_agents_side(
@@ -106,7 +108,12 @@ async def assemble(
 
 
 def _ground(
-    settings: ServerSettings, *, keys: SiteKeys, storage: Storage, repository: TrustRepository
+    settings: ServerSettings,
+    *,
+    keys: SiteKeys,
+    storage: Storage,
+    repository: TrustRepository,
+    reader: RowsBeside,
 ) -> _Ground:
     clock = SystemClock()
     site = PublishedSite(settings.site, keys.answers, repository)
@@ -128,7 +135,13 @@ def _ground(
         site=site,
         content=content,
         catalog=catalog,
-        fleet=Fleet(storage, catalog, clock, keeping=FleetFile(settings.home / "fleet" / "view")),
+        fleet=Fleet(
+            storage,
+            catalog,
+            clock,
+            keeping=FleetFile(settings.home / "fleet" / "view"),
+            beside=reader,
+        ),
     )
 
 

@@ -72,6 +72,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield FOLLOW_S, server.follower.step
     yield FOLLOW_S, server.trust.step
     yield FLEET_FOLLOW_S, partial(_keep_up, server.context.fleet)
+    yield FLEET_FOLLOW_S, partial(_follow_facts, server.context.fleet)
     yield FOLLOW_S, partial(server.agents.told.step, server.storage)
     # Nodes that share a home share the file: half a round ago is good enough for the others.
     yield FLEET_S, partial(_save_fleet, server.context.fleet, older_than_s=FLEET_S / 2)
@@ -147,6 +148,10 @@ async def _watch_epoch(epoch: EpochWatch) -> None:
 
 async def _keep_up(fleet: Fleet) -> None:
     await fleet.run(fleet.keep_up)
+
+
+async def _follow_facts(fleet: Fleet) -> None:
+    await fleet.run(fleet.follow_facts)
 
 
 async def _save_fleet(fleet: Fleet, *, older_than_s: float = 0.0) -> None:

@@ -30,9 +30,10 @@ from patchtide.entry.server.assembly import assemble
 from patchtide.entry.server.background import background
 from patchtide.entry.server.descriptors import of_one_address
 from patchtide.entry.server.node import Server, SystemClock
+from patchtide.entry.server.reader_process import ReaderProcess
 from patchtide.entry.server.reporter_process import ReporterProcess
 from patchtide.entry.server.settings import ServerSettings
-from patchtide.server.collection import settle
+from patchtide.server.garbage_collection import settle
 from patchtide.server.operations import OPERATIONS
 
 DRAIN_S = 3
@@ -126,15 +127,19 @@ async def _built(settings: ServerSettings, port: int) -> AsyncIterator[Server]:
         seal=_seal(keys),
         beside=ReporterProcess(settings.agents_database or settings.database_url),
     )
+    reader = ReaderProcess(settings.database_url)
     try:
         repository = TrustRepository(settings.home / "published", KeyFolder(folder / "trust"))
         repository.create(clock.now())
-        server = await assemble(settings, port, keys=keys, storage=storage, repository=repository)
+        server = await assemble(
+            settings, port, keys=keys, storage=storage, repository=repository, reader=reader
+        )
         with server.code_file.holding(server.code):
             yield server
     finally:
         with contextlib.suppress(Exception):
             await storage.checkpoint_audit(now=clock.now())
+        await asyncio.to_thread(reader.close)
         await storage.close()
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
-from patchtide.domain.compliance.described import UNDESCRIBED, Described, Description
+from patchtide.domain.compliance.described import UNDESCRIBED, Described
 
 
 class ClientState(StrEnum):
+    EXPECTED = "expected"
+    """Named by people before it enrolled: it has no key, and nothing of it is admitted."""
     WAITING = "waiting"
     ACTIVE = "active"
     QUARANTINED = "quarantined"
@@ -51,6 +54,15 @@ class NewClient:
     group: str = ""
     platform: str = ""
     agent_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedClient:
+    """A machine that people name before it enrols."""
+
+    uuid: bytes
+    name: str
+    described: Described = UNDESCRIBED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +123,30 @@ class ClientWriting(Protocol):
         """Return those of them that there are."""
         ...
 
-    def describe_clients(self, uuids: Sequence[bytes], said: Description) -> None: ...
+    def clients_named(self, names: Collection[str]) -> Sequence[Client]:
+        """Return those that are called exactly so, but none that is retired."""
+        ...
+
+    def describe_clients(self, said: Mapping[int, Described]) -> None:
+        """Put what people say of these machines, by client number; two statements for all."""
+        ...
+
+    def clients_scheduled(self, collection: UUID) -> int:
+        """Return how many have it as their schedule, but for those that are retired."""
+        ...
+
+    def expect_clients(
+        self, expected: Sequence[ExpectedClient], *, site: str, now: datetime
+    ) -> Sequence[Client]:
+        """Add machines that have not enrolled yet; a few statements for all."""
+        ...
+
+    def enrol_expected(self, client: NewClient, *, now: datetime) -> Client | None:
+        """Make an expected machine of that name and site this one; None: none is expected.
+
+        It keeps its number, its id, and what people say of it.
+        """
+        ...
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         """Return how many changed. A decommissioned client never changes again (S43)."""

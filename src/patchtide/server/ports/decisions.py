@@ -12,8 +12,10 @@ from typing import Protocol, TypeVar
 from patchtide.server.ports.accounts import AccountWriting
 from patchtide.server.ports.alerts import AlertWriting
 from patchtide.server.ports.api_tokens import ApiTokenWriting
+from patchtide.server.ports.calendar import CalendarWriting
 from patchtide.server.ports.catalog import CatalogWriting
 from patchtide.server.ports.clients import ClientWriting
+from patchtide.server.ports.collections import CollectionWriting
 from patchtide.server.ports.history import HistoryWriting
 from patchtide.server.ports.notifying import OutboxWriting
 from patchtide.server.ports.update_lists import UpdateListWriting
@@ -38,6 +40,12 @@ class Transaction(AccountWriting, ApiTokenWriting, CatalogWriting, ClientWriting
 
     @property
     def update_lists(self) -> UpdateListWriting: ...
+
+    @property
+    def collections(self) -> CollectionWriting: ...
+
+    @property
+    def calendar(self) -> CalendarWriting: ...
 
     @property
     def fleet_history(self) -> HistoryWriting: ...

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
@@ -14,6 +14,7 @@ from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client
+from patchtide.server.ports.collections import CollectionReading
 from patchtide.server.ports.following import Cursor, DecisionEvent
 from patchtide.server.ports.reports import HeldInventory, StateRow
 from patchtide.server.ports.update_lists import UpdateListReading
@@ -35,6 +36,14 @@ class Heard:
     at: float
     """Epoch seconds; 0: never."""
     health: bytes
+
+
+class ToldList(NamedTuple):
+    """A client's list of one kind is the body with that digest."""
+
+    client: int
+    kind: str
+    digest: bytes
 
 
 class FleetReading(Protocol):
@@ -81,6 +90,9 @@ class FleetReading(Protocol):
     @property
     def update_lists(self) -> UpdateListReading: ...
 
+    @property
+    def collections(self) -> CollectionReading: ...
+
     def heard_after(self, since: float) -> Mapping[int, Heard]:
         """Return what machines said of their health that were heard after that moment."""
         ...
@@ -119,14 +131,24 @@ class FleetDetails(Protocol):
         """Return whose list of this kind is which body, by client, in pages."""
         ...
 
+    def inventories_after(self, cursor: Cursor) -> tuple[Cursor, Sequence[ToldList]]:
+        """Return whose lists are others since, each once, and where to go on.
+
+        Raises:
+            CursorLost: the cursor is of another epoch.
+        """
+        ...
+
     def inventory_bodies(self, digests: Sequence[bytes]) -> Mapping[bytes, bytes]: ...
 
     def recent_events(self, client: int, *, limit: int = 50) -> Sequence[ReportedEvents]:
         """Return what the client's newest reports told, newest first."""
         ...
 
-    def audit_of(self, subject: str, *, limit: int = 50) -> Sequence[AuditEntry]:
-        """Return the newest decisions about one thing, newest first."""
+    def audit_of(
+        self, subject: str, *, limit: int = 50, operations: Collection[str] = ()
+    ) -> Sequence[AuditEntry]:
+        """Return the newest decisions about one thing, newest first; or only by these."""
         ...
 
     def newest_audit(self, *, limit: int = 10) -> Sequence[AuditEntry]: ...

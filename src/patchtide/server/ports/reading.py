@@ -9,7 +9,9 @@ from patchtide.server.ports.accounts import AccountReading
 from patchtide.server.ports.alerts import AlertReading
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
+from patchtide.server.ports.calendar import CalendarReading
 from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
+from patchtide.server.ports.collections import CollectionReading
 from patchtide.server.ports.following import Cursor, StateDelta
 from patchtide.server.ports.history import HistoryReading
 from patchtide.server.ports.notifying import OutboxReading
@@ -28,6 +30,12 @@ class Reading(Protocol):
 
     @property
     def update_lists(self) -> UpdateListReading: ...
+
+    @property
+    def collections(self) -> CollectionReading: ...
+
+    @property
+    def calendar(self) -> CalendarReading: ...
 
     @property
     def fleet_history(self) -> HistoryReading: ...

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
-from patchtide.domain.compliance.described import Description
 from patchtide.entry.server.demo import reporting
 from patchtide.entry.server.demo.lots import chance
 from patchtide.entry.server.demo.machines import described, new_client
@@ -111,20 +110,14 @@ async def enrol(server: Server, count: int, *, names: Sequence[str] = ()) -> Seq
 async def describe(server: Server, clients: Sequence[Client]) -> None:
     """Say of machines what people would: whose they are, what for, where, how exposed."""
     now = server.context.clock.now()
-    alike: dict[Description, list[bytes]] = defaultdict(list)
-    for client in clients:
-        if chance("described", client.number) < 0.97:
-            alike[described(client)].append(client.uuid)
-    for said, uuids in alike.items():
-        for start in range(0, len(uuids), CLIENTS_AT_ONCE):
-            part = uuids[start : start + CLIENTS_AT_ONCE]
+    said = [one for one in clients if chance("described", one.number) < 0.97]
+    for start in range(0, len(said), CLIENTS_AT_ONCE):
+        part = said[start : start + CLIENTS_AT_ONCE]
 
-            def work(
-                tx: Transaction, said: Description = said, part: Sequence[bytes] = part
-            ) -> None:
-                tx.describe_clients(part, said)
+        def work(tx: Transaction, part: Sequence[Client] = part) -> None:
+            tx.describe_clients({client.number: described(client) for client in part})
 
-            await server.storage.decide(ACTOR, "machines.describe", work, now=now)
+        await server.storage.decide(ACTOR, "machines.describe", work, now=now)
 
 
 async def read_stock(server: Server, *, begun_at: datetime) -> Stock:

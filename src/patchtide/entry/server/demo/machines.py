@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from patchtide.domain.catalog.risk import Exposure
 from patchtide.domain.catalog.rules import PackageFormat
-from patchtide.domain.compliance.described import Description
+from patchtide.domain.compliance.described import Described
 from patchtide.entry.server.demo.lots import chance, one_of
 from patchtide.entry.server.demo.systems import BY_SHARD, OFFICE, ROLES, System
 from patchtide.server.ports.clients import Client, ClientState, NewClient
@@ -104,7 +104,7 @@ def _group(number: int, role: str) -> str:
     return "production" if chance("group", number) < 0.75 else "staging"
 
 
-def described(client: Client) -> Description:
+def described(client: Client) -> Described:
     """Return what people say of such a machine."""
     role, place = role_of(client.number - 1), client.name.split("-")[1:2]
     exposure = Exposure.SERVER
@@ -112,7 +112,7 @@ def described(client: Client) -> Description:
         exposure = _EXPOSED[role]
     elif role in OFFICE:
         exposure = Exposure.ORDINARY
-    return Description(
+    return Described(
         owner=_OWNERS[role],
         roles=(role,),
         exposure=exposure,

@@ -1,0 +1,138 @@
+"""The calendar as it is read: which windows, freezes and hours a collection has, or a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, tzinfo
+from uuid import UUID
+
+import msgspec
+
+from patchtide.domain.collections.definitions import ALL_MACHINES
+from patchtide.domain.schedules.permission import Times
+from patchtide.domain.schedules.windows import DEFAULT_HOURS, BusinessHours, Freeze, Window
+from patchtide.domain.schedules.windows import hours_of as hours_that_hold
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import View
+from patchtide.server.ports.calendar import Entry, EntryKind
+from patchtide.server.said_times import (
+    SaidFreeze,
+    SaidHours,
+    SaidWindow,
+    freeze_of,
+    hours_of,
+    window_of,
+    zone_of,
+)
+
+MOST = 5000
+"""Windows, freezes and business hours that a site has, all together."""
+ANY_DAY = date(2000, 1, 1)
+"""Whatever is kept says since when it is so."""
+
+
+class KeptWindow(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    says: SaidWindow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Whose times are asked for: a machine's, or those of a collection's own."""
+
+    id: UUID
+    name: str
+    collections: tuple[UUID, ...]
+    location: str = ""
+
+
+def packed(said: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(said)
+
+
+def kept_window(entry: Entry) -> KeptWindow:
+    return msgspec.json.decode(entry.said, type=KeptWindow)
+
+
+def kept_freeze(entry: Entry) -> SaidFreeze:
+    return msgspec.json.decode(entry.said, type=SaidFreeze)
+
+
+def kept_hours(entry: Entry) -> SaidHours:
+    return msgspec.json.decode(entry.said, type=SaidHours)
+
+
+def window_in(entry: Entry) -> Window:
+    kept = kept_window(entry)
+    return window_of(kept.says, name=kept.name, today=ANY_DAY)
+
+
+def freeze_in(entry: Entry) -> Freeze:
+    return freeze_of(kept_freeze(entry))
+
+
+def hours_in(entry: Entry) -> BusinessHours:
+    return hours_of(kept_hours(entry))
+
+
+def of_kind(entries: Iterable[Entry], kind: EntryKind) -> list[Entry]:
+    return [entry for entry in entries if entry.kind is kind]
+
+
+async def subject_of_machine(call: Call, machine: UUID) -> Subject:
+    """Raises NotFound."""
+    fleet = call.context.fleet
+
+    def question(view: View) -> Subject:
+        client = view.member(machine).client
+        collections = fleet.collections.ground(view).of(client.number)
+        return Subject(
+            id=machine,
+            name=client.name,
+            collections=(ALL_MACHINES, *(c for c in collections if c != ALL_MACHINES)),
+            location=client.described.location,
+        )
+
+    return await call.read_fleet(lambda: fleet.ask(question))
+
+
+async def times_of(call: Call, subject: Subject, *, zone: str = "") -> Times:
+    """Return when it may be changed, by the clocks of that zone or of its own."""
+    entries = await call.read(lambda: call.context.reading.calendar.entries(subject.collections))
+    holding = _holding(entries, subject)
+    return Times(
+        zone=_zone(zone, entries, subject),
+        windows=tuple(map(window_in, of_kind(entries, EntryKind.WINDOW))),
+        freezes=tuple(map(freeze_in, of_kind(entries, EntryKind.FREEZE))),
+        hours=tuple(map(hours_in, holding)) or (DEFAULT_HOURS,),
+    )
+
+
+def _holding(entries: Collection[Entry], subject: Subject) -> Sequence[Entry]:
+    """Return the business hours that hold: of collections, else of the location, else of all."""
+    hours = of_kind(entries, EntryKind.HOURS)
+    of_collections = [one for one in hours if one.collection is not None]
+    location, site = _of_location(hours, subject), _of_site(hours)
+    return hours_that_hold(of_collections, location, site)
+
+
+def _zone(asked: str, entries: Sequence[Entry], subject: Subject) -> tzinfo:
+    """Return the zone that was asked for, else that of its location, else the site's, else UTC."""
+    if asked:
+        return zone_of(asked)
+    hours = of_kind(entries, EntryKind.HOURS)
+    for entry in (_of_location(hours, subject), _of_site(hours)):
+        if entry is not None and (zone := kept_hours(entry).zone):
+            return zone_of(zone)
+    return UTC
+
+
+def _of_location(hours: Iterable[Entry], subject: Subject) -> Entry | None:
+    place = subject.location.casefold()
+    found = (one for one in hours if place and one.location.casefold() == place)
+    return next(found, None)
+
+
+def _of_site(hours: Iterable[Entry]) -> Entry | None:
+    return next((one for one in hours if one.collection is None and not one.location), None)

@@ -1,0 +1,213 @@
+"""Operations on when machines may be changed: windows, freezes, business hours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server import business_hours, openings, windows
+from patchtide.server.calendar_feed import MEDIA_TYPE
+from patchtide.server.table import API, SAFE_METHODS, Operation, Plane
+
+_READ = Right(Kind.COLLECTIONS, Verb.READ)
+_MODIFY = Right(Kind.COLLECTIONS, Verb.MODIFY)
+_EXAMPLE = "--comes cycle --days-after 3 --at 22:00 --length-min 240"
+
+
+def _operation(
+    name: str, method: str, path: str, right: Right, sentence: str, **more: Any
+) -> Operation:
+    return Operation(
+        name=name,
+        plane=Plane.ADMINISTRATORS,
+        method=method,
+        path=API + path,
+        policy=right,
+        sentence=sentence,
+        audited=method not in SAFE_METHODS,
+        **more,
+    )
+
+
+WINDOWS = (
+    _operation(
+        "windows.list",
+        "GET",
+        "/windows",
+        _READ,
+        "List the maintenance windows, and when each opens next.",
+        input=windows.OfCollection,
+        output=windows.WindowList,
+        handler=windows.list_windows,
+        columns=("collection_name", "name", "words", "next", "id"),
+        example="windows list --collection 'Web servers'",
+    ),
+    _operation(
+        "windows.create",
+        "POST",
+        "/collections/{collection}/windows",
+        _MODIFY,
+        "Give a collection a maintenance window.",
+        input=windows.CreateWindow,
+        output=windows.ShownWindow,
+        handler=windows.create_window,
+        status=201,
+        example=f"windows create --collection 'Web servers' --name 'Patch night' {_EXAMPLE}",
+    ),
+    _operation(
+        "windows.change",
+        "PUT",
+        "/windows/{window}",
+        _MODIFY,
+        "Say anew when a maintenance window is open; what is not said, as windows begin.",
+        input=windows.ChangeWindow,
+        output=windows.ShownWindow,
+        handler=windows.change_window,
+        example="windows change --window 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f --name 'Patch night'"
+        f" {_EXAMPLE}",
+    ),
+    _operation(
+        "windows.delete",
+        "DELETE",
+        "/windows/{window}",
+        _MODIFY,
+        "Delete a maintenance window; machines without any may be changed at any time.",
+        input=windows.OneWindow,
+        handler=windows.delete_window,
+        status=204,
+        example="windows delete 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
+    ),
+    _operation(
+        "windows.preview",
+        "GET",
+        "/window-preview",
+        _READ,
+        "Say when a maintenance window would open, before there is one.",
+        input=openings.PreviewWindow,
+        output=openings.Previewed,
+        handler=openings.preview,
+        columns=("local_begins", "local_ends", "minutes"),
+        example=f"windows preview {_EXAMPLE} --zone Europe/Berlin",
+    ),
+    _operation(
+        "windows.openings",
+        "GET",
+        "/openings",
+        _READ,
+        "List when a machine, or a collection by its own windows, may be changed.",
+        also=(Right(Kind.MACHINES, Verb.READ),),
+        input=openings.ListOpenings,
+        output=openings.OpeningList,
+        handler=openings.list_openings,
+        columns=("local_begins", "local_ends", "minutes"),
+        example="windows openings --collection 'Web servers' --days 90",
+    ),
+    _operation(
+        "windows.ask",
+        "GET",
+        "/machines/{machine}/permission",
+        _READ,
+        "Say whether a machine may be changed now, until when, and if not, when next and why.",
+        also=(Right(Kind.MACHINES, Verb.READ),),
+        input=openings.AskMachine,
+        output=openings.Answer,
+        handler=openings.ask_machine,
+        example="windows ask web-1 --minutes 90",
+    ),
+    _operation(
+        "windows.feed",
+        "GET",
+        "/collections/{collection}/windows.ics",
+        _READ,
+        "Give a collection's windows and freezes as a calendar for other programs.",
+        input=openings.FeedOf,
+        handler=openings.feed,
+        media_types=(MEDIA_TYPE,),
+        example="windows feed 'Web servers'",
+    ),
+)
+FREEZES = (
+    _operation(
+        "freezes.list",
+        "GET",
+        "/freezes",
+        _READ,
+        "List the freezes: from when to when collections are not changed, and why.",
+        input=windows.OfCollection,
+        output=windows.FreezeList,
+        handler=windows.list_freezes,
+        columns=("collection_name", "begins", "ends", "clock", "reason", "id"),
+    ),
+    _operation(
+        "freezes.create",
+        "POST",
+        "/collections/{collection}/freezes",
+        _MODIFY,
+        "Freeze a collection: whatever windows say, only an emergency changes its machines.",
+        input=windows.CreateFreeze,
+        output=windows.ShownFreeze,
+        handler=windows.create_freeze,
+        status=201,
+        example="freezes create --collection 'Web servers' --begins '2026-12-18 18:00'"
+        " --ends '2027-01-04 06:00' --reason \"year's end\"",
+    ),
+    _operation(
+        "freezes.change",
+        "PUT",
+        "/freezes/{freeze}",
+        _MODIFY,
+        "Say anew from when to when a freeze holds, and why.",
+        input=windows.ChangeFreeze,
+        output=windows.ShownFreeze,
+        handler=windows.change_freeze,
+        example="freezes change --freeze 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f"
+        " --begins '2026-12-18 18:00' --ends '2026-12-28 06:00' --reason Christmas",
+    ),
+    _operation(
+        "freezes.delete",
+        "DELETE",
+        "/freezes/{freeze}",
+        _MODIFY,
+        "Delete a freeze: windows hold again at once.",
+        input=windows.OneFreeze,
+        handler=windows.delete_freeze,
+        status=204,
+        example="freezes delete 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
+    ),
+)
+HOURS = (
+    _operation(
+        "hours.list",
+        "GET",
+        "/business-hours",
+        _READ,
+        "List the business hours of the site, of locations and of collections.",
+        output=business_hours.HoursList,
+        handler=business_hours.list_hours,
+        columns=("whose", "words", "changed_by", "changed_at"),
+    ),
+    _operation(
+        "hours.set",
+        "PUT",
+        "/business-hours",
+        _MODIFY,
+        "Set business hours and holidays, of the site, of a location or of a collection.",
+        input=business_hours.SetHours,
+        output=business_hours.ShownHours,
+        handler=business_hours.set_hours,
+        example="hours set --location Ulm --begins 07:00 --ends 16:00 --zone Europe/Berlin"
+        " --holidays '12-25 Christmas'",
+    ),
+    _operation(
+        "hours.clear",
+        "POST",
+        "/business-hours/removals",
+        _MODIFY,
+        "Take business hours back: those of the location hold, or of the site.",
+        input=business_hours.WhoseHours,
+        handler=business_hours.clear_hours,
+        status=204,
+        example="hours clear --location Ulm",
+    ),
+)
+CALENDAR = (*WINDOWS, *FREEZES, *HOURS)

@@ -1,0 +1,178 @@
+"""What a collection must be to be let in, and in which words its definition is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from patchtide.domain.access.grants import visible
+from patchtide.domain.access.principals import Anonymous, Principal
+from patchtide.domain.access.principals import check as check_right
+from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.catalog.query_parser import parse_query
+from patchtide.domain.collections.definitions import (
+    ALL_MACHINES,
+    ALL_MACHINES_NAME,
+    Definitions,
+    Reference,
+    circle_through,
+    in_words,
+)
+from patchtide.domain.collections.names import names_asked, with_asked
+from patchtide.domain.compliance.machine_query import machine_fields
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
+from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.collections import StoredCollection
+from patchtide.server.ports.decisions import Transaction
+
+Held = Mapping[UUID, StoredCollection]
+PLACES: Mapping[Reference, str] = {
+    Reference.LIMITED: "limiting",
+    Reference.INCLUDES: "include",
+    Reference.EXCLUDES: "exclude",
+    Reference.ASKS: "query",
+}
+"""Where in an input each is said."""
+
+
+def may_ask(principal: Principal, collection: UUID | None, query: str = "") -> None:
+    """Let somebody ask who is in a collection, if he asks for one, or his query names some.
+
+    Raises:
+        NotFound, Refused: he may not read collections.
+    """
+    if collection is not None or names_asked(query):
+        check_right(principal, Right(Kind.COLLECTIONS, Verb.READ))
+
+
+def may_name(principal: Principal) -> bool:
+    """Say whether somebody may ask who is in whichever collection."""
+    if isinstance(principal, Anonymous):
+        return False
+    return visible(principal.rights, Right(Kind.COLLECTIONS, Verb.READ)).is_everything
+
+
+def one_of(held: Held, collection: UUID) -> StoredCollection:
+    """Return the one that somebody decides about.
+
+    Raises:
+        NotFound
+        WrongState: it is the one of all machines.
+    """
+    if collection == ALL_MACHINES:
+        raise WrongState(f"{ALL_MACHINES_NAME} is always there, and nobody changes it")
+    if collection not in held:
+        raise NotFound(f"there is no collection {collection}")
+    return held[collection]
+
+
+def check(made: StoredCollection, held: Held) -> None:
+    """Let it in beside those that are there, in the place of the one of its id.
+
+    Raises:
+        InvalidDocument: it has no name, or speaks of what is not there, or of itself in the end.
+        InvalidQuery
+        WrongState: there is another one of that name.
+    """
+    if not made.name:
+        raise InvalidDocument([Problem("name", "is blank")])
+    named = {one.name.casefold() for one in held.values() if one.id != made.id}
+    if made.name.casefold() in named | {ALL_MACHINES_NAME.casefold()}:
+        raise WrongState(f"there is a collection {made.name} already")
+    definitions: Definitions = {
+        **{key: one.definition for key, one in held.items()},
+        made.id: made.definition,
+    }
+    if problems := [
+        Problem(PLACES[how], f"there is no collection {other}")
+        for how, other in made.definition.references()
+        if other not in definitions
+    ]:
+        raise InvalidDocument(problems)
+    check_query(made.definition.query, [one.name for one in definitions.values()])
+    definitions = with_asked(definitions)
+    if circle := circle_through(definitions, made.id):
+        why = f"goes in a circle: {in_words(circle)}"
+        raise InvalidDocument([Problem(PLACES[circle[0].how], why)])
+
+
+def check_query(text: str, collections: Iterable[str]) -> None:
+    """Raises InvalidQuery."""
+    if text:
+        parse_query(text, machine_fields([ALL_MACHINES_NAME, *collections]))
+
+
+def in_words_of(one: StoredCollection, held: Held) -> dict[str, str]:
+    """Return what it is made of, as the audit tells it; what it has nothing of is empty."""
+    definition = one.definition
+    return {
+        "name": one.name,
+        "description": one.description,
+        "limiting": _names([definition.limiting], held),
+        "query": definition.query,
+        "include": _names(definition.include, held),
+        "exclude": _names(definition.exclude, held),
+    }
+
+
+def _names(collections: Iterable[UUID], held: Held) -> str:
+    return ", ".join(
+        ALL_MACHINES_NAME if key == ALL_MACHINES else held[key].name for key in collections
+    )
+
+
+def machines_called(fleet: Fleet, names: Sequence[str]) -> list[UUID]:
+    """Return the machines of these names or ids, each once.
+
+    Raises:
+        InvalidDocument: with each that no machine has, or that several have.
+    """
+    return fleet.ask(lambda view: _called(fleet, view, names)) if names else []
+
+
+def _called(fleet: Fleet, view: View, names: Sequence[str]) -> list[UUID]:
+    by_name = fleet.machines.values(view, "name")
+    found: dict[UUID, None] = {}
+    problems = []
+    for name in names:
+        having = [view.members[n] for n in by_name.get(name, ()) if n in view.present]
+        if len(having) == 1:
+            found[having[0].id] = None
+        elif having:
+            problems.append(
+                Problem("names", f"hold {name!r}, which several machines are called: say the id")
+            )
+        elif (one := _id(name)) is not None:  # whether it is there the decision itself sees
+            found[one] = None
+        else:
+            problems.append(Problem("names", f"hold {name!r}, which no machine is called"))
+    if problems:
+        raise InvalidDocument(problems)
+    return list(found)
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def numbers_of(
+    tx: Transaction, machines: Sequence[UUID], *, may_be_retired: bool = False
+) -> dict[int, str]:
+    """Return the machines' numbers with their names.
+
+    Raises:
+        NotFound: one is not there.
+        WrongState: one is retired.
+    """
+    known = tx.clients([one.bytes for one in machines]) if machines else []
+    if len(known) < len(machines):
+        raise NotFound
+    retired = [one.name for one in known if one.state is ClientState.DECOMMISSIONED]
+    if retired and not may_be_retired:
+        raise WrongState(f"{retired[0]} is retired")
+    return {one.number: one.name for one in sorted(known, key=lambda one: one.name)}

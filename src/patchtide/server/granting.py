@@ -1,0 +1,80 @@
+"""How rights are asked for, and the rule for handing them on: nobody hands on what he lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Protocol
+
+from msgspec import Meta
+
+from patchtide.domain.access.grants import come_to, grants_of
+from patchtide.domain.access.principals import SignedIn
+from patchtide.domain.access.rights import Right, beyond
+from patchtide.domain.collections.definitions import ALL_MACHINES
+from patchtide.domain.errors import InvalidDocument, Problem, Refused
+from patchtide.server.patterns import ROLE, UUID_TEXT, or_nothing
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.role_book import ROLE_BOOK, read_roles, rights_by
+
+RoleName = Annotated[str, Meta(max_length=40, pattern=or_nothing(ROLE))]
+Rights = Annotated[
+    tuple[Annotated[str, Meta(max_length=96)], ...],
+    Meta(
+        max_length=64,
+        description="Rights, each as kind.verb, for example machines.read, or roles, each as"
+        " role:name; with @ and a collection's id, only for its machines.",
+    ),
+]
+Within = Annotated[
+    str,
+    Meta(
+        max_length=36,
+        pattern=or_nothing(UUID_TEXT),
+        description="The id of a collection: all of it holds for its machines only.",
+    ),
+]
+
+
+class Asked(Protocol):
+    """What is to be handed on."""
+
+    @property
+    def role(self) -> str: ...
+
+    @property
+    def rights(self) -> tuple[str, ...]: ...
+
+    @property
+    def within(self) -> str: ...
+
+
+def granted(
+    tx: Transaction, creator: SignedIn, asked: Asked
+) -> tuple[tuple[str, ...], frozenset[Right]]:
+    """Return what somebody is to be handed, and the rights that it comes to now.
+
+    Raises:
+        InvalidDocument: nothing, or what does not exist.
+        Refused: the creator lacks some of them.
+    """
+    roles = rights_by(read_roles(tx.setting(ROLE_BOOK)).values())
+    grants = grants_of(asked.rights, role=asked.role, within=asked.within, roles=roles)
+    rights = come_to(grants, roles)
+    check_reach(creator, rights, "you cannot hand on what you lack")
+    _check_places(tx, {one.within for one in rights if one.within})
+    return grants, rights
+
+
+def _check_places(tx: Transaction, places: Collection[str]) -> None:
+    """Raises InvalidDocument: there is no such collection."""
+    if not places:
+        return
+    known = {str(ALL_MACHINES), *(str(one.id) for one in tx.collections.hold())}
+    if unknown := sorted(set(places) - known):
+        raise InvalidDocument([Problem("within", f"there is no collection {unknown[0]}")])
+
+
+def check_reach(creator: SignedIn, rights: frozenset[Right], why: str) -> None:
+    """Raises Refused: somebody without some of these rights would decide over them."""
+    if lacking := beyond(rights, creator.rights):
+        raise Refused(f"{why}: {', '.join(map(str, lacking))}")

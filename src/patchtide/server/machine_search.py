@@ -1,0 +1,71 @@
+"""Machines by query: which of a fleet answer to it, and how one may go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.catalog.query_completion import Completion, complete
+from patchtide.domain.catalog.query_tests import said
+from patchtide.domain.collections.definitions import ALL_MACHINES_NAME
+from patchtide.domain.compliance.machine_query import COLLECTION, MACHINE_FIELDS
+from patchtide.server.collection_checks import may_name
+from patchtide.server.context import Call
+from patchtide.server.fleet_view import View
+from patchtide.server.listing import in_order
+from patchtide.server.machine_index import MachineIndex, is_fact
+from patchtide.server.saved_searches import Complete, Completed, Suggested
+from patchtide.server.told_lists import PACKAGE
+
+OFFERED = 200
+"""Of a fact with more values than that none is offered."""
+_OFFERS = (
+    "platform", "group", "owner", "role", "location", "site", "tag", "cluster",
+    "management-group", "os", "os-version", "system", "arch",
+    "kernel", "model", "language", "module", "service",
+)  # fmt: skip
+
+
+async def suggest(call: Call, principal: Principal, asked: Complete) -> Completed:
+    fleet = call.context.fleet
+    sees_collections = may_name(principal)
+
+    def question(view: View) -> Completion:
+        names = [ALL_MACHINES_NAME, *(one.name for one in view.collections.values())]
+        collections = sorted(names, key=in_order) if sees_collections else ()
+        known = KnownValues(fleet.machines, view, collections)
+        return complete(asked.text, asked.position, MACHINE_FIELDS, known=known)
+
+    def answer() -> Completion:
+        fleet.follow_facts()
+        return fleet.ask(question)
+
+    found = await call.read_fleet(answer)
+    items = tuple(Suggested(text=one.text, says=one.says) for one in found.suggestions)
+    return Completed(start=found.start, items=items)
+
+
+class KnownValues(Mapping[str, Sequence[str]]):
+    """What values there are of fields that hold texts: looked up when they are asked for."""
+
+    def __init__(self, index: MachineIndex, view: View, collections: Sequence[str] = ()) -> None:
+        self._index = index
+        self._view = view
+        self._collections = collections
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_OFFERS, PACKAGE, COLLECTION))
+
+    def __len__(self) -> int:
+        return len(_OFFERS) + 2
+
+    def __getitem__(self, field: str) -> Sequence[str]:
+        if field == COLLECTION:
+            return self._collections
+        if field == PACKAGE:
+            table, begin = self._index.facts.table, len(PACKAGE) + 1
+            return sorted(p[begin:-1] for p in table.places() if p.startswith(f"{PACKAGE}("))
+        if field not in _OFFERS or (is_fact(field) and not self._index.facts.is_whole):
+            raise KeyError(field)
+        column = self._index.column(self._view, field)
+        return sorted(said(value) for value in column if value) if len(column) <= OFFERED else ()

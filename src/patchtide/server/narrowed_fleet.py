@@ -1,0 +1,129 @@
+"""The fleet for somebody who may see some of it: in it there are no other machines (S17).
+
+Whatever a use case asks of the fleet it asks of this, so nothing that it answers, counts, completes
+or refuses speaks of machines outside. A machine is in it if it is in all of the scopes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+from uuid import UUID
+
+from pyroaring import BitMap
+
+from patchtide.domain.access.grants import Scope
+from patchtide.domain.collections.memberships import Memberships
+from patchtide.server.collection_index import CollectionIndex
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
+from patchtide.server.followed_view import FollowedView
+from patchtide.server.machine_index import MachineIndex
+from patchtide.server.update_index import UpdateIndex
+
+T = TypeVar("T")
+KEPT = 8
+"""So many different scopes are kept ready: whoever asks with another one waits a little."""
+
+
+class NarrowedFleet(Fleet):
+    """Asked as the fleet is. What it counts is kept until something changes anywhere."""
+
+    def __init__(self, whole: Fleet, scopes: frozenset[Scope]) -> None:
+        self.scopes = scopes
+        self.whole = whole
+        self.store = whole.store
+        self.updates = UpdateIndex()
+        self.facts = whole.facts
+        """Of all machines: an answer is what is found of them among those that are here."""
+        self.machines = MachineIndex(self.facts)
+        self.collections = self._collections = _NarrowedCollections(self.machines)
+        self._places = {UUID(one) for scope in scopes for one in scope.collections or ()}
+        self._seen: tuple[int, int] | None = None
+        self._some = BitMap()
+        self._view: FollowedView | None = None
+
+    async def run(self, work: Callable[[], T]) -> T:
+        return await self.whole.run(work)
+
+    def ask(self, question: Callable[[FollowedView], T]) -> T:
+        """Raises Unavailable: what machines have told was not read yet, and may keep some out."""
+        if not self.facts.is_whole:
+            self.follow_facts()
+            self.facts.asked()
+        return self.whole.ask(lambda view: question(self._narrowed(view)))
+
+    def follow_facts(self) -> None:
+        self.whole.follow_facts()
+
+    def heard_since(self, since: float) -> int:
+        active = self.ask(lambda view: list(view.active))
+        return sum(heard.at > since for heard in self.store.heard(active).values())
+
+    def _narrowed(self, view: FollowedView) -> FollowedView:
+        memberships = self.whole.collections.ground(view)
+        some = self._those(view, memberships)
+        view.standings()  # who fell silent meanwhile moves by that
+        seen = view.version, view.moves.end
+        if self._view is None or seen != self._seen or some != self._some:
+            self._view, self._seen, self._some = view.narrowed(some, self._places), seen, some
+        self._collections.found = _Within(memberships, some)
+        self._view.now = view.now
+        return self._view
+
+    def _those(self, view: View, memberships: Memberships) -> BitMap:
+        found = BitMap(view.members)
+        for scope in self.scopes:
+            places = map(UUID, scope.collections or ())
+            found &= BitMap().union(*map(memberships.members_of, places))
+        return found
+
+
+class _NarrowedCollections(CollectionIndex):
+    """The collections as the whole fleet has them, with these machines only."""
+
+    def __init__(self, machines: MachineIndex) -> None:
+        super().__init__(machines)
+        self.found = Memberships()
+
+    def ground(self, view: View) -> Memberships:
+        return self.found
+
+
+class _Within(Memberships):
+    def __init__(self, whole: Memberships, some: BitMap) -> None:
+        super().__init__()
+        self._whole = whole
+        self._some = some
+
+    def members_of(self, collection: UUID) -> BitMap:
+        return self._whole.members_of(collection) & self._some
+
+    def together(self, collections: Iterable[UUID]) -> BitMap:
+        return self._whole.together(collections) & self._some
+
+    def size(self, collection: UUID) -> int:
+        return len(self.members_of(collection))
+
+    def of(self, machine: int) -> tuple[UUID, ...]:
+        return self._whole.of(machine) if machine in self._some else ()
+
+
+class NarrowedFleets:
+    """Keeps them between requests: the same people ask with the same scopes."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[frozenset[Scope], Fleet] = OrderedDict()
+
+    def of(self, fleet: Fleet, scopes: frozenset[Scope]) -> Fleet:
+        whole = fleet.whole if isinstance(fleet, NarrowedFleet) else fleet
+        wanted = fleet.scopes | scopes
+        if not wanted:
+            return fleet
+        found = self._kept.get(wanted) or NarrowedFleet(whole, wanted)
+        self._kept[wanted] = found
+        self._kept.move_to_end(wanted)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found

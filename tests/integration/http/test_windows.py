@@ -1,0 +1,124 @@
+"""Windows, freezes and business hours by the interface, as an administrator asks for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from patchtide.domain.collections.definitions import ALL_MACHINES
+from tests.integration.http.plane import AdministratorsPlane, Answer
+
+pytestmark = pytest.mark.anyio
+PATCH_NIGHT = {
+    "name": "Patch night", "comes": "cycle", "days_after": 3, "at": "22:00", "length_min": 240,
+}  # fmt: skip
+
+
+class Keeper:
+    """A full administrator, a machine in a collection, and what they are asked."""
+
+    def __init__(self) -> None:
+        self.plane = AdministratorsPlane()
+        self.token = self.machine = self.collection = ""
+
+    async def begin(self) -> None:
+        self.token = await self.plane.token(role="full-administrator")
+        self.machine = str(await self.plane.machine("web-1"))
+        made = await self.do("POST", "/collections", name="Web", names=["web-1"])
+        self.collection = made.json["id"]
+
+    async def do(self, method: str, path: str, **document: Any) -> Answer:
+        asked = document or None
+        return await self.plane.ask(method, f"/api/v1{path}", token=self.token, document=asked)
+
+    async def words(self, asked: str = "") -> str:
+        answer = await self.do("GET", f"/machines/{self.machine}/permission{asked}")
+        return str(answer.json["words"])
+
+
+@pytest.fixture
+async def keeper() -> Keeper:
+    keeper = Keeper()
+    await keeper.begin()
+    return keeper
+
+
+async def test_a_machine_goes_by_the_windows_of_its_collections_and_freezes_beat_them(
+    keeper: Keeper,
+) -> None:
+    assert await keeper.words() == "Yes: no maintenance window binds this machine"
+
+    made = await keeper.do("POST", f"/collections/{keeper.collection}/windows", **PATCH_NIGHT)
+    assert made.json["words"] == "3 days after Patch Tuesday at 22:00 machine's time, for 4 h"
+    assert "no maintenance window is open" in await keeper.words()
+    assert "no time that comes is long enough" in await keeper.words("?minutes=300")
+
+    year = f"{keeper.plane.clock.now():%Y}"
+    frozen = await keeper.do(
+        "POST",
+        f"/collections/{ALL_MACHINES}/freezes",
+        begins=f"{year}-01-01 00:00",
+        ends=f"{year}-12-31 23:59",
+        reason="the audit",
+    )
+    assert "(the audit)" in await keeper.words("?ignore_windows=true")
+    assert await keeper.words("?ignore_windows=true&emergency=true") == (
+        "Yes: this ignores maintenance windows"
+    )
+
+    refused = await keeper.do("DELETE", f"/collections/{keeper.collection}")
+    assert "maintenance windows (1)" in refused.json["detail"]
+    for gone in (f"/windows/{made.json['id']}", f"/freezes/{frozen.json['id']}"):
+        assert (await keeper.do("DELETE", gone)).status == 204
+    assert await keeper.words() == "Yes: no maintenance window binds this machine"
+
+
+async def test_a_change_stands_in_the_audit_with_what_was_before(keeper: Keeper) -> None:
+    made = await keeper.do("POST", f"/collections/{keeper.collection}/windows", **PATCH_NIGHT)
+    changed = {**PATCH_NIGHT, "at": "23:00"}
+    await keeper.do("PUT", f"/windows/{made.json['id']}", **changed)
+
+    audit = await keeper.do("GET", "/audit")
+    [entry] = [one for one in audit.json["items"] if one["operation"] == "windows.change"]
+    assert "22:00" in str(entry["detail"]) and "23:00" in str(entry["detail"])
+
+
+async def test_every_mistake_in_a_window_is_told_at_once(keeper: Keeper) -> None:
+    answer = await keeper.do(
+        "POST",
+        f"/collections/{keeper.collection}/windows",
+        **{**PATCH_NIGHT, "comes": "once", "at": "25:00", "until": "soon"},
+    )
+
+    assert answer.status == 400
+    for told in ("at: is a time of day", "until: is a day", "since: is missing"):
+        assert told in str(answer.json["detail"])
+
+
+async def test_business_hours_of_a_location_hold_where_nobody_set_any_for_a_collection(
+    keeper: Keeper,
+) -> None:
+    every_day = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    all_day = {"on": every_day, "begins": "00:00", "ends": "00:00"}
+    await keeper.do("PUT", "/business-hours", collection=keeper.collection, **all_day)
+    assert "people work at this machine" in await keeper.words("?keep_out_of_hours=true")
+    assert (await keeper.words()).startswith("Yes")
+
+    await keeper.do("POST", "/business-hours/removals", collection=keeper.collection)
+    listed = await keeper.do("GET", "/business-hours")
+    assert [one["words"] for one in listed.json["items"]] == ["Monday to Friday, 08:00 to 18:00"]
+
+
+async def test_a_calendar_program_gets_every_opening_with_its_instants(keeper: Keeper) -> None:
+    window = {**PATCH_NIGHT, "clock": "utc", "name": "Nächte; und, mehr " + "x" * 60}
+    await keeper.do("POST", f"/collections/{keeper.collection}/windows", **window)
+
+    feed = await keeper.do("GET", f"/collections/{keeper.collection}/windows.ics")
+
+    text = feed.body.decode()
+    assert text.startswith("BEGIN:VCALENDAR\r\n") and text.endswith("END:VCALENDAR\r\n")
+    assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
+    assert 12 <= text.count("BEGIN:VEVENT") <= 15
+    unfolded = text.replace("\r\n ", "")
+    assert r"SUMMARY:Nächte\; und\, mehr x" in unfolded
