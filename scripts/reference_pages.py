@@ -132,7 +132,8 @@ def _section(operation: Operation) -> Iterator[str]:
     yield f"### `{operation.name}`\n"
     yield f"{operation.sentence}\n"
     yield f"- Request: `{operation.method} {operation.path.replace(':path', '')}`"
-    yield f"- Needs: {' and '.join(map(str, operation.needs))}"
+    scoped = "; for the machines of a collection, there" if operation.narrows else ""
+    yield f"- Needs: {' and '.join(map(str, operation.needs))}{scoped}"
     yield f"- Audited: {'yes' if operation.audited else 'no'}"
     if operation.plane.is_interface:
         command = operation.step_of or example_of(operation)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
+from uuid import UUID
 
 import msgspec
 
@@ -20,6 +21,7 @@ from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.fleet import Heard
 from patchtide.server.ports.following import Cursor, DecisionEvent
 from patchtide.server.ports.reports import StateRow
@@ -183,6 +185,13 @@ class ToldFleet:
         return self
 
     def lists(self, names: Collection[str] | None = None) -> Sequence[StoredList]:
+        return ()
+
+    @property
+    def collections(self) -> ToldFleet:
+        return self
+
+    def all(self, some: Collection[UUID] | None = None) -> Sequence[StoredCollection]:
         return ()
 
     def heard_after(self, since: float) -> Mapping[int, Heard]:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from patchtide.domain.access.rights import ROLES
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.reports import IncomingReport, Presence
 from patchtide.wire.inventory import HardwareV1, hardware
@@ -87,6 +86,8 @@ async def test_what_is_said_of_all_chosen_leaves_what_is_not_filled_in(site: Con
     )
     both = [(c.described.owner, c.described.roles) for c in site.storage.clients()]
     page = (await visitor.get("/machines?role=db&owner=Ann")).body.decode()
+    look = {"act": "describe-preview", "machine": machines, "add_tags": "Bad!"}
+    refused = await visitor.post("/machines/act", look)
     await visitor.post("/machines/act", {**one, "exposure": "critical"})
     found = site.storage.clients()[0].described
 
@@ -94,6 +95,16 @@ async def test_what_is_said_of_all_chosen_leaves_what_is_not_filled_in(site: Con
     assert both == [("Ann", ("db", "web")), ("", ("db", "web"))]
     assert "web-1" in page and "web-2" not in page and "Role: all" in page
     assert (found.owner, found.roles, found.exposure.value) == ("", (), "critical")
+    assert refused.status == 400
+    assert b"The add tags are words of small letters, digits and hyphens" in refused.body
+
+
+async def test_a_role_is_copied_with_what_no_page_asks_for_yet(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+
+    page = (await visitor.get("/roles?role=deployer")).body.decode()
+
+    assert 'value="machines.deploy" checked' in page
 
 
 async def test_what_hurts_is_done_only_when_it_was_confirmed(site: ConsoleSite) -> None:
@@ -245,8 +256,8 @@ async def test_many_people_get_another_role_and_whoever_could_not_is_named(
     assert b"2 people given another role, 1 not" in some.body
     assert b"done</bdi>: the user has just these rights already" in some.body
     assert every.headers["location"] == "/people?role=deployer&done=role-2"
-    held = {user.name: len(user.rights) for user in site.storage.users()}
-    assert held["ben"] == held["eve"] == len(ROLES["engineer"])
+    held = {user.name: user.rights for user in site.storage.users()}
+    assert held["ben"] == held["eve"] == ("role:engineer",)
 
 
 async def test_without_a_role_chosen_nobodys_role_is_changed(site: ConsoleSite) -> None:
@@ -275,7 +286,7 @@ async def test_of_those_chosen_the_visitor_comes_last(site: ConsoleSite) -> None
 async def test_only_roles_that_the_visitor_can_hand_on_are_offered(site: ConsoleSite) -> None:
     keeper = await site.signed_in()
     [user] = site.storage.users()
-    rights = ["accounts.administer", "machines.read", "catalog.read"]
+    rights = ["accounts.administer", "machines.read", "catalog.read", "collections.read"]
     now = site.clock.now()
     await site.storage.decide("t", "t", lambda tx: tx.set_rights(user.id, rights), now=now)
 

@@ -10,14 +10,17 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from pyroaring import BitMap
 
 from patchtide.adapters.console.visits import SESSION
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import may_read
 from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.collections.definitions import Definition
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.accounts import Session
 from patchtide.server.ports.clients import EnrolmentToken
+from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.table import SAFE_METHODS, Operation, Plane
 from patchtide.server.users import new_user
 from patchtide.wire.messages import EventV1
@@ -33,6 +36,7 @@ MARKS = {
     Kind.ACCOUNTS: "mark-of-accounts",
     Kind.AUDIT: "mark-of-audit",
     Kind.CATALOG: "mark-of-catalog",
+    Kind.COLLECTIONS: "mark-of-collections",
 }
 """Something of each kind that shows wherever that kind does. Of the site nothing is read."""
 SHOWN = {
@@ -45,6 +49,8 @@ SHOWN = {
 
 LIST = "kept"
 """Has the marked update."""
+COLLECTION = UUID(int=7)
+"""Has the marked machine."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Furnished:
             "/",
             "/live",
             "/account",
+            "/roles",
             "/settings",
             "/synchronisations",
             "/synchronisations/files",
@@ -77,6 +84,22 @@ class Furnished:
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
         yield from ("/searches", "/new-search?q=mark", "/lists", "/new-list?q=mark")
         yield from (f"/lists/{LIST}", f"/lists/{LIST}?format=csv")
+        collection = f"/collections/{COLLECTION}"
+        yield from (
+            "/collections",
+            "/collections?format=csv",
+            collection,
+            f"{collection}?format=csv",
+        )
+        yield from (f"{collection}/window", f"{collection}/window?comes=x", f"{collection}/freeze")
+        yield from (
+            f"{collection}/definition",
+            "/new-collection",
+            "/collection-sample?query=mark",
+            "/new-collection?q=mark",
+        )
+        yield f"/machines?collection={COLLECTION}"
+        yield f"/reports/by-machine?collection={COLLECTION}"
         yield from ("/alerts", "/channels", "/history", "/targets")
         yield from ("/subscriptions", "/new-subscription", "/new-subscription?report=overall")
         yield from ("/reports", "/reports/by-machine", "/reports/by-machine?format=csv")
@@ -84,6 +107,8 @@ class Furnished:
         yield from (f"/history?update={self.update}", f"/history?list={LIST}")
         yield from ("/whatif?rule=always", f"/whatif/{self.machine}?rule=always")
         yield from ("/query-completions", "/query-completions?text=product%20%3D%20")
+        yield "/machine-query-completions"
+        yield "/machine-query-completions?text=platform%20%3D%20"
 
     def path(self, operation: Operation) -> str:
         ids = {
@@ -92,6 +117,7 @@ class Furnished:
             "name": LIST,
             "sha256": "0" * 64,
             "risk": "low",
+            "collection": COLLECTION,
             "report": "by-machine",
         }
         return operation.path.format(**dict.fromkeys(operation.parameters, "x") | ids)
@@ -139,6 +165,17 @@ async def furnished(site: ConsoleSite) -> Furnished:
     administrator = await site.plane.token(role="full-administrator")
     made = await site.plane.ask("POST", "/api/v1/lists", token=administrator, document=listed)
     assert made.status == 201
+    definition = Definition(
+        id=COLLECTION, name=MARKS[Kind.COLLECTIONS], direct=BitMap([client.number])
+    )
+    collected = StoredCollection(definition=definition, revision=1, by=f"user:{someone}", at=now)
+
+    def put_together(tx: object) -> None:
+        tx.collections.add(collected)  # type: ignore[attr-defined]
+        tx.collections.put_in(COLLECTION, [client.number])  # type: ignore[attr-defined]
+        tx.note(COLLECTION.hex)  # type: ignore[attr-defined]
+
+    await storage.decide(f"user:{someone}", "collections.create", put_together, now=now)
     return Furnished(site, machine, an_update_id("toy"))
 
 
@@ -208,9 +245,13 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/", "/live", "/account", "/settings", "/synchronisations",
         "/synchronisations/files", *SHOWN.values(),
         "/machines/{machine}", "/updates/{update}", "/query-completions", "/searches",
+        "/machine-query-completions",
         "/new-search", "/lists",
         "/new-list", "/lists/{list}", "/define",
         "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",
+        "/collections", "/new-collection", "/collection-sample", "/collections/{collection}",
+        "/collections/{collection}/definition", "/collections/{collection}/window",
+        "/collections/{collection}/freeze",
         "/reports", "/reports/{report}", "/alerts", "/history", "/targets",
-        "/channels", "/subscriptions", "/new-subscription",
+        "/roles", "/channels", "/subscriptions", "/new-subscription",
     }  # fmt: skip

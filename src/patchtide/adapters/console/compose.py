@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from patchtide.adapters.console.console import Console, Desk
-from patchtide.adapters.console.fleet_rows import FleetRows
+from patchtide.adapters.console.fleet_rows import FleetRows, NarrowedRows
 from patchtide.adapters.console.pages import PAGES
 from patchtide.adapters.console.pulse import Pulse
 from patchtide.adapters.console.rendering import Templates
@@ -38,6 +38,7 @@ def build_console(
         templates=Templates(static, context.clock, site=context.site_name),
         static=static,
         rows=rows,
+        narrowed_rows=NarrowedRows(),
         pulse=Pulse(lambda: context.fleet.run(look), context.clock),
         status_of=status_of,
         mistakes_in=mistakes_in,

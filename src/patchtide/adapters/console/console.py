@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from patchtide.adapters.console import words
-from patchtide.adapters.console.fleet_rows import FleetRows
+from patchtide.adapters.console.fleet_rows import FleetRows, NarrowedRows
 from patchtide.adapters.console.pulse import Pulse
 from patchtide.adapters.console.rendering import Templates
 from patchtide.adapters.console.replies import Reply, see_other
@@ -38,7 +38,15 @@ from patchtide.adapters.console.visits import (
     new_secret,
     query_of,
 )
-from patchtide.domain.access.principals import Anonymous, SessionHolder, check, may_read
+from patchtide.domain.access.grants import visible
+from patchtide.domain.access.principals import (
+    Anonymous,
+    Principal,
+    SessionHolder,
+    check,
+    may_read,
+    scopes_of,
+)
 from patchtide.domain.access.rights import Kind, Right, Verb, holds
 from patchtide.domain.catalog.rule_mistakes import Mistake
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Unauthenticated
@@ -61,6 +69,7 @@ class Desk:
     templates: Templates
     static: StaticFiles
     rows: FleetRows
+    narrowed_rows: NarrowedRows
     pulse: Pulse
     status_of: Callable[[PatchtideError], int]
     mistakes_in: Callable[[str], Sequence[Mistake]]
@@ -69,6 +78,13 @@ class Desk:
     def may_read(self, visit: Visit, kind: Kind) -> bool:
         principal = visit.principal
         return isinstance(principal, SessionHolder) and may_read(principal.rights, kind)
+
+    def within(self, principal: Principal, page: Operation) -> Desk:
+        """Return the desk with only those machines that the visitor may see on that page."""
+        context = self.context.within(scopes_of(principal, page.needs))
+        if context is self.context:
+            return self
+        return replace(self, context=context, rows=self.narrowed_rows.of(context.fleet))
 
     async def of_fleet(self, question: Callable[[], T]) -> T:
         """Ask the fleet, in one of its own threads."""
@@ -95,13 +111,14 @@ class Desk:
 
         def may(right: str) -> bool:
             kind, _, verb = right.partition(".")
-            return holds(rights, Right(Kind(kind), Verb(verb)))
+            return not visible(rights, Right(Kind(kind), Verb(verb))).is_nothing
 
         known = {
             "visit": visit,
             "user": holder,
             "may": may,
             "kinds": frozenset(kind.value for kind in Kind if may_read(rights, kind)),
+            "whole": frozenset(k.value for k in Kind if holds(rights, Right(k, Verb.READ))),
             "form_token": visit.form_token,
             "done": words.done(visit.query.get("done", "")),
             "nonce": (nonce := secrets.token_urlsafe(16)),
@@ -128,8 +145,8 @@ class Page:
         visit = _stranger(scope)
         try:
             visit = await self._visit(scope, receive)
-            check(visit.principal, self._operation.policy)
-            reply = await self._serve(self._desk, visit)
+            check(visit.principal, self._operation.policy, narrows=self._operation.narrows)
+            reply = await self._serve(self._desk.within(visit.principal, self._operation), visit)
         except PatchtideError as error:
             return refusal(self._desk, visit, error)
         except Exception:  # one request must not end the others'

@@ -5,6 +5,7 @@ Kept until something changes: a list that is searched and turned about asks for 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from patchtide.server import updates as update_list
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Counted, KnownUpdate
+from patchtide.server.narrowed_fleet import KEPT
 from patchtide.server.updates import Update
 
 FRESH = timedelta(seconds=10)
@@ -108,6 +110,20 @@ class FleetRows:
             self._by_update = made
             self._updates = _Kept(view.version, view.now, list(made.values()))
         return self._updates.rows
+
+
+class NarrowedRows:
+    """The rows of those who may see some machines only, kept for as long as their fleet is."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Fleet, FleetRows] = OrderedDict()
+
+    def of(self, fleet: Fleet) -> FleetRows:
+        found = self._kept[fleet] = self._kept.get(fleet) or FleetRows(fleet)
+        self._kept.move_to_end(fleet)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return found
 
 
 def row_of(counted: Counted) -> UpdateRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -13,8 +13,12 @@ from pyroaring import BitMap
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import EXPORTED, PAGE, Asked, Listed
 from patchtide.adapters.console.visits import Visit
+from patchtide.domain.access.rights import Kind
 from patchtide.domain.applicability.evaluation import LeafState
+from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.server import machine_list
+from patchtide.server.collection_checks import may_ask
+from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_list import Machine
 from patchtide.server.machine_pages import Found, Sets, Wanted, choices_of, look
@@ -28,6 +32,7 @@ FILTERS = (
     "standing", "platform", "group", "owner", "exposure", "location", "restart", "doubt", "role",
 )  # fmt: skip
 SORTS = ("name", "standing", "required", "platform", "group", "owner", "reported")
+_NOTHING: Mapping[str, Mapping[str, int]] = {name: {} for name in FILTERS}
 FILTERS_THERE = ("platform", "group", "restart")
 SORTS_THERE = ("state", "name", "platform", "group", "reported")
 
@@ -45,19 +50,56 @@ def standing(machine: Machine) -> str:
     return machine.compliance if machine.state == ClientState.ACTIVE else machine.state
 
 
-async def machines(desk: Desk, visit: Visit) -> Listed[Machine]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinesListed(Listed[Machine]):
+    """One page of machines; with an error, of none, because the query cannot be read."""
+
+    error: InvalidQuery | None = None
+
+
+async def machines(desk: Desk, visit: Visit, *, within: UUID | None = None) -> MachinesListed:
+    """Return the machines, or those of a collection, as the address asks for them.
+
+    Raises:
+        NotFound: there is no such collection.
+        Refused: the query names collections, and whoever asks may not read those.
+    """
     fleet = desk.context.fleet
     asked = Asked(path=visit.path, values=visit.query, default_sort="name")
-    wanted = _wanted(visit, asked, SORTS)
+    wanted = replace(_wanted(visit, asked, SORTS), search="", query=asked.search)
+    sees_collections = desk.may_read(visit, Kind.COLLECTIONS)
+    may_ask(visit.principal, None, wanted.query)
 
     def question(view: View) -> Found:
         choices = choices_of(fleet.machines, view, *FILTERS)
+        if within is not None:
+            among = fleet.collections.members_of(view, within)
+            return look(fleet, view, wanted, among=among, choices=choices)
+        if sees_collections:
+            choices = {**choices, "collection": _collections(fleet, view)}
         among = BitMap(view.members)
         if wanted.choices.get("standing") != RETIRED:
             among -= choices["standing"].get(RETIRED, BitMap())
-        return look(fleet.machines, view, wanted, among=among, choices=choices)
+        return look(fleet, view, wanted, among=among, choices=choices)
 
-    return await desk.of_fleet(lambda: _listed(asked, fleet.ask(question), _shown))
+    def listed() -> MachinesListed:
+        if wanted.query:
+            fleet.follow_facts()
+        found = fleet.ask(question)
+        rows = [_shown(one) for one in found.rows]
+        return MachinesListed(
+            asked=asked, rows=rows, total=found.total, of=found.of, counts=found.counts
+        )
+
+    try:
+        return await desk.of_fleet(listed)
+    except InvalidQuery as error:
+        return MachinesListed(asked=asked, rows=(), total=0, of=1, counts=_NOTHING, error=error)
+
+
+def _collections(fleet: Fleet, view: View) -> Sets:
+    ground = fleet.collections.ground(view)
+    return {str(key): ground.members_of(key) for key in view.collections}
 
 
 async def on_update(desk: Desk, visit: Visit, update: UUID) -> Listed[MachineThere]:
@@ -72,7 +114,7 @@ async def on_update(desk: Desk, visit: Visit, update: UUID) -> Listed[MachineThe
             for state, machines in sets_of(view.held(view.update(update))).items()
         }
         choices = {"state": states, **choices_of(fleet.machines, view, *FILTERS_THERE)}
-        found = look(fleet.machines, view, wanted, among=view.active, choices=choices)
+        found = look(fleet, view, wanted, among=view.active, choices=choices)
         return found, states
 
     def listed() -> Listed[MachineThere]:
@@ -91,7 +133,7 @@ async def most_behind(desk: Desk, *, limit: int) -> Sequence[Machine]:
 
     def question(view: View) -> Found:
         choices = choices_of(fleet.machines, view, "standing")
-        return look(fleet.machines, view, wanted, among=view.active, choices=choices)
+        return look(fleet, view, wanted, among=view.active, choices=choices)
 
     found: Found = await desk.of_fleet(partial(fleet.ask, question))
     return [_shown(one) for one in found.rows]

@@ -9,8 +9,11 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from patchtide.adapters.console import machine_rows
+import msgspec
+
+from patchtide.adapters.console import attributes, machine_rows, openings
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
+from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.fleet_rows import UpdateThere
 from patchtide.adapters.console.listing import Shape, exported
@@ -22,6 +25,7 @@ from patchtide.domain.access.rights import Kind
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.risk import RiskClass
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
+from patchtide.server.collection_why import Why, whys
 from patchtide.server.machine_list import Machine
 from patchtide.server.machine_updates import (
     UpdatedPackage,
@@ -33,9 +37,15 @@ from patchtide.server.machine_updates import (
 from patchtide.wire.inventory import PackageRowV1
 
 MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
-DESCRIBE, SCAN = "describe", "scan"
+SCAN, COLLECT = "scan", "collect"
 """What is asked of all that were chosen at once."""
-_DESCRIBED = ("owner", "exposure", "location")
+EXAMPLES: tuple[tuple[str, str], ...] = (
+    ("package(openssl) < 3.0.11", "has an openssl that is older, by its system's own order"),
+    ("service = nginx.service and restart", "runs nginx, and waits for a restart"),
+    ("address = 10.1.0.0/16 and required > 0", "in this network, and needs something"),
+    ("silent > 7d", "nobody heard of it for a week"),
+    ("not package(unattended-upgrades) and os = debian", "lacks a package"),
+)
 ACTS: Mapping[str, Act] = MappingProxyType(
     {
         "approve": Act(
@@ -79,7 +89,7 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             label="Retire",
             done="retired",
             asks_first="Gone for good: its key is refused, and to come back it has to enrol anew.",
-            origins=frozenset({"waiting", "active", "quarantined"}),
+            origins=frozenset({"expected", "waiting", "active", "quarantined"}),
             right="machines.delete",
         ),
     }
@@ -89,17 +99,38 @@ ACTS: Mapping[str, Act] = MappingProxyType(
 async def machines(desk: Desk, visit: Visit) -> Reply:
     listed = await machine_rows.machines(desk, visit)
     if kind := visit.query.get("format"):
+        if listed.error is not None:
+            raise listed.error
         return await asyncio.to_thread(exported, "machines", listed.rows, CELLS, kind)
-    return desk.page(visit, "machines.html", listed=listed, asked=listed.asked, acts=ACTS)
+    return desk.page(
+        visit,
+        "machines.html",
+        listed=listed,
+        asked=listed.asked,
+        acts=ACTS,
+        query_examples=EXAMPLES,
+        collections=await collection_names(desk, visit),
+    )
+
+
+async def completions(desk: Desk, visit: Visit) -> Reply:
+    said = {name: visit.query[name] for name in ("text", "position") if visit.query.get(name)}
+    found = await desk.ask(visit, "machines.complete", **said)
+    return Reply(body=msgspec.json.encode(found), kind="application/json")
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
-    if visit.said("act") == DESCRIBE:
-        return await _describe(desk, visit)
+    if visit.said("act") in attributes.ACTS:
+        return await attributes.act(desk, visit, _uuids(ids_of(visit, MACHINES.field)))
     if visit.said("act") == SCAN:
         uuids = _uuids(ids_of(visit, MACHINES.field))
         done = await desk.ask(visit, "machines.scan", machines=uuids)
         return _back(visit, f"scan-{done.machines}")
+    if visit.said("act") == COLLECT:
+        those = ids_of(visit, MACHINES.field)
+        collection = visit.said("collection")
+        done = await desk.ask(visit, "collections.add", collection=collection, names=those)
+        return _back(visit, f"collected-{done.changed}")
     doing = ACTS.get(visit.said("act"))
     if doing is None:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a machine")])
@@ -108,19 +139,6 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     chosen = [Chosen(id=str(uuid), name=name) for uuid, name in names.items()]
     back = local_path(visit.said("back"), otherwise="/machines")
     return await carry_out(desk, visit, MACHINES, visit.said("act"), doing, chosen, back=back)
-
-
-async def _describe(desk: Desk, visit: Visit) -> Reply:
-    """Of one machine all that its form says is meant, of several only what is filled in."""
-    uuids = _uuids(ids_of(visit, MACHINES.field))
-    said: dict[str, Any] = {name: visit.said(name).strip() for name in _DESCRIBED}
-    said["role"] = visit.said("roles").replace(",", " ").split()
-    if visit.said("all") == "yes":
-        said["exposure"] = said["exposure"] or "ordinary"
-        empty = {"owner": said["owner"], "roles": said["role"], "location": said["location"]}
-        said["forget"] = [name for name, value in empty.items() if not value]
-    done = await desk.ask(visit, "machines.describe", machines=uuids, **said)
-    return _back(visit, f"describe-{done.machines}")
 
 
 def _back(visit: Visit, done: str) -> Reply:
@@ -148,8 +166,21 @@ async def machine(desk: Desk, visit: Visit) -> Reply:
 
 async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any) -> Reply:
     found = await desk.ask(visit, "machines.show", machine=uuid)
+    there: Sequence[Why] = ()
+    if desk.may_read(visit, Kind.COLLECTIONS):
+        fleet = desk.context.fleet
+        there = await desk.of_fleet(lambda: fleet.ask(lambda view: whys(fleet, view, uuid)))
     return desk.page(
-        visit, "machine.html", found=found, standing=standing(found), tab=tab, acts=ACTS, **values
+        visit,
+        "machine.html",
+        found=found,
+        standing=standing(found),
+        said=attributes.said_of(found),
+        tab=tab,
+        acts=ACTS,
+        there=there,
+        changing=await openings.of_machine(desk, visit, uuid, there),
+        **values,
     )
 
 
@@ -200,13 +231,28 @@ async def _facts(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
     return await _page(desk, visit, uuid, "facts")
 
 
+async def _attributes(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
+    told = await desk.ask(visit, "machines.attribute-changes", machine=uuid, limit=100)
+    names = await names_of(desk, visit)
+    known = await collection_names(desk, visit)
+    return await _page(
+        desk, visit, uuid, "attributes", changes=told.items, names=names, collections=known
+    )
+
+
 async def _history(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
     history = await desk.ask(visit, "machines.history", machine=uuid, limit=100)
     names = await names_of(desk, visit)
     return await _page(desk, visit, uuid, "history", history=history.items, names=names)
 
 
-_TABS = {"updates": _updates, "packages": _packages, "facts": _facts, "history": _history}
+_TABS = {
+    "updates": _updates,
+    "packages": _packages,
+    "facts": _facts,
+    "attributes": _attributes,
+    "history": _history,
+}
 
 
 def _inventory(desk: Desk, uuid: UUID, kind: str) -> bytes | None:
@@ -239,6 +285,12 @@ CELLS: Mapping[str, Callable[[Machine], Any]] = MappingProxyType(
         "roles": lambda m: m.roles,
         "exposure": lambda m: m.exposure,
         "location": lambda m: m.location,
+        "cluster": lambda m: m.cluster,
+        "management_group": lambda m: m.management_group,
+        "tags": lambda m: m.tags,
+        "criticality": lambda m: m.criticality,
+        "schedule": lambda m: str(m.schedule or ""),
+        "restart": lambda m: m.restart,
         "site": lambda m: m.site,
         "enrolled_at": lambda m: m.enrolled_at,
         "reported_at": lambda m: m.reported_at,

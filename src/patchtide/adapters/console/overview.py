@@ -13,6 +13,7 @@ from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.trail import Entry, newest
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
+from patchtide.domain.errors import Refused
 from patchtide.server.history import History
 from patchtide.server.overview import Overview
 
@@ -47,7 +48,10 @@ async def _days(desk: Desk, visit: Visit) -> Chart | None:
     """Return the last days in small, once there are some that were counted."""
     if not desk.may_read(visit, Kind.CATALOG):
         return None
-    told: History = await desk.ask(visit, "history.show", days=DAYS)
+    try:
+        told: History = await desk.ask(visit, "history.show", days=DAYS)
+    except Refused:  # days are counted over all machines, and this visitor has some
+        return None
     counted = [day for day in told.items if day.counted_at is not None]
     return drawn(told.items, changes={}) if len(counted) > 1 else None
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
+from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
-from patchtide.adapters.console.replies import Reply
+from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit, local_path
 from patchtide.domain.access.principals import SessionHolder
-from patchtide.domain.access.rights import ROLES, beyond
+from patchtide.domain.access.rights import beyond, rights_of
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
 from patchtide.server.users import IssuedLink, ShownUser
 
@@ -57,7 +58,11 @@ async def page(desk: Desk, visit: Visit) -> Reply:
 async def create(desk: Desk, visit: Visit) -> Reply:
     try:
         issued = await desk.ask(
-            visit, "users.create", name=visit.said("name").strip(), role=visit.said("role")
+            visit,
+            "users.create",
+            name=visit.said("name").strip(),
+            role=visit.said("role"),
+            within=visit.said("within"),
         )
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
@@ -74,9 +79,18 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     if name == ROLE and not visit.said(ROLE):
         no_role = InvalidDocument([Problem("role", "is missing: choose one beside the button")])
         return await _shown(desk, visit, error=no_role)
-    more = {ROLE: visit.said(ROLE)} if name == ROLE else {}
+    more = {field: visit.said(field) for field in (ROLE, "within")} if name == ROLE else {}
     chosen = await _chosen(desk, visit, ids)
     return await carry_out(desk, visit, PEOPLE, name, ACTS[name], chosen, back=back, **more)
+
+
+async def set_limits(desk: Desk, visit: Visit) -> Reply:
+    try:
+        said = {name: visit.said(name) for name in ("person", "site") if visit.said(name)}
+        await desk.ask(visit, "settings.set-limits", **said)
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return see_other("/people?done=limits")
 
 
 async def _link(desk: Desk, visit: Visit, ids: Sequence[str], *, back: str) -> Reply:
@@ -105,12 +119,13 @@ def standing(user: ShownUser) -> str:
     return "active" if user.has_password else "invited"
 
 
-def roles_for(visit: Visit) -> Sequence[str]:
+async def roles_for(desk: Desk, visit: Visit) -> Sequence[str]:
     """Return the roles that the visitor can hand on."""
     if not isinstance(visit.principal, SessionHolder):
         return ()
     held = visit.principal.rights
-    return [name for name, rights in ROLES.items() if not beyond(rights, held)]
+    found = (await desk.ask(visit, "roles.list")).items
+    return [role.name for role in found if not beyond(rights_of(role.rights), held)]
 
 
 async def _shown(
@@ -133,10 +148,12 @@ async def _shown(
         issued=issued,
         error=error,
         acts=ACTS,
-        roles=roles_for(visit),
+        roles=await roles_for(desk, visit),
+        collections={str(one.id): one.name for one in await collected(desk, visit)},
+        limits=await desk.ask(visit, "settings.limits"),
         standing=standing,
         server=f"https://{visit.headers.get('host', '')}",
-        typed={name: visit.said(name) if error else "" for name in ("name", "role")},
+        typed={name: visit.said(name) if error else "" for name in ("name", "role", "within")},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import PAGE, Asked
 from patchtide.adapters.console.replies import Reply
@@ -34,6 +35,7 @@ async def page(desk: Desk, visit: Visit) -> Reply:
         return Reply(file=file)
     asked = Asked(path=visit.path, values={**said, **_page_of(visit)}, default_sort=named.sort)
     lists = await desk.ask(visit, "lists.list")
+    known = await collected(desk, visit)
     shown = error = None
     if name != "machine" or "machine" in said:
         try:
@@ -52,6 +54,7 @@ async def page(desk: Desk, visit: Visit) -> Reply:
         error=error,
         pages=-(-shown.total // PAGE) if shown else 0,
         lists=[one.name for one in lists.items],
+        collections=known,
         groupings=(*GROUPINGS, "machine") if name == "matrix" else GROUPINGS,
         chart={its: said[key] for key, its in _CHARTED.items() if key in said},
         subscribing={"report": name, **said},

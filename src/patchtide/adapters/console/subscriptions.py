@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out
+from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
@@ -111,6 +112,7 @@ async def _form(
         channels=await _channels(desk, visit),
         days=DAYS,
         groupings=(*GROUPINGS, "machine"),
+        collections=await collected(desk, visit),
     )
 
 

@@ -19,7 +19,9 @@ from patchtide.server.ports.audit import AuditEntry
 
 WINDOW = 1_000
 """How many of the newest entries a list looks through; an export of the interface has all."""
-_MACHINE = re.compile(r"[0-9a-f]{32}")
+_ID = re.compile(r"[0-9a-f]{32}")
+_PAGES = {"collections": "/collections"}
+"""Where the page of an id is that no machine has, by what was decided."""
 _QUIET = frozenset({"catalog.tidy"})
 
 
@@ -78,17 +80,18 @@ def entries_of(found: Sequence[AuditEntry], names: Mapping[str, str]) -> Sequenc
 def _entry(entry: AuditEntry, names: Mapping[str, str]) -> Entry:
     detail = dict(entry.detail)
     about = str(detail.pop("name", "") or names.get(f"user:{entry.subject}", ""))
-    is_machine = _MACHINE.fullmatch(entry.subject) is not None
+    is_id = _ID.fullmatch(entry.subject) is not None
+    kind = entry.operation.partition(".")[0]
     return Entry(
         sequence=entry.sequence,
         at=entry.at,
         who=names.get(entry.actor, entry.actor),
-        kind=entry.operation.partition(".")[0],
+        kind=kind,
         operation=entry.operation,
         what=words.DECISIONS.get(entry.operation, entry.operation),
         subject=entry.subject,
-        about=about or ("" if is_machine else entry.subject),
-        link=f"/machines/{UUID(entry.subject)}" if is_machine else "",
+        about=about or ("" if is_id else entry.subject),
+        link=f"{_PAGES.get(kind, '/machines')}/{UUID(entry.subject)}" if is_id else "",
         detail=", ".join(f"{name}: {value}" for name, value in detail.items() if value != ""),
     )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from patchtide.domain.access import rights
-from patchtide.server import report_words
+from patchtide.adapters.console import calendar_words
+from patchtide.domain.access import grants, rights
+from patchtide.server import machine_attributes, report_words
 
 RESTART_PENDING: Mapping[str, str] = MappingProxyType({"yes": "Waits for one", "no": "Needs none"})
 STANDINGS: Mapping[str, str] = MappingProxyType(
     {
         **report_words.STANDINGS,
+        "expected": "Expected",
         "waiting": "Waiting",
         "quarantined": "Quarantined",
         "decommissioned": "Retired",
@@ -46,6 +48,41 @@ EXPOSURES: Mapping[str, str] = MappingProxyType(
         "isolated": "Isolated",
     }
 )
+ATTRIBUTES: Mapping[str, str] = MappingProxyType(
+    {name: one.heading for name, one in machine_attributes.ATTRIBUTES.items()}
+)
+RESTART_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "automatic": "By itself, when it is due",
+        "none": "Never by itself",
+        "interactive": "When its user agrees",
+        "script": "With its own script before and after",
+    }
+)
+_SCORED: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "business": ("not needed", "business stands still without it"),
+        "downtime": ("costs nothing", "costs the most"),
+        "redundancy": ("others stand in", "nothing stands in"),
+        "testing": ("no testing", "test after each change"),
+        "complexity": ("simple", "hard to put right"),
+        "distance": ("at hand", "nobody can be there soon"),
+    }
+)
+SCORES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        name: {"0": f"0: {least}", "1": "1", "2": "2", "3": "3", "4": "4", "5": f"5: {most}"}
+        for name, (least, most) in _SCORED.items()
+    }
+)
+
+
+def said(attribute: str, text: str) -> str:
+    """Return what is said of a machine as people read it."""
+    known = {"exposure": EXPOSURES, "restart": RESTART_CODES, **SCORES}.get(attribute, {})
+    return known.get(text, text)
+
+
 REACHES: Mapping[str, str] = MappingProxyType(
     {
         "anywhere": "from anywhere",
@@ -99,6 +136,7 @@ ABOUT: Mapping[str, str] = MappingProxyType(
         "update": "one update",
         "machines": "machines",
         "machine": "one machine",
+        "collection": "collection",
         "by": "side by side by",
         "state": "only",
         "doubt": "unknown because it",
@@ -118,6 +156,7 @@ WATCHED: Mapping[str, str] = MappingProxyType(
         "failed-synchronisations": "Synchronisations that failed in a row",
         "disk": "How full the disk is",
         "divergence": "Metadata that was never signed here, seen within a day",
+        "limits": "Somebody stopped by the limits per hour, within a day",
         "clones": "Machines quarantined as clones, within a day",
     }
 )
@@ -141,6 +180,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "machines.release": "Released",
         "machines.decommission": "Retired",
         "machines.full-report": "Asked for a full report",
+        "machines.import": "Imported what is said of it",
         "machines.describe": "Described",
         "machines.scan": "Asked for a scan",
         "lists.scan": "Asked for scans because of a list",
@@ -152,6 +192,10 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "users.link": "Made a sign-in link",
         "users.sign-in-link": "Made a sign-in link",
         "users.role": "Changed a role",
+        "roles.define": "Defined a role",
+        "settings.set-limits": "Set the limits per hour",
+        "limits.reached": "Was stopped by the limits per hour",
+        "roles.remove": "Removed a role",
         "users.password": "Changed the own password",
         "users.disable": "Disabled a person",
         "users.enable": "Enabled a person",
@@ -190,6 +234,12 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "lists.rename": "Renamed a list of updates",
         "lists.remove": "Took updates off a list",
         "lists.delete": "Deleted a list of updates",
+        **calendar_words.DECISIONS,
+        "collections.create": "Made a collection",
+        "collections.change": "Changed a collection",
+        "collections.add": "Put machines into a collection",
+        "collections.remove": "Took machines out of a collection",
+        "collections.delete": "Deleted a collection",
         "updates.rate": "Rated an update",
         "updates.accept-licence": "Accepted licence terms",
         "settings.set-target": "Set the target of a risk class",
@@ -232,6 +282,12 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rename-search": ("search", "renamed"),
         "delete-shared": ("search", "deleted"),
         "delete-own": ("search", "deleted"),
+        "make-collection": ("collection", "made"),
+        "change-collection": ("collection", "changed"),
+        "delete-collection": ("collection", "deleted"),
+        **calendar_words.DONE,
+        "collected": ("machine", "put into the collection"),
+        "uncollected": ("machine", "taken out of the collection"),
         "make-list": ("list", "made"),
         "rename-list": ("list", "renamed"),
         "delete-list": ("list", "deleted"),
@@ -254,6 +310,9 @@ _PLURALS: Mapping[str, str] = MappingProxyType({"person": "people", "search": "s
 _SAID: Mapping[str, str] = MappingProxyType(
     {
         "password": "Your password is changed. Every other session of yours has ended.",
+        "role-defined": "The role is set; it holds for all who have it.",
+        "limits": "Set. It holds for what is done from now on.",
+        "role-removed": "The role is removed.",
         "agents": "Set. Machines hear of it when they check in next.",
     }
 )
@@ -269,6 +328,14 @@ def done(said: str) -> str:
     noun, verb = _DONE[name]
     many = noun if int(count) == 1 else _PLURALS.get(noun, f"{noun}s")
     return f"{int(count)} {many} {verb}."
+
+
+def grant(text: str, collections: Mapping[str, str]) -> str:
+    """Return what somebody was handed, in words: a role or a right, and within what."""
+    what, _, within = text.partition(rights.AT)
+    is_role = what.startswith(grants.ROLE)
+    name = role(what.removeprefix(grants.ROLE)) if is_role else what
+    return f"{name} within {collections.get(within, within)}" if within else name
 
 
 def role(name: str, held: Sequence[str] = ()) -> str:

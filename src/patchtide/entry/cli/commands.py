@@ -26,11 +26,16 @@ from patchtide.entry.cli.carrying import carrying_commands
 from patchtide.entry.cli.client import Answer, Client, Misconfigured, Unreachable
 from patchtide.entry.cli.explaining import in_words
 from patchtide.entry.cli.following import completed, followed, telling
+from patchtide.entry.cli.machine_files import machine_file_commands
 from patchtide.entry.cli.names import (
+    COLLECTION,
+    LIMITING,
     MACHINE,
     MACHINES,
+    OTHERS,
     UPDATE,
     Ask,
+    NotOneCollection,
     NotOneMachine,
     NotOneUpdate,
     with_ids,
@@ -45,6 +50,7 @@ from patchtide.server.table import SECRET, Operation
 
 BY_TITLE = frozenset({"explain", "history.show", "subscriptions.add"})
 """Ask about an update that people name by its title."""
+NAMING = (NotOneMachine, NotOneCollection, NotOneUpdate)
 WHATIF = "whatif"
 """Is asked again until it is complete."""
 DONE, REFUSED, MISUSED, NO_SERVER = 0, 1, 2, 3
@@ -61,6 +67,10 @@ _GROUPS = {
     "channels": "By which ways alerts are told.",
     "site": "The server itself.",
     "machines": "Machines of the site.",
+    "windows": "When machines may be changed.",
+    "freezes": "When they are not, whatever windows say.",
+    "hours": "When people work at machines: business hours and holidays.",
+    "collections": "Machines put together, by name, by query or of other collections.",
     "settings": "What holds for the whole site.",
     "searches": "Queries over updates, saved under names.",
     "lists": "Lists of updates: nothing but lists.",
@@ -72,6 +82,7 @@ _GROUPS = {
     "tokens": "Tokens that let machines enrol.",
     "api-tokens": "Keys of people and programs to this interface.",
     "users": "People who may sign in.",
+    "roles": "What people may do, as sets of rights under a name.",
     "audit": "Who decided what, and when.",
     "catalog": "What is published to machines.",
     "feeds": "Where updates come from.",
@@ -95,7 +106,7 @@ def run(arguments: Sequence[str], *, ask: Ask | None = None, console: Console | 
         )
     except CycloptsError:
         return MISUSED
-    except (Misconfigured, NotOneMachine, NotOneUpdate, InvalidDocument, Refused) as error:
+    except (Misconfigured, *NAMING, InvalidDocument, Refused) as error:
         return _said(err, error, MISUSED)
     except Unreachable as error:
         return _said(err, error, NO_SERVER)
@@ -133,6 +144,10 @@ def build(ask: Ask, printer: Printer, *, meant: str = "") -> App:
         )
     for name, (command, text, example) in carrying_commands(ask, printer, exit_code).items():
         groups["catalog"].command(
+            command, name=name, help=text, help_epilogue=f"Example: patchtide {example}"
+        )
+    for name, (command, text, example) in machine_file_commands(ask, printer, exit_code).items():
+        groups["machines"].command(
             command, name=name, help=text, help_epilogue=f"Example: patchtide {example}"
         )
     groups["reports"].default(report_command(ask, printer, exit_code))
@@ -258,6 +273,12 @@ def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
         text = f"{text.removesuffix('.')} or name."
     elif field.name == MACHINES and plain is not str:  # as one text they are a query
         plain, text = GenericAlias(tuple, (str, ...)), f"{text.removesuffix('.')} or names."
+    elif field.name in (COLLECTION, LIMITING):
+        plain = str if field.required else str | None
+        text = f"{text.removesuffix('.').removesuffix(', by its id')}, by its id or its name."
+    elif field.name in OTHERS:
+        plain = GenericAlias(tuple, (str, ...))
+        text = text.replace("Ids", "Ids or names", 1)
     elif field.name == UPDATE and operation.name in BY_TITLE:
         plain = str if field.required else str | None
         text = f"{text.removesuffix('.')}, or words that only one has in its title."

@@ -14,6 +14,7 @@ from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import Operation
 
 MACHINE, MACHINES, UPDATE = "machine", "machines", "update"
+COLLECTION, LIMITING, OTHERS = "collection", "limiting", ("include", "exclude")
 _SHOWN = 5
 _LOOKED_AT = 500
 
@@ -24,6 +25,12 @@ class NotOneMachine(PatchtideError):
     """No machine has this name, or several have."""
 
     code = "not-one-machine"
+
+
+class NotOneCollection(PatchtideError):
+    """No collection has this name."""
+
+    code = "not-one-collection"
 
 
 class NotOneUpdate(PatchtideError):
@@ -40,11 +47,13 @@ def with_ids(
     `by_title`: an update may be named, too.
 
     Raises:
-        NotOneMachine, NotOneUpdate
+        NotOneMachine, NotOneCollection, NotOneUpdate
     """
     # Machines as one text are a query, not names.
     is_some = not isinstance(said.get(MACHINES, ""), str)
     meant = _with_machines(said, ask) if is_some else _with_machine(said, ask)
+    if not isinstance(meant, Answer):
+        meant = _with_collections(meant, ask)
     return meant if isinstance(meant, Answer) or not by_title else _with_update(meant, ask)
 
 
@@ -73,6 +82,35 @@ def _with_machine(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answ
         raise NotOneMachine(f"{name!r} is the name of {len(ids)} machines; say which: {_some(ids)}")
     like = _some([item["name"] for item in items])
     raise NotOneMachine(f"no machine is called {name!r}" + (f"; there is {like}" if like else ""))
+
+
+def _with_collections(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:
+    meant = dict(said)
+    for place in (COLLECTION, LIMITING, *OTHERS):
+        names = said.get(place) or ()
+        found: list[str] = []
+        for name in (names,) if isinstance(names, str) else names:
+            id = name if _is_id(name) else _collection(name, ask)
+            if isinstance(id, Answer):
+                return id
+            found.append(id)
+        if found:
+            meant[place] = found[0] if isinstance(names, str) else found
+    return meant
+
+
+def _collection(name: str, ask: Ask) -> str | Answer:
+    answer = ask(OPERATIONS["collections.list"], {"search": name, "limit": _LOOKED_AT})
+    if not answer.is_done:
+        return answer
+    items = msgspec.json.decode(answer.body)["items"]
+    for item in items:
+        # No two are called the same but for capitals.
+        if item["name"].casefold() == name.casefold():
+            return str(item["id"])
+    like = _some([item["name"] for item in items])
+    there = f"; there is {like}" if like else ""
+    raise NotOneCollection(f"no collection is called {name!r}{there}")
 
 
 def _with_update(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:

@@ -35,6 +35,7 @@ def report_command(
         update: _Update = None,
         machines: _Machines = None,
         machine: _Machine = None,
+        collection: _Collection = None,
         by: _By = None,
         state: _State = None,
         doubt: _Doubt = None,
@@ -50,7 +51,8 @@ def report_command(
     ) -> int:
         said = {
             "name": name, "list": list, "search": search, "query": query, "update": update,
-            "machines": machines, "machine": machine, "by": by, "state": state, "doubt": doubt,
+            "machines": machines, "machine": machine,
+            "collection": collection, "by": by, "state": state, "doubt": doubt,
             "error": error, "risk": risk, "days_back": days_back, "sort": sort,
         }  # fmt: skip
         form = "json" if json else format or _form_of(output)
@@ -162,8 +164,12 @@ _Machines = Annotated[
     str | None, _told("Only machines that answer to this query: `platform = debian-12`.")
 ]
 _Machine = Annotated[str | None, _told("Only this machine: its id or name.")]
+_Collection = Annotated[str | None, _told("Only machines in this collection: its id or name.")]
 _By = Annotated[
-    Literal["platform", "group", "owner", "exposure", "location", "site", "machine"] | None,
+    Literal[
+        "platform", "group", "owner", "exposure", "location", "site", "management-group", "machine"
+    ]
+    | None,
     _told("What machines are put side by side by."),
 ]
 _State = Annotated[str | None, _told("Only rows in this state; `reports list` says which.")]

@@ -61,6 +61,7 @@ def test_the_reference_page_and_the_help_are_what_the_table_says() -> None:
 
 
 MACHINES = [{"id": "1", "name": "web-1"}, {"id": "2", "name": "web-2"}]
+COLLECTIONS = [{"id": "3", "name": "Web servers"}, {"id": "4", "name": "Test servers"}]
 
 
 @pytest.mark.parametrize("operation", COMMANDS, ids=lambda o: o.name)
@@ -70,9 +71,14 @@ def test_every_example_is_a_command_that_asks_its_operation(
     monkeypatch.setattr(sys, "stdin", io.StringIO("a secret\nanother\n"))
     example = operation.example or operation.name.replace(".", " ")
 
-    code, _, asked = ran(example, document={"items": MACHINES})
+    code, _, asked = ran(example, document={"items": [*MACHINES, *COLLECTIONS]})
 
-    named = ["machines.list"] * sum(word in ("web-1", "web-2") for word in example.split())
+    named = [
+        lookup
+        for lookup, items in (("machines.list", MACHINES), ("collections.list", COLLECTIONS))
+        for word in shlex.split(example)
+        if word in [item["name"] for item in items]
+    ]
     assert code == 0 and [name for name, _ in asked] == [*named, operation.name]
 
 
@@ -184,6 +190,18 @@ def test_several_machines_are_known_by_their_names_and_one_that_is_not_stops_all
 
     assert asked_of("web-1 web-10") == (0, [["0", "1"]])
     assert asked_of("web-1 db") == (2, [])
+
+
+def test_collections_are_known_by_their_names_whatever_their_capitals() -> None:
+    def asked_of(said: str) -> tuple[int, str, list[dict[str, Any]]]:
+        ended, text, asked = ran(f"collections change {said}", document={"items": COLLECTIONS})
+        return ended, " ".join(text.split()), [v for name, v in asked if "change" in name]
+
+    found = asked_of("'web SERVERS' --limiting 'Test servers' --include 'Web servers'")
+    _, told, _ = asked_of("servers")
+
+    assert found[::2] == (0, [{"collection": "3", "limiting": "4", "include": ["3"]}])
+    assert told == "no collection is called 'servers'; there is Web servers, Test servers"
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\rb", "\u202e", "[red]"])

@@ -122,10 +122,10 @@
     const said = document.getElementById("list")?.dataset.query;
     if (said !== undefined && document.activeElement !== box) box.value = said;
   });
-  // Filters that nobody touched say nothing
+  // Where filters write parts of the query, those that nobody touched say nothing
   document.addEventListener("htmx:configRequest", (event) => {
     const { formData } = event.detail, touched = event.detail.triggeringEvent?.target;
-    if (event.detail.elt.id !== "tools") return;
+    if (event.detail.elt.id !== "tools" || !document.querySelector("[name=was][form=tools]")) return;
     for (const select of document.querySelectorAll("select[form=tools]:not([name=sort])")) {
       if (select !== touched) formData.delete(select.name);
     }

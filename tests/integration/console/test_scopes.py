@@ -1,0 +1,187 @@
+"""S17: who may see one collection learns nothing of the other machines, not even how many."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from patchtide.domain.access.grants import limited
+from patchtide.domain.access.rights import ROLES, Kind, Right, Verb
+from patchtide.domain.collections.definitions import Definition
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.ports.collections import StoredCollection
+from patchtide.server.table import SAFE_METHODS, Operation
+from patchtide.wire.messages import EventV1
+from tests.integration.console.test_single_rights import Furnished
+from tests.integration.console.visitor import ConsoleSite
+from tests.integration.http.plane import Answer
+from tests.simulator.catalogs import a_leaf, a_scan, an_update_id, some_details
+
+pytestmark = pytest.mark.anyio
+INSIDE, OUTSIDE = "mark-inside", "mark-outside"
+WEB = "00000000-0000-0000-0000-000000000001"
+READINGS = [o for o in OPERATIONS if o.plane.is_interface and o.method in SAFE_METHODS]
+HELD = limited(ROLES["full-administrator"], WEB)
+
+
+class Scoped(Furnished):
+    """A site in which one machine is in the collection, and whoever asks may see that one."""
+
+    async def come(self, *names: str) -> None:
+        """Enrol machines outside the collection, which need what the one inside needs."""
+        site = self.site
+        for name in names:
+            machine = await site.plane.machine(name)
+            [client] = site.storage.clients_of([machine.bytes])
+            told = msgspec.msgpack.encode([EventV1(at=1, code="installed", update=1)])
+            report = a_scan(client.number, 1, required=[1], events=told)
+            await site.storage.accept([report], now=site.clock.now().timestamp())
+
+    async def answers(self, token: str) -> dict[str, Answer]:
+        return {
+            o.name: await self.site.plane.ask("GET", self.path(o), token=token) for o in READINGS
+        }
+
+
+@pytest.fixture
+async def scoped(site: ConsoleSite) -> Scoped:
+    machine = await site.plane.machine(INSIDE)
+    [client] = site.storage.clients()
+    leaf, told = a_leaf(1, "toy"), some_details("toy")
+    await site.catalog.publish([leaf], details=[told])
+    await site.storage.accept(
+        [a_scan(client.number, 1, required=[1])], now=site.clock.now().timestamp()
+    )
+    collection = StoredCollection(
+        definition=Definition(id=UUID(WEB), name="web"),
+        revision=1,
+        by="test",
+        at=site.clock.now(),
+    )
+
+    def decided(tx: object) -> None:
+        tx.collections.add(collection)  # type: ignore[attr-defined]
+        tx.collections.put_in(collection.id, [client.number])  # type: ignore[attr-defined]
+        tx.note(WEB.replace("-", ""))  # type: ignore[attr-defined]
+
+    await site.storage.decide("test", "collections.create", decided, now=site.clock.now())
+    return Scoped(site, machine, an_update_id("toy"))
+
+
+async def test_no_answer_changes_with_the_machines_outside(scoped: Scoped) -> None:
+    token = await scoped.site.plane.token(rights=HELD)
+    before = await scoped.answers(token)
+    await scoped.come(OUTSIDE, "mark-outside-2", "mark-outside-3")
+    after = await scoped.answers(token)
+
+    assert {name for name in before if (before[name].body, before[name].status) != (
+        after[name].body, after[name].status)} == set()  # fmt: skip
+    listed = after["machines.list"].json
+    assert [one["name"] for one in listed["items"]] == [INSIDE] and listed["total"] == 1
+    assert after["overview"].json["machines"]["active"] == 1
+    [update] = after["updates.list"].json["items"]
+    assert update["required"] == 1
+
+
+async def test_only_what_can_be_kept_within_is_answered(scoped: Scoped) -> None:
+    answers = await scoped.answers(await scoped.site.plane.token(rights=HELD))
+    opened = {name for name, answer in answers.items() if answer.status < 300}
+    by_right = {o.name for o in READINGS if isinstance(o.policy, Right)}
+
+    narrowing = {o.name for o in READINGS if o.narrows}
+
+    assert opened & by_right <= narrowing
+    assert {answers[name].status for name in by_right - narrowing} <= {403, 404}
+
+
+async def test_no_page_names_a_machine_outside(scoped: Scoped) -> None:
+    await scoped.come(OUTSIDE)
+    visitor = await scoped.visitor(*HELD)
+    pages = [*scoped.pages(), "/machines?q=outside", "/query-completions?text=list"]
+    answers = {path: (await visitor.get(path)).body.decode() for path in pages}
+
+    assert {path for path, body in answers.items() if OUTSIDE in body} == set()
+    assert INSIDE in answers["/machines"]
+    assert (await visitor.get("/")).status == 200
+
+
+async def test_a_machine_outside_is_as_one_that_does_not_exist(scoped: Scoped) -> None:
+    await scoped.come(OUTSIDE)
+    plane, token = scoped.site.plane, await scoped.site.plane.token(rights=HELD)
+    [outside] = [c.uuid.hex() for c in scoped.site.storage.clients() if c.name == OUTSIDE]
+    got: dict[str, set[tuple[int, bytes]]] = {}
+    for operation in OPERATIONS:
+        if operation.plane.is_interface and "machine" in operation.parameters:
+            document = {"rule": "always"} if operation.name == "machines.whatif" else None
+            for id in (outside, "0" * 32):
+                path = _path(scoped, operation, id)
+                answer = await plane.ask(operation.method, path, token=token, document=document)
+                said = answer.body.replace(id.encode(), b"that")
+                got.setdefault(operation.name, set()).add((answer.status, said))
+
+    assert {name: answers for name, answers in got.items() if len(answers) > 1} == {}
+    assert {status for answers in got.values() for status, _ in answers} <= {403, 404}
+
+
+async def test_nobody_is_within_a_collection_before_what_may_keep_him_out_is_known(
+    scoped: Scoped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet, plane = scoped.site.plane.context.fleet, scoped.site.plane
+    token = await plane.token(rights=HELD)
+    monkeypatch.setattr(fleet.facts, "is_whole", False)
+    monkeypatch.setattr(fleet, "follow_facts", lambda: None)
+
+    assert (await plane.ask("GET", "/api/v1/machines", token=token)).status == 503
+
+    monkeypatch.undo()
+    assert (await plane.ask("GET", "/api/v1/machines", token=token)).status == 200
+
+
+async def test_what_is_asked_of_several_is_done_to_none_if_one_is_outside(scoped: Scoped) -> None:
+    await scoped.come(OUTSIDE)
+    plane, token = scoped.site.plane, await scoped.site.plane.token(rights=HELD)
+    both = [c.uuid.hex() for c in scoped.site.storage.clients()]
+
+    asked = {"machines": both, "owner": "me"}
+    answers = [
+        await plane.ask("POST", "/api/v1/machine-descriptions", token=token, document=asked),
+        await plane.ask("POST", "/api/v1/scans", token=token, document={"machines": both}),
+    ]
+
+    assert [answer.status for answer in answers] == [404, 404]
+    assert {c.described.owner for c in scoped.site.storage.clients()} == {""}
+
+
+async def test_within_his_collection_he_does_what_his_role_says(scoped: Scoped) -> None:
+    plane = scoped.site.plane
+    token = await plane.token(rights=limited(ROLES["help-desk"], WEB))
+
+    quarantined = await plane.ask(
+        "POST", f"/api/v1/machines/{scoped.machine}/quarantine", token=token
+    )
+    retired = await plane.ask("DELETE", f"/api/v1/machines/{scoped.machine}", token=token)
+
+    assert (quarantined.status, retired.status) == (204, 403), quarantined.body
+
+
+async def test_he_hands_on_what_he_has_of_it_and_no_more(scoped: Scoped) -> None:
+    plane = scoped.site.plane
+    token = await plane.token(rights=HELD | {Right(Kind.ACCOUNTS, Verb.CREATE)})
+
+    async def made(**asked: object) -> int:
+        document = {"name": "n", **asked}
+        return (
+            await plane.ask("POST", "/api/v1/api-tokens", token=token, document=document)
+        ).status
+
+    assert await made(role="engineer", within=WEB) == 201
+    assert await made(rights=[f"machines.read@{WEB}"]) == 201
+    assert await made(role="engineer") == 403
+    assert await made(rights=["machines.read"]) == 403
+    assert await made(role="engineer", within=WEB.replace("1", "2")) == 403
+
+
+def _path(scoped: Scoped, operation: Operation, machine: str) -> str:
+    return scoped.path(operation).replace(str(scoped.machine), machine)
