@@ -134,6 +134,9 @@ def _section(operation: Operation) -> Iterator[str]:
     yield f"- Request: `{operation.method} {operation.path.replace(':path', '')}`"
     scoped = "; for the machines of a collection, there" if operation.narrows else ""
     yield f"- Needs: {' and '.join(map(str, operation.needs))}{scoped}"
+    if operation.needs_proof:
+        who = "a person, and no program" if operation.only_people else "a person"
+        yield f"- Proof: {who} must have [proved](errors.md#sign-in-again) lately who it is"
     yield f"- Audited: {'yes' if operation.audited else 'no'}"
     if operation.plane.is_interface:
         command = operation.step_of or example_of(operation)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import api_tokens, enrolment_tokens, own_password, roles, sessions, users
+from patchtide.server import (
+    api_tokens,
+    enrolment_tokens,
+    own_password,
+    proving,
+    roles,
+    sessions,
+    users,
+)
 from patchtide.server.table import API, Operation, Plane
 
 ACCOUNTS = (
@@ -57,6 +65,7 @@ ACCOUNTS = (
         handler=api_tokens.create,
         status=201,
         audited=True,
+        fresh=True,
         example="api-tokens create nightly-report --role auditor --days 30",
     ),
     Operation(
@@ -96,6 +105,7 @@ ACCOUNTS = (
         handler=users.create,
         status=201,
         audited=True,
+        fresh=True,
         example="users create maria --role update-administrator",
     ),
     Operation(
@@ -121,6 +131,7 @@ ACCOUNTS = (
         handler=users.renew_link,
         status=201,
         audited=True,
+        fresh=True,
         example="users link 0f1e2d3c4b5a",
         disrupts_over=0,
     ),
@@ -135,6 +146,7 @@ ACCOUNTS = (
         handler=users.change_role,
         status=204,
         audited=True,
+        fresh=True,
         example="users role 0f1e2d3c4b5a --role deployer",
     ),
     Operation(
@@ -162,6 +174,7 @@ ACCOUNTS = (
         handler=users.enable,
         status=204,
         audited=True,
+        fresh=True,
         example="users enable 0f1e2d3c4b5a",
     ),
     Operation(
@@ -201,6 +214,7 @@ ROLES = (
         output=roles.DefinedRole,
         handler=roles.define,
         audited=True,
+        fresh=True,
         example="roles define night-shift machines.read machines.modify catalog.read",
     ),
     Operation(
@@ -214,6 +228,7 @@ ROLES = (
         handler=roles.remove,
         status=204,
         audited=True,
+        fresh=True,
         example="roles remove night-shift",
     ),
 )
@@ -253,6 +268,17 @@ SESSIONS = (
         input=sessions.Enter,
         output=sessions.Begun,
         handler=sessions.enter,
+        audited=True,
+    ),
+    Operation(
+        name="sessions.prove",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/prove",
+        policy=Gate.SIGNED_IN,
+        sentence="Prove anew who you are, before what asks for it.",
+        input=proving.Prove,
+        handler=proving.prove,
         audited=True,
     ),
     Operation(

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Principal, SessionHolder
-from patchtide.domain.access.rights import ROLES, Right
+from patchtide.domain.access.rights import ROLES
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
@@ -115,7 +115,13 @@ async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHo
             now=now,
         )
     rights = await asyncio.to_thread(held_by, user.rights, context.lookups.setting)
-    return _holder(user, rights, secret_hash)
+    return SessionHolder(
+        user_id=user.id,
+        name=user.name,
+        rights=rights,
+        session=secret_hash,
+        proved_at=session.proved_at,
+    )
 
 
 async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
@@ -145,7 +151,7 @@ async def _by_password(call: Call, name: str, asked: SignIn) -> Begun:
             tx.set_password(user.id, renewed)
         return current
 
-    return await _begin(call, _holder(user, frozenset()), work, replaces=asked.replaces)
+    return await _begin(call, _beginning(user), work, replaces=asked.replaces)
 
 
 async def welcome(call: Call, principal: Principal, asked: Welcome) -> Begun:
@@ -214,7 +220,7 @@ async def _claimed(call: Call, asked: Welcome) -> Begun:
         tx.add_user(user)
         return user
 
-    return await _begin(call, _holder(user, frozenset()), work, replaces=asked.replaces)
+    return await _begin(call, _beginning(user), work, replaces=asked.replaces)
 
 
 async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
@@ -297,7 +303,13 @@ async def _begin(
         if replaces:
             tx.end_session(hash_of(replaces))
         tx.add_session(
-            Session(secret_hash=hash_of(secret), user=user.id, began_at=call.now, seen_at=call.now)
+            Session(
+                secret_hash=hash_of(secret),
+                user=user.id,
+                began_at=call.now,
+                seen_at=call.now,
+                proved_at=call.now,
+            )
         )
         tx.note(user.id, name=user.name, **ended)
         return user
@@ -306,5 +318,5 @@ async def _begin(
     return Begun(secret=secret, name=user.name)
 
 
-def _holder(user: User, rights: frozenset[Right], session: bytes = b"") -> SessionHolder:
-    return SessionHolder(user_id=user.id, name=user.name, rights=rights, session=session)
+def _beginning(user: User) -> SessionHolder:
+    return SessionHolder(user_id=user.id, name=user.name, rights=frozenset())

@@ -28,6 +28,7 @@ SETTINGS = (
         output=site_limits.ShownLimits,
         handler=site_limits.set_limits,
         audited=True,
+        fresh=True,
         example="settings set-limits --person 500 --site 1000",
     ),
     Operation(

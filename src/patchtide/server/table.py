@@ -17,6 +17,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from patchtide.domain.access.principals import Policy, Principal, check, scopes_of
+from patchtide.domain.access.proofs import check_proof
 from patchtide.domain.access.rights import Right
 from patchtide.server.context import Call, Context, nothing
 from patchtide.server.fleet import Fleet
@@ -105,6 +106,10 @@ class Operation:
     disrupts_over: int | None = None
     """What disturbs machines or people counts against the limits per hour, if it is asked of more
     than so many at once; none: it never does."""
+    fresh: bool = False
+    """A person must have proved within five minutes who she is; programs need not."""
+    only_people: bool = False
+    """That too, and no program may do it: with a token nobody proves anything anew."""
     largest_body: int = 1 << 20
     """So many bytes what it is asked with may have, where that is JSON."""
     media_types: tuple[str, ...] = (JSON,)
@@ -126,6 +131,8 @@ class Operation:
         decides_nothing = self.is_question or bool(self.part_of) or self.asks_in_address
         if self.handler is not None and self.audited is decides_nothing:
             raise ValueError(f"{self.name}: what changes something is audited, a question is not")
+        if self.needs_proof and decides_nothing:
+            raise ValueError(f"{self.name}: a proof is asked for where something is decided")
 
     @property
     def asks_in_address(self) -> bool:
@@ -138,6 +145,10 @@ class Operation:
             return 0
         count = len(getattr(asked, "machines", ())) or 1
         return count if count > self.disrupts_over else 0
+
+    @property
+    def needs_proof(self) -> bool:
+        return self.fresh or self.only_people
 
     @property
     def needs(self) -> tuple[Policy, ...]:
@@ -213,9 +224,12 @@ async def perform(
 
     Raises:
         Unauthenticated, Refused, NotFound: the policy says no (domain.access.principals).
+        SignInAgain: the person must prove anew who she is (domain.access.proofs).
     """
     for policy in operation.needs:
         check(principal, policy, narrows=operation.narrows)
+    if operation.needs_proof:
+        check_proof(principal, now=context.clock.now(), only_people=operation.only_people)
     if operation.handler is None:
         raise LookupError(f"{operation.name} is no use case")
     if scopes := scopes_of(principal, operation.needs):

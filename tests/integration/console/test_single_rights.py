@@ -127,7 +127,9 @@ class Furnished:
         now, secret = self.site.clock.now(), secrets.token_hex(32)
         name = f"holder-{secret[:8]}"
         user = new_user(name, rights=rights, password_hash="none", now=now, by="test")
-        session = Session(secret_hash=hash_of(secret), user=user.id, began_at=now, seen_at=now)
+        session = Session(
+            secret_hash=hash_of(secret), user=user.id, began_at=now, seen_at=now, proved_at=now
+        )
 
         def work(tx: object) -> None:
             tx.add_user(user)  # type: ignore[attr-defined]

@@ -47,6 +47,7 @@ from patchtide.domain.access.principals import (
     may_read,
     scopes_of,
 )
+from patchtide.domain.access.proofs import SignInAgain
 from patchtide.domain.access.rights import Kind, Right, Verb, holds
 from patchtide.domain.catalog.rule_mistakes import Mistake
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Unauthenticated
@@ -58,6 +59,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class ProofNeeded(Exception):
+    """What a form wants waits for a proof. No page shows it as a refusal of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,7 @@ class Desk:
 
         Raises:
             InvalidDocument: a value is out of the bounds of the operation's input.
+            ProofNeeded: the visitor must prove anew who she is.
         """
         declared = self.table[operation]
         try:
@@ -102,7 +108,10 @@ class Desk:
         except msgspec.ValidationError as error:
             what, _, place = str(error).partition(" - at `$.")
             raise InvalidDocument([Problem(place.rstrip("`") or "form", what)]) from error
-        return await perform(self.context, declared, principal=visit.principal, asked=asked)
+        try:
+            return await perform(self.context, declared, principal=visit.principal, asked=asked)
+        except SignInAgain as error:
+            raise ProofNeeded from error
 
     def page(self, visit: Visit, template: str, /, *, status: int = 200, **values: Any) -> Reply:
         """Render a template of a whole page; what it needs to know of the visitor is added."""
@@ -147,6 +156,8 @@ class Page:
             visit = await self._visit(scope, receive)
             check(visit.principal, self._operation.policy, narrows=self._operation.narrows)
             reply = await self._serve(self._desk.within(visit.principal, self._operation), visit)
+        except ProofNeeded:
+            return ask_for_proof(self._desk, visit, to=visit.path, form=visit.form)
         except PatchtideError as error:
             return refusal(self._desk, visit, error)
         except Exception:  # one request must not end the others'
@@ -191,6 +202,20 @@ def refusal(desk: Desk, visit: Visit, error: PatchtideError) -> Reply:
     shown = error if status != 500 else PatchtideError()
     template = "refusal_part.html" if visit.wants_fragment else "refusal.html"
     return desk.page(visit, template, status=status, error=shown, code=status)
+
+
+def ask_for_proof(
+    desk: Desk,
+    visit: Visit,
+    *,
+    to: str,
+    form: Mapping[str, Sequence[str]],
+    error: PatchtideError | None = None,
+) -> Reply:
+    """Return the page that asks who sits there, and then sends the form on to where it was sent."""
+    fields = [(n, value) for n, values in form.items() if n != FORM_TOKEN for value in values]
+    status = 200 if error is None else desk.status_of(error)
+    return desk.page(visit, "prove.html", status=status, to=to, fields=fields, error=error)
 
 
 def _stranger(scope: Scope) -> Visit:

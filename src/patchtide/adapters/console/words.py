@@ -202,6 +202,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "sessions.sign-in": "Signed in",
         "sessions.enter": "Signed in by a link",
         "sessions.failed": "Failed to sign in",
+        "sessions.prove": "Proved anew who they are",
         "sessions.sign-out": "Signed out",
         "sessions.welcome": "Chose a password",
         "site.bootstrap": "Claimed the site",

@@ -89,6 +89,7 @@ class AccountWrites:
                 user_id=session.user,
                 began_at=session.began_at.timestamp(),
                 seen_at=session.seen_at.timestamp(),
+                proved_at=session.proved_at.timestamp(),
             )
         )
 
@@ -97,6 +98,13 @@ class AccountWrites:
             update(user_session)
             .where(user_session.c.secret_hash == secret_hash)
             .values(seen_at=at.timestamp())
+        )
+
+    def prove_session(self, secret_hash: bytes, *, at: datetime) -> None:
+        self._connection.execute(
+            update(user_session)
+            .where(user_session.c.secret_hash == secret_hash)
+            .values(proved_at=at.timestamp(), seen_at=at.timestamp())
         )
 
     def has_session(self, secret_hash: bytes) -> bool:
@@ -168,6 +176,7 @@ def session(connection: Connection, secret_hash: bytes) -> tuple[Session, User] 
         user=row.user_id,
         began_at=instant(row.began_at),
         seen_at=instant(row.seen_at),
+        proved_at=instant(row.proved_at),
     )
     return made, _user_of(row)
 

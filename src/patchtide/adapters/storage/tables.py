@@ -191,6 +191,7 @@ user_session = Table(
     _required("user_id", String(64)),
     _required("began_at", Float),
     _required("seen_at", Float),
+    Column("proved_at", Float, nullable=False, server_default="0"),
     Index("user_session_by_user", "user_id"),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import assert_never
 
@@ -45,6 +45,8 @@ class SessionHolder:
     rights: frozenset[Right]
     session: bytes = field(default=b"", repr=False, compare=False)
     """The SHA-256 of the secret of the browser in which she asks; none: it is only beginning."""
+    proved_at: datetime = field(default=datetime.min.replace(tzinfo=UTC), compare=False)
+    """When she last proved, in that browser, who she is."""
 
     @property
     def actor(self) -> str:

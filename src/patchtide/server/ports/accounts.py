@@ -36,6 +36,8 @@ class Session:
     user: str
     began_at: datetime
     seen_at: datetime
+    proved_at: datetime
+    """When its person last proved who she is."""
 
 
 class LinkUse(StrEnum):
@@ -88,6 +90,8 @@ class AccountWriting(Protocol):
     def add_session(self, session: Session) -> None: ...
 
     def touch_session(self, secret_hash: bytes, *, at: datetime) -> None: ...
+
+    def prove_session(self, secret_hash: bytes, *, at: datetime) -> None: ...
 
     def has_session(self, secret_hash: bytes) -> bool: ...
 
