@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from patchtide.domain.access.principals import Gate, Policy
 from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server.machine_import import LARGEST
 from patchtide.server.table import Operation, Plane
 
 
@@ -35,6 +36,7 @@ def _form(name: str, path: str, policy: Policy, sentence: str) -> Operation:
 
 
 _MACHINES = Right(Kind.MACHINES, Verb.READ)
+_DESCRIBING = Right(Kind.MACHINES, Verb.MODIFY)
 _COLLECTIONS = Right(Kind.COLLECTIONS, Verb.READ)
 _COLLECTING = Right(Kind.COLLECTIONS, Verb.MODIFY)
 _CATALOG = Right(Kind.CATALOG, Verb.READ)
@@ -64,6 +66,11 @@ _PAGES = (
         "How a query over machines may go on.",
     ),
     _form("act", "/machines/act", _MACHINES, "Do one thing to all machines that were chosen."),
+    _page("import", "/machine-import", _DESCRIBING, "Import machines as a file."),
+    replace(
+        _form("import-file", "/machine-import", _DESCRIBING, "Look what it says, or do so."),
+        largest_file=LARGEST,
+    ),
     _page("machine", "/machines/{machine}", _MACHINES, "One machine."),
     _page("explanation", "/machines/{machine}/why/{update}", _MACHINES, "Why it needs an update."),
     _page("whatif", "/whatif", _MACHINES, "Which machines would need an update with these rules."),

@@ -1,13 +1,16 @@
-"""A file of machines: what it would change, said field by field, and then done as a whole.
+"""A file of machines: what it would change, said field by field, and then done.
 
 Of a file with a mistake nothing is done. A machine that nobody knows yet is expected from then on,
-if that is asked for: it keeps what is said of it until one of that name enrols.
+if that is asked for: it keeps what is said of it until one of that name enrols. It is done in
+parts, since machines that report meanwhile wait for the writer: whoever was stopped half-way
+imports the file again, which then says the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -35,6 +38,8 @@ LARGEST = 8 << 20
 """Of a file, in bytes; ten thousand lines have about one million."""
 SHOWN = 2_000
 """So many changes are told one by one."""
+PART = 250
+"""So many machines are written at once, which takes some 50 ms."""
 
 
 class ImportMachines(Input, kw_only=True, frozen=True):
@@ -65,6 +70,8 @@ class ImportedMachines(Output, kw_only=True, frozen=True):
     expected: int
     """Machines that are new here."""
     unchanged: int
+    new: tuple[str, ...]
+    """What those that are new here are called; the first of them."""
     changes: tuple[ChangedMachine, ...]
     """Field by field, of those that are new too; the first of them, when they are very many."""
     changes_left_out: int
@@ -96,26 +103,39 @@ class _File:
 class _Plan:
     changed: Sequence[tuple[Client, Described]]
     expected: Sequence[ExpectedClient]
-    name: str
+    name: str = ""
+
+    def parts(self) -> Iterator[_Plan]:
+        for at in range(0, len(self.changed), PART):
+            yield _Plan(changed=self.changed[at : at + PART], expected=())
+        for at in range(0, len(self.expected), PART):
+            yield _Plan(changed=(), expected=self.expected[at : at + PART])
 
 
 async def import_some(call: Call, principal: Principal, asked: ImportMachines) -> ImportedMachines:
-    """Do all that the file says, or nothing.
+    """Do all that the file says, part by part.
 
     Raises:
         InvalidDocument: with the mistakes of the file, each with its line and column.
-        StaleRevision: it is not what the dry run told of any more.
-        WrongState: a machine was retired meanwhile, or has enrolled that is to be expected.
+        StaleRevision: it is not what the dry run told of any more, or somebody changed a machine
+            of it meanwhile.
+        WrongState: a machine is retired, or has come that is to be expected.
     """
     fleet = call.context.fleet
     lines = await call.read(lambda: read_lines(asked.csv))
     file = await call.read_fleet(
         lambda: fleet.ask(lambda view: _resolved(view, lines, expect=asked.expect))
     )
-    if asked.dry_run:
-        uuids = [uuid for _, uuid in file.known]
-        plan = await call.read(lambda: _plan(file, fleet.store.clients_of(uuids)))
-        return await call.read(lambda: _told(file, plan))
+    uuids = [uuid for _, uuid in file.known]
+    plan = await call.read(lambda: _plan(file, fleet.store.clients_of(uuids)))
+    if not asked.dry_run:
+        _check(file, plan, asked.plan)
+        for part in plan.parts():
+            await call.decide(principal, partial(_carry_out, part, call))
+    return await call.read(lambda: _told(file, plan))
+
+
+def _check(file: _File, plan: _Plan, wanted: str) -> None:
     if file.unknown:
         raise InvalidDocument(
             [
@@ -123,16 +143,8 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
                 for one in file.unknown[:PROBLEMS]
             ]
         )
-
-    def work(tx: Transaction) -> _Plan:
-        plan = _plan(file, tx.clients([uuid for _, uuid in file.known]))
-        if asked.plan and asked.plan != plan.name:
-            raise StaleRevision
-        _carry_out(tx, plan, call)
-        return plan
-
-    plan = await call.decide(principal, work)
-    return await call.read(lambda: _told(file, plan))
+    if wanted and wanted != plan.name:
+        raise StaleRevision
 
 
 async def export(call: Call, principal: Principal, asked: ExportMachines) -> bytes:
@@ -244,13 +256,17 @@ def _plan(file: _File, clients: Sequence[Client]) -> _Plan:
     )
 
 
-def _carry_out(tx: Transaction, plan: _Plan, call: Call) -> None:
-    names = {one.name for one in plan.expected}
-    if met := tx.clients_named(names):
+def _carry_out(part: _Plan, call: Call, tx: Transaction) -> None:
+    if met := tx.clients_named({one.name for one in part.expected}):
         raise WrongState(f"{met[0].name} has come meanwhile; look at it again")
-    put(tx, plan.changed)
-    tx.expect_clients(plan.expected, site=call.context.site_name, now=call.now)
-    for one in plan.expected:
+    there = {one.uuid: one for one in tx.clients([c.uuid for c, _ in part.changed])}
+    for was, _ in part.changed:
+        now = there.get(was.uuid)
+        if now is None or (now.described, now.state) != (was.described, was.state):
+            raise StaleRevision(f"{was.name} was changed meanwhile; import it again for the rest")
+    put(tx, part.changed)
+    tx.expect_clients(part.expected, site=call.context.site_name, now=call.now)
+    for one in part.expected:
         said = {name: text for name, text in texts_of(one.described).items() if text}
         tx.note(one.uuid.hex(), name=one.name, state=ClientState.EXPECTED.value, **said)
 
@@ -261,24 +277,25 @@ def _told(file: _File, plan: _Plan) -> ImportedMachines:
     pairs = [(c.uuid, c.name, c.described, now) for c, now in plan.changed]
     pairs += [(one.uuid, one.name, UNDESCRIBED, one.described) for one in plan.expected]
     for uuid, name, was, now in pairs:
-        for change in changes(was, now):
-            if len(told) == SHOWN:
-                left_out += 1
-                continue
-            told.append(
-                ChangedMachine(
-                    machine=UUID(bytes=uuid),
-                    name=name,
-                    attribute=change.attribute,
-                    was=change.was,
-                    now=change.now,
-                )
+        found = changes(was, now)
+        room = max(0, SHOWN - len(told))
+        left_out += len(found[room:])
+        told += [
+            ChangedMachine(
+                machine=UUID(bytes=uuid),
+                name=name,
+                attribute=change.attribute,
+                was=change.was,
+                now=change.now,
             )
+            for change in found[:room]
+        ]
     return ImportedMachines(
         lines=file.lines,
         changed=len(plan.changed),
         expected=len(plan.expected),
         unchanged=len(file.known) - len(plan.changed),
+        new=tuple(one.name for one in plan.expected[:SHOWN]),
         changes=tuple(told),
         changes_left_out=left_out,
         unknown=tuple(UnknownMachine(line=one.number, name=one.called) for one in file.unknown),

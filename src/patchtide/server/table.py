@@ -112,6 +112,8 @@ class Operation:
     """That too, and no program may do it: with a token nobody proves anything anew."""
     largest_body: int = 1 << 20
     """So many bytes what it is asked with may have, where that is JSON."""
+    largest_file: int = 0
+    """So many bytes a file may have that a form of the console brings."""
     media_types: tuple[str, ...] = (JSON,)
     """Of its answer; where it is another one, the use case answers with the bytes, or, when there
     are several, with a file that says which."""

@@ -98,7 +98,8 @@ class Furnished:
             "/collection-sample?query=mark",
             "/new-collection?q=mark",
         )
-        yield f"/machines?collection={COLLECTION}"
+        yield from (f"/machines?collection={COLLECTION}", "/machines?format=import")
+        yield "/machine-import"
         yield f"/reports/by-machine?collection={COLLECTION}"
         yield from ("/alerts", "/channels", "/history", "/targets")
         yield from ("/subscriptions", "/new-subscription", "/new-subscription?report=overall")
@@ -247,7 +248,7 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/", "/live", "/account", "/settings", "/synchronisations",
         "/synchronisations/files", *SHOWN.values(),
         "/machines/{machine}", "/updates/{update}", "/query-completions", "/searches",
-        "/machine-query-completions",
+        "/machine-query-completions", "/machine-import",
         "/new-search", "/lists",
         "/new-list", "/lists/{list}", "/define",
         "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",

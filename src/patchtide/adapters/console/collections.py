@@ -13,7 +13,7 @@ from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape, exported
-from patchtide.adapters.console.machines import CELLS
+from patchtide.adapters.console.machine_cells import CELLS
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import entries_of, names_of
 from patchtide.adapters.console.visits import Visit, local_path

@@ -23,6 +23,7 @@ from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.static_files import StaticFiles
 from patchtide.adapters.console.visits import (
     BACKGROUND,
+    FORM_BYTES,
     FORM_TOKEN,
     SESSION,
     VISITOR,
@@ -122,10 +123,15 @@ class Desk:
             kind, _, verb = right.partition(".")
             return not visible(rights, Right(Kind(kind), Verb(verb))).is_nothing
 
+        def may_everywhere(right: str) -> bool:
+            kind, _, verb = right.partition(".")
+            return holds(rights, Right(Kind(kind), Verb(verb)))
+
         known = {
             "visit": visit,
             "user": holder,
             "may": may,
+            "may_everywhere": may_everywhere,
             "kinds": frozenset(kind.value for kind in Kind if may_read(rights, kind)),
             "whole": frozenset(k.value for k in Kind if holds(rights, Right(k, Verb.READ))),
             "form_token": visit.form_token,
@@ -172,14 +178,19 @@ class Page:
             check_origin(headers)
         session, visitor = cookie_of(headers, SESSION), cookie_of(headers, VISITOR)
         secret = session or visitor or new_secret()
-        form = await form_of(receive) if changes else {}
+        principal = await self._principal(headers, session)
+        form: Mapping[str, tuple[str, ...]] = {}
         if changes:
+            kind, limit = headers.get("content-type", ""), FORM_BYTES
+            if isinstance(principal, SessionHolder):  # of strangers nobody reads megabytes
+                limit += self._operation.largest_file
+            form = await form_of(receive, kind=kind, limit=limit)
             check_token(next(iter(form.get(FORM_TOKEN, ())), ""), session or visitor)
         return _visit_of(
             scope,
             headers,
             secret=secret,
-            principal=await self._principal(headers, session),
+            principal=principal,
             form=form,
             is_new_visitor=not session and not visitor,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.fleet_rows import UpdateThere
 from patchtide.adapters.console.listing import Shape, exported
+from patchtide.adapters.console.machine_cells import CELLS, FILE_CELLS
 from patchtide.adapters.console.machine_rows import standing
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
@@ -26,7 +27,6 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.risk import RiskClass
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.server.collection_why import Why, whys
-from patchtide.server.machine_list import Machine
 from patchtide.server.machine_updates import (
     UpdatedPackage,
     installed_of,
@@ -101,7 +101,8 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
     if kind := visit.query.get("format"):
         if listed.error is not None:
             raise listed.error
-        return await asyncio.to_thread(exported, "machines", listed.rows, CELLS, kind)
+        cells = FILE_CELLS if kind == "import" else CELLS
+        return await asyncio.to_thread(exported, "machines", listed.rows, cells, kind)
     return desk.page(
         visit,
         "machines.html",
@@ -268,34 +269,6 @@ def machine_id(visit: Visit) -> UUID:
         raise NotFound from error
 
 
-CELLS: Mapping[str, Callable[[Machine], Any]] = MappingProxyType(
-    {
-        "id": lambda m: str(m.id),
-        "name": lambda m: m.name,
-        "state": lambda m: m.state,
-        "compliance": lambda m: m.compliance,
-        "doubt": lambda m: m.doubt,
-        "required": lambda m: m.required,
-        "installed": lambda m: m.installed,
-        "unknown": lambda m: m.unknown,
-        "restart_pending": lambda m: m.restart_pending,
-        "platform": lambda m: m.platform,
-        "group": lambda m: m.group,
-        "owner": lambda m: m.owner,
-        "roles": lambda m: m.roles,
-        "exposure": lambda m: m.exposure,
-        "location": lambda m: m.location,
-        "cluster": lambda m: m.cluster,
-        "management_group": lambda m: m.management_group,
-        "tags": lambda m: m.tags,
-        "criticality": lambda m: m.criticality,
-        "schedule": lambda m: str(m.schedule or ""),
-        "restart": lambda m: m.restart,
-        "site": lambda m: m.site,
-        "enrolled_at": lambda m: m.enrolled_at,
-        "reported_at": lambda m: m.reported_at,
-    }
-)
 UPDATES: Shape[UpdateThere] = Shape(
     name="updates-of-machine",
     text=lambda s: s.update.known.text,

@@ -6,6 +6,7 @@ cookie came along, and the form carries a token that only a page made for that c
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import secrets
@@ -15,6 +16,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
 
+from patchtide.adapters.console import multipart
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
 
@@ -129,22 +131,17 @@ def query_of(scope: Scope) -> dict[str, str]:
         raise InvalidDocument([Problem("query", "is not a list of name=value")]) from error
 
 
-async def form_of(receive: Receive) -> dict[str, tuple[str, ...]]:
+async def form_of(
+    receive: Receive, *, kind: str, limit: int = FORM_BYTES
+) -> dict[str, tuple[str, ...]]:
     """Return the form's fields.
 
     Raises:
         InvalidDocument: it is too large, or none.
     """
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise InvalidDocument([Problem("form", "the connection ended within it")])
-        body += message.get("body", b"")
-        if len(body) > FORM_BYTES:
-            raise InvalidDocument([Problem("form", f"is larger than {FORM_BYTES} bytes")])
-        more = message.get("more_body", False)
+    body = await _body(receive, limit=limit)
+    if kind.startswith(multipart.KIND):
+        return await asyncio.to_thread(multipart.fields_in, body, kind)
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS
@@ -155,6 +152,20 @@ async def form_of(receive: Receive) -> dict[str, tuple[str, ...]]:
     for name, value in pairs:
         found[name] = (*found.get(name, ()), value)
     return found
+
+
+async def _body(receive: Receive, *, limit: int) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidDocument([Problem("form", "the connection ended within it")])
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise InvalidDocument([Problem("form", f"is larger than {limit} bytes")])
+        more = message.get("more_body", False)
+    return bytes(body)
 
 
 def check_origin(headers: Mapping[str, str]) -> None:

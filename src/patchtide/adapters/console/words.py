@@ -268,6 +268,7 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "full-report": ("machine", "asked for a full report"),
         "describe": ("machine", "described"),
         "scan": ("machine", "asked to scan"),
+        "imported": ("machine", "said or changed by the file"),
         "release": ("machine", "released"),
         "quarantine": ("machine", "quarantined"),
         "decommission": ("machine", "retired"),
