@@ -82,7 +82,7 @@ class Site:
         await self.storage.decide("anna", "lists.create", work, now=self.clock.now())
 
     def history(self, *, days: int = 30, **of: Any) -> History:
-        curve = live(self.fleet, self.clock, SILENT_AFTER, of=Subject(**of))
+        curve = live(self.fleet, SILENT_AFTER, of=Subject(**of))
         return told(self.storage.fleet_history, curve, now=self.clock.now(), days=days)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from hypothesis import settings
@@ -22,7 +22,7 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.updates import UpdateId, UpdateNumber
 from patchtide.domain.compliance.judgement import Compliance
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally, state_of
-from patchtide.domain.schedules.scanning import SCAN_EVERY_S, ScanRule, stale_after
+from patchtide.domain.schedules.scanning import SCAN_EVERY_S, Habit, ScanRule, stale_after
 from patchtide.server.fleet_checkpoint import read, written
 from patchtide.server.fleet_follower import FleetFollower
 from patchtide.server.ports.clients import ClientState
@@ -57,6 +57,7 @@ class FleetLaws(RuleBasedStateMachine):
         super().__init__()
         self.told, self.clock = ToldFleet(), FakeClock(NOON)
         self.kept: bytes | None = None
+        self.habits: dict[int, Habit] = {}
         self.start()
 
     @initialize(
@@ -144,6 +145,21 @@ class FleetLaws(RuleBasedStateMachine):
             ScanRule(every_s=every_h * 3600, before_s=before, since=self.clock.now())
         )
 
+    @rule(some=st.frozensets(machines), every_h=st.sampled_from([4, 24, 672]))
+    def have_some_machines_scan(self, some: frozenset[int], every_h: int) -> None:
+        """As `ToldAgents` does: those that move keep to what they did before for a while."""
+        now = self.clock.now()
+        habits = {
+            n: Habit(
+                timedelta(hours=3), ScanRule(every_s=every_h * 3600).taken_up(self.rule_of(n), now)
+            )
+            for n in some
+        }
+        self.settle()
+        moved = BitMap(habits.keys() | self.habits.keys())
+        self.habits = habits
+        self.follower.view.put_habits(habits, moved=moved)
+
     @rule(without=st.frozensets(machines))
     def put_back_the_database(self, without: frozenset[int]) -> None:
         self.told.restore(without=without)
@@ -205,8 +221,14 @@ class FleetLaws(RuleBasedStateMachine):
             made = self.follower.copied()
             made.renew()
             self.follower = made
+        if self.follower.view.habits is not self.habits:
+            self.follower.view.put_habits(self.habits, moved=BitMap(self.habits))
 
     # The same by hand.
+
+    def rule_of(self, number: int) -> ScanRule:
+        own = self.habits.get(number)
+        return own.scans if own else self.told.scans
 
     def placed(self) -> dict[UpdateId, list[PlacedLeaf]]:
         found: dict[UpdateId, list[PlacedLeaf]] = {}
@@ -251,7 +273,7 @@ class FleetLaws(RuleBasedStateMachine):
         return (
             self.told.clients_by_number[number].state is ClientState.ACTIVE
             and self.clock.now() - datetime.fromtimestamp(row.reported_at, UTC)
-            < self.told.scans.stale_after(self.clock.now())
+            < self.rule_of(number).stale_after(self.clock.now())
             and row.scan in ("completed", "running")
             and row.lineage == LINEAGE
             and bool(followed)

@@ -90,7 +90,7 @@ class _Measure:
 
     def _silence(self, unit: Unit) -> float | None:
         fleet = self.facts.fleet
-        heard = fleet.store.heard_since((self.now - self.facts.silent_after()).timestamp())
+        heard = fleet.heard_of_late(self.facts.silent_after())
         active = fleet.ask(lambda view: len(view.active))
         return self._machines(max(0, active - heard), unit)
 

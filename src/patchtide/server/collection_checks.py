@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from patchtide.domain.access.grants import visible
 from patchtide.domain.access.principals import Anonymous, Principal
 from patchtide.domain.access.principals import check as check_right
 from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.catalog.queries import Asked, conditions
 from patchtide.domain.catalog.query_parser import parse_query
+from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.collections.definitions import (
     ALL_MACHINES,
     ALL_MACHINES_NAME,
+    Definition,
     Definitions,
     Reference,
     circle_through,
     in_words,
 )
 from patchtide.domain.collections.names import names_asked, with_asked
-from patchtide.domain.compliance.machine_query import machine_fields
+from patchtide.domain.compliance.machine_query import JUDGED, MACHINE_FIELDS, machine_fields
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
@@ -96,6 +99,45 @@ def check(made: StoredCollection, held: Held) -> None:
     if circle := circle_through(definitions, made.id):
         why = f"goes in a circle: {in_words(circle)}"
         raise InvalidDocument([Problem(PLACES[circle[0].how], why)])
+
+
+def check_settled(definitions: Definitions, collections: Iterable[UUID]) -> None:
+    """Let only those go by settings of their own whose machines do not follow from these.
+
+    How often a machine scans says when its report is too old, and so how it stands.
+
+    Raises:
+        WrongState
+    """
+    for key in collections:
+        for one in _made_of(definitions, key):
+            if fields := JUDGED & _fields_asked(one.query):
+                raise WrongState(
+                    f"{definitions[key].name} cannot have settings for agents: who is in"
+                    f" {one.name} follows from how machines stand ({', '.join(sorted(fields))}),"
+                    " and that from how often they scan"
+                )
+
+
+def _made_of(definitions: Definitions, key: UUID) -> Iterator[Definition]:
+    """Yield it and all collections that it speaks of, however far away."""
+    found, left = {key}, [key]
+    while left:
+        one = definitions[left.pop()]
+        yield one
+        new = {other for _, other in one.references()} - found
+        found |= new
+        left += new
+
+
+def _fields_asked(query: str) -> set[str]:
+    if not query:
+        return set()
+    try:
+        parsed = parse_query(query, MACHINE_FIELDS)
+    except InvalidQuery:  # what it asked for is gone since: nobody answers to it
+        return set()
+    return {one.field for one in conditions(parsed) if isinstance(one, Asked)}
 
 
 def check_query(text: str, collections: Iterable[str]) -> None:

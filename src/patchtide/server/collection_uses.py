@@ -10,6 +10,7 @@ from patchtide.domain.access.rights import AT
 from patchtide.domain.collections.definitions import Reference
 from patchtide.domain.collections.names import names_asked
 from patchtide.server.collection_asks import held
+from patchtide.server.kept_agent_settings import OF_COLLECTIONS, read_order
 from patchtide.server.ports.calendar import EntryKind
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
@@ -75,9 +76,14 @@ def _schedules(tx: Transaction, collection: UUID) -> Iterator[str]:
         yield f"it is the schedule of {count} machine{'s' if count > 1 else ''}"
 
 
+def _agents(tx: Transaction, collection: UUID) -> Iterator[str]:
+    if any(one.collection == collection for one in read_order(tx.setting(OF_COLLECTIONS))):
+        yield "it has settings for agents"
+
+
 _ENTRIES = {
     EntryKind.WINDOW: "maintenance windows ({})",
     EntryKind.FREEZE: "freezes ({})",
     EntryKind.HOURS: "business hours",
 }
-_USES: tuple[Use, ...] = (_collections, _subscriptions, _rights, _calendar, _schedules)
+_USES: tuple[Use, ...] = (_collections, _subscriptions, _rights, _calendar, _schedules, _agents)

@@ -12,10 +12,12 @@ from msgspec import Meta
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.collections.definitions import ALL_MACHINES, Definition
+from patchtide.domain.collections.names import with_asked
 from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, WrongState
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_checks import (
     check,
+    check_settled,
     in_words_of,
     machines_called,
     numbers_of,
@@ -25,6 +27,7 @@ from patchtide.server.collection_reach import check_who_decides
 from patchtide.server.collection_uses import naming, uses
 from patchtide.server.collection_view import Collection, OneCollection, shown
 from patchtide.server.context import Call
+from patchtide.server.kept_agent_settings import OF_COLLECTIONS, read_order
 from patchtide.server.patterns import LINE
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
@@ -165,6 +168,7 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
         )
         check(now, known)
         _check_name(tx, was, now)
+        _check_agents(tx, now, known)
         if replace(now.definition, name=was.name) != was.definition:
             check_who_decides(tx, principal, known, was.id)
         tx.collections.change(now)
@@ -186,6 +190,16 @@ def _check_name(tx: Transaction, was: StoredCollection, now: StoredCollection) -
         return
     if by := list(naming(tx, was)):
         raise WrongState(f"{was.name} has to be called so: {'; '.join(by)}")
+
+
+def _check_agents(
+    tx: Transaction, now: StoredCollection, known: Mapping[UUID, StoredCollection]
+) -> None:
+    """Raises WrongState: one with settings for agents would follow from how machines stand."""
+    definitions = {key: one.definition for key, one in known.items()}
+    after = with_asked({**definitions, now.id: now.definition})
+    order = read_order(tx.setting(OF_COLLECTIONS))
+    check_settled(after, [one.collection for one in order])
 
 
 def _redefined(was: Definition, asked: ChangeCollection) -> Definition:

@@ -137,6 +137,12 @@ _PAGES = (
     _page("settings", "/settings", _CATALOG, "What holds for the whole site."),
     _form("settings-target", "/settings/target", _CATALOG, "Set the target of a risk class."),
     _form("settings-agents", "/settings/agents", _CATALOG, "Set how often machines scan."),
+    _form(
+        "settings-collection-agents",
+        "/settings/agents/collections",
+        _CATALOG,
+        "Set how often a collection's machines scan.",
+    ),
     _form("settings-proxy", "/settings/proxy", _CATALOG, "Set the proxy of machines."),
     _page("alerts", "/alerts", _ALERTS, "What is raised, the rules, and what was raised before."),
     _form("alerts-define", "/alerts", _ALERTS, "Define a rule."),

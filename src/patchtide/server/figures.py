@@ -28,8 +28,7 @@ def figures(context: Context) -> Figures:
     backlog = fleet.backlog()
     told = fleet.ask(fleet_figures)
     active = told.admitted.get(ClientState.ACTIVE, 0)
-    since = (context.clock.now() - context.silent_after).timestamp()
-    silent = max(0, active - fleet.store.heard_since(since))
+    silent = max(0, active - fleet.heard_of_late(context.silent_after))
     return Figures(
         fleet=replace(told, silent=silent),
         backlog=backlog,

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from time import monotonic
 from typing import TypeVar
 
@@ -88,9 +89,10 @@ class Fleet:
         self._told = FactFollower(store, self.facts, store.epoch, self._within)
         self._is_made = False
 
-    def heard_since(self, since: float) -> int:
-        """Return how many of the active machines were heard after that moment."""
-        return self.store.heard_since(since)
+    def heard_of_late(self, silent_after: timedelta) -> int:
+        """Return how many active machines are not silent, which is this long for most of them."""
+        heard = self.store.heard_since((self._clock.now() - silent_after).timestamp())
+        return heard + self.ask(lambda view: view.heard_otherwise(silent_after=silent_after))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do what asks this fleet in a thread of its own.

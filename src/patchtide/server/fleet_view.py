@@ -19,7 +19,7 @@ from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
 from patchtide.domain.compliance.states import Tally, state_of
 from patchtide.domain.errors import NotFound
-from patchtide.domain.schedules.scanning import ScanRule
+from patchtide.domain.schedules.scanning import Habit, ScanRule
 from patchtide.server.catalog_view import CatalogView
 from patchtide.server.fleet_part import Part
 from patchtide.server.kept_tallies import KeptTallies, Listing
@@ -50,6 +50,8 @@ class View(CatalogView):
     restarting: BitMap = field(default_factory=BitMap)
     """Machines where what is installed takes effect only after a restart."""
     scan_rule: ScanRule = field(default_factory=ScanRule)
+    habits: Mapping[int, Habit] = field(default_factory=dict)
+    """Of the machines that go by others than the whole site does."""
     collections: Mapping[UUID, StoredCollection] = field(default_factory=dict)
     cut: BitMap = field(default_factory=BitMap)
     """Machines that named what was not published then: to be read again when something is."""
@@ -71,7 +73,7 @@ class View(CatalogView):
     """Active machines whose last report can be believed, as of `_aged_at`."""
     _silences: Silences = field(default_factory=Silences)
     _aged_at: datetime | None = None
-    _aged_by: timedelta | None = None
+    """None: everybody is to be looked at."""
     _standings: Standings = field(default_factory=Standings)
 
     @property
@@ -92,8 +94,33 @@ class View(CatalogView):
     def doubt(self, member: Member) -> Doubt:
         if member.client.state is not ClientState.ACTIVE:
             return Doubt.NOT_ACTIVE
-        too_old = self.scan_rule.stale_after(self.now)
+        too_old = self._rule_of(member.number).stale_after(self.now)
         return doubt_about(member.told, now=self.now, stale_after=too_old)
+
+    def _rule_of(self, machine: int) -> ScanRule:
+        own = self.habits.get(machine)
+        return own.scans if own else self.scan_rule
+
+    def silent(self, machines: BitMap, *, silent_after: timedelta) -> BitMap:
+        """Return who of these was not heard for too long: this long where no other is told."""
+        before = (self.now - silent_after).timestamp()
+        heard = self.heard_at
+        found = BitMap([n for n in machines if heard.get(n, 0.0) <= before])
+        for number in machines & BitMap(self.habits) if self.habits else ():
+            is_silent = heard.get(number, 0.0) <= self._silent_before(number)
+            (found.add if is_silent else found.discard)(number)
+        return found
+
+    def heard_otherwise(self, *, silent_after: timedelta) -> int:
+        """Return how many more active machines were heard of late than by that for all of them."""
+        usual, heard = (self.now - silent_after).timestamp(), self.heard_at
+        own = [n for n in self.habits if n in self.active]
+        return sum(
+            (heard.get(n, 0.0) > self._silent_before(n)) - (heard.get(n, 0.0) > usual) for n in own
+        )
+
+    def _silent_before(self, machine: int) -> float:
+        return (self.now - self.habits[machine].silent_after).timestamp()
 
     def tally_on(self, member: Member) -> Tally:
         """Return how many updates are in which state on the machine."""
@@ -273,17 +300,18 @@ class View(CatalogView):
 
     def _age(self) -> None:
         """Take up who was silent for too long: nothing else changes by itself."""
-        too_old = self.scan_rule.stale_after(self.now)
-        if (self._aged_at and self.now < self._aged_at) or too_old != self._aged_by:
-            stale = list(self.members)  # some may not be stale any more
+        if self._aged_at is None or self.now < self._aged_at:
+            due: Iterable[int] = list(self.members)  # some may not be stale any more
         else:
-            stale = self._silences.ended(self.members, now=self.now, stale_after=too_old)
-        self._aged_at, self._aged_by = self.now, too_old
-        if stale:
-            machines = BitMap(stale)
+            due = self._silences.ended(self.now)
+        self._aged_at = self.now
+        self._doubt_anew(BitMap(due))
+
+    def _doubt_anew(self, machines: BitMap) -> None:
+        if machines:
             was = self._believed & machines
-            self._believe(stale)
-            self._standings.changed(stale)
+            self._believe(machines)
+            self._standings.changed(machines)
             moved = was ^ (self._believed & machines)
             self._reground(moved, self._counting_with(moved))
 
@@ -342,4 +370,6 @@ class View(CatalogView):
             doubt = self.doubt(member)
             (self._believed.add if doubt is Doubt.NONE else self._believed.discard)(number)
             if member.reported_at is not None and doubt is not Doubt.STALE:
-                self._silences.watch(number, member.reported_at)
+                rule = self._rule_of(number)
+                due = member.reported_at + rule.stale_after(self.now)
+                self._silences.watch(number, min(due, rule.settles_at(self.now) or due))

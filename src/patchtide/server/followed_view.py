@@ -14,7 +14,7 @@ from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Change, StateIndex
 from patchtide.domain.compliance.published import Published
-from patchtide.domain.schedules.scanning import ScanRule
+from patchtide.domain.schedules.scanning import Habit, ScanRule
 from patchtide.server.collection_asks import asking
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_view import View
@@ -32,7 +32,12 @@ class FollowedView(View):
     """The fleet as whoever follows it writes it down. Everybody else only asks a `View`."""
 
     def emptied(self) -> FollowedView:
-        return FollowedView(now=self.now, version=next(self._versions), _versions=self._versions)
+        return FollowedView(
+            now=self.now,
+            version=next(self._versions),
+            _versions=self._versions,
+            habits=self.habits,
+        )
 
     def copied(self) -> FollowedView:
         """Return the same with all that is changed in place its own, and no count kept."""
@@ -231,6 +236,13 @@ class FollowedView(View):
     def put_scan_rule(self, rule: ScanRule) -> None:
         """Judge reports by another rule of how old they may be."""
         self.scan_rule = rule
+        self._aged_at = None
+        self.version = next(self._versions)
+
+    def put_habits(self, habits: Mapping[int, Habit], *, moved: BitMap) -> None:
+        """Judge these machines by other habits; nobody changes what is handed over."""
+        self.habits = habits
+        self._doubt_anew(moved & BitMap(self.members))
         self.version = next(self._versions)
 
     def put_lists(self, lists: Iterable[StoredList], *, gone: Collection[str] = ()) -> None:

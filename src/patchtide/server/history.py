@@ -94,9 +94,7 @@ async def show(call: Call, principal: Principal, asked: ShowHistory) -> History:
     lists = context.reading.update_lists
     query = await call.read(lambda: query_of(lists, asked.search)) if asked.search else ""
     of = Subject(update=asked.update, list=asked.list, search=asked.search, query=query)
-    curve = await call.read_fleet(
-        lambda: live(context.fleet, context.clock, context.silent_after, of=of)
-    )
+    curve = await call.read_fleet(lambda: live(context.fleet, context.silent_after, of=of))
     history = context.reading.fleet_history
     return await call.read(lambda: told(history, curve, now=call.now, days=asked.days))
 

@@ -19,7 +19,6 @@ from patchtide.server.history_counting import (
     unbelieved,
     update_count,
 )
-from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.update_lists import EVERYBODY, UpdateListReading
 
 
@@ -39,14 +38,10 @@ class Curve:
     reporting: int
 
 
-def live(fleet: Fleet, clock: Clock, silent_after: timedelta, *, of: Subject) -> Curve:
+def live(fleet: Fleet, silent_after: timedelta, *, of: Subject) -> Curve:
     """Return the curve as it stands now. Raises NotFound: there is nothing of that name."""
-    heard = heard_of_late(fleet, clock, silent_after)
+    heard = fleet.heard_of_late(silent_after)
     return fleet.ask(lambda view: curve(fleet, view, of, heard=heard))
-
-
-def heard_of_late(fleet: Fleet, clock: Clock, silent_after: timedelta) -> int:
-    return fleet.store.heard_since((clock.now() - silent_after).timestamp())
 
 
 def curve(fleet: Fleet, view: View, of: Subject, *, heard: int) -> Curve:

@@ -187,7 +187,7 @@ class HistoryRecorder:
     def _counted(self, places: dict[UUID, int], now: datetime) -> _Counted:
         searches = self.source.update_lists.searches((EVERYBODY,))
         sets = SetCounts.of(self.fleet, searches)
-        heard = self.fleet.store.heard_since((now - self.silent_after()).timestamp())
+        heard = self.fleet.heard_of_late(self.silent_after())
 
         def question(view: View) -> tuple[FleetCount, UpdateColumns]:
             found = fleet_count(view)

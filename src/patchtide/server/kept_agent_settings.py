@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -15,6 +16,7 @@ from patchtide.server.synchronisation_plan import CycleName, SaidSchedule, sched
 from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1, ProxyV1
 
 AGENTS = "agents.settings"
+OF_COLLECTIONS = "agents.of-collections"
 
 
 class SaidAnchor(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +44,35 @@ class KeptAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before_s: int = 0
     """Between two scans, as it was set before."""
     since: float = 0.0
+
+
+class KeptForCollection(msgspec.Struct, frozen=True, kw_only=True):
+    """What is not kept is as for the whole site, and the proxy always is."""
+
+    collection: UUID
+    said: KeptAgents
+
+
+Order = tuple[KeptForCollection, ...]
+"""Of the collections that a machine is in the first one here decides, and no other."""
+_order = msgspec.msgpack.Decoder(Order)
+
+
+def read_order(data: bytes | None) -> Order:
+    return _order.decode(data) if data else ()
+
+
+def laid_over(site: KeptAgents, said: KeptAgents) -> KeptAgents:
+    """Return what machines of a collection go by of which this is said."""
+    scans = said if said.scan_every_s else site
+    return msgspec.structs.replace(
+        site,
+        poll_s=said.poll_s or site.poll_s,
+        scan_every_s=scans.scan_every_s,
+        before_s=scans.before_s,
+        since=scans.since,
+        anchor=said.anchor or site.anchor,
+    )
 
 
 def read_agents(data: bytes | None) -> KeptAgents:

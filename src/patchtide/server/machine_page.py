@@ -13,6 +13,7 @@ from msgspec import Meta
 from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import InvalidDocument
+from patchtide.server.collection_view import NamedCollection, named
 from patchtide.server.context import Call
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.machine_descriptions import WAS
@@ -43,6 +44,12 @@ class ShownMachine(Machine, kw_only=True, frozen=True):
     """It was scanned against a catalog whose signatures were older than they should be."""
     shards: dict[str, int]
     """The shards that it follows, each with the serial that it evaluated last."""
+    poll_s: int
+    """Seconds between two check-ins that it is told."""
+    scan_every_h: int
+    """Hours between two scans that it is told; what its own file says, only it knows."""
+    told_by: NamedCollection | None
+    """By the settings of which collection; null: by the site's."""
     degraded: str
     """What its agent says is wrong with itself; empty: nothing."""
     host_name: str
@@ -78,16 +85,20 @@ class History(Output, kw_only=True, frozen=True):
 
 
 async def show(call: Call, principal: Principal, asked: OneMachine) -> ShownMachine:
-    return await call.read_fleet(lambda: _shown(call, asked.machine))
+    return await call.read_fleet(lambda: _shown(call, principal, asked.machine))
 
 
 async def history(call: Call, principal: Principal, asked: ListHistory) -> History:
     return await call.read_fleet(lambda: _history(call, principal, asked))
 
 
-def _shown(call: Call, machine: UUID) -> ShownMachine:
+def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
     fleet = call.context.fleet
-    found = fleet.ask(lambda view: view.standing(view.member(machine)))
+    told = call.context.agents.settings_of(machine.bytes)
+    by = [told.collection] if told.collection and _may_read(principal, Kind.COLLECTIONS) else []
+    found, collections = fleet.ask(
+        lambda view: (view.standing(view.member(machine)), named(view, by))
+    )
     member = found.member
     heard = fleet.store.heard([member.number]).get(member.number)
     listed = shown(found, heard)
@@ -104,6 +115,9 @@ def _shown(call: Call, machine: UUID) -> ShownMachine:
         scanned_at=member.scanned_at,
         aged_catalog=member.aged_catalog,
         shards=dict(member.states.shards),
+        poll_s=told.poll_s,
+        scan_every_h=told.scans.every_s // 3600,
+        told_by=next(iter(collections), None),
         degraded=health_of(heard).degraded,
         **{name: getattr(hardware, name) for name in HardwareV1.__struct_fields__},
     )

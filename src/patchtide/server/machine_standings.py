@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from heapq import heappop, heappush
 
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
@@ -101,34 +101,27 @@ class Standings:
 
 @dataclass(slots=True)
 class Silences:
-    """When machines that do not report any more become stale, each watched once."""
+    """When machines that do not report any more may become stale, each watched once."""
 
-    _reported: list[tuple[datetime, int]] = field(default_factory=list)
+    _due: list[tuple[datetime, int]] = field(default_factory=list)
     _watched: dict[int, datetime] = field(default_factory=dict)
 
     def copied(self) -> Silences:
-        return Silences(list(self._reported), dict(self._watched))
+        return Silences(list(self._due), dict(self._watched))
 
-    def watch(self, number: int, reported_at: datetime) -> None:
-        since = self._watched.get(number)
+    def watch(self, number: int, due: datetime) -> None:
+        known = self._watched.get(number)
         # One that reported again is looked at when the older report would have been too old.
-        if since is None or reported_at < since:
-            self._watched[number] = reported_at
-            heappush(self._reported, (reported_at, number))
+        if known is None or due < known:
+            self._watched[number] = due
+            heappush(self._due, (due, number))
 
-    def ended(
-        self, members: Mapping[int, Member], *, now: datetime, stale_after: timedelta
-    ) -> list[int]:
-        """Return who has become stale by now; of them nobody is watched any more."""
-        stale = []
-        while self._reported and self._reported[0][0] + stale_after <= now:
-            at, number = heappop(self._reported)
-            if self._watched.get(number) != at:
-                continue
-            del self._watched[number]
-            reported_at = members[number].reported_at
-            if reported_at is None or reported_at + stale_after <= now:
-                stale.append(number)
-            else:
-                self.watch(number, reported_at)
-        return stale
+    def ended(self, now: datetime) -> list[int]:
+        """Return who is to be looked at by now; of them nobody is watched any more."""
+        ended = []
+        while self._due and self._due[0][0] <= now:
+            at, number = heappop(self._due)
+            if self._watched.get(number) == at:
+                del self._watched[number]
+                ended.append(number)
+        return ended

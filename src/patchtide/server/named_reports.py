@@ -26,7 +26,7 @@ from patchtide.server.report_machines import (
     scans,
     silent,
 )
-from patchtide.server.report_scope import AskReport, Chosen, Scope, silent_since
+from patchtide.server.report_scope import AskReport, Chosen, Scope
 from patchtide.server.report_table import Asking, Maker, address
 from patchtide.server.report_targets import targets
 from patchtide.server.report_updates import machine, matrix, superseded
@@ -244,10 +244,13 @@ def _made(
 ) -> Report:
     if asked.list and asked.list not in view.lists:
         raise NotFound(f"there is no list {asked.list}")
-    before = (view.now - context.silent_after).timestamp()
     scope = Scope(context.fleet, view, asked, chosen)
     asking = Asking(
-        scope=scope, asked=asked, is_whole=is_whole, before=before, default_sort=named.sort
+        scope=scope,
+        asked=asked,
+        is_whole=is_whole,
+        silent_after=context.silent_after,
+        default_sort=named.sort,
     )
     table = make(asking)
     return Report(
@@ -258,7 +261,7 @@ def _made(
         parameters=_in_words(scope),
         at=view.now,
         waiting=context.reports_waiting(),
-        silent=len(silent_since(view, scope.members, before=before)),
+        silent=len(view.silent(scope.members, silent_after=context.silent_after)),
         silent_after_s=int(context.silent_after / timedelta(seconds=1)),
         denominators=_denominators(scope),
         figures=table.figures,

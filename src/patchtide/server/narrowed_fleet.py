@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -57,9 +58,11 @@ class NarrowedFleet(Fleet):
     def follow_facts(self) -> None:
         self.whole.follow_facts()
 
-    def heard_since(self, since: float) -> int:
-        active = self.ask(lambda view: list(view.active))
-        return sum(heard.at > since for heard in self.store.heard(active).values())
+    def heard_of_late(self, silent_after: timedelta) -> int:
+        def question(view: View) -> int:
+            return len(view.active - view.silent(view.active, silent_after=silent_after))
+
+        return self.ask(question)
 
     def _narrowed(self, view: FollowedView) -> FollowedView:
         memberships = self.whole.collections.ground(view)

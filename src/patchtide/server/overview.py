@@ -81,7 +81,7 @@ def _overview(call: Call, principal: Principal) -> Overview:
     fleet, silent_after = call.context.fleet, call.context.silent_after
     told = fleet.ask(counts)
     active = told.admitted[ClientState.ACTIVE]
-    reporting = min(active, fleet.heard_since((call.now - silent_after).timestamp()))
+    reporting = min(active, fleet.heard_of_late(silent_after))
     held = frozenset() if isinstance(principal, Anonymous) else principal.rights
     return Overview(
         machines=AdmissionCounts(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from patchtide.domain.compliance.judgement import Compliance
 from patchtide.server.context import Context
 from patchtide.server.history import HistoryDay, kept_days, told_of
-from patchtide.server.history_curves import Subject, curve, heard_of_late, query_of
+from patchtide.server.history_curves import Subject, curve, query_of
 from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows, number
 from patchtide.server.report_scope import AskReport
 from patchtide.server.report_table import Asking, Maker, Table
@@ -40,7 +40,7 @@ def history(context: Context, asked: AskReport) -> Maker:
     of = Subject(update=asked.update, list=asked.list, search=asked.search, query=query)
     days = asked.days_back or DAYS
     kept = kept_days(context.reading.fleet_history, of.update, now=now, days=days)
-    heard = heard_of_late(context.fleet, context.clock, context.silent_after)
+    heard = context.fleet.heard_of_late(context.silent_after)
 
     def make(asking: Asking) -> Table:
         here = curve(context.fleet, asking.scope.view, of, heard=heard)

@@ -28,7 +28,6 @@ from patchtide.server.named_report import (
     number,
 )
 from patchtide.server.report_compliance import DOUBT, ID, PLACE, STANDING, figures
-from patchtide.server.report_scope import silent_since
 from patchtide.server.report_table import Asking, Table, figures_by_state, machine_path
 from patchtide.server.report_words import SCANS
 
@@ -261,7 +260,7 @@ def silent(asking: Asking) -> Table:
     """Return the machines that were not heard of late: since when, and why as far as is known."""
     scope = asking.scope
     view, heard = scope.view, scope.view.heard_at
-    wanted = silent_since(view, scope.members, before=asking.before)
+    wanted = view.silent(scope.members, silent_after=asking.silent_after)
     at = {number: heard.get(number, 0.0) for number in wanted}
     restarting = BitMap(view.restarting)
 

@@ -210,12 +210,6 @@ class Scope:
         )
 
 
-def silent_since(view: View, members: BitMap, *, before: float) -> BitMap:
-    """Return the members that nobody has heard after that moment."""
-    heard = view.heard_at
-    return BitMap([n for n in members if heard.get(n, 0.0) <= before])
-
-
 def _grouped(pairs: Iterable[tuple[K, int]]) -> dict[K, BitMap]:
     found: dict[K, list[int]] = {}
     for key, number in pairs:

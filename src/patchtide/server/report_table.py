@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from heapq import nlargest, nsmallest
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -39,8 +40,8 @@ class Asking:
     asked: AskReport
     is_whole: bool
     """All rows are wanted, and not a page of them."""
-    before: float
-    """Who was not heard after that moment is silent."""
+    silent_after: timedelta
+    """Who was not heard for so long is silent, if no other habits are told."""
     default_sort: str = ""
 
     @property

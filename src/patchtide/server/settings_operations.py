@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import site_agents, site_limits, site_targets
+from patchtide.server import collection_agents, site_agents, site_limits, site_targets
 from patchtide.server.table import API, Operation, Plane
 
+_OF_COLLECTIONS = ("place", "collection", "name", "poll_s", "scan_every_h", "cycle", "decides_for")
 SETTINGS = (
     Operation(
         name="settings.limits",
@@ -91,5 +92,47 @@ SETTINGS = (
         handler=site_agents.set_proxy,
         audited=True,
         example="settings set-agents-proxy --address http://proxy.example.org:3128",
+    ),
+    Operation(
+        name="settings.collection-agents",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/settings/agents/collections",
+        policy=Right(Kind.CATALOG, Verb.READ),
+        also=(Right(Kind.COLLECTIONS, Verb.READ),),
+        sentence="Show which collections' machines check in and scan otherwise, the first first.",
+        output=collection_agents.CollectionAgentsList,
+        handler=collection_agents.show,
+        columns=_OF_COLLECTIONS,
+    ),
+    Operation(
+        name="settings.set-collection-agents",
+        plane=Plane.ADMINISTRATORS,
+        method="PUT",
+        path=API + "/settings/agents/collections/{collection}",
+        policy=Right(Kind.CATALOG, Verb.ADMINISTER),
+        also=(Right(Kind.COLLECTIONS, Verb.READ),),
+        sentence="Set how often a collection's machines check in and scan; else as the site.",
+        input=collection_agents.SetCollectionAgents,
+        output=collection_agents.CollectionAgentsList,
+        handler=collection_agents.set_agents,
+        audited=True,
+        columns=_OF_COLLECTIONS,
+        example="settings set-collection-agents COLLECTION --poll-s 900 --scan-every-h 24",
+    ),
+    Operation(
+        name="settings.clear-collection-agents",
+        plane=Plane.ADMINISTRATORS,
+        method="DELETE",
+        path=API + "/settings/agents/collections/{collection}",
+        policy=Right(Kind.CATALOG, Verb.ADMINISTER),
+        also=(Right(Kind.COLLECTIONS, Verb.READ),),
+        sentence="Let a collection's machines check in and scan by the site again.",
+        input=collection_agents.OfCollection,
+        output=collection_agents.CollectionAgentsList,
+        handler=collection_agents.clear,
+        audited=True,
+        columns=_OF_COLLECTIONS,
+        example="settings clear-collection-agents COLLECTION",
     ),
 )

@@ -32,11 +32,10 @@ from patchtide.server.synchronisation_plan import CycleName
 from patchtide.server.table import Input, Nothing, Output
 
 HOUR_S = 3600
+NO_ANCHOR = SaidAnchor(cycle="")
 
 
-class SetAgents(Input, kw_only=True, frozen=True):
-    """What is not said is as sites begin."""
-
+class SaidAgents(Input, kw_only=True, frozen=True):
     poll_s: Annotated[
         int,
         Meta(ge=0, le=LONGEST_POLL_S, description="Seconds between two check-ins, 60 or more."),
@@ -53,6 +52,16 @@ class SetAgents(Input, kw_only=True, frozen=True):
     ] = 1
     at: Annotated[str, Meta(max_length=5, description="Time of day, else 04:00.")] = ""
     zone: Annotated[str, Meta(max_length=64, description="Time zone of that; without it UTC.")] = ""
+
+    def kept(self) -> KeptAgents:
+        """Raises InvalidDocument: it is said when on a day, and not on which days."""
+        return KeptAgents(
+            poll_s=self.poll_s, scan_every_s=self.scan_every_h * HOUR_S, anchor=_anchor(self)
+        )
+
+
+class SetAgents(SaidAgents, kw_only=True, frozen=True):
+    """What is not said is as sites begin."""
 
 
 class SetProxy(Input, kw_only=True, frozen=True):
@@ -97,9 +106,7 @@ async def show(call: Call, principal: Principal, asked: Nothing) -> ShownAgents:
 
 async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> ShownAgents:
     """Raises InvalidDocument: an interval is out of its limits, or the words make no days."""
-    wanted = KeptAgents(
-        poll_s=asked.poll_s, scan_every_s=asked.scan_every_h * HOUR_S, anchor=_anchor(asked)
-    )
+    wanted = asked.kept()
     settings_in(wanted)
 
     def work(tx: Transaction) -> bytes:
@@ -110,7 +117,7 @@ async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> Show
         return data
 
     data = await call.decide(principal, work)
-    call.context.agents.put(data)
+    await call.read(lambda: call.context.agents.load(call.context.lookups))
     return _shown(call, read_agents(data))
 
 
@@ -130,7 +137,7 @@ async def set_proxy(call: Call, principal: Principal, asked: SetProxy) -> ShownA
         return data
 
     data = await call.decide(principal, work)
-    call.context.agents.put(data)
+    await call.read(lambda: call.context.agents.load(call.context.lookups))
     return _shown(call, read_agents(data))
 
 
@@ -143,7 +150,7 @@ def _since(known: KeptAgents, wanted: KeptAgents, *, now: float) -> KeptAgents:
     return msgspec.structs.replace(wanted, before_s=before_s, since=now)
 
 
-def _anchor(asked: SetAgents) -> SaidAnchor | None:
+def _anchor(asked: SaidAgents) -> SaidAnchor | None:
     """Raises InvalidDocument: it is said when on a day, and not on which days."""
     if asked.cycle:
         names = ("cycle", "days_after", "for_days", "at", "zone")
@@ -158,7 +165,7 @@ def _anchor(asked: SetAgents) -> SaidAnchor | None:
 
 def _shown(call: Call, kept: KeptAgents) -> ShownAgents:
     every_s = kept.scan_every_s or SCAN_EVERY_S
-    anchor = kept.anchor or SaidAnchor(cycle="")
+    anchor = kept.anchor or NO_ANCHOR
     return ShownAgents(
         poll_s=call.context.agents.usual().poll_s,
         poll_is_set=bool(kept.poll_s),

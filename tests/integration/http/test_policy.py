@@ -49,6 +49,7 @@ DOCUMENTS = {
     "settings.set-target": {"percent": 98},
     "settings.set-agents": {"scan_every_h": 24},
     "settings.set-agents-proxy": {"address": "http://proxy:3128"},
+    "settings.set-collection-agents": {"scan_every_h": 24},
     "searches.save": {"query": "expired"},
     "searches.keep": {"query": "expired"},
     "searches.rename": {"to": "y"},
@@ -201,6 +202,13 @@ async def call(
             document={"name": f"collection {next(COUNT)}"},
         )
         ids["collection"] = made.json["id"]
+    if operation.name == "settings.clear-collection-agents":
+        await plane.ask(
+            "PUT",
+            f"/api/v1/settings/agents/collections/{ids['collection']}",
+            token=await plane.token(role="full-administrator"),
+            document={"scan_every_h": 24},
+        )
     if (group := operation.group) in CALENDAR:
         operator = await plane.token(role="full-administrator")
         path, document, name_of_id = CALENDAR[group]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.errors import PatchtideError
+from patchtide.server.collection_checks import may_name
+from patchtide.server.site_agents import NO_ANCHOR
 
 
 async def page(desk: Desk, visit: Visit) -> Reply:
@@ -26,15 +29,34 @@ async def set_target(desk: Desk, visit: Visit) -> Reply:
 
 
 async def set_agents(desk: Desk, visit: Visit) -> Reply:
+    try:
+        await desk.ask(visit, "settings.set-agents", **_habits(visit))
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return see_other("/settings?done=agents")
+
+
+async def set_collection_agents(desk: Desk, visit: Visit) -> Reply:
+    collection = visit.said("collection")
+    try:
+        if visit.said("clear"):
+            await desk.ask(visit, "settings.clear-collection-agents", collection=collection)
+        else:
+            said = {**_habits(visit), "collection": collection}
+            if visit.said("place"):
+                said["place"] = visit.said("place")
+            await desk.ask(visit, "settings.set-collection-agents", **said)
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return see_other("/settings?done=agents")
+
+
+def _habits(visit: Visit) -> dict[str, Any]:
     names = ["poll_s", "scan_every_h"]
     if visit.said("cycle"):
         names += ["cycle", "days_after", "for_days", "at", "zone"]
     said = {name: visit.said(name) for name in names}
-    try:
-        await desk.ask(visit, "settings.set-agents", **{n: v for n, v in said.items() if v})
-    except PatchtideError as error:
-        return await _shown(desk, visit, error=error)
-    return see_other("/settings?done=agents")
+    return {name: value for name, value in said.items() if value}
 
 
 async def set_proxy(desk: Desk, visit: Visit) -> Reply:
@@ -50,11 +72,17 @@ async def set_proxy(desk: Desk, visit: Visit) -> Reply:
 
 async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = None) -> Reply:
     targets = await desk.ask(visit, "settings.targets")
+    by_collection: Any = ()
+    if may_name(visit.principal):
+        by_collection = (await desk.ask(visit, "settings.collection-agents")).items
     return desk.page(
         visit,
         "settings.html",
         status=200 if error is None else desk.status_of(error),
         targets=targets.items,
         agents=await desk.ask(visit, "settings.agents"),
+        by_collection=by_collection,
+        nothing_said=NO_ANCHOR,
+        collections=await collection_names(desk, visit),
         error=error,
     )

@@ -246,6 +246,8 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "settings.set-target": "Set the target of a risk class",
         "settings.set-agents": "Set how often machines check in and scan",
         "settings.set-agents-proxy": "Set the proxy of machines",
+        "settings.set-collection-agents": "Set how often a collection's machines scan",
+        "settings.clear-collection-agents": "Let a collection's machines scan as the site says",
         "catalog.forget": "Removed expired updates",
         "catalog.begin": "Began the catalog",
         "alerts.test": "Tested a channel",

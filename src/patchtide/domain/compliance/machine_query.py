@@ -15,6 +15,8 @@ COLLECTION = "collection"
 SILENT, ENROLLED = "silent", "enrolled"
 CLOCKED = (SILENT, ENROLLED)
 """Fields whose values change by time alone."""
+JUDGED = frozenset(("standing", "doubt", "required", "installed", "unknown"))
+"""Fields that say something else once a report is too old, and so by how often a machine scans."""
 UNSAID = "unsaid"
 """How a code is asked for that nobody has given."""
 _TEXT, _VERSION, _NUMBER = FieldKind.TEXT, FieldKind.VERSION, FieldKind.NUMBER

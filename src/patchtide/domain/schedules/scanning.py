@@ -7,7 +7,7 @@ longer both take.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 DAY_S = 86_400
@@ -18,6 +18,8 @@ SHORTEST_POLL_S = 60
 LONGEST_POLL_S = DAY_S
 """What a site may tell its machines, at most: whoever owns it cannot silence them for longer."""
 POLL_EVERY_S = 3600
+MISSED = 3
+"""A machine is silent once so many check-ins are missing."""
 STALE_AT_LEAST_S = 3 * DAY_S
 """However often machines scan: whoever is switched off over a weekend is not in doubt for it."""
 
@@ -58,6 +60,28 @@ class ScanRule:
 
     def before(self, now: datetime) -> int:
         """Return the longest interval that some machines may still keep to."""
-        longest = max(self.every_s, self.before_s)
-        is_new = self.since and self.since <= now < self.since + stale_after(self.every_s)
-        return longest if is_new else self.every_s
+        return max(self.every_s, self.before_s) if self.settles_at(now) else self.every_s
+
+    def settles_at(self, now: datetime) -> datetime | None:
+        """Return when the rule of before counts no more; None: it does not any more."""
+        if self.since is None or not self.since <= now:
+            return None
+        ends = self.since + stale_after(self.every_s)
+        return ends if now < ends else None
+
+    def taken_up(self, before: ScanRule, now: datetime) -> ScanRule:
+        """Return it for a machine that went by another one until now."""
+        return replace(self, before_s=max(self.before(now), before.before(now)), since=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How one machine is to speak and look, where that is not what the whole site goes by."""
+
+    silent_after: timedelta
+    scans: ScanRule
+
+
+def silent_after(poll_s: int) -> timedelta:
+    """Return after how long without a word a machine is silent."""
+    return MISSED * timedelta(seconds=poll_s)

@@ -73,7 +73,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield FOLLOW_S, server.trust.step
     yield FLEET_FOLLOW_S, partial(_keep_up, server.context.fleet)
     yield FLEET_FOLLOW_S, partial(_follow_facts, server.context.fleet)
-    yield FOLLOW_S, partial(server.agents.told.step, server.storage)
+    yield FOLLOW_S, partial(server.agents.told.step, server.storage, server.context.fleet)
     # Nodes that share a home share the file: half a round ago is good enough for the others.
     yield FLEET_S, partial(_save_fleet, server.context.fleet, older_than_s=FLEET_S / 2)
     yield UPKEEP_S, _upkeep(server).step

@@ -1,0 +1,191 @@
+"""How often the machines of a collection check in and scan, where that is not the site's way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
+from patchtide.server.collection_asks import held
+from patchtide.server.collection_checks import check_settled, one_of
+from patchtide.server.context import Call
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
+from patchtide.server.kept_agent_settings import (
+    AGENTS,
+    OF_COLLECTIONS,
+    KeptAgents,
+    KeptForCollection,
+    Order,
+    laid_over,
+    read_agents,
+    read_order,
+    scan_rule_of,
+    settings_in,
+)
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.site_agents import HOUR_S, NO_ANCHOR, SaidAgents
+from patchtide.server.table import Input, Nothing, Output
+
+MOST = 100
+"""Collections that have settings of their own."""
+
+
+class SetCollectionAgents(SaidAgents, kw_only=True, frozen=True):
+    """What is not said is as for the whole site."""
+
+    collection: Annotated[UUID, Meta(description="The collection's id.")]
+    place: Annotated[
+        int,
+        Meta(ge=0, le=MOST, description="Its place in the order; 0: where it is, else the last."),
+    ] = 0
+
+
+class OfCollection(Input, kw_only=True, frozen=True):
+    collection: Annotated[UUID, Meta(description="The collection's id.")]
+
+
+class CollectionAgents(Output, kw_only=True, frozen=True):
+    place: int
+    """Of the collections that a machine is in the one with the lowest place decides."""
+    collection: UUID
+    name: str
+    poll_s: int
+    """Seconds between two check-ins; 0: as for the whole site."""
+    scan_every_h: int
+    """Hours between two scans; 0: as for the whole site."""
+    cycle: str
+    """Whose days machines scan on besides; empty: as for the whole site."""
+    days_after: int
+    for_days: int
+    at: str
+    zone: str
+    machines: int
+    """How many are in the collection."""
+    decides_for: int
+    """How many of those are in none before it in the order."""
+
+
+class CollectionAgentsList(Output, kw_only=True, frozen=True):
+    items: tuple[CollectionAgents, ...]
+
+
+async def show(call: Call, principal: Principal, asked: Nothing) -> CollectionAgentsList:
+    lookups = call.context.lookups
+    order = read_order(await call.read(lambda: lookups.setting(OF_COLLECTIONS)))
+    return await _shown(call, order)
+
+
+async def set_agents(
+    call: Call, principal: Principal, asked: SetCollectionAgents
+) -> CollectionAgentsList:
+    """Put it at a place in the order.
+
+    Raises:
+        InvalidDocument: an interval is out of its limits, the words make no days, or nothing is
+            said.
+        NotFound: there is no such collection.
+        WrongState: who is in it follows from how machines stand, or there are too many.
+    """
+    wanted = asked.kept()
+    if wanted == KeptAgents():
+        raise InvalidDocument([Problem("poll_s", "is missing, as is all else that can be said")])
+
+    def work(tx: Transaction) -> Order:
+        known = held(tx)
+        one = one_of(known, asked.collection)
+        check_settled({key: each.definition for key, each in known.items()}, [one.id])
+        site = read_agents(tx.setting(AGENTS))
+        order = list(read_order(tx.lock_setting(OF_COLLECTIONS)))
+        was = next((each for each in order if each.collection == one.id), None)
+        settings_in(laid_over(site, wanted))
+        kept = KeptForCollection(
+            collection=one.id,
+            said=_since(site, was.said if was else KeptAgents(), wanted, now=call.now),
+        )
+        place = asked.place - 1 if asked.place else order.index(was) if was else len(order)
+        if was:
+            order.remove(was)
+        order.insert(place, kept)
+        if len(order) > MOST:
+            raise WrongState(f"{MOST} collections have settings for agents already")
+        tx.put_setting(OF_COLLECTIONS, msgspec.msgpack.encode(order))
+        tx.note(
+            one.id.hex,
+            name=one.name,
+            place=order.index(kept) + 1,
+            poll_s=asked.poll_s,
+            scan_every_h=asked.scan_every_h,
+            cycle=asked.cycle,
+        )
+        return tuple(order)
+
+    return await _decided(call, await call.decide(principal, work))
+
+
+async def clear(call: Call, principal: Principal, asked: OfCollection) -> CollectionAgentsList:
+    """Let its machines go by the next in the order, or by the site.
+
+    Raises:
+        NotFound: there is no such collection, or it has no settings.
+    """
+
+    def work(tx: Transaction) -> Order:
+        one = one_of(held(tx), asked.collection)
+        order = read_order(tx.lock_setting(OF_COLLECTIONS))
+        left = tuple(each for each in order if each.collection != one.id)
+        if len(left) == len(order):
+            raise NotFound(f"{one.name} has no settings for agents")
+        tx.put_setting(OF_COLLECTIONS, msgspec.msgpack.encode(left))
+        tx.note(one.id.hex, name=one.name)
+        return left
+
+    return await _decided(call, await call.decide(principal, work))
+
+
+def _since(site: KeptAgents, was: KeptAgents, wanted: KeptAgents, *, now: datetime) -> KeptAgents:
+    """Note when the interval between scans became another, and what it was before."""
+    if wanted.scan_every_s == was.scan_every_s:
+        return msgspec.structs.replace(wanted, before_s=was.before_s, since=was.since)
+    before_s = scan_rule_of(laid_over(site, was)).before(now.astimezone(UTC))
+    return msgspec.structs.replace(wanted, before_s=before_s, since=now.timestamp())
+
+
+async def _decided(call: Call, order: Order) -> CollectionAgentsList:
+    agents, fleet = call.context.agents, call.context.fleet
+    await call.read(lambda: agents.load(call.context.lookups))
+    await call.read_fleet(lambda: agents.follow(fleet))
+    return await _shown(call, order)
+
+
+async def _shown(call: Call, order: Order) -> CollectionAgentsList:
+    fleet = call.context.fleet
+    return await call.read_fleet(lambda: fleet.ask(lambda view: _listed(fleet, view, order)))
+
+
+def _listed(fleet: Fleet, view: View, order: Order) -> CollectionAgentsList:
+    items, left = [], view.present.copy()
+    for place, one in enumerate(order, 1):
+        members = fleet.collections.ground(view).members_of(one.collection)
+        stored = view.collections.get(one.collection)
+        if stored is not None:  # else it is out of this view's reach
+            said = one.said
+            items.append(
+                CollectionAgents(
+                    place=place,
+                    collection=one.collection,
+                    name=stored.name,
+                    poll_s=said.poll_s,
+                    scan_every_h=said.scan_every_s // HOUR_S,
+                    **msgspec.structs.asdict(said.anchor or NO_ANCHOR),
+                    machines=len(members),
+                    decides_for=len(members & left),
+                )
+            )
+        left -= members
+    return CollectionAgentsList(items=tuple(items))

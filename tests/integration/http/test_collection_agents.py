@@ -1,0 +1,150 @@
+"""How often the machines of a collection check in and scan: set, followed as machines move."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from patchtide.server.ports.fleet import Heard
+from patchtide.wire.agent_settings import AgentSettingsV1
+from patchtide.wire.messages import decode
+from tests.integration.http.plane import AdministratorsPlane, Answer
+
+pytestmark = pytest.mark.anyio
+HOUR_S, DAY_S = 3600, 86_400
+
+
+class Site:
+    """Three machines, of which two are in collections."""
+
+    def __init__(self) -> None:
+        self.plane = AdministratorsPlane()
+
+    async def begin(self) -> None:
+        self.token = await self.plane.token(role="full-administrator")
+        self.ids = {n: await self.plane.machine(n) for n in ("web-1", "web-2", "db-1")}
+        self.web = await self.make("Web", query="name contains web")
+        self.first = await self.make("First", names=["web-1"])
+
+    async def do(self, method: str, path: str, document: Any = None) -> Answer:
+        return await self.plane.ask(method, f"/api/v1{path}", token=self.token, document=document)
+
+    async def make(self, name: str, **definition: Any) -> str:
+        made = await self.do("POST", "/collections", {"name": name, **definition})
+        assert made.status == 201, made.json
+        return str(made.json["id"])
+
+    async def put(self, collection: str, **said: Any) -> Answer:
+        return await self.do("PUT", f"/settings/agents/collections/{collection}", said)
+
+    async def told(self) -> dict[str, tuple[int, int, str]]:
+        """Return by machine how often it checks in and scans, and who says so."""
+        found = {}
+        for name, uuid in self.ids.items():
+            shown = (await self.do("GET", f"/machines/{uuid}")).json
+            by = shown["told_by"]
+            found[name] = shown["poll_s"], shown["scan_every_h"], by["name"] if by else ""
+        return found
+
+
+@pytest.fixture
+async def site() -> Site:
+    made = Site()
+    await made.begin()
+    return made
+
+
+async def test_the_first_collection_in_the_order_decides_and_the_site_says_the_rest(
+    site: Site,
+) -> None:
+    await site.put(site.web, scan_every_h=24, cycle="patch-tuesday", for_days=5)
+    await site.put(site.first, poll_s=900)
+    below = await site.told()
+    listed = await site.put(site.first, poll_s=900, place=1)
+    above = await site.told()
+    sent = site.plane.context.agents.settings_of(site.ids["web-2"].bytes)
+    cleared = await site.do("DELETE", f"/settings/agents/collections/{site.first}")
+
+    assert below == {
+        "web-1": (HOUR_S, 24, "Web"), "web-2": (HOUR_S, 24, "Web"), "db-1": (HOUR_S, 168, ""),
+    }  # fmt: skip
+    assert [(one["name"], one["machines"], one["decides_for"]) for one in listed.json["items"]] == [
+        ("First", 1, 1),
+        ("Web", 2, 1),
+    ]
+    assert above["web-1"] == (900, 168, "First")
+    assert decode(sent.newer_than(b""), AgentSettingsV1).scan_every_s == DAY_S
+    assert [one["name"] for one in cleared.json["items"]] == ["Web"]
+    assert (await site.told())["web-1"] == (HOUR_S, 24, "Web")
+
+
+async def test_a_machine_that_moves_is_told_otherwise_at_the_next_round(site: Site) -> None:
+    agents, fleet = site.plane.context.agents, site.plane.context.fleet
+    await site.put(site.first, poll_s=900)
+    await site.do("POST", f"/collections/{site.first}/machines", {"names": ["db-1"]})
+    await site.do("POST", f"/collections/{site.first}/removals", {"names": ["web-1"]})
+    await agents.step(site.plane.storage, fleet)
+    told = await site.told()
+
+    assert {name: by for name, (_, _, by) in told.items()} == {
+        "web-1": "", "web-2": "", "db-1": "First",
+    }  # fmt: skip
+    assert agents.settings_of(site.ids["db-1"].bytes).silent_after == timedelta(seconds=2700)
+
+
+async def test_a_node_that_has_just_started_sends_nobody_the_settings_of_the_site(
+    site: Site,
+) -> None:
+    await site.put(site.web, scan_every_h=24)
+    agents = type(site.plane.context.agents)()
+    agents.load(site.plane.storage)
+    before = agents.settings_of(site.ids["web-1"].bytes).newer_than(b"")
+    agents.follow(site.plane.context.fleet)
+
+    assert before == b""
+    assert agents.settings_of(site.ids["web-1"].bytes).newer_than(b"")
+
+
+async def test_who_checks_in_rarely_by_its_collection_is_silent_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent() -> int:
+        return int((await site.do("GET", "/overview")).json["silent"])
+
+    fleet, agents = site.plane.context.fleet, site.plane.context.agents
+    now = site.plane.clock.now().timestamp()
+    heard = fleet.ask(lambda view: dict.fromkeys(view.members, Heard(at=now, health=b"")))
+    monkeypatch.setattr(site.plane.storage, "heard_after", lambda since: heard)
+    site.plane.clock.advance(hours=5)
+    before = await silent()
+    await site.put(site.web, poll_s=2 * HOUR_S)
+    agents.follow(fleet)
+
+    assert (before, await silent()) == (3, 1)
+
+
+async def test_who_is_in_one_with_settings_may_not_follow_from_how_machines_stand(
+    site: Site,
+) -> None:
+    late = await site.make("Late", query="standing = unknown")
+    around = await site.make("Around", include=[late])
+    refused = [await site.put(late, poll_s=900), await site.put(around, poll_s=900)]
+    await site.put(site.web, poll_s=900)
+    refused += [
+        await site.do("PUT", f"/collections/{site.web}", {"query": "required > 0"}),
+        await site.do("PUT", f"/collections/{site.web}", {"exclude": [late]}),
+        await site.do("DELETE", f"/collections/{site.web}"),
+    ]
+
+    assert [answer.status for answer in refused] == [409] * 5
+    assert "who is in Late follows from how machines stand (standing)" in refused[1].json["detail"]
+    assert "it has settings for agents" in refused[4].json["detail"]
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"poll_s": 30}, {"poll_s": 7200, "scan_every_h": 1}, {"at": "05:00"}]
+)
+async def test_what_is_out_of_its_limits_is_refused(site: Site, said: dict[str, Any]) -> None:
+    assert (await site.put(site.web, **said)).status == 400
