@@ -46,8 +46,8 @@ _TOKENS = Right(Kind.TOKENS, Verb.READ)
 _PEOPLE = Right(Kind.ACCOUNTS, Verb.READ)
 
 _NARROWED = {
-    "machines", "act", "machine", "explanation", "updates", "update", "completions", "lists",
-    "list", "reports", "report",
+    "machines", "machine-completions", "act", "machine", "explanation", "updates", "update",
+    "completions", "lists", "list", "reports", "report",
 }  # fmt: skip
 """Pages for whoever sees some machines only; what a form does is asked of its operation."""
 

@@ -75,6 +75,7 @@ FLEET = (
         handler=machine_search.suggest,
         columns=("text", "says"),
         example="machines complete --text 'package('",
+        narrows=True,
     ),
     Operation(
         name="machines.show",

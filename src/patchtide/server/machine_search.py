@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.query_completion import Completion, complete
-from patchtide.domain.catalog.query_tests import said
+from patchtide.domain.catalog.query_tests import Value, said
 from patchtide.domain.collections.definitions import ALL_MACHINES_NAME
+from patchtide.domain.collections.facts import Column
 from patchtide.domain.compliance.machine_query import COLLECTION, MACHINE_FIELDS
 from patchtide.server.collection_checks import may_name
 from patchtide.server.context import Call
@@ -33,7 +37,8 @@ async def suggest(call: Call, principal: Principal, asked: Complete) -> Complete
     def question(view: View) -> Completion:
         names = [ALL_MACHINES_NAME, *(one.name for one in view.collections.values())]
         collections = sorted(names, key=in_order) if sees_collections else ()
-        known = KnownValues(fleet.machines, view, collections)
+        among = BitMap(view.members) if fleet.scopes else None
+        known = KnownValues(fleet.machines, view, collections, among=among)
         return complete(asked.text, asked.position, MACHINE_FIELDS, known=known)
 
     def answer() -> Completion:
@@ -48,10 +53,19 @@ async def suggest(call: Call, principal: Principal, asked: Complete) -> Complete
 class KnownValues(Mapping[str, Sequence[str]]):
     """What values there are of fields that hold texts: looked up when they are asked for."""
 
-    def __init__(self, index: MachineIndex, view: View, collections: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        index: MachineIndex,
+        view: View,
+        collections: Sequence[str] = (),
+        *,
+        among: BitMap | None = None,
+    ) -> None:
+        """`among`: facts are kept of all machines, and only what these have is known."""
         self._index = index
         self._view = view
         self._collections = collections
+        self._among = among
 
     def __iter__(self) -> Iterator[str]:
         return iter((*_OFFERS, PACKAGE, COLLECTION))
@@ -64,8 +78,15 @@ class KnownValues(Mapping[str, Sequence[str]]):
             return self._collections
         if field == PACKAGE:
             table, begin = self._index.facts.table, len(PACKAGE) + 1
-            return sorted(p[begin:-1] for p in table.places() if p.startswith(f"{PACKAGE}("))
+            places = sorted(p for p in table.places() if p.startswith(f"{PACKAGE}("))
+            return [p[begin:-1] for p in places if self._of(table.column(p), most=1)]
         if field not in _OFFERS or (is_fact(field) and not self._index.facts.is_whole):
             raise KeyError(field)
-        column = self._index.column(self._view, field)
-        return sorted(said(value) for value in column if value) if len(column) <= OFFERED else ()
+        values = self._of(self._index.column(self._view, field), most=OFFERED + 1)
+        return sorted(map(said, values)) if len(values) <= OFFERED else ()
+
+    def _of(self, column: Column, *, most: int) -> Sequence[Value]:
+        """Return some of the values that somebody here has."""
+        here = self._among
+        there = (v for v in column if v and (here is None or not column[v].isdisjoint(here)))
+        return list(islice(there, most))

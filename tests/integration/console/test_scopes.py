@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
+from html import unescape
 from uuid import UUID
 
 import msgspec
@@ -13,6 +16,7 @@ from patchtide.domain.collections.definitions import Definition
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.table import SAFE_METHODS, Operation
+from patchtide.wire.inventory import package_list
 from patchtide.wire.messages import EventV1
 from tests.integration.console.test_single_rights import Furnished
 from tests.integration.console.visitor import ConsoleSite
@@ -105,6 +109,36 @@ async def test_no_page_names_a_machine_outside(scoped: Scoped) -> None:
     assert {path for path, body in answers.items() if OUTSIDE in body} == set()
     assert INSIDE in answers["/machines"]
     assert (await visitor.get("/")).status == 200
+
+
+@pytest.mark.parametrize("role", ["full-administrator", "help-desk"])
+async def test_every_place_that_he_is_shown_is_open_to_him(scoped: Scoped, role: str) -> None:
+    visitor = await scoped.visitor(*limited(ROLES[role], WEB))
+    pages = ["/", "/machines", f"/machines/{scoped.machine}", "/updates?q=toy", "/lists"]
+    shown = [(await visitor.get(path)).body.decode() for path in pages]
+    links = {link for page in shown for link in re.findall(r'href="(/[^"#]*)"', page)}
+    answers = {link: await visitor.get(unescape(link)) for link in links if "/static/" not in link}
+
+    assert {link: a.status for link, a in answers.items() if a.status >= 400} == {}
+
+
+async def test_a_query_goes_on_with_what_machines_inside_have(scoped: Scoped) -> None:
+    await scoped.come(OUTSIDE)
+    storage, now = scoped.site.storage, scoped.site.clock.now().timestamp()
+    for client in storage.clients():
+        body = package_list([(f"{client.name}-pkg", "1", "all")])
+        digest, number = sha256(body).digest(), client.number
+        await storage.put_inventory(number, kind="packages", digest=digest, body=body, now=now)
+    token = await scoped.site.plane.token(rights=HELD)
+    everybodys = await scoped.site.plane.token(role="full-administrator")
+
+    async def offered(holder: str, text: str) -> set[str]:
+        path = f"/api/v1/machine-query-completions?text={text}"
+        answer = await scoped.site.plane.ask("GET", path, token=holder)
+        return {one["text"] for one in answer.json["items"]}
+
+    assert any("mark-outside-pkg" in one for one in await offered(everybodys, "package(mark"))
+    assert await offered(token, "package(mark") == {"mark-inside-pkg"}
 
 
 async def test_a_machine_outside_is_as_one_that_does_not_exist(scoped: Scoped) -> None:

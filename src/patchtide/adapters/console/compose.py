@@ -42,5 +42,6 @@ def build_console(
         pulse=Pulse(lambda: context.fleet.run(look), context.clock),
         status_of=status_of,
         mistakes_in=mistakes_in,
+        narrowing=frozenset(one.policy for one in table if one.narrows and one.plane.is_interface),
     )
     return Console(PAGES, desk)

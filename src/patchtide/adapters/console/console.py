@@ -42,6 +42,7 @@ from patchtide.adapters.console.visits import (
 from patchtide.domain.access.grants import visible
 from patchtide.domain.access.principals import (
     Anonymous,
+    Policy,
     Principal,
     SessionHolder,
     check,
@@ -50,6 +51,7 @@ from patchtide.domain.access.principals import (
 )
 from patchtide.domain.access.proofs import SignInAgain
 from patchtide.domain.access.rights import Kind, Right, Verb, holds
+from patchtide.domain.access.rights import right as right_of
 from patchtide.domain.catalog.rule_mistakes import Mistake
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Unauthenticated
 from patchtide.server.context import Context
@@ -80,10 +82,17 @@ class Desk:
     status_of: Callable[[PatchtideError], int]
     mistakes_in: Callable[[str], Sequence[Mistake]]
     """What is wrong with the definition of a custom update."""
+    narrowing: frozenset[Policy]
+    """The rights of what can be done by whoever has them for some machines only."""
 
     def may_read(self, visit: Visit, kind: Kind) -> bool:
         principal = visit.principal
         return isinstance(principal, SessionHolder) and may_read(principal.rights, kind)
+
+    def may_read_everywhere(self, visit: Visit, kind: Kind) -> bool:
+        principal = visit.principal
+        needed = Right(kind, Verb.READ)
+        return isinstance(principal, SessionHolder) and holds(principal.rights, needed)
 
     def within(self, principal: Principal, page: Operation) -> Desk:
         """Return the desk with only those machines that the visitor may see on that page."""
@@ -119,13 +128,13 @@ class Desk:
         holder = visit.principal if isinstance(visit.principal, SessionHolder) else None
         rights = holder.rights if holder else frozenset()
 
-        def may(right: str) -> bool:
-            kind, _, verb = right.partition(".")
-            return not visible(rights, Right(Kind(kind), Verb(verb))).is_nothing
-
         def may_everywhere(right: str) -> bool:
-            kind, _, verb = right.partition(".")
-            return holds(rights, Right(Kind(kind), Verb(verb)))
+            return holds(rights, right_of(right))
+
+        def may(right: str) -> bool:
+            wanted = right_of(right)
+            within = wanted in self.narrowing and not visible(rights, wanted).is_nothing
+            return holds(rights, wanted) or within
 
         known = {
             "visit": visit,
