@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -15,7 +16,6 @@ from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import Refused
 from patchtide.server.history import History
-from patchtide.server.overview import Overview
 
 BEHIND = 8
 NEWEST = 7
@@ -25,14 +25,13 @@ DAYS = 30
 async def overview(desk: Desk, visit: Visit) -> Reply:
     if not desk.may_read(visit, Kind.MACHINES):
         return desk.page(visit, "nothing_to_see.html")
-    found: Overview = await desk.ask(visit, "overview")
-    behind = await machine_rows.most_behind(desk, limit=BEHIND)
-    entries: Sequence[Entry] = ()
-    if desk.may_read(visit, Kind.AUDIT):
-        entries = await newest(desk, visit, limit=NEWEST)
-    raised = 0
-    if desk.may_read(visit, Kind.ALERTS):
-        raised = len((await desk.ask(visit, "alerts.list")).raised)
+    found, behind, entries, raised, days = await asyncio.gather(
+        desk.ask(visit, "overview"),
+        machine_rows.most_behind(desk, limit=BEHIND),
+        _entries(desk, visit),
+        _raised(desk, visit),
+        _days(desk, visit),
+    )
     return desk.page(
         visit,
         "overview.html",
@@ -40,8 +39,20 @@ async def overview(desk: Desk, visit: Visit) -> Reply:
         behind=behind,
         entries=entries,
         raised=raised,
-        days=await _days(desk, visit),
+        days=days,
     )
+
+
+async def _entries(desk: Desk, visit: Visit) -> Sequence[Entry]:
+    if not desk.may_read(visit, Kind.AUDIT):
+        return ()
+    return await newest(desk, visit, limit=NEWEST)
+
+
+async def _raised(desk: Desk, visit: Visit) -> int:
+    if not desk.may_read(visit, Kind.ALERTS):
+        return 0
+    return len((await desk.ask(visit, "alerts.list")).raised)
 
 
 async def _days(desk: Desk, visit: Visit) -> Chart | None:

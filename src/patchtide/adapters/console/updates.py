@@ -23,7 +23,9 @@ from patchtide.domain.errors import NotFound
 async def updates(desk: Desk, visit: Visit) -> Reply:
     if address := await queries.rewritten(desk, visit):
         return see_other(address)
-    listed = await queries.listed(desk, visit)
+    listed, folders = await asyncio.gather(
+        queries.listed(desk, visit), searches.folders(desk, visit)
+    )
     if kind := visit.query.get("format"):
         return await asyncio.to_thread(queries.export, listed, kind, name="updates")
     return desk.page(
@@ -32,7 +34,7 @@ async def updates(desk: Desk, visit: Visit) -> Reply:
         listed=listed,
         asked=listed.asked,
         query_examples=queries.EXAMPLES,
-        folders=await searches.folders(desk, visit),
+        folders=folders,
     )
 
 
@@ -48,13 +50,15 @@ async def update(desk: Desk, visit: Visit) -> Reply:
     tab = visit.query.get("tab", "machines" if sees_machines else "about")
     uuid = update_id(visit)
     if tab in ("rules", "about"):
-        return await _page(desk, visit, uuid, tab)
+        return desk.page(visit, "update.html", found=await _shown(desk, visit, uuid), tab=tab)
     if tab != "machines" or not sees_machines:
         raise NotFound
-    listed = await machine_rows.on_update(desk, visit, uuid)
+    listed, found = await asyncio.gather(
+        machine_rows.on_update(desk, visit, uuid), _shown(desk, visit, uuid)
+    )
     if kind := visit.query.get("format"):
         return await asyncio.to_thread(exported, "machines-of-update", listed.rows, CELLS, kind)
-    return await _page(desk, visit, uuid, tab, listed=listed, asked=listed.asked)
+    return desk.page(visit, "update.html", found=found, tab=tab, listed=listed, asked=listed.asked)
 
 
 async def rate(desk: Desk, visit: Visit) -> Reply:
@@ -80,9 +84,8 @@ async def accept_licence(desk: Desk, visit: Visit) -> Reply:
     return see_other(f"/updates/{uuid}?tab=about&done=accept-1")
 
 
-async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any) -> Reply:
-    found = await desk.ask(visit, "updates.show", update=uuid)
-    return desk.page(visit, "update.html", found=found, tab=tab, **values)
+async def _shown(desk: Desk, visit: Visit, uuid: UUID) -> Any:
+    return await desk.ask(visit, "updates.show", update=uuid)
 
 
 def update_id(visit: Visit) -> UUID:
