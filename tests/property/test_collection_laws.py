@@ -1,5 +1,5 @@
 """Whatever is defined and whoever moves, in whatever order: members are those that plain
-evaluation finds, and no circle is missed.
+evaluation finds, what depends on what nobody knows has nobody, and no circle is missed.
 """
 
 from __future__ import annotations
@@ -47,35 +47,46 @@ def definitions(draw: st.DrawFn) -> Definition:
     )
 
 
-def plain(known: Mapping[UUID, Definition], fleet: Fleet, key: UUID) -> frozenset[int]:
-    """One collection as anybody would work it out with paper and pencil."""
+def plain(known: Mapping[UUID, Definition], fleet: Fleet, key: UUID) -> frozenset[int] | None:
+    """One collection as anybody would work it out with paper and pencil; None: nobody can."""
     if key == ALL_MACHINES:
         return frozenset(fleet.all)
     if key not in known:
-        return frozenset()
+        return None
     one = known[key]
+    others = {other: plain(known, fleet, other) for _, other in one.references()}
+    others[ALL_MACHINES] = frozenset(fleet.all)
+    there = {other: found for other, found in others.items() if found is not None}
+    if len(there) < len(others) or one.query in fleet.unanswered:
+        return None
     having = fleet.having(one.query) if one.query else frozenset()
     if one.query == ASKING:
-        having = having.union(*(plain(known, fleet, other) for other in one.asks_for))
+        having = having.union(*(there[other] for other in one.asks_for))
     found = frozenset(one.direct) | having
-    found = found.union(*(plain(known, fleet, other) for other in one.include))
-    found = found.difference(*(plain(known, fleet, other) for other in one.exclude))
-    return found & plain(known, fleet, one.limiting) & frozenset(fleet.all)
+    found = found.union(*(there[other] for other in one.include))
+    found = found.difference(*(there[other] for other in one.exclude))
+    return found & there[one.limiting] & frozenset(fleet.all)
 
 
 class Fleet:
     def __init__(self) -> None:
         self.all = BitMap()
         self.facts: dict[str, frozenset[int]] = {}
+        self.unanswered = set[str]()
         self.memberships = Memberships()
 
     def having(self, query: str) -> frozenset[int]:
         return self.facts.get("web" if query == ASKING else query, frozenset())
 
-    def answering(self, collection: Definition, /, *, among: BitMap) -> BitMap:
+    def answering(self, collection: Definition, /, *, among: BitMap) -> BitMap | None:
+        if collection.query in self.unanswered:
+            return None
         found = BitMap(self.having(collection.query))
         if collection.query == ASKING:
-            found |= self.memberships.together(collection.asks_for)
+            asked = self.memberships.together(collection.asks_for)
+            if asked is None:
+                return None
+            found |= asked
         return among & found
 
 
@@ -115,6 +126,12 @@ class CollectionLaws(RuleBasedStateMachine):
         turned = [key for key, one in self.known.items() if one.query in asking]
         self.memberships.move(BitMap(moved), self.fleet, turned=turned)
 
+    @rule(query=st.sampled_from(["web", "db", ASKING]))
+    def answer_or_do_not(self, query: str) -> None:
+        self.fleet.unanswered ^= {query}
+        asking = [key for key, one in self.known.items() if one.query == query]
+        self.memberships.reconsider(asking, self.fleet)
+
     @rule()
     def evaluate(self) -> None:
         self.memberships.evaluate(self.fleet)
@@ -123,9 +140,13 @@ class CollectionLaws(RuleBasedStateMachine):
     def members_are_those_of_plain_evaluation(self) -> None:
         wanted = {key: plain(self.known, self.fleet, key) for key in [*NAMES, ALL_MACHINES]}
 
-        assert {key: frozenset(self.memberships.members_of(key)) for key in wanted} == wanted
+        found = {key: frozenset(self.memberships.members_of(key)) for key in wanted}
+        assert found == {key: members or frozenset() for key, members in wanted.items()}
+        assert set(self.memberships.unknown) == {k for k in self.known if wanted[k] is None}
         for machine in MACHINES:
-            assert set(self.memberships.of(machine)) == {k for k in wanted if machine in wanted[k]}
+            assert set(self.memberships.of(machine)) == {
+                key for key, members in found.items() if machine in members
+            }
 
 
 TestCollections = CollectionLaws.TestCase

@@ -17,9 +17,11 @@ from patchtide.domain.collections.facts import Facts
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 from patchtide.domain.compliance.states import States
 from patchtide.server.collection_index import CollectionIndex
+from patchtide.server.fleet_view import View
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.machine_standings import Standing
 from patchtide.server.member import Said
+from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.collections import StoredCollection
 from tests.property.plain_machines import answers
 from tests.property.test_fact_laws import facts_of
@@ -33,6 +35,7 @@ QUERIES = (
     "package(openssl) < 2.0", "package(curl) and not package(openssl)", "kernel >= 2.0 and red",
     "address = 10.1.0.0/16 or unknown = 0", "package(openssl) != 1.0 and group = blue",
     "enrolled < 3d and processors > 1", "service = a or scan = failed", "restart or silent >= 1d",
+    "silent < 2d and enrolled between 1d and 4d",
 )  # fmt: skip
 steps = st.lists(
     st.tuples(
@@ -40,7 +43,7 @@ steps = st.lists(
         st.lists(told, max_size=8),
         st.dictionaries(st.integers(1, 60), lists, max_size=5),
         st.booleans(),
-        st.integers(0, 3),
+        st.sampled_from((0, 0, 1, 20, 24, 70)),
     ),
     min_size=1,
     max_size=5,
@@ -55,31 +58,34 @@ def test_what_is_kept_is_what_asking_anew_finds(
     index, view = MachineIndex(), a_view()
     facts: dict[int, Facts] = {}
     kept: dict[str, Any] = {}
-    for clients, reports, machines, is_replaced, days in steps:
+    for clients, reports, machines, is_replaced, hours in steps:
         view.put_clients([a_client(*one) for one in clients])
         view.put_rows([a_report(*one) for one in reports])
-        view.put_heard({number: number % 2 == 0 for number, *_ in reports})
+        at = {n: (view.now - timedelta(hours=5 * day)).timestamp() for n, _, _, day in reports}
+        view.put_heard({number: number % 2 == 0 for number, *_ in reports}, at=at)
         for number, machine in machines.items():
             now = facts_of(machine)
             index.facts.move(number, facts.get(number, {}), now)
             facts[number] = now
-        view.now += timedelta(days=days)
+        view.now += timedelta(hours=hours)
         view = view.copied() if is_replaced else view
 
+        turned = index.turned(view)
         for text in queries:
             found = index.kept(view, text)
 
             anew = CollectionIndex(MachineIndex(index.facts))
             assert found == anew.answering(view, text, among=view.present)
-            if "enrolled" not in text and "silent" not in text:
-                query = parse_query(text, MACHINE_FIELDS)
-                every = ((n, view.standings()[n]) for n in view.present)
-                plain = [n for n, one in every if answers(query, _said(one, facts.get(n, {})),
-                                                          text=_text(one))]  # fmt: skip
-                assert list(found) == plain
+            query = parse_query(text, MACHINE_FIELDS)
+            every = ((n, view.standings()[n]) for n in view.present)
+            plain = [n for n, one in every if answers(query, _said(view, one, facts.get(n, {})),
+                                                      text=_text(one))]  # fmt: skip
+            assert list(found) == plain
             was, kept[text] = kept.get(text), (found, list(found))
-            # What somebody took is never changed, and is another once its answer is.
+            # What somebody took is never changed, and who moved is told.
             assert was is None or list(was[0]) == was[1]
+            if was is not None and turned is not None:
+                assert turned.get(text, BitMap()) >= was[0] ^ found
 
 
 COLLECTED = (
@@ -97,14 +103,14 @@ def test_collections_that_ask_for_others_have_whom_asking_anew_finds(
     view, facts = a_view(), dict[int, Facts]()
     machines = MachineIndex()
     index = CollectionIndex(machines)
-    for clients, reports, heard, is_replaced, days in steps:
+    for clients, reports, heard, is_replaced, hours in steps:
         view.put_clients([a_client(*one) for one in clients])
         view.put_rows([a_report(*one) for one in reports])
         for number, machine in heard.items():
             now = facts_of(machine)
             machines.facts.move(number, facts.get(number, {}), now)
             facts[number] = now
-        view.now += timedelta(days=days)
+        view.now += timedelta(hours=hours)
         first = "web" if is_replaced else "group = red"
         view.put_collections(map(a_collection, range(len(COLLECTED) + 1), (first, *COLLECTED)))
         members = index.ground(view)
@@ -116,8 +122,31 @@ def test_collections_that_ask_for_others_have_whom_asking_anew_finds(
             assert found == anew.answering(view, one.definition.query, among=view.present)
 
 
-def a_collection(n: int, query: str) -> StoredCollection:
-    definition = Definition(id=UUID(int=n + 1), name=f"c{n}", query=query)
+def test_what_excludes_a_query_that_is_not_understood_any_more_has_nobody_and_says_why() -> None:
+    view, index = a_view(), CollectionIndex(MachineIndex())
+    view.put_clients([a_client(1, "web", "red", ClientState.ACTIVE)])
+    gone, without = a_collection(0, "colour = red"), a_collection(1, "", exclude=UUID(int=1))
+    view.put_collections([gone, without])
+
+    assert not index.ground(view).members_of(without.id)
+    assert "not understood" in index.why_unknown(view, gone.id)
+    assert index.why_unknown(view, without.id) == "nobody knows who is in c0"
+
+    view.put_collections([a_collection(0, "red")])
+    assert not index.ground(view).unknown
+    view.put_collections([a_collection(0, "blue")])
+    assert list(index.ground(view).members_of(without.id)) == [1]
+
+
+def a_collection(n: int, query: str, *, exclude: UUID | None = None) -> StoredCollection:
+    named = BitMap() if exclude is None else BitMap([1])
+    definition = Definition(
+        id=UUID(int=n + 1),
+        name=f"c{n}",
+        query=query,
+        exclude=() if exclude is None else (exclude,),
+        direct=named,
+    )
     return StoredCollection(definition=definition, revision=1, by="admin", at=NOON)
 
 
@@ -134,9 +163,13 @@ def a_report(number: int, required: set[int], scan: str, day: int) -> Said:
     )
 
 
-def _said(one: Standing, told: Facts) -> dict[str, tuple[Any, ...]]:
-    client = one.member.client
+def _said(view: View, one: Standing, told: Facts) -> dict[str, tuple[Any, ...]]:
+    client, now = one.member.client, view.now.timestamp()
+    enrolled = client.enrolled_at.timestamp() if client.enrolled_at else 0.0
+    heard = view.heard_at.get(client.number, enrolled)
     return {
+        "silent": (int((now - heard) // 86_400),) if heard else (),
+        "enrolled": (int((now - enrolled) // 86_400),) if enrolled else (),
         **told,
         "name": (client.name,),
         "group": (client.group,),

@@ -44,6 +44,8 @@ class Subject:
     id: UUID
     name: str
     collections: tuple[UUID, ...]
+    unsure: frozenset[UUID] = frozenset()
+    """Collections of which nobody knows whether it is in them."""
     location: str = ""
 
 
@@ -86,11 +88,13 @@ async def subject_of_machine(call: Call, machine: UUID) -> Subject:
 
     def question(view: View) -> Subject:
         client = view.member(machine).client
-        collections = fleet.collections.ground(view).of(client.number)
+        ground = fleet.collections.ground(view)
+        collections = ground.of(client.number)
         return Subject(
             id=machine,
             name=client.name,
             collections=(ALL_MACHINES, *(c for c in collections if c != ALL_MACHINES)),
+            unsure=frozenset(ground.unknown),
             location=client.described.location,
         )
 
@@ -98,15 +102,29 @@ async def subject_of_machine(call: Call, machine: UUID) -> Subject:
 
 
 async def times_of(call: Call, subject: Subject, *, zone: str = "") -> Times:
-    """Return when it may be changed, by the clocks of that zone or of its own."""
-    entries = await call.read(lambda: call.context.reading.calendar.entries(subject.collections))
-    holding = _holding(entries, subject)
+    """Return when it may be changed, by the clocks of that zone or of its own.
+
+    What it may be in binds as what it is in: its freezes hold, its windows open nothing.
+    """
+    asked = {*subject.collections, *subject.unsure}
+    entries = await call.read(lambda: call.context.reading.calendar.entries(asked))
+    sure = [one for one in entries if one.collection not in subject.unsure]
+    windows = tuple(map(window_in, of_kind(sure, EntryKind.WINDOW)))
+    unsure = [one for one in entries if one.collection in subject.unsure]
     return Times(
-        zone=_zone(zone, entries, subject),
-        windows=tuple(map(window_in, of_kind(entries, EntryKind.WINDOW))),
+        zone=_zone(zone, sure, subject),
+        windows=windows,
+        is_unsure=not windows and bool(of_kind(unsure, EntryKind.WINDOW)),
         freezes=tuple(map(freeze_in, of_kind(entries, EntryKind.FREEZE))),
-        hours=tuple(map(hours_in, holding)) or (DEFAULT_HOURS,),
+        hours=_hours(sure, unsure, subject) or (DEFAULT_HOURS,),
     )
+
+
+def _hours(
+    sure: Collection[Entry], unsure: Collection[Entry], subject: Subject
+) -> tuple[BusinessHours, ...]:
+    holding = [*_holding(sure, subject), *of_kind(unsure, EntryKind.HOURS)]
+    return tuple(map(hours_in, holding))
 
 
 def _holding(entries: Collection[Entry], subject: Subject) -> Sequence[Entry]:

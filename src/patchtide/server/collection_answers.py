@@ -6,7 +6,7 @@ is in the collections that it names is asked at the moment at which it counts, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,8 +24,8 @@ from patchtide.server.machine_index import MachineIndex
 
 _NOBODY = BitMap()
 _TEXTS = 4_000
-Named = Callable[[Sequence[str]], BitMap]
-"""Who is in one of the collections of these names."""
+Named = Callable[[Sequence[str]], BitMap | None]
+"""Who is in one of the collections of these names; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,48 +33,88 @@ class _Asking:
     """A query that names collections, with the texts of its other conditions."""
 
     query: Query
+    named: Sequence[Condition]
     texts: Mapping[Condition, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody can say who answers."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """What queries say otherwise than before."""
+
+    machines: Mapping[str, BitMap]
+    """Of whom, by text."""
+    anew: frozenset[str]
+    """Those that can be answered now and could not, or the contrary."""
 
 
 class CollectionAnswers:
     def __init__(self, machines: MachineIndex) -> None:
         self._machines = machines
-        self._found: dict[str, BitMap] = {}
+        self._found: dict[str, BitMap | Unknown] = {}
+        self._unread = set[str]()
+        """What cannot be answered before all that machines told was read."""
 
-    def follow(self, view: View, queries: Iterable[str]) -> Mapping[str, BitMap]:
-        """Ask them anew; return by text of which machines it says something else by now."""
-        texts = {text for query in queries for text in texts_of(query)}
-        found = {text: self._asked(view, text) for text in texts}
-        moved: dict[str, BitMap] = {}
-        for text, now in found.items():
-            was = self._found.get(text, now)
-            if was is not now and (others := was ^ now):
-                moved[text] = others
-        self._found = found
-        return moved
+    def follow(self, view: View, texts: Set[str]) -> Turned:
+        """Take up what is asked, and who answers otherwise by now."""
+        turned = self._machines.turned(view)
+        for text in self._found.keys() - texts:
+            del self._found[text]
+            self._machines.drop(text)
+        wanted = texts if turned is None else (texts - self._found.keys()) | (turned.keys() & texts)
+        if self._unread and self._machines.facts.is_whole:
+            wanted, self._unread = wanted | (self._unread & texts), set()
+        was = {text: self._found[text] for text in wanted if text in self._found}
+        for text in wanted:
+            self._found[text] = self._asked(view, text)
+        moved, anew = dict[str, BitMap](), set[str]()
+        for text, before in was.items():
+            now = self._found[text]
+            if isinstance(before, BitMap) and isinstance(now, BitMap):
+                if before is not now and (others := before ^ now):
+                    moved[text] = others
+            elif before != now:
+                anew.add(text)
+        return Turned(moved, frozenset(anew))
 
-    def answering(self, query: str, named: Named, *, among: BitMap) -> BitMap:
-        """Return who of these answers."""
+    def answering(self, query: str, named: Named, *, among: BitMap) -> BitMap | None:
+        """Return who of these answers; None: nobody can say."""
         if not names_asked(query):
-            # A collection that is gone by now may be looked at once more before it is taken up.
-            return self._found.get(query, _NOBODY) & among
-        asking = _taken_apart(query)
+            found = self._found[query]
+            return None if isinstance(found, Unknown) else found & among
+        asking, known = _taken_apart(query), dict[Condition, BitMap]()
+        for one, text in asking.texts.items():
+            found = self._found[text]
+            if isinstance(found, Unknown):
+                return None
+            known[one] = found
+        for one in asking.named:
+            holding = who(one, named, among=among)
+            if holding is None:
+                return None
+            known[one] = holding
+        return combined(asking.query, among, known.__getitem__)
 
-        def of(one: Condition) -> BitMap:
-            if is_named(one):
-                return who(one, named, among=among)
-            return self._found.get(asking.texts[one], _NOBODY)
+    def why_unknown(self, query: str) -> str:
+        """Return why nobody can say who answers, if it is for what machines are asked."""
+        found = (self._found.get(text) for text in texts_of(query))
+        return next((one.why for one in found if isinstance(one, Unknown)), "")
 
-        return combined(asking.query, among, of)
-
-    def _asked(self, view: View, text: str) -> BitMap:
+    def _asked(self, view: View, text: str) -> BitMap | Unknown:
         try:
             return self._machines.kept(view, text)
-        except InvalidQuery:
-            # It was one when it was written: what it asked for is gone since.
-            return _NOBODY
-        except Unavailable:
-            return self._found.get(text, _NOBODY)
+        except InvalidQuery as error:
+            # It was one when it was written.
+            return Unknown(f"its query is not understood any more: {error}")
+        except Unavailable as error:
+            self._unread.add(text)
+            return Unknown(str(error))
 
 
 def is_named(one: Condition) -> bool:
@@ -82,12 +122,14 @@ def is_named(one: Condition) -> bool:
     return isinstance(one, Asked) and one.field == COLLECTION
 
 
-def who(one: Condition, named: Named, *, among: BitMap) -> BitMap:
-    """Return of whom of these a condition on collections holds."""
+def who(one: Condition, named: Named, *, among: BitMap) -> BitMap | None:
+    """Return of whom of these a condition on collections holds; None: nobody knows."""
     if not isinstance(one, Asked):
         return _NOBODY
-    found = named(one.values) & among
-    return among - found if one.operator is Operator.IS_NOT else found
+    found = named(one.values)
+    if found is None:
+        return None
+    return among - found if one.operator is Operator.IS_NOT else found & among
 
 
 def texts_of(query: str) -> Iterable[str]:
@@ -98,5 +140,6 @@ def texts_of(query: str) -> Iterable[str]:
 @lru_cache(maxsize=_TEXTS)
 def _taken_apart(query: str) -> _Asking:
     parsed = parse_query(query, MACHINE_FIELDS)
-    others = {one for one in conditions(parsed) if not is_named(one)}
-    return _Asking(parsed, {one: query_text(one, MACHINE_FIELDS) for one in others})
+    every = tuple(dict.fromkeys(conditions(parsed)))
+    texts = {one: query_text(one, MACHINE_FIELDS) for one in every if not is_named(one)}
+    return _Asking(parsed, [one for one in every if is_named(one)], texts)

@@ -7,7 +7,8 @@ a time, as the view that it is asked with.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,36 +19,41 @@ from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.collections.definitions import ALL_MACHINES, ALL_MACHINES_NAME, Definition
 from patchtide.domain.collections.memberships import Memberships
 from patchtide.domain.compliance.machine_query import machine_fields
-from patchtide.domain.errors import NotFound
+from patchtide.domain.errors import NotFound, Unavailable
 from patchtide.server.collection_answers import CollectionAnswers, is_named, texts_of, who
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.collections import StoredCollection
 
-AGES = timedelta(minutes=1)
-"""Queries may ask how long ago something was, and nothing else has to happen for that to change."""
 ALL = timedelta(hours=1)
 """So often every collection is evaluated from nothing, as if nothing were known of it."""
+
+
+Collections = Mapping[UUID, StoredCollection]
 
 
 class CollectionIndex:
     def __init__(self, machines: MachineIndex) -> None:
         self._machines = machines
         self._memberships = Memberships()
-        self._stored: Mapping[UUID, StoredCollection] = {}
-        self._version = (0, 0)
-        self._asked_at = self._evaluated_at = datetime.fromtimestamp(0, UTC)
+        self._stored: Collections = {}
+        self._names: Mapping[str, UUID] = {}
+        self._askers: Mapping[str, Sequence[UUID]] = {}
+        """By what is asked of machines, the collections whose queries ask that."""
+        self._moment: object = None
+        self._evaluated_at = datetime.fromtimestamp(0, UTC)
         self._present = BitMap()
         self._answers = CollectionAnswers(machines)
 
     def ground(self, view: View) -> Memberships:
         """Return who is in which collection in the view: to be asked, and not to be changed."""
         view.standings()  # what is too old by now moves machines, too
+        facts = self._machines.facts
         # What machines tell of themselves comes beside the view.
-        version = view.version, self._machines.facts.moves.end
-        if self._version != version or view.now - self._asked_at >= AGES:
+        moment = view.version, view.now, view.heard.end, facts.moves.end, facts.is_whole
+        if moment != self._moment:
             self._follow(view)
-            self._version, self._asked_at = version, view.now
+            self._moment = moment
         return self._memberships
 
     def members_of(self, view: View, collection: UUID) -> BitMap:
@@ -55,10 +61,27 @@ class CollectionIndex:
 
         Raises:
             NotFound: there is no such collection.
+            Unavailable: nobody knows who is in it.
         """
         if collection != ALL_MACHINES and collection not in view.collections:
             raise NotFound(f"there is no collection {collection}")
-        return self.ground(view).members_of(collection)
+        ground = self.ground(view)
+        if collection in ground.unknown:
+            why = self.why_unknown(view, collection)
+            raise Unavailable(f"nobody knows who is in {view.collections[collection].name}: {why}")
+        return ground.members_of(collection)
+
+    def why_unknown(self, view: View, collection: UUID) -> str:
+        """Return why nobody knows who is in a collection; empty: it is known."""
+        unknown = self.ground(view).unknown
+        if collection not in unknown or collection not in view.collections:
+            return ""
+        definition = view.collections[collection].definition
+        if definition.query and (why := self._answers.why_unknown(definition.query)):
+            return why
+        others = (key for _, key in definition.references() if key in unknown)
+        names = [view.collections[key].name for key in others if key in view.collections]
+        return f"nobody knows who is in {names[0] if names else 'what it is made of'}"
 
     def answering(self, view: View, query: str, *, among: BitMap | None = None) -> BitMap:
         """Return the machines, of those that are let in or of these, that answer to the query.
@@ -75,74 +98,88 @@ class CollectionIndex:
         def of(one: Condition) -> BitMap:
             if not is_named(one):
                 return found(one, fields=fields, ground=ground)
-            return who(one, _Named(view, self.ground(view)).together, among=ground.rows)
+            named = _Named(_names(view.collections), self.ground(view))
+            asked = who(one, named.together, among=ground.rows)
+            if asked is None:
+                raise Unavailable("nobody knows who is in a collection that this asks for")
+            return asked
 
         return combined(parsed, ground.rows, of)
 
     def has_answered(self, view: View, collection: Definition, machine: int) -> bool:
         """Say whether a machine answered to a collection's query when that was asked last."""
-        return machine in self._machines_of(view).answering(collection, among=BitMap([machine]))
+        return bool(self._machines_of(view).answering(collection, among=BitMap([machine])))
 
     def _follow(self, view: View) -> None:
-        queries = {one.definition.query for one in view.collections.values()} - {""}
-        turned = self._answers.follow(view, queries)
-        came = self._present ^ view.present
+        is_other = view.collections is not self._stored
+        if is_other:
+            self._names, self._askers = _names(view.collections), _askers(view.collections)
+        turned = self._answers.follow(view, self._askers.keys())
         machines = self._machines_of(view)
-        if came:
-            self._memberships.move(came.union(*turned.values()), machines)
-            self._present = view.present.copy()
-        elif turned:
-            moved = BitMap().union(*turned.values())
-            self._memberships.move(moved, machines, turned=_asking(view, turned.keys()))
-        if view.collections is not self._stored:
+        if is_other:
             self._stored = view.collections
             definitions = {key: one.definition for key, one in view.collections.items()}
             self._memberships.define(definitions, machines)
+        if turned.anew:
+            self._memberships.reconsider(self._asking(turned.anew), machines)
+        came = self._present ^ view.present
+        moved = came.union(*turned.machines.values())
+        if came:
+            self._memberships.move(moved, machines)
+            self._present = view.present.copy()
+        elif moved:
+            asking = self._asking(turned.machines)
+            self._memberships.move(moved, machines, turned=asking)
         if view.now - self._evaluated_at >= ALL:
             self._memberships.evaluate(machines)
             self._evaluated_at = view.now
 
+    def _asking(self, texts: Iterable[str]) -> set[UUID]:
+        """Return the collections whose queries ask one of these."""
+        return {key for text in texts for key in self._askers[text]}
+
     def _machines_of(self, view: View) -> _Machines:
-        return _Machines(view, self._answers, self._memberships)
+        return _Machines(view, self._answers, _Named(self._names, self._memberships))
 
 
-def _asking(view: View, texts: Collection[str]) -> Iterator[UUID]:
-    """Yield the collections whose queries ask one of these."""
-    for key, one in view.collections.items():
-        query = one.definition.query
-        if query and any(text in texts for text in texts_of(query)):
-            yield key
+def _askers(collections: Collections) -> Mapping[str, Sequence[UUID]]:
+    found: dict[str, list[UUID]] = {}
+    for key, one in collections.items():
+        if one.definition.query:
+            for text in texts_of(one.definition.query):
+                found.setdefault(text, []).append(key)
+    return found
 
 
+def _names(collections: Collections) -> Mapping[str, UUID]:
+    """Return the collections by their names; capitals do not matter."""
+    named = {one.name.casefold(): key for key, one in collections.items()}
+    return {**named, ALL_MACHINES_NAME.casefold(): ALL_MACHINES}
+
+
+@dataclass(frozen=True, slots=True)
 class _Named:
-    """The collections of a view by their names; capitals do not matter."""
+    names: Mapping[str, UUID]
+    memberships: Memberships
 
-    def __init__(self, view: View, memberships: Memberships) -> None:
-        self._view = view
-        self._memberships = memberships
-        self._keys: dict[str, UUID] = {}
-
-    def together(self, names: Sequence[str]) -> BitMap:
-        """Return who is in one of these; of one that is not there any more, nobody."""
-        if not self._keys:
-            known = self._view.collections.items()
-            self._keys = {one.name.casefold(): key for key, one in known}
-            self._keys[ALL_MACHINES_NAME.casefold()] = ALL_MACHINES
-        keys = (self._keys.get(name.casefold()) for name in names)
-        return self._memberships.together(key for key in keys if key is not None)
+    def together(self, names: Sequence[str]) -> BitMap | None:
+        """Return who is in one of these; None: one is not there any more, or nobody knows."""
+        keys = [self.names.get(name.casefold()) for name in names]
+        known = [key for key in keys if key is not None]
+        return self.memberships.together(known) if len(known) == len(keys) else None
 
 
+@dataclass(frozen=True, slots=True)
 class _Machines:
     """The machines of a view, as collections ask them."""
 
-    def __init__(self, view: View, answers: CollectionAnswers, memberships: Memberships) -> None:
-        self._view = view
-        self._answers = answers
-        self._named = _Named(view, memberships)
+    view: View
+    answers: CollectionAnswers
+    named: _Named
 
     @property
     def all(self) -> BitMap:
-        return self._view.present
+        return self.view.present
 
-    def answering(self, collection: Definition, /, *, among: BitMap) -> BitMap:
-        return self._answers.answering(collection.query, self._named.together, among=among)
+    def answering(self, collection: Definition, /, *, among: BitMap) -> BitMap | None:
+        return self.answers.answering(collection.query, self.named.together, among=among)

@@ -76,6 +76,8 @@ class Collection(Output, kw_only=True, frozen=True):
     exclude: tuple[NamedCollection, ...]
     named: int
     """How many machines it names; those that are retired count, too."""
+    unknown_why: str
+    """Why nobody knows who is in it, so that it has nobody; empty: it is known."""
     machines: int
     """How many are in it."""
     active: int
@@ -192,6 +194,7 @@ def shown(fleet: Fleet, view: View, one: StoredCollection) -> Collection:
         include=named(view, definition.include),
         exclude=named(view, definition.exclude),
         named=len(definition.direct),
+        unknown_why=fleet.collections.why_unknown(view, one.id),
         machines=len(members),
         active=len(active),
         compliant=compliant,

@@ -15,7 +15,15 @@ from patchtide.domain.collections.facts import Facts, FactTable
 from patchtide.domain.errors import CursorLost, Unavailable
 from patchtide.server.ports.fleet import FleetDetails, ToldList
 from patchtide.server.ports.following import Cursor
-from patchtide.server.told_lists import KINDS, LIST_OF_FACTS, PACKAGES, PLACES, facts_in, order_in
+from patchtide.server.told_lists import (
+    KINDS,
+    LIST_OF_FACTS,
+    PACKAGES,
+    PLACES,
+    changes_in,
+    facts_in,
+    order_in,
+)
 
 T = TypeVar("T")
 BODIES = 64
@@ -150,14 +158,20 @@ class FactFollower:
         wanted.update(d for one in told if (d := self._held[one.kind].get(one.client)))
         bodies = self._store.inventory_bodies(sorted(wanted))
         for one in sorted(told, key=lambda one: KINDS.index(one.kind)):
-            before = self._held[one.kind].get(one.client)
             order = self._orders.get(one.client, "")
-            was = self._facts(one.kind, before, bodies, order)
             if one.kind == LIST_OF_FACTS:
                 yield from self._reordered(one.client, bodies.get(one.digest, b""))
-            now = self._facts(one.kind, one.digest, bodies, order)
+            yield self._move(one, bodies, order)
             self._held[one.kind][one.client] = one.digest
-            yield _Move(one.client, one.kind, was, now or _NO_FACTS)
+
+    def _move(self, one: ToldList, bodies: Mapping[bytes, bytes], order: str) -> _Move:
+        before, now = self._held[one.kind].get(one.client), bodies.get(one.digest, b"")
+        if before is None:
+            return _Move(one.client, one.kind, _NO_FACTS, facts_in(one.kind, now, order=order))
+        if before not in bodies:
+            return _Move(one.client, one.kind, None, facts_in(one.kind, now, order=order))
+        was_told, told = changes_in(one.kind, bodies[before], now, order=order)
+        return _Move(one.client, one.kind, was_told, told)
 
     def _reordered(self, client: int, facts: bytes) -> Iterator[_Move]:
         """Yield the packages once more where their versions are of another format than thought."""
@@ -165,18 +179,9 @@ class FactFollower:
         self._orders[client] = now
         digest = self._held[PACKAGES].get(client)
         if was != now and digest is not None:
-            bodies = self._store.inventory_bodies([digest])
-            before = self._facts(PACKAGES, digest, bodies, was)
-            after = self._facts(PACKAGES, digest, bodies, now)
-            yield _Move(client, PACKAGES, before, after or _NO_FACTS)
-
-    def _facts(
-        self, kind: str, digest: bytes | None, bodies: Mapping[bytes, bytes], order: str
-    ) -> Facts | None:
-        if digest is None:
-            return _NO_FACTS
-        body = bodies.get(digest)
-        return None if body is None else facts_in(kind, body, order=order)
+            body = self._store.inventory_bodies([digest]).get(digest, b"")
+            before = facts_in(PACKAGES, body, order=was) if body else None
+            yield _Move(client, PACKAGES, before, facts_in(PACKAGES, body, order=now))
 
     def _apply(self, moves: Sequence[_Move]) -> None:
         for one in moves:

@@ -24,7 +24,7 @@ from patchtide.server.catalog_view import CatalogView
 from patchtide.server.fleet_part import Part
 from patchtide.server.kept_tallies import KeptTallies, Listing
 from patchtide.server.known_updates import Counted, KnownUpdate
-from patchtide.server.machine_standings import Alike, Moves, Silences, Standing, Standings
+from patchtide.server.machine_standings import Alike, Moves, Standing, Standings, Watch
 from patchtide.server.member import Member
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.collections import StoredCollection
@@ -43,6 +43,8 @@ class View(CatalogView):
     """Another one whenever something changed that was decided of machines: their names, groups."""
     heard_at: dict[int, float] = field(default_factory=dict)
     """When machines were last heard, in epoch seconds; some never were."""
+    heard: Moves = field(default_factory=Moves)
+    """Who was heard, one after the other."""
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
     present: BitMap = field(default_factory=BitMap)
@@ -71,7 +73,8 @@ class View(CatalogView):
     _overtaken: Overtaken[UUID] | None = None
     _believed: BitMap = field(default_factory=BitMap)
     """Active machines whose last report can be believed, as of `_aged_at`."""
-    _silences: Silences = field(default_factory=Silences)
+    _silences: Watch[datetime] = field(default_factory=Watch[datetime])
+    """When reports may be too old."""
     _aged_at: datetime | None = None
     """None: everybody is to be looked at."""
     _standings: Standings = field(default_factory=Standings)

@@ -20,7 +20,7 @@ from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_view import View
 from patchtide.server.kept_tallies import KeptTallies
 from patchtide.server.known_updates import Catalog, KnownUpdate
-from patchtide.server.machine_standings import Silences, Standings
+from patchtide.server.machine_standings import Moves, Standings, Watch
 from patchtide.server.member import Member, Said, place_of
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.collections import StoredCollection
@@ -47,6 +47,7 @@ class FollowedView(View):
             numbers=dict(self.numbers),
             updates=dict(self.updates),
             heard_at=dict(self.heard_at),
+            heard=Moves(),
             active=self.active.copy(),
             present=self.present.copy(),
             restarting=self.restarting.copy(),
@@ -71,14 +72,15 @@ class FollowedView(View):
         What is counted by leaf and by machine it has in common with this one, so it is good until
         this one changes.
         """
-        known = self.standings()
+        known, version = self.standings(), next(self._versions)
         some = {number: self.members[number] for number in machines if number in self.members}
         there = {number: known[number] for number in some}
         return replace(
             self,
+            version=version,
+            decided=version,
             members=some,
             numbers={member.client.uuid: number for number, member in some.items()},
-            heard_at={n: self.heard_at[n] for n in some if n in self.heard_at},
             active=self.active & machines,
             present=self.present & machines,
             restarting=self.restarting & machines,
@@ -91,7 +93,7 @@ class FollowedView(View):
             _restarting_ground=None,
             _overtaken=None,
             _believed=self._believed & machines,
-            _silences=Silences(),
+            _silences=Watch(),
             _standings=Standings.of(there),
         )
 
@@ -199,12 +201,14 @@ class FollowedView(View):
 
         When a machine was heard is no change: a view of the same version may know better.
         """
-        self.heard_at.update(at or {})
-        known = BitMap(self.restarting)
-        self.restarting |= BitMap(number for number, waits in restarting.items() if waits)
-        self.restarting -= BitMap(number for number, waits in restarting.items() if not waits)
-        if self.restarting != known:
-            self._standings.changed((self.restarting ^ known) & BitMap(self.members))
+        if at:
+            self.heard_at.update(at)
+            self.heard.add(at)
+        waiting = BitMap([number for number, waits in restarting.items() if waits])
+        others = (self.restarting & BitMap(restarting)) ^ waiting
+        if others:
+            self.restarting ^= others
+            self._standings.changed(number for number in others if number in self.members)
             self.version = next(self._versions)
             self._restarting_ground = None
             self._counted.clear()

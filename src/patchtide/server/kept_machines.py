@@ -7,59 +7,52 @@ asked for. It belongs to an index of machines, and is for one thread at a time, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
 
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.queries import Condition, Mentions, fits_of
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.query_tests import Fits, Value
-from patchtide.domain.collections.facts import Facts
 from patchtide.domain.collections.kept_queries import Finder, KeptQueries
-from patchtide.domain.compliance.machine_query import CLOCKED, MACHINE_FIELDS
-from patchtide.server.fact_index import FactIndex
+from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
+from patchtide.server.fact_index import FactIndex, FactMoves
 from patchtide.server.fleet_view import View
+from patchtide.server.machine_ages import MachineAges
 from patchtide.server.machine_orders import Moved
 from patchtide.server.machine_standings import Standing
 
-FEW = 500
-"""More machines than that are not asked one by one."""
-TICK = timedelta(minutes=1)
-"""How often is asked again what changes by time alone."""
+FEW, PART = 500, 8
+"""More machines than that, and more than such a part of all, are not asked by themselves."""
 Reader = Callable[[Standing], Sequence[Value]]
+Told = dict[str, dict[int, Sequence[Value]]]
 
 
 class KeptMachines:
     def __init__(
         self,
         facts: FactIndex,
+        ages: Mapping[str, MachineAges],
         readers: Mapping[str, Reader],
         text: Callable[[Standing], str],
     ) -> None:
         self._facts = facts
+        self._ages = ages
         self._readers = readers
         self._text = text
-        self._queries = KeptQueries(CLOCKED)
+        self._queries = KeptQueries()
         self._moved: dict[int, Moved] = {}
         self._present = BitMap()
-        self._followed = 0
-        self._ticked_at: datetime | None = None
-        self._settled: object = None
-        """As of which moment of which view nobody is left who moved."""
+        self._followed: dict[FactMoves, int] = {}
+        self._turned: dict[str, BitMap] | None = {}
 
     @property
     def size_bytes(self) -> int:
         return self._queries.size_bytes
 
-    def known(self, view: View, text: str) -> BitMap | None:
-        """Return the answer if it was asked for before at this very moment of the view."""
-        if self._settled != _moment(view, self._facts) or text not in self._queries:
-            return None
-        return self._queries.members(text)
-
     def forget(self) -> None:
         self._queries.clear()
         self._moved.clear()
+        self._turned = None
 
     def take(self, moved: Iterable[Moved]) -> None:
         """Remember who moved until somebody asks."""
@@ -69,73 +62,89 @@ class KeptMachines:
             number = one.now.member.number
             known = self._moved.get(number)
             self._moved[number] = Moved(known.before if known else one.before, one.now)
-        if len(self._moved) > FEW:
-            self.forget()
 
-    def answering(self, view: View, text: str, *, find: Callable[[Condition], BitMap]) -> BitMap:
+    def answering(self, view: View, text: str, *, find: Finder) -> BitMap:
         """Return who of all machines that are not retired answers: the same set while it is so.
 
         Raises:
             InvalidQuery
             Unavailable: it asks what machines told, and that was not read yet.
         """
-        self._settle(view, find)
+        self._settle(view)
         if text not in self._queries:
             query = parse_query(text, MACHINE_FIELDS)
             self._queries.put(text, query, fields=MACHINE_FIELDS, rows=view.present, find=find)
+            # What was found was found as of now.
+            self._followed = {log: log.end for log in self._logs()}
         return self._queries.members(text)
 
-    def _settle(self, view: View, find: Finder) -> None:
-        moment = _moment(view, self._facts)
-        if moment == self._settled:
-            return
-        self._settled = moment
-        told = self._facts.moves.since(self._followed)
-        self._followed = self._facts.moves.end
+    def turned(self, view: View) -> Mapping[str, BitMap] | None:
+        """Return which queries are answered otherwise than when this was asked last, by whom.
+
+        None: whatever was kept was dropped meanwhile.
+        """
+        self._settle(view)
+        turned, self._turned = self._turned, {}
+        return turned
+
+    def drop(self, text: str) -> None:
+        if text in self._queries:
+            self._queries.drop(text)
+
+    def _settle(self, view: View) -> None:
+        told = self._told(view) if len(self._queries) else {}
         came = self._present ^ view.present
-        if told is None or len(told) > FEW or len(came) > FEW:
+        few = max(FEW, len(view.present) // PART)
+        if told is None or max(len(self._moved), len(came)) > few:
             self.forget()
         elif self._moved or told or came:
             self._move(told, came, view.present)
         if came:
             self._present = view.present.copy()
-        # Of one that came nobody asked yet how long it has been here.
-        if came or self._ticked_at is None or abs(view.now - self._ticked_at) >= TICK:
-            self._queries.tick(rows=view.present, find=find)
-            self._ticked_at = view.now
+        self._followed = {log: log.end for log in self._logs()}
 
-    def _move(self, told: Sequence[tuple[int, Facts]], came: BitMap, present: BitMap) -> None:
-        queries = self._queries
-        queries.begin()
-        turned: dict[int, set[str]] = {}
+    def _told(self, view: View) -> Told | None:
+        """Return what is another fact, or another age, since this was asked last."""
+        for place, ages in self._ages.items():
+            if place in self._queries.places:
+                ages.column(view)
+        found: Told = {}
+        for log in self._logs():
+            moves = log.since(self._followed[log]) if log in self._followed else None
+            if moves is None:
+                return None
+            for machine, facts in moves:
+                for place, values in facts.items():
+                    if place in self._queries.places:
+                        found.setdefault(place, {})[machine] = values
+        return found
+
+    def _logs(self) -> Iterable[FactMoves]:
+        """Return what tells who moved in places that some query asks about, but for `take`."""
+        places = self._queries.places
+        return [self._facts.moves, *(a.moves for place, a in self._ages.items() if place in places)]
+
+    def _move(self, told: Told, came: BitMap, present: BitMap) -> None:
+        queries, texts = self._queries, dict[int, str]()
         for number, moved in self._moved.items():
-            text = None
             if queries.mentions and moved.is_described_otherwise:
-                text = self._text(moved.now)
-            turned[number] = queries.move(number, self._values(moved), text=text)
-        for number, facts in told:
-            turned.setdefault(number, set()).update(queries.move(number, facts))
+                texts[number] = self._text(moved.now)
+            self._compare(number, moved, told)
         self._moved.clear()
-        for number, keys in turned.items():
-            if number not in came:
-                queries.decide(number, keys, is_row=number in present)
-        for number in came:
-            queries.decide_all(number, is_row=number in present)
+        turned = queries.move(told, texts, rows=present, came=came)
+        if self._turned is not None:
+            for text, machines in turned.items():
+                known = self._turned.get(text)
+                self._turned[text] = machines if known is None else known | machines
 
-    def _values(self, moved: Moved) -> Facts:
-        """Return the values that are others now, in the places that some query asks about."""
-        found: dict[str, tuple[Value, ...]] = {}
+    def _compare(self, number: int, moved: Moved, told: Told) -> None:
+        """Add the values that are others now, in the places that some query asks about."""
         for place in self._queries.places:
             read = self._readers.get(place)
             if read is not None:
-                now = tuple(read(moved.now))
-                if moved.before is None or now != tuple(read(moved.before)):
-                    found[place] = now
-        return found
-
-
-def _moment(view: View, facts: FactIndex) -> tuple[int, int, datetime, int]:
-    return id(view), view.version, view.now, facts.moves.end
+                now = read(moved.now)
+                if moved.before is None or now != read(moved.before):
+                    told.setdefault(place, {})[number] = now
 
 
 def finder(where: Callable[[str, Fits], BitMap], mentioning: Callable[[str], BitMap]) -> Finder:

@@ -7,37 +7,36 @@ looked at. One index is for one thread at a time, as the view that it is asked w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.query_tests import Fits, Value
 from patchtide.domain.collections.facts import Column
-from patchtide.domain.compliance.machine_query import ENROLLED, FACTS, SILENT, UNSAID
+from patchtide.domain.compliance.machine_query import FACTS, UNSAID
 from patchtide.server.fact_index import FactIndex
 from patchtide.server.fleet_view import View
 from patchtide.server.kept_machines import KeptMachines, finder
+from patchtide.server.machine_ages import SINCE, MachineAges
 from patchtide.server.machine_orders import MachineOrders, Moved
-from patchtide.server.machine_standings import Moves, Standing
+from patchtide.server.machine_standings import Following, Standing
 from patchtide.server.member import Member
 
 Values = Mapping[Value, BitMap]
 MANY = 4
 """Of more than such a part of all machines, values are looked through anew."""
-_DAY_S = 86_400
 
 
 class MachineIndex:
     def __init__(self, facts: FactIndex | None = None) -> None:
         self.facts = facts or FactIndex()
-        self._moves: Moves | None = None
-        self._followed = 0
+        self._moves = Following()
         self._known: dict[int, Standing] = {}
         self._texts: dict[int, str] | None = None
         self._values: dict[str, Column] = {}
         self._orders = MachineOrders()
-        self._kept = KeptMachines(self.facts, _TOLD, lambda s: _text(s.member))
+        self._ages = {place: MachineAges(place) for place in SINCE}
+        self._kept = KeptMachines(self.facts, self._ages, _TOLD, lambda s: _text(s.member))
 
     def ground(self, view: View, *, rows: BitMap | None = None) -> MachineGround:
         """Return the machines as they are in the view: those let in, or else these."""
@@ -53,12 +52,21 @@ class MachineIndex:
             InvalidQuery
             Unavailable: it asks what machines told, and that was not read yet.
         """
-        known = self._kept.known(view, query)
-        if known is not None:
-            return known
         self._follow(view)
         find = finder(partial(self.where, view), partial(self.mentioning, view))
         return self._kept.answering(view, query, find=find)
+
+    def turned(self, view: View) -> Mapping[str, BitMap] | None:
+        """Return which queries are answered otherwise than when this was asked last, by whom.
+
+        None: so much happened that whatever was kept is to be asked for anew.
+        """
+        self._follow(view)
+        return self._kept.turned(view)
+
+    def drop(self, query: str) -> None:
+        """Keep it no longer."""
+        self._kept.drop(query)
 
     def orders(self, view: View) -> MachineOrders:
         self._follow(view)
@@ -77,6 +85,8 @@ class MachineIndex:
     def column(self, view: View, place: str) -> Column:
         if is_fact(place):
             return self.facts.asked().column(place)
+        if place in SINCE:
+            return self._ages[place].column(view)
         self._follow(view)
         if place not in self._values:
             read = _READERS[place]
@@ -91,12 +101,6 @@ class MachineIndex:
         """
         if place == "restart":
             return view.restarting
-        if place in _SINCE:
-            at, now = _SINCE[place], view.now.timestamp()
-            ages = ((n, at(view, n)) for n in view.members)
-            some = [(n, int(now - then) // _DAY_S) for n, then in ages if then is not None]
-            fitting = {age for age in {age for _, age in some} if fits(age)}
-            return BitMap([n for n, age in some if age in fitting])
         return self.column(view, place).where(fits)
 
     def mentioning(self, view: View, *texts: str) -> BitMap:
@@ -109,11 +113,10 @@ class MachineIndex:
         return BitMap([n for n, said in found if all(text in said for text in others)])
 
     def _follow(self, view: View) -> None:
-        standings, moves = view.standings(), view.moves
-        if moves is self._moves and moves.end == self._followed:
+        standings, known = view.standings(), self._known
+        some = self._moves.since(view.moves)
+        if some is not None and not some:
             return
-        known = self._known
-        some = moves.since(self._followed) if moves is self._moves else None
         numbers: Iterable[int] = standings if some is None else set(some)
         moved = [
             Moved(was, now) for n in numbers if (was := known.get(n)) is not (now := standings[n])
@@ -125,13 +128,13 @@ class MachineIndex:
         self._known.update((one.now.member.number, one.now) for one in moved)
         self._orders.follow(standings, moved)
         self._kept.take(moved)
-        self._moves, self._followed = moves, moves.end
 
     def _forget(self) -> None:
         """Begin anew: some are not there any more, as after a restore."""
         self._known, self._texts = {}, None
         self._values.clear()
         self._orders.forget()
+        self._ages.update((place, MachineAges(place)) for place in SINCE)
         self._kept.forget()
 
     def _take_up(self, moved: Sequence[Moved]) -> None:
@@ -251,14 +254,3 @@ _READERS: Mapping[str, _Reader] = {
     "reported": lambda s: (s.member.reported_at is not None,),
 }
 _TOLD: Mapping[str, _Reader] = {**_READERS, "restart": lambda s: (s.restart_pending,)}
-
-
-def _seconds(at: datetime | None) -> float | None:
-    return at.timestamp() if at else None
-
-
-_SINCE: Mapping[str, Callable[[View, int], float | None]] = {
-    SILENT: lambda view, n: view.heard_at.get(n) or _seconds(view.members[n].client.enrolled_at),
-    ENROLLED: lambda view, n: _seconds(view.members[n].client.enrolled_at),
-}
-"""When it was: what is asked is how long ago, which changes by time alone."""

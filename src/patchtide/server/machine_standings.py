@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
+from typing import Generic, TypeVar
 
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
@@ -65,6 +66,20 @@ class Moves:
         return self._numbers[place - self._dropped :] if place >= self._dropped else None
 
 
+class Following:
+    """How far somebody followed the moves of whichever view he is shown."""
+
+    def __init__(self) -> None:
+        self._moves: Moves | None = None
+        self._place = 0
+
+    def since(self, moves: Moves) -> Sequence[int] | None:
+        """Return who moved since this was asked last; None: they are to be looked at anew."""
+        some = moves.since(self._place) if moves is self._moves else None
+        self._moves, self._place = moves, moves.end
+        return some
+
+
 @dataclass(slots=True)
 class Standings:
     known: dict[int, Standing] = field(default_factory=dict)
@@ -99,24 +114,27 @@ class Standings:
         self._changed.clear()
 
 
+At = TypeVar("At", datetime, float)
+
+
 @dataclass(slots=True)
-class Silences:
-    """When machines that do not report any more may become stale, each watched once."""
+class Watch(Generic[At]):
+    """When machines are to be looked at again, each watched once."""
 
-    _due: list[tuple[datetime, int]] = field(default_factory=list)
-    _watched: dict[int, datetime] = field(default_factory=dict)
+    _due: list[tuple[At, int]] = field(default_factory=list)
+    _watched: dict[int, At] = field(default_factory=dict)
 
-    def copied(self) -> Silences:
-        return Silences(list(self._due), dict(self._watched))
+    def copied(self) -> Watch[At]:
+        return Watch(list(self._due), dict(self._watched))
 
-    def watch(self, number: int, due: datetime) -> None:
+    def watch(self, number: int, due: At) -> None:
         known = self._watched.get(number)
-        # One that reported again is looked at when the older report would have been too old.
+        # One for which that is later by now is looked at when the earlier moment has come.
         if known is None or due < known:
             self._watched[number] = due
             heappush(self._due, (due, number))
 
-    def ended(self, now: datetime) -> list[int]:
+    def ended(self, now: At) -> list[int]:
         """Return who is to be looked at by now; of them nobody is watched any more."""
         ended = []
         while self._due and self._due[0][0] <= now:

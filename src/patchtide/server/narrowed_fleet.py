@@ -7,7 +7,7 @@ or refuses speaks of machines outside. A machine is in it if it is in all of the
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -103,8 +103,13 @@ class _Within(Memberships):
     def members_of(self, collection: UUID) -> BitMap:
         return self._whole.members_of(collection) & self._some
 
-    def together(self, collections: Iterable[UUID]) -> BitMap:
-        return self._whole.together(collections) & self._some
+    @property
+    def unknown(self) -> Collection[UUID]:
+        return self._whole.unknown
+
+    def together(self, collections: Iterable[UUID]) -> BitMap | None:
+        found = self._whole.together(collections)
+        return None if found is None else found & self._some
 
     def size(self, collection: UUID) -> int:
         return len(self.members_of(collection))

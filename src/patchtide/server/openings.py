@@ -106,6 +106,8 @@ class OpeningList(Output, kw_only=True, frozen=True):
     """By clocks there; the machine's own clock says when it really opens."""
     windows: str
     """The windows that they are of, in words, one a line; none: it may be changed at any time."""
+    is_unsure: bool
+    """Nobody knows by which windows it goes, so it may not be changed."""
     freezes: tuple[Frozen, ...]
     """What is left out of them; those that are over are not told."""
 
@@ -141,6 +143,7 @@ async def list_openings(call: Call, principal: Principal, asked: ListOpenings) -
         of=subject.name,
         zone=str(times.zone),
         windows="\n".join(map(_named_words, times.windows)),
+        is_unsure=times.is_unsure,
         freezes=_frozen(times, call.now),
     )
 

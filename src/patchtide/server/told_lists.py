@@ -35,11 +35,26 @@ def facts_in(kind: str, body: bytes, *, order: str = "") -> Facts:
             case "hardware":
                 return _told(_hardware(read_hardware(body)))
             case "packages":
-                return _packages(body, order)
+                return _packages(package_rows(body), order)
             case _:
                 return _told(_facts(body))
     except InvalidDocument:
         return {}
+
+
+def changes_in(kind: str, was: bytes, now: bytes, *, order: str) -> tuple[Facts, Facts]:
+    """Return the facts in two lists of a machine; where both say the same, nothing."""
+    if kind == PACKAGES:
+        try:
+            before, after = package_rows(was), package_rows(now)
+        except InvalidDocument:
+            return facts_in(kind, was, order=order), facts_in(kind, now, order=order)
+        names = {name for name, *_ in {*before} ^ {*after}}
+        return (
+            _packages((row for row in before if row[0] in names), order),
+            _packages((row for row in after if row[0] in names), order),
+        )
+    return facts_in(kind, was, order=order), facts_in(kind, now, order=order)
 
 
 def order_in(body: bytes) -> str:
@@ -81,9 +96,9 @@ def _facts(body: bytes) -> Mapping[str, Iterable[Value]]:
     }
 
 
-def _packages(body: bytes, order: str) -> Facts:
+def _packages(rows: Iterable[tuple[str, str, str]], order: str) -> Facts:
     found: dict[str, tuple[Value, ...]] = {}
-    for name, text, _ in package_rows(body):
+    for name, text, _ in rows:
         place, version = place_of(PACKAGE, name), Version(order, text)
         known = found.get(place)
         if known is None:

@@ -122,3 +122,33 @@ async def test_a_calendar_program_gets_every_opening_with_its_instants(keeper: K
     assert 12 <= text.count("BEGIN:VEVENT") <= 15
     unfolded = text.replace("\r\n ", "")
     assert r"SUMMARY:Nächte\; und\, mehr x" in unfolded
+
+
+async def test_while_nobody_knows_who_is_in_a_collection_its_times_bind_everybody(
+    keeper: Keeper,
+) -> None:
+    fleet = keeper.plane.context.fleet
+    made = await keeper.do("POST", "/collections", name="Debian", query="os = debian")
+    away = await keeper.do(
+        "POST", "/collections", name="Others", names=["web-1"], exclude=[made.json["id"]]
+    )
+    for one in (made, away):
+        found = await keeper.do("GET", f"/collections/{one.json['id']}")
+        assert (found.json["machines"], bool(found.json["unknown_why"])) == (0, True)
+        listed = await keeper.do("GET", f"/collections/{one.json['id']}/machines")
+        assert (listed.status, listed.json["code"]) == (503, "unavailable")
+    of_debian = f"/collections/{made.json['id']}"
+    window = await keeper.do("POST", f"{of_debian}/windows", **PATCH_NIGHT)
+    assert (await keeper.words()).startswith("Not now: nobody knows")
+    assert (await keeper.words("?ignore_windows=true")).startswith("Yes")
+    await keeper.do("DELETE", f"/windows/{window.json['id']}")
+    year = f"{keeper.plane.clock.now():%Y}"
+    said = {"begins": f"{year}-01-01 00:00", "ends": f"{year}-12-31 23:59", "reason": "the audit"}
+    await keeper.do("POST", f"{of_debian}/freezes", **said)
+    assert "(the audit)" in await keeper.words()
+
+    fleet.follow_facts()
+
+    assert (await keeper.words()).startswith("Yes")
+    found = await keeper.do("GET", f"/collections/{away.json['id']}")
+    assert (found.json["machines"], found.json["unknown_why"]) == (1, "")

@@ -61,7 +61,6 @@ async def machines(desk: Desk, visit: Visit, *, within: UUID | None = None) -> M
     """Return the machines, or those of a collection, as the address asks for them.
 
     Raises:
-        NotFound: there is no such collection.
         Refused: the query names collections, and whoever asks may not read those.
     """
     fleet = desk.context.fleet
@@ -73,7 +72,8 @@ async def machines(desk: Desk, visit: Visit, *, within: UUID | None = None) -> M
     def question(view: View) -> Found:
         choices = choices_of(fleet.machines, view, *FILTERS)
         if within is not None:
-            among = fleet.collections.members_of(view, within)
+            # Of one of which nobody knows who is in it, the page says so.
+            among = fleet.collections.ground(view).members_of(within)
             return look(fleet, view, wanted, among=among, choices=choices)
         if sees_collections:
             choices = {**choices, "collection": _collections(fleet, view)}

@@ -1,13 +1,13 @@
-"""Queries over machines whose answers are kept: a change of one machine is asked of it alone.
+"""Queries over machines whose answers are kept: who moves is asked by himself.
 
 Queries share their conditions. Of each condition is kept of whom it holds, whether let in or not;
-when a machine moves, only the conditions on what moved are asked again, of this machine, and only
+when machines move, only the conditions on what moved are asked again, of these machines, and only
 the queries with a condition that turned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pyroaring import BitMap
@@ -22,14 +22,12 @@ from patchtide.domain.catalog.queries import (
     combined,
     conditions,
     fits_of,
-    holds,
 )
-from patchtide.domain.catalog.query_tests import Fits
-from patchtide.domain.collections.facts import Facts
+from patchtide.domain.catalog.query_tests import Fits, Value
 
-MOST = 5_000
-"""Queries that are kept; beyond that the one that nobody asked for longest is dropped."""
 Finder = Callable[[Condition], BitMap]
+Told = Mapping[str, Mapping[int, Iterable[Value]]]
+"""What machines' values are now, by place and machine."""
 
 
 @dataclass(slots=True)
@@ -39,6 +37,7 @@ class _Held:
     condition: Condition
     machines: BitMap
     fits: Fits | None = None
+    """What it asks of a value; none: it looks for a text in what people read."""
     users: set[str] = field(default_factory=set)
 
 
@@ -51,15 +50,11 @@ class _Kept:
 class KeptQueries:
     """By any key. Whoever asks has told first who moved."""
 
-    def __init__(self, clocked: Iterable[str] = ()) -> None:
-        self._clocked = frozenset(clocked)
-        """Places whose values change by time alone."""
+    def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
         self._held: dict[Condition, _Held] = {}
         self._by_place: dict[str, list[_Held]] = {}
         self._mentions: list[_Held] = []
-        self._fresh = set[str]()
-        """Queries that have a set of their own since the last `begin`."""
 
     def __contains__(self, key: str) -> bool:
         return key in self._kept
@@ -68,7 +63,7 @@ class KeptQueries:
         return len(self._kept)
 
     @property
-    def places(self) -> Iterable[str]:
+    def places(self) -> Collection[str]:
         """Return what some query asks about."""
         return self._by_place
 
@@ -84,35 +79,25 @@ class KeptQueries:
         sets += [one.members for one in self._kept.values()]
         return sum(len(one.serialize()) for one in sets)
 
-    def begin(self) -> None:
-        """Leave the sets that somebody may have as they are: who moves from now on is in others."""
-        self._fresh.clear()
-
     def members(self, key: str) -> BitMap:
         """Return who answers to a query that is kept: the same set for as long as it is the same.
 
         It is not to be changed.
         """
-        kept = self._kept.pop(key)
-        # The one that was asked for last is the last one.
-        self._kept[key] = kept
-        return kept.members
+        return self._kept[key].members
 
     def put(self, key: str, query: Query, *, fields: Fields, rows: BitMap, find: Finder) -> None:
         """Keep it. `find` says of which machines a condition holds, let in or not, `!=` as `=`."""
-        while len(self._kept) >= MOST:
-            self.drop(next(iter(self._kept)))
         asked = set(conditions(query))
         # All before any is held: what machines told may not have been read yet.
         found = {one: find(one) for one in asked if one not in self._held}
         for one in asked:
             held = self._held[one] if one in self._held else self._hold(one, fields, found[one])
             held.users.add(key)
-        self._kept[key] = _Kept(query, self._combined(query, rows))
+        self._kept[key] = _Kept(query, self._combined(query, rows).copy())
 
     def drop(self, key: str) -> None:
         kept = self._kept.pop(key)
-        self._fresh.discard(key)
         for one in set(conditions(kept.query)):
             held = self._held[one]
             held.users.discard(key)
@@ -124,57 +109,63 @@ class KeptQueries:
         self._held.clear()
         self._by_place.clear()
         self._mentions.clear()
-        self._fresh.clear()
 
-    def move(self, machine: int, facts: Facts, *, text: str | None = None) -> set[str]:
-        """Take up what a machine's values are now in these places; return the queries to decide."""
-        turned = set[str]()
-        for place, values in facts.items():
-            for held in self._by_place.get(place, ()):
-                if held.fits is not None:
-                    self._turn(held, machine, any(map(held.fits, values)), turned)
-        if text is not None:
-            for held in self._mentions:
-                if isinstance(held.condition, Mentions):
-                    is_in = held.condition.text.casefold() in text
-                    self._turn(held, machine, is_in, turned)
-        return turned
+    def move(
+        self, told: Told, texts: Mapping[int, str], *, rows: BitMap, came: BitMap
+    ) -> Mapping[str, BitMap]:
+        """Take up what machines say now, what people read of some, and who came or went.
 
-    def decide(self, machine: int, keys: Iterable[str], *, is_row: bool) -> None:
-        """Put the machine into these queries' answers, or take it out."""
-        for key in keys:
-            kept = self._kept[key]
-            is_in = is_row and holds(kept.query, lambda one: self._holds(one, machine))
-            if is_in == (machine in kept.members):
-                continue
-            if key not in self._fresh:
-                kept.members = kept.members.copy()
-                self._fresh.add(key)
-            (kept.members.add if is_in else kept.members.discard)(machine)
+        Returns the queries that are answered otherwise now, each with by which machines.
+        """
+        turned: dict[str, BitMap] = dict.fromkeys(self._kept, came) if came else {}
+        for place, said in told.items():
+            if place in self._by_place:
+                self._ask(self._by_place[place], said, turned)
+        if texts:
+            self._look(texts, turned)
+        decided = ((key, self._decide(key, some, rows)) for key, some in turned.items())
+        return {key: others for key, others in decided if others}
 
-    def decide_all(self, machine: int, *, is_row: bool) -> None:
-        self.decide(machine, self._kept, is_row=is_row)
+    def _ask(
+        self,
+        asking: Iterable[_Held],
+        said: Mapping[int, Iterable[Value]],
+        turned: dict[str, BitMap],
+    ) -> None:
+        having: dict[Value, BitMap] = {}
+        for machine, values in said.items():
+            for value in values:
+                having.setdefault(value, BitMap()).add(machine)
+        those = BitMap(said.keys())
+        for held in asking:
+            if held.fits is not None:
+                now = BitMap()
+                for value, machines in having.items():
+                    if held.fits(value):
+                        now |= machines
+                _turn(held, those, now, turned)
 
-    def tick(self, *, rows: BitMap, find: Finder) -> None:
-        """Ask again what changes by time alone."""
-        turned = set[str]()
-        for place in self._clocked:
-            for held in self._by_place.get(place, ()):
-                now = find(held.condition)
-                if now != held.machines:
-                    held.machines = now.copy()
-                    turned |= held.users
-        for key in turned:
-            kept = self._kept[key]
-            members = self._combined(kept.query, rows)
-            if members != kept.members:
-                kept.members = members
+    def _look(self, texts: Mapping[int, str], turned: dict[str, BitMap]) -> None:
+        those = BitMap(texts.keys())
+        for held in self._mentions:
+            if isinstance(held.condition, Mentions):
+                wanted = held.condition.text.casefold()
+                now = BitMap([machine for machine, text in texts.items() if wanted in text])
+                _turn(held, those, now, turned)
+
+    def _decide(self, key: str, some: BitMap, rows: BitMap) -> BitMap:
+        """Put these machines into a query's answer, or take them out; return whom that changed."""
+        kept = self._kept[key]
+        others = self._combined(kept.query, some & rows) ^ (kept.members & some)
+        if others:
+            # Another set: somebody may have the one of before.
+            kept.members = kept.members ^ others
+        return others
 
     def _hold(self, one: Condition, fields: Fields, machines: BitMap) -> _Held:
         held = self._held[one] = _Held(one, machines.copy())
         if isinstance(one, Asked):
-            if one.field not in self._clocked:
-                held.fits = fits_of(one, fields[one.field])
+            held.fits = fits_of(one, fields[one.field])
             self._by_place.setdefault(one.place, []).append(held)
         else:
             self._mentions.append(held)
@@ -190,20 +181,21 @@ class KeptQueries:
         if not place:
             del self._by_place[held.condition.place]
 
-    def _turn(self, held: _Held, machine: int, is_in: bool, turned: set[str]) -> None:
-        if is_in != (machine in held.machines):
-            (held.machines.add if is_in else held.machines.discard)(machine)
-            turned |= held.users
-
-    def _holds(self, one: Condition, machine: int) -> bool:
-        return (machine in self._held[one].machines) != _is_contrary(one)
-
     def _combined(self, query: Query, rows: BitMap) -> BitMap:
         def of(one: Condition) -> BitMap:
             machines = self._held[one].machines
             return rows - machines if _is_contrary(one) else machines
 
-        return combined(query, rows, of).copy()
+        return combined(query, rows, of)
+
+
+def _turn(held: _Held, those: BitMap, now: BitMap, turned: dict[str, BitMap]) -> None:
+    """Let a condition hold, of those machines, of these alone; note the queries it is part of."""
+    others = (held.machines & those) ^ now
+    if others:
+        held.machines ^= others
+        for key in held.users:
+            turned[key] = turned[key] | others if key in turned else others
 
 
 def _is_contrary(one: Condition) -> bool:

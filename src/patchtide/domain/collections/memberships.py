@@ -2,6 +2,9 @@
 
 A definition that changes has those evaluated anew that depend on it; machines that move are looked
 at by themselves, in every collection. Both end where evaluating everything would.
+
+Of a collection whose query nobody can answer is unknown who is in it, and so of all that speak of
+it: to exclude nobody instead, or to include fewer, would be a guess. Such a collection has nobody.
 """
 
 from __future__ import annotations
@@ -29,8 +32,11 @@ class Machines(Protocol):
     @property
     def all(self) -> BitMap: ...
 
-    def answering(self, collection: Definition, /, *, among: BitMap) -> BitMap:
-        """Return which of these answer to the collection's query, which is not empty."""
+    def answering(self, collection: Definition, /, *, among: BitMap) -> BitMap | None:
+        """Return which of these answer to the collection's query, which is not empty.
+
+        None: nobody can say, of whichever machine.
+        """
         ...
 
 
@@ -41,14 +47,23 @@ class Memberships:
         self._places: dict[UUID, int] = {}
         self._spoken_of_by: Mapping[UUID, set[UUID]] = {}
         self._members: dict[UUID, BitMap] = {}
+        self._unknown = set[UUID]()
+
+    @property
+    def unknown(self) -> Collection[UUID]:
+        """Return the collections of which nobody knows who is in them."""
+        return self._unknown
 
     def members_of(self, collection: UUID) -> BitMap:
         """Return who is in it, to be kept; nobody, where there is no such collection."""
         return self._members.get(collection, BitMap()).copy()
 
-    def together(self, collections: Iterable[UUID]) -> BitMap:
-        """Return who is in one of them."""
-        return _together(collections, self._members)
+    def together(self, collections: Iterable[UUID]) -> BitMap | None:
+        """Return who is in one of them; None: nobody knows of one who is in it."""
+        some = list(collections)
+        if any(key in self._unknown or key not in self._members for key in some):
+            return None
+        return _together(some, self._members)
 
     def size(self, collection: UUID) -> int:
         return len(self._members.get(collection, ()))
@@ -68,11 +83,17 @@ class Memberships:
         self._spoken_of_by = spoken_of_by(definitions)
         for key in gone:
             self._members.pop(key, None)
+            self._unknown.discard(key)
         self._evaluate(depending(definitions, changed | gone), machines)
+
+    def reconsider(self, collections: Iterable[UUID], machines: Machines) -> None:
+        """Evaluate these anew, and what depends on them."""
+        self._evaluate(following(self._spoken_of_by, collections), machines)
 
     def evaluate(self, machines: Machines) -> None:
         """Evaluate every collection from nothing."""
         self._members.clear()
+        self._unknown.clear()
         self._evaluate(self._definitions.keys(), machines)
 
     def move(
@@ -87,12 +108,16 @@ class Memberships:
         self._replace(ALL_MACHINES, moved, among)
         for key in self._turn if turned is None else self._in_turn(turned):
             one = self._definitions[key]
+            if key in self._unknown:
+                continue
             for _, other in one.references():
-                if other not in found and other in self._members:
+                if other not in found:
                     found[other] = self._members[other] & among
-            found[key] = _evaluated(one, found, machines, among=among)
-            # At once: the query of a later one may ask who is in this one.
-            self._replace(key, moved, found[key])
+            now = _evaluated(one, found, machines, among=among)
+            if now is not None:
+                found[key] = now
+                # At once: the query of a later one may ask who is in this one.
+                self._replace(key, moved, now)
 
     def _in_turn(self, turned: Iterable[UUID]) -> list[UUID]:
         """Return these, and what depends on them, each after all it speaks of."""
@@ -108,30 +133,39 @@ class Memberships:
         everybody = machines.all
         members = self._members
         members[ALL_MACHINES] = everybody.copy()
-        # Those in a circle are in no turn, and have nobody.
-        members.update((key, BitMap()) for key in wanted if key in self._definitions)
+        some = [key for key in wanted if key in self._definitions]
+        # Those in a circle are in no turn.
+        members.update((key, BitMap()) for key in some)
+        self._unknown.update(some)
         for key in self._turn:
             if key in wanted:
-                one = self._definitions[key]
-                members[key] = _evaluated(one, members, machines, among=everybody)
+                found = self._known(self._definitions[key], machines, among=everybody)
+                if found is not None:
+                    members[key] = found
+                    self._unknown.discard(key)
+
+    def _known(self, one: Definition, machines: Machines, *, among: BitMap) -> BitMap | None:
+        speaks_of = (other for _, other in one.references())
+        if any(other in self._unknown or other not in self._members for other in speaks_of):
+            return None
+        return _evaluated(one, self._members, machines, among=among)
 
 
 def _evaluated(
     one: Definition, members: Mapping[UUID, BitMap], machines: Machines, *, among: BitMap
-) -> BitMap:
+) -> BitMap | None:
     """Return who of these is in it, where it is known who is in what it speaks of."""
     found = one.direct & among
     found |= _together(one.include, members)
     if one.query:
-        found |= machines.answering(one, among=among)
+        answering = machines.answering(one, among=among)
+        if answering is None:
+            return None
+        found |= answering
     if one.exclude and found:
         found -= _together(one.exclude, members)
-    return found & members.get(one.limiting, BitMap())
+    return found & members[one.limiting]
 
 
 def _together(collections: Iterable[UUID], members: Mapping[UUID, BitMap]) -> BitMap:
-    found = BitMap()
-    for key in collections:
-        if key in members:
-            found |= members[key]
-    return found
+    return BitMap().union(*(members[key] for key in collections))

@@ -7,6 +7,7 @@ touches anything. What binds, in this order:
 | --- | --- | --- |
 | freezes | everything | emergencies |
 | windows, if it has any | everything; some are for updates only | what ignores them |
+| that nobody knows whether it has any | everything | what ignores windows |
 | business hours, without a window | what keeps out of them: rollouts, forced restarts | all else |
 """
 
@@ -38,6 +39,8 @@ class Times:
     zone: tzinfo
     """The machine's own."""
     windows: tuple[Window, ...] = ()
+    is_unsure: bool = False
+    """It is known of no window, but it may be in a collection that has some."""
     freezes: tuple[Freeze, ...] = ()
     hours: tuple[BusinessHours, ...] = ()
 
@@ -68,6 +71,8 @@ class Why(StrEnum):
     NOT_FOR_THIS = "not-for-this"
     """All its windows are for updates only, and this is none."""
     BUSINESS_HOURS = "business-hours"
+    UNSURE = "unsure"
+    """Nobody knows by which windows it goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +111,8 @@ def allowed(times: Times, wanted: Wanted, during: Span) -> list[Span]:
     Openings come whole, with where they begin and end outside of it. Where nothing binds, it is
     the span itself. How long the work takes is not looked at.
     """
+    if times.is_unsure and not wanted.ignores_windows:
+        return []
     if times.windows and not wanted.ignores_windows:
         serving = (one for one in times.windows if one.covers.serves(wanted.work))
         found = openings(serving, during, times.zone)
@@ -164,7 +171,7 @@ def _busy(times: Times, wanted: Wanted, during: Span) -> list[Span]:
 
 
 def _why(times: Times, wanted: Wanted) -> Why:
-    if not times.windows:
+    if not times.windows and not times.is_unsure:
         return Why.NO_WINDOWS
     return Why.WINDOWS_IGNORED if wanted.ignores_windows else Why.WINDOW_OPEN
 
@@ -178,6 +185,8 @@ def _why_not(times: Times, wanted: Wanted, now: datetime) -> tuple[Why, Freeze |
     frozen = [freeze for freeze in times.freezes if freeze.span(times.zone).has(now)]
     if frozen and not wanted.is_emergency:
         return Why.FROZEN, max(frozen, key=lambda one: one.span(times.zone).ends)
+    if times.is_unsure and not wanted.ignores_windows:
+        return Why.UNSURE, None
     if not times.windows:
         return Why.BUSINESS_HOURS, None
     serves = any(window.covers.serves(wanted.work) for window in times.windows)
@@ -186,7 +195,7 @@ def _why_not(times: Times, wanted: Wanted, now: datetime) -> tuple[Why, Freeze |
 
 def _why_never(times: Times, wanted: Wanted, now: datetime, why: Why) -> Why:
     """Say what is to be changed where there is no next time."""
-    if why in (Why.FROZEN, Why.NOT_FOR_THIS, Why.BUSINESS_HOURS):
+    if why in (Why.FROZEN, Why.NOT_FOR_THIS, Why.BUSINESS_HOURS, Why.UNSURE):
         return why
     opens = upcoming(times, replace(wanted, needs=timedelta(0)), now, most=1)
     return Why.NEVER_LONG_ENOUGH if opens else Why.NEVER_OPENS

@@ -54,6 +54,8 @@ _WHY: Mapping[Why, str] = MappingProxyType(
         Why.NEVER_OPENS: "none of its maintenance windows opens again",
         Why.NOT_FOR_THIS: "its maintenance windows are for updates only",
         Why.BUSINESS_HOURS: "people work at this machine now",
+        Why.UNSURE: "nobody knows by which maintenance windows it goes, until it is known which"
+        " collections it is in",
     }
 )
 
@@ -95,6 +97,8 @@ def verdict_in_words(verdict: Verdict, zone: tzinfo) -> str:
         return (
             f"Yes, until {_moment(verdict.until, zone)}: {why}" if verdict.until else f"Yes: {why}"
         )
+    if verdict.why is Why.UNSURE:
+        return f"Not now: {why}"
     if verdict.next is None:
         return f"No, nor later: {why}"
     return f"Not before {_moment(verdict.next, zone)}: {why}"
