@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import business_hours, openings, windows
+from patchtide.server import business_hours, calendar_month, openings, windows
 from patchtide.server.calendar_feed import MEDIA_TYPE
 from patchtide.server.table import API, SAFE_METHODS, Operation, Plane
 
@@ -101,6 +101,19 @@ WINDOWS = (
         handler=openings.list_openings,
         columns=("local_begins", "local_ends", "minutes"),
         example="windows openings --collection 'Web servers' --days 90",
+    ),
+    _operation(
+        "windows.month",
+        "GET",
+        "/calendar",
+        _READ,
+        "Show a month day by day: windows, freezes and holidays of a machine or of a collection.",
+        also=(Right(Kind.MACHINES, Verb.READ),),
+        input=calendar_month.MonthOf,
+        output=calendar_month.CalendarMonth,
+        handler=calendar_month.show_month,
+        columns=("day", "when", "kind", "title"),
+        example="windows month --collection 'Web servers' --month 2026-12",
     ),
     _operation(
         "windows.ask",

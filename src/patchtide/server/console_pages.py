@@ -72,6 +72,7 @@ _PAGES = (
         largest_file=LARGEST,
     ),
     _page("machine", "/machines/{machine}", _MACHINES, "One machine."),
+    _page("machine-calendar", "/machines/{machine}/calendar", _COLLECTIONS, "A month of one."),
     _page("explanation", "/machines/{machine}/why/{update}", _MACHINES, "Why it needs an update."),
     _page("whatif", "/whatif", _MACHINES, "Which machines would need an update with these rules."),
     _page("whatif-machine", "/whatif/{machine}", _MACHINES, "Why one would need it, or would not."),
@@ -109,10 +110,13 @@ _PAGES = (
     _form(
         "collection-change", "/collections/{collection}/definition", _COLLECTIONS, "Change that."
     ),
+    _page("calendar", "/collections/{collection}/calendar", _COLLECTIONS, "A month of it."),
     _page("window", "/collections/{collection}/window", _COLLECTING, "Add or change a window."),
     _form("window-save", "/collections/{collection}/window", _COLLECTING, "Keep it, or delete it."),
     _page("freeze", "/collections/{collection}/freeze", _COLLECTING, "Freeze it, or change that."),
     _form("freeze-save", "/collections/{collection}/freeze", _COLLECTING, "Freeze, or thaw."),
+    _page("hours", "/business-hours", _COLLECTIONS, "When people work, and holidays."),
+    _form("hours-save", "/business-hours", _COLLECTING, "Set that, or take it back."),
     _page("reports", "/reports", _MACHINES, "The named reports."),
     _page("report", "/reports/{report}", _MACHINES, "One named report."),
     _page("subscriptions", "/subscriptions", _MACHINES, "Reports that are sent by themselves."),

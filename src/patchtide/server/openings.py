@@ -133,8 +133,8 @@ class Previewed(Output, kw_only=True, frozen=True):
 
 async def list_openings(call: Call, principal: Principal, asked: ListOpenings) -> OpeningList:
     """Raises InvalidDocument or NotFound."""
-    subject = await _subject(call, asked)
-    times = await times_of(call, subject, zone=_checked(asked.zone))
+    subject = await subject_of(call, asked.collection, asked.machine)
+    times = await times_of(call, subject, zone=checked_zone(asked.zone))
     during = _during(asked, times.zone, call.now)
     wanted = Wanted(work=asked.work)
     spans = await call.read(lambda: allowed(times, wanted, during)) if times.windows else []
@@ -151,7 +151,7 @@ async def list_openings(call: Call, principal: Principal, asked: ListOpenings) -
 async def ask_machine(call: Call, principal: Principal, asked: AskMachine) -> Answer:
     """Raises InvalidDocument or NotFound."""
     subject = await subject_of_machine(call, asked.machine)
-    times = await times_of(call, subject, zone=_checked(asked.zone))
+    times = await times_of(call, subject, zone=checked_zone(asked.zone))
     wanted = Wanted(
         work=asked.work,
         needs=timedelta(minutes=asked.minutes),
@@ -172,7 +172,7 @@ async def ask_machine(call: Call, principal: Principal, asked: AskMachine) -> An
 
 async def preview(call: Call, principal: Principal, asked: PreviewWindow) -> Previewed:
     """Raises InvalidDocument."""
-    zone = zone_of(_checked(asked.zone))
+    zone = zone_of(checked_zone(asked.zone))
     today = call.now.astimezone(zone).date()
     window = window_of(narrowed(asked, SaidWindow), name="", today=today)
     times = Times(zone=zone, windows=(window,))
@@ -190,7 +190,7 @@ async def feed(call: Call, principal: Principal, asked: FeedOf) -> bytes:
         NotFound
     """
     subject = await _of_collection(call, asked.collection)
-    times = await times_of(call, subject, zone=_checked(asked.zone))
+    times = await times_of(call, subject, zone=checked_zone(asked.zone))
     during = Span(call.now - timedelta(days=31), call.now + FED)
 
     def written() -> bytes:
@@ -260,19 +260,20 @@ def _during(asked: ListOpenings, zone: tzinfo, now: datetime) -> Span:
     return Span(begins, begins + timedelta(days=asked.days))
 
 
-def _checked(zone: str) -> str:
+def checked_zone(zone: str) -> str:
     reading = Reading()
     reading.zone("zone", zone)
     reading.check()
     return zone
 
 
-async def _subject(call: Call, asked: ListOpenings) -> Subject:
-    if asked.machine is None:
-        return await _of_collection(call, asked.collection or ALL_MACHINES)
-    if asked.collection is not None:
+async def subject_of(call: Call, collection: UUID | None, machine: UUID | None) -> Subject:
+    """Raises InvalidDocument or NotFound."""
+    if machine is None:
+        return await _of_collection(call, collection or ALL_MACHINES)
+    if collection is not None:
         raise InvalidDocument([Problem("machine", "or a collection is named, and not both")])
-    return await subject_of_machine(call, asked.machine)
+    return await subject_of_machine(call, machine)
 
 
 async def _of_collection(call: Call, collection: UUID) -> Subject:

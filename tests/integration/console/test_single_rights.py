@@ -99,7 +99,9 @@ class Furnished:
             "/new-collection?q=mark",
         )
         yield from (f"/machines?collection={COLLECTION}", "/machines?format=import")
-        yield "/machine-import"
+        yield from ("/business-hours", f"/business-hours?collection={COLLECTION}")
+        yield from ("/machine-import", f"{collection}/calendar", f"{machine}/calendar")
+        yield from (f"{collection}/calendar?format=ics", f"{machine}/calendar?format=csv")
         yield f"/reports/by-machine?collection={COLLECTION}"
         yield from ("/alerts", "/channels", "/history", "/targets")
         yield from ("/subscriptions", "/new-subscription", "/new-subscription?report=overall")
@@ -255,6 +257,7 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/collections", "/new-collection", "/collection-sample", "/collections/{collection}",
         "/collections/{collection}/definition", "/collections/{collection}/window",
         "/collections/{collection}/freeze",
+        "/business-hours", "/collections/{collection}/calendar", "/machines/{machine}/calendar",
         "/reports", "/reports/{report}", "/alerts", "/history", "/targets",
         "/roles", "/channels", "/subscriptions", "/new-subscription",
     }  # fmt: skip

@@ -67,3 +67,64 @@ async def test_a_collection_is_given_windows_and_frozen_on_its_page(site: Consol
     page = (await reader.get(here)).body.decode()
     assert "This collection is frozen." in page and "Add a window" not in page
     assert (await reader.get(f"{here}/window")).status == 403
+
+
+async def test_a_month_shows_what_falls_on_its_days_and_openings_are_a_file(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    [machine] = await site.machines("web-1")
+    made = await visitor.post("/collections", {"name": "Web", "names": "web-1"})
+    here = made.headers["location"].partition("?")[0]
+    await visitor.post(f"{here}/window", {**NIGHT, "act": "save"})
+    frozen = {"begins": "2026-12-11T23:00", "ends": "2026-12-13T06:00", "clock": "utc"}
+    await visitor.post(f"{here}/freeze", {**frozen, "reason": "a <fair>"})
+    hours = {"of": "collection", "collection": here.rpartition("/")[2], "on": ["monday"]}
+    said = {**hours, "begins": "08:00", "ends": "17:00", "holidays": "12-25 Christmas\n\n"}
+    kept = await visitor.post("/business-hours", {**said, "act": "set-hours"})
+
+    months = [
+        (await visitor.get(f"{path}/calendar?month=2026-12")).body.decode()
+        for path in (here, f"/machines/{machine}")
+    ]
+    csv = (await visitor.get(f"/machines/{machine}/calendar?format=csv")).body.decode()
+    feed = await visitor.get(f"{here}/calendar?format=ics")
+
+    assert kept.status == 303
+    for month in months:
+        assert "December 2026" in month and "month=2026-11" in month and "month=2027-01" in month
+        assert "22:00–23:00</span> <bdi>Patch &lt;night&gt;" in month  # cut by the freeze
+        assert "from 23:00</span> <bdi>a &lt;fair&gt;" in month and "until 06:00" in month
+        assert "<bdi>Christmas</bdi>" in month
+    assert csv.startswith("begins,ends,local_begins,") and ",2026-12-11 22:00," in csv
+    assert feed.headers["content-type"].startswith("text/calendar")
+    assert b"SUMMARY:Patch <night>" in feed.body
+    assert (await visitor.get(f"{here}/calendar?month=2026-13")).status == 400
+    assert (await visitor.get("/collections/x/calendar")).status == 404
+
+
+async def test_business_hours_are_set_and_taken_back_on_their_page(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    hours = {"of": "location", "location": "Ulm", "collection": "of no other choice"}
+    said = {"on": ["monday", "sunday"], "begins": "07:00", "ends": "16:00", "zone": "Europe/Berlin"}
+
+    await visitor.get("/business-hours")
+    wrong = await visitor.post("/business-hours", {**hours, **said, "holidays": "13-13 never"})
+    await visitor.post("/business-hours", {**hours, **said, "act": "set-hours"})
+    shown = (await visitor.get("/business-hours?location=ulm")).body.decode()
+    site_wide = {"of": "site", "location": "Ulm", **said, "on": ["friday"]}
+    await visitor.post("/business-hours", {**site_wide, "act": "set-hours"})
+    back = await visitor.post("/business-hours", {**hours, "act": "clear-hours"})
+    after = (await visitor.get("/business-hours")).body.decode()
+
+    assert wrong.status == 400 and "is a day, as 2026-12-24" in wrong.body.decode()
+    assert "13-13 never" in wrong.body.decode()
+    assert "Monday and Sunday, 07:00 to 16:00" in shown and 'value="Europe/Berlin"' in shown
+    assert "Take them back" in shown
+    assert back.status == 303 and "Monday and Sunday" not in after
+    assert "Friday, 07:00 to 16:00" in after
+    await site.person("rita", "auditor")
+    reader = site.visitor()
+    await reader.sign_in("rita")
+    assert "Set these hours" not in (await reader.get("/business-hours")).body.decode()
+    assert (await reader.post("/business-hours", {"of": "site", **said})).status == 403

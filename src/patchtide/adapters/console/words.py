@@ -315,6 +315,8 @@ _SAID: Mapping[str, str] = MappingProxyType(
     {
         "password": "Your password is changed. Every other session of yours has ended.",
         "role-defined": "The role is set; it holds for all who have it.",
+        "hours": "The business hours are set.",
+        "hours-back": "They are taken back: those of the location hold, or of the site.",
         "limits": "Set. It holds for what is done from now on.",
         "role-removed": "The role is removed.",
         "agents": "Set. Machines hear of it when they check in next.",

@@ -200,8 +200,8 @@
     j: () => step(1),
     k: () => step(-1),
     x: pick,
-    n: () => find(".pager [rel=next]")?.click(),
-    p: () => find(".pager [rel=prev]")?.click(),
+    n: () => find("[rel=next]")?.click(),
+    p: () => find("[rel=prev]")?.click(),
     t: turnTheme,
     "?": () => find("#help")?.showModal(),
   };

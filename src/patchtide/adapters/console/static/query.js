@@ -37,8 +37,8 @@
     item.scrollIntoView({ block: "nearest" });
     box.setAttribute("aria-activedescendant", item.id);
   };
-  const show = (found) => {
-    options = found.items;
+  const show = (found, typed) => {
+    options = found.items.filter((option) => option.text !== typed.slice(found.start).join(""));
     start = found.start;
     at = -1;
     box.removeAttribute("aria-activedescendant");
@@ -67,7 +67,7 @@
     } catch {
       return; // the list below says that there is no connection
     }
-    if (mine === asked && document.activeElement === box && box.value === text) show(found);
+    if (mine === asked && document.activeElement === box && box.value === text) show(found, [...text].slice(0, position));
   };
   const soon = () => {
     clearTimeout(timer);
