@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Principal, SessionHolder
-from patchtide.domain.access.rights import ROLES
+from patchtide.domain.access.rights import ROLES, Right
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
@@ -99,10 +99,7 @@ async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHo
         Unauthenticated: unknown, ended, idle for too long or disabled, all alike.
     """
     secret_hash, now = hash_of(secret), context.clock.now()
-    found = await asyncio.to_thread(context.lookups.session, secret_hash)
-    if found is None:
-        raise Unauthenticated
-    session, user = found
+    session, user, rights = await asyncio.to_thread(_known, context, secret_hash)
     is_over = now >= session.began_at + LONGEST or now >= session.seen_at + IDLE
     if is_over or user.disabled_at is not None:
         raise Unauthenticated
@@ -114,7 +111,6 @@ async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHo
             lambda tx: tx.touch_session(secret_hash, at=now),
             now=now,
         )
-    rights = await asyncio.to_thread(held_by, user.rights, context.lookups.setting)
     return SessionHolder(
         user_id=user.id,
         name=user.name,
@@ -122,6 +118,14 @@ async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHo
         session=secret_hash,
         proved_at=session.proved_at,
     )
+
+
+def _known(context: Context, secret_hash: bytes) -> tuple[Session, User, frozenset[Right]]:
+    found = context.lookups.session(secret_hash)
+    if found is None:
+        raise Unauthenticated
+    session, user = found
+    return session, user, held_by(user.rights, context.lookups.setting)
 
 
 async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
