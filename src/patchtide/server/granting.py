@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Annotated, Protocol
+from uuid import UUID
 
 from msgspec import Meta
 
 from patchtide.domain.access.grants import come_to, grants_of
 from patchtide.domain.access.principals import SignedIn
-from patchtide.domain.access.rights import Right, beyond
+from patchtide.domain.access.rights import MACHINE, Right, beyond
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
-from patchtide.server.patterns import ROLE, UUID_TEXT, or_nothing
+from patchtide.server.patterns import PLACE, ROLE, or_nothing
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, read_roles, rights_by
 
 RoleName = Annotated[str, Meta(max_length=40, pattern=or_nothing(ROLE))]
 Rights = Annotated[
-    tuple[Annotated[str, Meta(max_length=96)], ...],
+    tuple[Annotated[str, Meta(max_length=104)], ...],
     Meta(
         max_length=64,
         description="Rights, each as kind.verb, for example machines.read, or roles, each as"
-        " role:name; with @ and a collection's id, only for its machines.",
+        " role:name; with @ and a collection's id, only for its machines; with @machine: and a"
+        " machine's id, only for that one.",
     ),
 ]
 Within = Annotated[
     str,
     Meta(
-        max_length=36,
-        pattern=or_nothing(UUID_TEXT),
-        description="The id of a collection: all of it holds for its machines only.",
+        max_length=44,
+        pattern=or_nothing(PLACE),
+        description="The id of a collection: all of it holds for its machines only. Or machine:"
+        " and the id of one machine.",
     ),
 ]
 
@@ -66,11 +69,16 @@ def granted(
 
 
 def _check_places(tx: Transaction, places: Collection[str]) -> None:
-    """Raises InvalidDocument: there is no such collection."""
-    if not places:
+    """Raises InvalidDocument: there is no such collection or machine."""
+    machines = {one for one in places if one.startswith(MACHINE)}
+    asked = [UUID(one.removeprefix(MACHINE)) for one in machines]
+    there = {f"{MACHINE}{UUID(bytes=one.uuid)}" for one in tx.clients([id.bytes for id in asked])}
+    if unknown := sorted(machines - there):
+        raise InvalidDocument([Problem("within", f"says {unknown[0]}: there is no such machine")])
+    if machines == set(places):
         return
     known = {str(ALL_MACHINES), *(str(one.id) for one in tx.collections.hold())}
-    if unknown := sorted(set(places) - known):
+    if unknown := sorted(set(places) - machines - known):
         raise InvalidDocument([Problem("within", f"there is no collection {unknown[0]}")])
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from patchtide.domain.access.grants import Scope
+from patchtide.domain.access.rights import MACHINE
 from patchtide.domain.collections.memberships import Memberships
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fleet import Fleet
@@ -40,7 +41,8 @@ class NarrowedFleet(Fleet):
         """Of all machines: an answer is what is found of them among those that are here."""
         self.machines = MachineIndex(self.facts)
         self.collections = self._collections = _NarrowedCollections(self.machines)
-        self._places = {UUID(one) for scope in scopes for one in scope.collections or ()}
+        places = {place for scope in scopes for place in scope.places or ()}
+        self._places = {UUID(one) for one in places if not one.startswith(MACHINE)}
         self._seen: tuple[int, int] | None = None
         self._some = BitMap()
         self._view: FollowedView | None = None
@@ -78,9 +80,17 @@ class NarrowedFleet(Fleet):
     def _those(self, view: View, memberships: Memberships) -> BitMap:
         found = BitMap(view.members)
         for scope in self.scopes:
-            places = map(UUID, scope.collections or ())
-            found &= BitMap().union(*map(memberships.members_of, places))
+            found &= BitMap().union(*(_in(view, memberships, one) for one in scope.places or ()))
         return found
+
+
+def _in(view: View, memberships: Memberships, place: str) -> BitMap:
+    """Return who is in a place: of a collection its machines, and a machine by itself."""
+    id = UUID(place.removeprefix(MACHINE))
+    if not place.startswith(MACHINE):
+        return memberships.members_of(id)
+    number = view.numbers.get(id.bytes)
+    return BitMap() if number is None else BitMap([number])
 
 
 class _NarrowedCollections(CollectionIndex):

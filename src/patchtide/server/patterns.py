@@ -11,7 +11,7 @@ LABEL: Final = r"^[a-z0-9][a-z0-9-]{0,62}" + END
 """A slug that is short enough for a part of a host's name."""
 SHA256: Final = r"^[0-9a-f]{64}" + END
 RANDOM_ID: Final = r"^[0-9a-f]{32}" + END
-UUID_TEXT: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" + END
+PLACE: Final = r"^(machine:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" + END
 SHORT_ID: Final = r"^[0-9a-f]{12}" + END
 ROLE: Final = r"^[a-z][a-z0-9-]*" + END
 LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*" + END

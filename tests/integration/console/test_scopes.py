@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from hashlib import sha256
 from html import unescape
 from uuid import UUID
@@ -10,8 +11,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from patchtide.adapters.console import words
 from patchtide.domain.access.grants import limited
-from patchtide.domain.access.rights import ROLES, Kind, Right, Verb
+from patchtide.domain.access.rights import MACHINE, ROLES, Kind, Right, Verb
 from patchtide.domain.collections.definitions import Definition
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.collections import StoredCollection
@@ -74,8 +76,10 @@ async def scoped(site: ConsoleSite) -> Scoped:
     return Scoped(site, machine, an_update_id("toy"))
 
 
-async def test_no_answer_changes_with_the_machines_outside(scoped: Scoped) -> None:
-    token = await scoped.site.plane.token(rights=HELD)
+@pytest.mark.parametrize("place", [WEB, ""], ids=["a collection", "a machine"])
+async def test_no_answer_changes_with_the_machines_outside(scoped: Scoped, place: str) -> None:
+    held = limited(ROLES["full-administrator"], place or f"{MACHINE}{scoped.machine}")
+    token = await scoped.site.plane.token(rights=held)
     before = await scoped.answers(token)
     await scoped.come(OUTSIDE, "mark-outside-2", "mark-outside-3")
     after = await scoped.answers(token)
@@ -87,6 +91,25 @@ async def test_no_answer_changes_with_the_machines_outside(scoped: Scoped) -> No
     assert after["overview"].json["machines"]["active"] == 1
     [update] = after["updates.list"].json["items"]
     assert update["required"] == 1
+
+
+async def test_a_role_for_one_machine_is_handed_on_where_there_is_that_machine(
+    scoped: Scoped,
+) -> None:
+    plane = scoped.site.plane
+    token = await plane.token(role="full-administrator")
+    asked = {"name": "maria", "role": "help-desk"}
+
+    def create(machine: UUID) -> Awaitable[Answer]:
+        document = {**asked, "within": f"{MACHINE}{machine}"}
+        return plane.ask("POST", "/api/v1/users", token=token, document=document)
+
+    refused = await create(UUID(int=9))
+    assert (refused.status, "no such machine" in str(refused.json)) == (400, True)
+    assert (await create(scoped.machine)).status == 201
+    keeper = await scoped.visitor(*ROLES["full-administrator"])
+    page = (await keeper.get("/people")).body.decode()
+    assert f"{words.role('help-desk')} within {INSIDE}" in page
 
 
 async def test_only_what_can_be_kept_within_is_answered(scoped: Scoped) -> None:

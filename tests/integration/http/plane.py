@@ -319,7 +319,7 @@ class AdministratorsPlane:
         user = User(
             id=hash_of(name).hex()[:12],
             name=name,
-            rights=tuple(str(r) for r in sorted(ROLES[role])),
+            rights=tuple(str(r) for r in sorted(ROLES.get(role, frozenset()))),
             password_hash=QUICK.hashed(password) if password else "",
             created_at=now,
             created_by="test",

@@ -1,4 +1,4 @@
-"""Every operation, each ready role, everywhere or within a collection: who passes."""
+"""Whoever passes by a right that is limited is kept within that, in every operation."""
 
 from __future__ import annotations
 
@@ -26,24 +26,6 @@ def passes(rights: frozenset[Right], operation: Operation) -> bool:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_within_a_collection_a_role_opens_what_it_opens_everywhere_and_can_be_kept_within(
-    role: str,
-) -> None:
-    everywhere, within = ROLES[role], limited(ROLES[role], WEB)
-    limitable = {right.everywhere for right in within}
-
-    for operation in BY_RIGHT:
-        needs = {need for need in operation.needs if isinstance(need, Right)}
-        expected = (
-            passes(everywhere, operation)
-            and operation.narrows
-            and all(need.can_be_limited for need in needs)
-        )
-        assert passes(within, operation) is expected, operation.name
-    assert limitable == {right for right in limitable if right.can_be_limited}
-
-
-@pytest.mark.parametrize("role", ROLES)
 def test_whoever_passes_by_a_limited_right_is_kept_within(role: str) -> None:
     within = limited(ROLES[role], WEB)
     holder = TokenHolder(token_id="0" * 12, name="t", rights=within, expires_at=None)
@@ -51,7 +33,7 @@ def test_whoever_passes_by_a_limited_right_is_kept_within(role: str) -> None:
     kept = {o.name: scopes_of(holder, o.needs) for o in BY_RIGHT if passes(within, o)}
 
     assert {name for name, scopes in kept.items() if not scopes} == set()
-    assert all(scope.collections == {WEB} for scopes in kept.values() for scope in scopes)
+    assert all(scope.places == {WEB} for scopes in kept.values() for scope in scopes)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from uuid import UUID
 
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.choices import collected
@@ -12,8 +13,9 @@ from patchtide.adapters.console.listing import Shape
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit, local_path
 from patchtide.domain.access.principals import SessionHolder
-from patchtide.domain.access.rights import beyond, rights_of
+from patchtide.domain.access.rights import AT, MACHINE, Kind, beyond, rights_of
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.server.fleet_view import View
 from patchtide.server.users import IssuedLink, ShownUser
 
 PEOPLE = Rows(field="user", form="/people/act", noun="person", plural="people")
@@ -139,6 +141,7 @@ async def _shown(
     asked = SHAPE.asked("/people", visit.query)
     if kind := visit.query.get("format"):
         return SHAPE.export(found.items, asked, kind)
+    collections = {str(one.id): one.name for one in await collected(desk, visit)}
     return desk.page(
         visit,
         "people.html",
@@ -149,12 +152,28 @@ async def _shown(
         error=error,
         acts=ACTS,
         roles=await roles_for(desk, visit),
-        collections={str(one.id): one.name for one in await collected(desk, visit)},
+        collections=collections,
+        placed={**collections, **await _machines(desk, visit, found.items)},
         limits=await desk.ask(visit, "settings.limits"),
         standing=standing,
         server=f"https://{visit.headers.get('host', '')}",
         typed={name: visit.said(name) if error else "" for name in ("name", "role", "within")},
     )
+
+
+async def _machines(desk: Desk, visit: Visit, users: Sequence[ShownUser]) -> Mapping[str, str]:
+    """Return what the machines are called that somebody's rights end at, by place."""
+    places = {text.partition(AT)[2] for user in users for text in user.grants}
+    asked = {place for place in places if place.startswith(MACHINE)}
+    if not asked or not desk.may_read(visit, Kind.MACHINES):
+        return {}
+    fleet = desk.context.fleet
+
+    def question(view: View) -> Mapping[str, str]:
+        numbers = {p: view.numbers.get(UUID(p.removeprefix(MACHINE)).bytes) for p in asked}
+        return {p: view.members[n].client.name for p, n in numbers.items() if n is not None}
+
+    return await desk.of_fleet(lambda: fleet.ask(question))
 
 
 SHAPE: Shape[ShownUser] = Shape(

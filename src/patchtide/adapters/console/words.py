@@ -336,12 +336,12 @@ def done(said: str) -> str:
     return f"{int(count)} {many} {verb}."
 
 
-def grant(text: str, collections: Mapping[str, str]) -> str:
+def grant(text: str, places: Mapping[str, str]) -> str:
     """Return what somebody was handed, in words: a role or a right, and within what."""
     what, _, within = text.partition(rights.AT)
     is_role = what.startswith(grants.ROLE)
     name = role(what.removeprefix(grants.ROLE)) if is_role else what
-    return f"{name} within {collections.get(within, within)}" if within else name
+    return f"{name} within {places.get(within, within)}" if within else name
 
 
 def role(name: str, held: Sequence[str] = ()) -> str:

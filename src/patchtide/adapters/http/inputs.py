@@ -25,7 +25,8 @@ FIELDS_LIMIT = 64
 _DIGITS = "{} hexadecimal digits, in small letters"
 _NAME = "small letters, digits and hyphens, at most {}, and begins with no hyphen"
 _FORMS = {
-    "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "an id, like 01234567-89ab-cdef-0123-456789abcdef",
+    "(machine:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "the id of a collection, or `machine:`"
+    " and the id of a machine",
     "[0-9a-f]{12}": _DIGITS.format(12),
     "[0-9a-f]{32}": _DIGITS.format(32),
     "[0-9a-f]{64}": _DIGITS.format(64),

@@ -1,4 +1,4 @@
-"""Grants: a role or a right, everywhere or within a collection, and what they come to together.
+"""Grants: a role or a right, everywhere or for one place, and what they come to together.
 
 A role is looked up whenever somebody asks, so whoever changes it changes what all its holders may.
 Everything that shows machines asks `visible` once, and what does one thing to one asks `allowed`.
@@ -14,8 +14,8 @@ from patchtide.domain.access.rights import (
     ROLES,
     Right,
     Verb,
-    collection,
     holds,
+    place,
     right,
     rights_of,
 )
@@ -35,17 +35,17 @@ is theirs too, or nobody could hand it on."""
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where something may be done: everywhere, or with the machines of these collections."""
+    """Where something may be done: everywhere, or with the machines of these places."""
 
-    collections: frozenset[str] | None = None
+    places: frozenset[str] | None = None
 
     @property
     def is_everything(self) -> bool:
-        return self.collections is None
+        return self.places is None
 
     @property
     def is_nothing(self) -> bool:
-        return self.collections == frozenset()
+        return self.places == frozenset()
 
 
 EVERYTHING = Scope()
@@ -61,10 +61,10 @@ def visible(held: Iterable[Right], wanted: Right) -> Scope:
     return Scope(frozenset(one.within for one in where if holds(held, one)))
 
 
-def allowed(held: Iterable[Right], wanted: Right, collections: Collection[str]) -> bool:
-    """Say whether it may be done to a machine that is in these collections."""
+def allowed(held: Iterable[Right], wanted: Right, places: Collection[str]) -> bool:
+    """Say whether it may be done to a machine that is in these places."""
     scope = visible(held, wanted)
-    return scope.collections is None or not scope.collections.isdisjoint(collections)
+    return scope.places is None or not scope.places.isdisjoint(places)
 
 
 def bounds(held: Iterable[Right], needed: Iterable[Right], sight: Right) -> frozenset[Scope]:
@@ -106,7 +106,7 @@ def rights_of_role(name: str, roles: Mapping[str, Collection[str]]) -> frozenset
 
 
 def limited(rights: Iterable[Right], within: str) -> frozenset[Right]:
-    """Return the rights within a collection; those that mean nothing there are left out."""
+    """Return the rights for one place; those that mean nothing there are left out."""
     if not within:
         return frozenset(rights)
     return frozenset(r for one in rights for r in _parts(one, within))
@@ -160,7 +160,7 @@ def _mistake(text: str, roles: Collection[str]) -> str:
     name, at, within = text.partition(AT)
     try:
         if at:
-            collection(within)
+            place(within)
         if not name.startswith(ROLE):
             right(text)
         elif name.removeprefix(ROLE) not in ROLES and name.removeprefix(ROLE) not in roles:

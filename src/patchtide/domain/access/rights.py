@@ -1,7 +1,7 @@
-"""Rights: a verb on a kind of object, everywhere or within one collection of machines.
+"""Rights: a verb on a kind of object, everywhere or for one place: a collection or a machine.
 
 Roles are nothing but named sets of rights. `administer` on a kind includes every other verb on it,
-and what holds everywhere holds within each collection; no other right implies another.
+and what holds everywhere holds in each place; no other right implies another.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Kind(StrEnum):
 
 
 AT = "@"
-"""Stands between a right, or a role, and the collection that it is limited to."""
+"""Stands between a right, or a role, and the place that it is limited to."""
+MACHINE = "machine:"
+"""What a place begins with that is a single machine; any other is the id of a collection."""
 
 
 class Verb(StrEnum):
@@ -47,7 +49,7 @@ class Right:
     kind: Kind
     verb: Verb
     within: str = ""
-    """The collection that it is limited to; empty: it holds everywhere."""
+    """The place that it is limited to; empty: it holds everywhere."""
 
     def __str__(self) -> str:
         return f"{self.kind}.{self.verb}{AT if self.within else ''}{self.within}"
@@ -70,27 +72,28 @@ KEEPING = Right(Kind.ACCOUNTS, Verb.ADMINISTER)
 
 
 def right(text: str) -> Right:
-    """Return the right that `kind.verb` names, or `kind.verb@collection`.
+    """Return the right that `kind.verb` names, or `kind.verb@place`.
 
     Raises:
         ValueError: there is no such right.
     """
     name, at, within = text.partition(AT)
     kind, _, verb = name.partition(".")
-    found = Right(Kind(kind), Verb(verb), collection(within) if at else "")
+    found = Right(Kind(kind), Verb(verb), place(within) if at else "")
     if at and not found.can_be_limited:
         raise ValueError(f"{name} means nothing of some machines alone")
     return found
 
 
-def collection(text: str) -> str:
-    """Return a collection's id in the one form in which ids are compared.
+def place(text: str) -> str:
+    """Return a place in the one form in which places are compared.
 
     Raises:
         ValueError: it is none.
     """
-    if str(UUID(text)) != text:
-        raise ValueError(f"not an id: {text!r}")
+    id = text.removeprefix(MACHINE)
+    if str(UUID(id)) != id:
+        raise ValueError(f"not an id: {id!r}")
     return text
 
 
@@ -163,15 +166,14 @@ ROLES: Mapping[str, frozenset[Right]] = MappingProxyType(
             "alerts.approve",
             "collections.administer",
         ),
+        # The limited administrator, who deploys a list by a template: just what that takes.
         "deployer": _role(
             "catalog.read",
             "catalog.distribute",
             "machines.read",
             "machines.deploy",
-            "site.read",
-            "alerts.read",
-            "alerts.approve",
             "collections.read",
+            "site.read",
         ),
         "engineer": _role(
             "catalog.read",

@@ -20,6 +20,7 @@ from patchtide.domain.access.grants import (
     visible,
 )
 from patchtide.domain.access.rights import (
+    MACHINE,
     ROLES,
     Kind,
     Right,
@@ -32,7 +33,7 @@ from patchtide.domain.access.rights import (
 )
 from patchtide.domain.errors import InvalidDocument
 
-WEB, DB = (str(UUID(int=n)) for n in (1, 2))
+WEB, DB = str(UUID(int=1)), f"{MACHINE}{UUID(int=2)}"
 ANY = st.builds(Right, st.sampled_from(Kind), st.sampled_from(Verb))
 PLACED = st.builds(
     lambda one, within: Right(one.kind, one.verb, within if one.can_be_limited else ""),
@@ -65,7 +66,7 @@ def test_nobody_hands_on_a_wider_place_than_his_own(
     handed_on = wanted - set(beyond(wanted, held))
 
     for one in handed_on:
-        assert {one.within} <= (visible(held, one.everywhere).collections or {one.within})
+        assert {one.within} <= (visible(held, one.everywhere).places or {one.within})
 
 
 @given(SETS, PLACED, st.frozensets(st.sampled_from([WEB, DB])))
@@ -88,7 +89,7 @@ def test_more_rights_never_narrow_what_is_seen(
 ) -> None:
     before, after = visible(held, SEEING), visible(held | more, SEEING)
 
-    assert after.collections is None or (before.collections or frozenset()) <= after.collections
+    assert after.places is None or (before.places or frozenset()) <= after.places
 
 
 SEEN = {

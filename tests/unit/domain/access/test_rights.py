@@ -134,3 +134,18 @@ def test_policy(
         with pytest.raises(refusal) as refused:
             check(principal, policy)
         assert type(refused.value) is refusal
+
+
+LIMITED_ADMINISTRATOR = {
+    "read and distribute on updates": {"catalog.read", "catalog.distribute"},
+    "read and deploy on the collection": {"collections.read", "machines.read", "machines.deploy"},
+    "read on the site": {"site.read"},
+}
+"""What SEC-3 lists; of packages, templates and deployments there are no rights yet."""
+
+
+def test_a_deployer_may_do_just_what_deploying_a_list_by_a_template_takes() -> None:
+    wanted = set[str]().union(*LIMITED_ADMINISTRATOR.values())
+
+    assert set(map(str, ROLES["deployer"])) == wanted
+    assert not {"packages", "templates", "deployments"} & set(Kind)
