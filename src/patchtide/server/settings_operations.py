@@ -118,7 +118,7 @@ SETTINGS = (
         handler=collection_agents.set_agents,
         audited=True,
         columns=_OF_COLLECTIONS,
-        example="settings set-collection-agents COLLECTION --poll-s 900 --scan-every-h 24",
+        example="settings set-collection-agents 'Web servers' --poll-s 900 --scan-every-h 24",
     ),
     Operation(
         name="settings.clear-collection-agents",
@@ -133,6 +133,6 @@ SETTINGS = (
         handler=collection_agents.clear,
         audited=True,
         columns=_OF_COLLECTIONS,
-        example="settings clear-collection-agents COLLECTION",
+        example="settings clear-collection-agents 'Web servers'",
     ),
 )
