@@ -83,7 +83,9 @@ def page() -> str:
 
 
 def helps() -> Iterator[tuple[str, str]]:
-    commands = [o for o in OPERATIONS if o.plane.is_interface and not o.step_of]
+    commands = [
+        o for o in OPERATIONS if o.plane.is_interface and not o.step_of and not o.only_people
+    ]
     groups = sorted({o.group for o in commands if o.group})
     names = ["", *groups, *(o.name.replace(".", " ") for o in commands), "completion"]
     names += ["catalog export", "catalog import"]
@@ -138,7 +140,10 @@ def _section(operation: Operation) -> Iterator[str]:
         who = "a person, and no program" if operation.only_people else "a person"
         yield f"- Proof: {who} must have [proved](errors.md#sign-in-again) lately who it is"
     yield f"- Audited: {'yes' if operation.audited else 'no'}"
-    if operation.plane.is_interface:
+    if operation.four_eyes is not None:
+        where = "../admin/guides/four-eyes.md"
+        yield f"- Four eyes: [may wait]({where}) for a second person, and then answers 202"
+    if operation.plane.is_interface and not operation.only_people:
         command = operation.step_of or example_of(operation)
         step = "a step of " if operation.step_of else ""
         yield f"- Command: {step}`patchtide {command}`"

@@ -13,6 +13,14 @@ from patchtide.server import (
     sessions,
     users,
 )
+from patchtide.server.covered import (
+    CHANGES_RIGHTS,
+    CHANGES_ROLE,
+    GIVES_LINK,
+    HANDS_ON,
+    LETS_IN,
+    MAKES_TOKEN,
+)
 from patchtide.server.table import API, Operation, Plane
 
 ACCOUNTS = (
@@ -67,6 +75,7 @@ ACCOUNTS = (
         audited=True,
         fresh=True,
         example="api-tokens create nightly-report --role auditor --days 30",
+        four_eyes=MAKES_TOKEN,
     ),
     Operation(
         name="api-tokens.list",
@@ -107,6 +116,7 @@ ACCOUNTS = (
         audited=True,
         fresh=True,
         example="users create maria --role update-administrator",
+        four_eyes=HANDS_ON,
     ),
     Operation(
         name="users.list",
@@ -134,6 +144,7 @@ ACCOUNTS = (
         fresh=True,
         example="users link 0f1e2d3c4b5a",
         disrupts_over=0,
+        four_eyes=GIVES_LINK,
     ),
     Operation(
         name="users.role",
@@ -148,6 +159,7 @@ ACCOUNTS = (
         audited=True,
         fresh=True,
         example="users role 0f1e2d3c4b5a --role deployer",
+        four_eyes=CHANGES_RIGHTS,
     ),
     Operation(
         name="users.disable",
@@ -176,6 +188,7 @@ ACCOUNTS = (
         audited=True,
         fresh=True,
         example="users enable 0f1e2d3c4b5a",
+        four_eyes=LETS_IN,
     ),
     Operation(
         name="users.password",
@@ -216,6 +229,7 @@ ROLES = (
         audited=True,
         fresh=True,
         example="roles define night-shift machines.read machines.modify catalog.read",
+        four_eyes=CHANGES_ROLE,
     ),
     Operation(
         name="roles.remove",
@@ -230,6 +244,7 @@ ROLES = (
         audited=True,
         fresh=True,
         example="roles remove night-shift",
+        four_eyes=CHANGES_ROLE,
     ),
 )
 

@@ -72,7 +72,7 @@ class _Measure:
                 return self._failed_synchronisations()
             case Watched.DISK:
                 return self.facts.disk_used()
-            case Watched.DIVERGENCE | Watched.CLONES | Watched.LIMITS:
+            case Watched.DIVERGENCE | Watched.CLONES | Watched.LIMITS | Watched.PROPOSALS:
                 return float(len(self.alarms.get(rule.watched, ())))
 
     def _compliance(self, query: str) -> float | None:

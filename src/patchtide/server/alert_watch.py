@@ -37,6 +37,7 @@ from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.following import Cursor, DecisionEvent
+from patchtide.server.proposing import PROPOSED
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +170,8 @@ def _alarms_in(events: Iterable[DecisionEvent]) -> Iterable[tuple[str, float]]:
             yield Watched.CLONES, event.at.timestamp()
         elif event.operation == REACHED:
             yield Watched.LIMITS, event.at.timestamp()
+        elif event.operation == PROPOSED:
+            yield Watched.PROPOSALS, event.at.timestamp()
 
 
 def _within_a_day(

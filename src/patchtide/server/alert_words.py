@@ -18,6 +18,7 @@ _SAID: Mapping[Watched, str] = MappingProxyType(
         Watched.DISK: "the disk of the server's home is {value} full",
         Watched.DIVERGENCE: "{value} documents of metadata not signed here were seen within a day",
         Watched.CLONES: "{value} machines were quarantined as clones within a day",
+        Watched.PROPOSALS: "{value} proposals for a second person were made within a day",
         Watched.LIMITS: "somebody was stopped {value} times by the limits per hour within a day",
     }
 )

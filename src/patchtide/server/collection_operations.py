@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import collection_view, collections, machine_list
+from patchtide.server.covered import MOVES_REACH
 from patchtide.server.table import API, Operation, Plane
 
 _READ = Right(Kind.COLLECTIONS, Verb.READ)
@@ -80,6 +81,7 @@ COLLECTIONS = (
         handler=collections.change,
         audited=True,
         example="collections change 'Web servers' --exclude 'Test servers' --forget query",
+        four_eyes=MOVES_REACH,
     ),
     Operation(
         name="collections.add",
@@ -94,6 +96,7 @@ COLLECTIONS = (
         handler=collections.put_in,
         audited=True,
         example="collections add 'Web servers' proxy-1 proxy-2",
+        four_eyes=MOVES_REACH,
     ),
     Operation(
         name="collections.remove",
@@ -108,6 +111,7 @@ COLLECTIONS = (
         handler=collections.take_out,
         audited=True,
         example="collections remove 'Web servers' proxy-2",
+        four_eyes=MOVES_REACH,
     ),
     Operation(
         name="collections.delete",

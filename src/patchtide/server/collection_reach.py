@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from patchtide.domain.access.principals import Anonymous, Principal
-from patchtide.domain.access.rights import AT, KEEPING, holds
+from patchtide.domain.access.principals import Anonymous, Principal, may_read
+from patchtide.domain.access.rights import AT, KEEPING, Kind, holds
 from patchtide.domain.errors import Refused
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
 
+Known = Mapping[UUID, StoredCollection]
+
 
 def check_who_decides(
-    tx: Transaction, principal: Principal, known: Mapping[UUID, StoredCollection], changed: UUID
+    tx: Transaction, principal: Principal, known: Known, changed: Collection[UUID]
 ) -> None:
-    """Let only who administers accounts say otherwise who is in it, where rights end there.
+    """Let only who administers accounts say otherwise who is in them, where rights end there.
 
-    They may end at another collection that is made of this one: its machines are others, too.
+    They may end at another collection that is made of one of these: its machines are others, too.
 
     Raises:
         Refused: people or their programs have rights within it.
     """
     if not isinstance(principal, Anonymous) and holds(principal.rights, KEEPING):
         return
-    reached = {str(one): known[one].name for one in _made_of(known, changed)}
+    if found := holder_within(tx, known, changed):
+        holder, collection = found
+        raise Refused(
+            f"{holder if may_name_holders(principal) else 'somebody'} has rights within"
+            f" {collection}: who is in it is said by those who hold {KEEPING}"
+        )
+
+
+def may_name_holders(principal: Principal) -> bool:
+    return not isinstance(principal, Anonymous) and may_read(principal.rights, Kind.ACCOUNTS)
+
+
+def holder_within(
+    tx: Transaction, known: Known, changed: Collection[UUID]
+) -> tuple[str, str] | None:
+    """Return somebody whose rights end at what these collections decide, and where they do."""
+    reached = {str(key): known[key].name for one in changed for key in _made_of(known, one)}
     holders = [
         *((user.name, user.rights) for user in tx.lock_users()),
         *((token.name, token.rights) for token in tx.lock_api_tokens()),
@@ -32,13 +50,11 @@ def check_who_decides(
     for holder, grants in holders:
         for text in grants:
             if name := reached.get(text.partition(AT)[2]):
-                raise Refused(
-                    f"{holder} has rights within {name}: who is in it is said by those who hold"
-                    f" {KEEPING}"
-                )
+                return holder, name
+    return None
 
 
-def _made_of(known: Mapping[UUID, StoredCollection], changed: UUID) -> set[UUID]:
+def _made_of(known: Known, changed: UUID) -> set[UUID]:
     """Return the collection and all that are made of it, however far away."""
     found, left = {changed}, [changed]
     while left:

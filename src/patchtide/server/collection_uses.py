@@ -20,8 +20,13 @@ Use = Callable[[Transaction, UUID], Iterator[str]]
 """Yields in words what uses it, by name."""
 
 
-def uses(tx: Transaction, collection: UUID) -> list[str]:
-    return [told for use in _USES for told in use(tx, collection)]
+def uses(tx: Transaction, collection: UUID, *, may_name: bool) -> list[str]:
+    """Return in words what uses it. `may_name`: who asks may hear what people are called."""
+    told = [told for use in _USES for told in use(tx, collection)]
+    rights = list(_rights(tx, collection))
+    if rights and not may_name:
+        rights = ["somebody has rights within it"]
+    return told + rights
 
 
 def naming(tx: Transaction, one: StoredCollection) -> Iterator[str]:
@@ -86,4 +91,4 @@ _ENTRIES = {
     EntryKind.FREEZE: "freezes ({})",
     EntryKind.HOURS: "business hours",
 }
-_USES: tuple[Use, ...] = (_collections, _subscriptions, _rights, _calendar, _schedules, _agents)
+_USES: tuple[Use, ...] = (_collections, _subscriptions, _calendar, _schedules, _agents)

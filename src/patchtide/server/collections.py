@@ -23,7 +23,7 @@ from patchtide.server.collection_checks import (
     numbers_of,
     one_of,
 )
-from patchtide.server.collection_reach import check_who_decides
+from patchtide.server.collection_reach import check_who_decides, may_name_holders
 from patchtide.server.collection_uses import naming, uses
 from patchtide.server.collection_view import Collection, OneCollection, shown
 from patchtide.server.context import Call
@@ -170,7 +170,7 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
         _check_name(tx, was, now)
         _check_agents(tx, now, known)
         if replace(now.definition, name=was.name) != was.definition:
-            check_who_decides(tx, principal, known, was.id)
+            check_who_decides(tx, principal, known, [was.id])
         tx.collections.change(now)
         before, after = in_words_of(was, known), in_words_of(now, known)
         changed = {
@@ -227,7 +227,7 @@ async def delete(call: Call, principal: Principal, asked: OneCollection) -> None
     def work(tx: Transaction) -> None:
         known = held(tx)
         one = one_of(known, asked.collection)
-        if using := uses(tx, one.id):
+        if using := uses(tx, one.id, may_name=may_name_holders(principal)):
             raise WrongState(f"{one.name} is in use: {'; '.join(using)}")
         tx.collections.drop(one.id)
         _note(tx, one, in_words_of(one, known))
@@ -249,7 +249,7 @@ async def put_in(call: Call, principal: Principal, asked: SomeMachines) -> Chang
     def work(tx: Transaction) -> ChangedMembers:
         known = held(tx)
         one = one_of(known, asked.collection)
-        check_who_decides(tx, principal, known, one.id)
+        check_who_decides(tx, principal, known, [one.id])
         numbers = numbers_of(tx, machines)
         new = tx.collections.put_in(one.id, list(numbers))
         size = tx.collections.size(one.id)
@@ -274,7 +274,7 @@ async def take_out(call: Call, principal: Principal, asked: SomeMachines) -> Cha
     def work(tx: Transaction) -> ChangedMembers:
         known = held(tx)
         one = one_of(known, asked.collection)
-        check_who_decides(tx, principal, known, one.id)
+        check_who_decides(tx, principal, known, [one.id])
         numbers = numbers_of(tx, machines, may_be_retired=True)
         gone = tx.collections.take_out(one.id, list(numbers))
         size = tx.collections.size(one.id)

@@ -20,6 +20,7 @@ from patchtide.server.disruptions import REACHED, HourlyLimit, spend
 from patchtide.server.drafts import DraftDesk
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
+from patchtide.server.four_eyes import Void, Waits, Watched, Whole
 from patchtide.server.makers import check_still_let_in
 from patchtide.server.narrowed_fleet import NarrowedFleets
 from patchtide.server.passwords import PasswordDesk
@@ -31,6 +32,7 @@ from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.metrics import Exposition
 from patchtide.server.ports.notifying import Channels
 from patchtide.server.ports.reading import Lookups, Reading
+from patchtide.server.proposing import PROPOSED, VOIDED, call_void, propose
 from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.threads import Threads
@@ -109,17 +111,24 @@ class Call:
     """The file that came with it, if it takes one."""
     disrupts: int = 0
     """How many machines, tokens or people it disturbs, as far as that counts."""
+    watched: Watched | None = None
+    """What it is if it may need a second person."""
 
     @property
     def now(self) -> datetime:
         return self.context.clock.now()
 
-    async def decide(self, principal: Principal, work: Callable[[Transaction], T]) -> T:
+    async def decide(
+        self, principal: Principal, work: Callable[[Transaction], T], *, whole: Whole | None = None
+    ) -> T:
         """Run `work` in one transaction, audited under this operation's name.
+
+        `whole`: of what this is only the first part; the others are decided by `rest`.
 
         Raises:
             Unauthenticated, Refused: the principal was shut out since the request was let in.
             HourlyLimit: it disturbs more than may be within an hour.
+            Proposed: others have to agree first.
         """
         if not self.audited:
             raise LookupError(f"{self.operation} is declared as one that decides nothing")
@@ -129,7 +138,9 @@ class Call:
             check_still_let_in(tx, principal, now=now)
             if self.disrupts:
                 spend(tx, principal.actor, self.disrupts, now=now)
-            return work(tx)
+            if self.watched is None:
+                return work(tx)
+            return self.watched.carried_out(tx, principal, work, whole=whole, now=now)
 
         decide = self.context.decisions.decide
         try:
@@ -137,6 +148,26 @@ class Call:
         except HourlyLimit as error:
             await decide(principal.actor, REACHED, partial(self._note_limit, str(error)), now=now)
             raise
+        except Void:
+            await self._aside(principal, VOIDED, call_void)
+            raise
+        except Waits as waits:
+            raise await self._aside(principal, PROPOSED, partial(propose, waits=waits)) from None
+
+    def rest(self) -> Call:
+        """Return the call that decides what follows the first part of a whole."""
+        return replace(self, watched=None, disrupts=0)
+
+    async def _aside(self, principal: Principal, operation: str, aside: Callable[..., T]) -> T:
+        """Decide about the proposal in place of what was asked for."""
+        now, watched = self.now, self.watched
+
+        def decided(tx: Transaction) -> T:
+            check_still_let_in(tx, principal, now=now)
+            return aside(tx, watched, actor=principal.actor, now=now)
+
+        decide = self.context.decisions.decide
+        return await decide(principal.actor, operation, decided, now=now)
 
     def _note_limit(self, why: str, tx: Transaction) -> None:
         tx.note("site", operation=self.operation, count=self.disrupts, why=why)

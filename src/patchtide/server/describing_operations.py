@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import machine_descriptions, machine_import
+from patchtide.server.covered import OF_MANY
 from patchtide.server.table import API, Operation, Plane
 
 _MODIFY = Right(Kind.MACHINES, Verb.MODIFY)
@@ -23,6 +24,7 @@ DESCRIBING = (
         example="machines describe web-1 web-2 --owner web-team --role web --business 4 --dry-run",
         narrows=True,
         disrupts_over=50,
+        four_eyes=OF_MANY,
     ),
     Operation(
         name="machines.attribute-changes",
@@ -51,6 +53,7 @@ DESCRIBING = (
         audited=True,
         largest_body=machine_import.LARGEST,
         step_of="machines import",
+        four_eyes=OF_MANY,
     ),
     Operation(
         name="machines.export",

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from patchtide.domain.access.limits import Disruption, Exceeded, Limits, exceeded, recent
+from patchtide.domain.access.persons import behind
 from patchtide.domain.errors import TooMuch
 from patchtide.server.ports.decisions import Transaction
 
@@ -44,30 +45,29 @@ def read_limits(data: bytes | None) -> KeptLimits:
     return msgspec.msgpack.decode(data, type=KeptLimits) if data else KeptLimits()
 
 
+def disturbed_lately(tx: Transaction, actor: str, *, now: datetime) -> int:
+    """Return how many somebody and her programs disturbed within the hour."""
+    person = behind(actor, tx.api_token_makers())
+    return sum(one.count for one in recent(_done(tx.setting(DONE)), now) if one.by == person)
+
+
 def spend(tx: Transaction, actor: str, count: int, *, now: datetime) -> None:
     """Note that this decision disturbs so many.
 
     Raises:
         HourlyLimit: that would be too many within the hour.
     """
-    data = tx.lock_setting(DONE)
-    kept = msgspec.msgpack.decode(data, type=list[_Kept]) if data else []
-    done = [Disruption(datetime.fromtimestamp(k.at, UTC), k.by, k.count) for k in kept]
-    wanted = Disruption(now, _person(tx, actor), count)
+    done = _done(tx.lock_setting(DONE))
+    wanted = Disruption(now, behind(actor, tx.api_token_makers()), count)
     limits = read_limits(tx.setting(LIMITS)).limits()
     if over := exceeded(done, wanted, limits):
         raise HourlyLimit(_why(over, count))
     tx.put_setting(DONE, _pack([*recent(done, now), wanted]))
 
 
-def _person(tx: Transaction, actor: str) -> str:
-    """Return whom the actor was let in by, in the end."""
-    makers = {f"api-token:{token}": maker for token, maker in tx.api_token_makers().items()}
-    seen = {actor}
-    while (maker := makers.get(actor)) is not None and maker not in seen:
-        seen.add(maker)
-        actor = maker
-    return actor
+def _done(data: bytes | None) -> list[Disruption]:
+    kept = msgspec.msgpack.decode(data, type=list[_Kept]) if data else []
+    return [Disruption(datetime.fromtimestamp(k.at, UTC), k.by, k.count) for k in kept]
 
 
 def _pack(done: Iterable[Disruption]) -> bytes:

@@ -19,6 +19,7 @@ from patchtide.server import (
     updates,
     whatif,
 )
+from patchtide.server.covered import ONE_OF_MANY
 from patchtide.server.saved_searches import Complete, Completed
 from patchtide.server.table import API, Operation, Plane
 
@@ -250,6 +251,7 @@ FLEET = (
         example=f"machines decommission {_MACHINE}",
         narrows=True,
         disrupts_over=0,
+        four_eyes=ONE_OF_MANY,
     ),
     Operation(
         name="updates.list",

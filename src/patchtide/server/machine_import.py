@@ -26,6 +26,7 @@ from patchtide.server.collection_checks import may_ask
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
+from patchtide.server.four_eyes import Whole
 from patchtide.server.machine_attributes import changes, saying, texts_of
 from patchtide.server.machine_csv import PROBLEMS, Line, place, read_lines, written
 from patchtide.server.machine_descriptions import ChangedMachine, put
@@ -130,8 +131,10 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
     plan = await call.read(lambda: _plan(file, fleet.store.clients_of(uuids)))
     if not asked.dry_run:
         _check(file, plan, asked.plan)
+        whole = Whole(changes=len(plan.changed) + len(plan.expected), seen=plan.name)
         for part in plan.parts():
-            await call.decide(principal, partial(_carry_out, part, call))
+            await call.decide(principal, partial(_carry_out, part, call), whole=whole)
+            call = call.rest()
     return await call.read(lambda: _told(file, plan))
 
 

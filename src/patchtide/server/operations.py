@@ -27,6 +27,7 @@ from patchtide.server.exchange_operations import EXCHANGE
 from patchtide.server.fleet_operations import FLEET
 from patchtide.server.history_operations import HISTORY
 from patchtide.server.list_operations import LISTS, SEARCHES
+from patchtide.server.proposal_operations import proposal_operations
 from patchtide.server.publisher_operations import PUBLISHER
 from patchtide.server.report_operations import REPORTS
 from patchtide.server.settings_operations import SETTINGS
@@ -198,29 +199,28 @@ _AUDIT = (
     ),
 )
 
-OPERATIONS = Table(
-    (
-        *_AGENTS_PLANE,
-        *_SITE,
-        *FLEET,
-        *DESCRIBING,
-        *HISTORY,
-        *ACCOUNTS,
-        *ROLES,
-        *_AUDIT,
-        *CATALOG,
-        *EXCHANGE,
-        *PUBLISHER,
-        *SEARCHES,
-        *LISTS,
-        *COLLECTIONS,
-        *CALENDAR,
-        *SETTINGS,
-        *REPORTS,
-        *SUBSCRIPTIONS,
-        *ALERTS,
-        *CHANNELS,
-        *SESSIONS,
-        *PAGES,
-    )
+_OPERATIONS = (
+    *_AGENTS_PLANE,
+    *_SITE,
+    *FLEET,
+    *DESCRIBING,
+    *HISTORY,
+    *ACCOUNTS,
+    *ROLES,
+    *_AUDIT,
+    *CATALOG,
+    *EXCHANGE,
+    *PUBLISHER,
+    *SEARCHES,
+    *LISTS,
+    *COLLECTIONS,
+    *CALENDAR,
+    *SETTINGS,
+    *REPORTS,
+    *SUBSCRIPTIONS,
+    *ALERTS,
+    *CHANNELS,
+    *SESSIONS,
+    *PAGES,
 )
+OPERATIONS = Table((*_OPERATIONS, *proposal_operations(_OPERATIONS)))

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import collection_agents, site_agents, site_limits, site_targets
+from patchtide.server import (
+    collection_agents,
+    site_agents,
+    site_four_eyes,
+    site_limits,
+    site_targets,
+)
+from patchtide.server.covered import RAISES_LIMITS, WEAKENS_RULE
 from patchtide.server.table import API, Operation, Plane
 
 _OF_COLLECTIONS = ("place", "collection", "name", "poll_s", "scan_every_h", "cycle", "decides_for")
@@ -31,6 +38,32 @@ SETTINGS = (
         audited=True,
         fresh=True,
         example="settings set-limits --person 500 --site 1000",
+        four_eyes=RAISES_LIMITS,
+    ),
+    Operation(
+        name="settings.four-eyes",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/settings/four-eyes",
+        policy=Right(Kind.ACCOUNTS, Verb.READ),
+        sentence="Show what waits for a second person here.",
+        output=site_four_eyes.ShownFourEyes,
+        handler=site_four_eyes.show,
+    ),
+    Operation(
+        name="settings.set-four-eyes",
+        plane=Plane.ADMINISTRATORS,
+        method="PUT",
+        path=API + "/settings/four-eyes",
+        policy=Right(Kind.ACCOUNTS, Verb.ADMINISTER),
+        sentence="Set what waits for a second person; to weaken it waits for one, too.",
+        input=site_four_eyes.SetFourEyes,
+        output=site_four_eyes.ShownFourEyes,
+        handler=site_four_eyes.set_rule,
+        audited=True,
+        fresh=True,
+        example="settings set-four-eyes --on --approvers 1 --machines-over 50",
+        four_eyes=WEAKENS_RULE,
     ),
     Operation(
         name="settings.targets",

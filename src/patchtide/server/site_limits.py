@@ -42,7 +42,10 @@ async def set_limits(call: Call, principal: Principal, asked: SetLimits) -> Show
     def work(tx: Transaction) -> None:
         was = read_limits(tx.lock_setting(LIMITS))
         tx.put_setting(LIMITS, msgspec.msgpack.encode(kept))
-        tx.note("site", person=kept.person, site=kept.site, was=f"{was.person}, {was.site}")
+        raised = {"raised": "yes"} if kept.person > was.person or kept.site > was.site else {}
+        tx.note(
+            "site", person=kept.person, site=kept.site, was=f"{was.person}, {was.site}", **raised
+        )
 
     await call.decide(principal, work)
     return _shown(kept)

@@ -21,6 +21,7 @@ from patchtide.domain.access.proofs import check_proof
 from patchtide.domain.access.rights import Right
 from patchtide.server.context import Call, Context, nothing
 from patchtide.server.fleet import Fleet
+from patchtide.server.four_eyes import FourEyes, Watched
 
 API = "/api/v1"
 
@@ -110,6 +111,8 @@ class Operation:
     """A person must have proved within five minutes who she is; programs need not."""
     only_people: bool = False
     """That too, and no program may do it: with a token nobody proves anything anew."""
+    four_eyes: FourEyes | None = None
+    """Where a site asks for it, one person alone cannot have this done."""
     largest_body: int = 1 << 20
     """So many bytes what it is asked with may have, where that is JSON."""
     largest_file: int = 0
@@ -155,6 +158,25 @@ class Operation:
     @property
     def needs(self) -> tuple[Policy, ...]:
         return (self.policy, *self.also)
+
+    def watched(self, asked: Struct, *, proposal: str = "") -> Watched | None:
+        """Return what others have to agree to, where that may be."""
+        if self.four_eyes is None:
+            return None
+        return Watched(
+            operation=self.name,
+            asked=asked,
+            four_eyes=self.four_eyes,
+            needs=self.approver_needs,
+            proposal=proposal,
+        )
+
+    @property
+    def approver_needs(self) -> tuple[Right, ...]:
+        """What others must hold to agree to it."""
+        declared = self.four_eyes.approver if self.four_eyes else None
+        rights = tuple(need for need in self.needs if isinstance(need, Right))
+        return rights if declared is None else (*rights, declared)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -221,12 +243,16 @@ async def perform(
     principal: Principal,
     asked: Struct,
     body: AsyncIterator[bytes] | None = None,
+    proposal: str = "",
 ) -> Any:
     """Check the policy, then do it. The answer is the operation's output, or None.
+
+    `proposal`: what others agreed to, which this enacts.
 
     Raises:
         Unauthenticated, Refused, NotFound: the policy says no (domain.access.principals).
         SignInAgain: the person must prove anew who she is (domain.access.proofs).
+        Proposed: others have to agree first; that it waits for them is written down.
     """
     for policy in operation.needs:
         check(principal, policy, narrows=operation.narrows)
@@ -243,5 +269,6 @@ async def perform(
         audited=operation.audited,
         body=nothing() if body is None else body,
         disrupts=operation.disrupts(asked),
+        watched=operation.watched(asked, proposal=proposal),
     )
     return await operation.handler(call, principal, asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -15,12 +15,14 @@ from pyroaring import BitMap
 from patchtide.adapters.console.visits import SESSION
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import may_read
+from patchtide.domain.access.proposals import Proposal
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.domain.collections.definitions import Definition
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.accounts import Session
 from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.ports.collections import StoredCollection
+from patchtide.server.ports.proposals import StoredProposal
 from patchtide.server.table import SAFE_METHODS, Operation, Plane
 from patchtide.server.users import new_user
 from patchtide.wire.messages import EventV1
@@ -49,6 +51,8 @@ SHOWN = {
 
 LIST = "kept"
 """Has the marked update."""
+PROPOSAL = "0" * 12
+"""Would do something to the marked person."""
 COLLECTION = UUID(int=7)
 """Has the marked machine."""
 
@@ -103,6 +107,7 @@ class Furnished:
         yield from ("/machine-import", f"{collection}/calendar", f"{machine}/calendar")
         yield from (f"{collection}/calendar?format=ics", f"{machine}/calendar?format=csv")
         yield f"/reports/by-machine?collection={COLLECTION}"
+        yield from ("/proposals", f"/proposals/{PROPOSAL}")
         yield from ("/alerts", "/channels", "/history", "/targets")
         yield from ("/subscriptions", "/new-subscription", "/new-subscription?report=overall")
         yield from ("/reports", "/reports/by-machine", "/reports/by-machine?format=csv")
@@ -122,6 +127,7 @@ class Furnished:
             "risk": "low",
             "collection": COLLECTION,
             "report": "by-machine",
+            "proposal": PROPOSAL,
         }
         return operation.path.format(**dict.fromkeys(operation.parameters, "x") | ids)
 
@@ -140,6 +146,15 @@ class Furnished:
 
         await self.site.storage.decide("test", "test", work, now=now)
         return Visitor(self.site.plane, cookies={SESSION: secret})
+
+
+def a_proposal(author: str, now: datetime) -> StoredProposal:
+    made = Proposal(
+        id=PROPOSAL, operation="users.enable", content=bytes(32), author=author, person=author,
+        at=now, expires_at=now + timedelta(days=7),
+    )  # fmt: skip
+    told = (("1", {"name": MARKS[Kind.ACCOUNTS]}),)
+    return StoredProposal(proposal=made, asked=b"{}", told=told, changes=1)
 
 
 @pytest.fixture
@@ -178,6 +193,7 @@ async def furnished(site: ConsoleSite) -> Furnished:
     def put_together(tx: object) -> None:
         tx.collections.add(collected)  # type: ignore[attr-defined]
         tx.collections.put_in(COLLECTION, [client.number])  # type: ignore[attr-defined]
+        tx.proposals.add(a_proposal(f"user:{someone}", now))  # type: ignore[attr-defined]
         tx.note(COLLECTION.hex)  # type: ignore[attr-defined]
 
     await storage.decide(f"user:{someone}", "collections.create", put_together, now=now)
@@ -260,4 +276,5 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/business-hours", "/collections/{collection}/calendar", "/machines/{machine}/calendar",
         "/reports", "/reports/{report}", "/alerts", "/history", "/targets",
         "/roles", "/channels", "/subscriptions", "/new-subscription",
+        "/proposals", "/proposals/{proposal}",
     }  # fmt: skip

@@ -45,6 +45,7 @@ from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
 from tests.integration.http.memory_calendar import MemoryCalendar
 from tests.integration.http.memory_collections import MemoryCollections
+from tests.integration.http.memory_proposals import MemoryProposals
 
 T = TypeVar("T")
 UPDATE = update_id("apt", "debian/openssl")
@@ -181,6 +182,7 @@ class MemoryStorage:
     collections: MemoryCollections = field(default_factory=MemoryCollections)
     calendar: MemoryCalendar = field(default_factory=MemoryCalendar)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    proposals: MemoryProposals = field(default_factory=MemoryProposals)
     epochs: int = 0
     breaks: Exception | None = None
 
@@ -198,6 +200,7 @@ class MemoryStorage:
                 people=dict(self.people),
                 links=dict(self.links),
                 settings=dict(self.settings),
+                proposals=self.proposals.copied(),
             )
         )
         result = work(transaction)
@@ -208,7 +211,7 @@ class MemoryStorage:
             done.machines,
             done.settings,
         )
-        self.people, self.links = done.people, done.links
+        self.people, self.links, self.proposals = done.people, done.links, done.proposals
         for subject, detail in transaction.notes:
             self._append(actor, operation, subject, detail, now)
         return result
@@ -405,6 +408,17 @@ class MemoryTransaction:
     def outbox(self) -> MemoryOutbox:
         return self.storage.outbox
 
+    @property
+    def proposals(self) -> MemoryProposals:
+        return self.storage.proposals
+
+    @property
+    def noted(self) -> Sequence[tuple[str, dict[str, Any]]]:
+        return list(self.notes)
+
+    def remark(self, **detail: str) -> None:
+        self.notes = [(subject, {**said, **detail}) for subject, said in self.notes]
+
     def accept_licence(self, digest: bytes, accepted: Acceptance) -> bool:
         return True
 
@@ -501,6 +515,9 @@ class MemoryTransaction:
 
     def lock_users(self) -> Sequence[User]:
         return [user for user in self.storage.people.values() if user.disabled_at is None]
+
+    def disabled_users(self) -> Sequence[User]:
+        return [user for user in self.storage.people.values() if user.disabled_at is not None]
 
     def count_users(self) -> int:
         return len(self.storage.people)

@@ -190,7 +190,7 @@ def test_who_is_in_a_collection_that_rights_end_at_is_said_by_who_hands_rights_o
     statuses, told, members = at_a_site(story)
 
     assert (statuses, members) == ([403, 403, 403, 200, 200, 200], ["web-1", "web-2"])
-    assert told.startswith("limited has rights within Outer")
+    assert told.startswith("somebody has rights within Outer")
 
 
 def test_every_machine_that_nobody_knows_is_named() -> None:

@@ -80,6 +80,7 @@ DOCUMENTS = {
     "users.create": {"name": "maria", "role": "auditor"},
     "users.role": {"role": "machine-owner"},
     "settings.set-limits": {"person": 500},
+    "settings.set-four-eyes": {"machines_over": 40},
     "roles.define": {"rights": ["machines.read"]},
     "catalog.accept-older": {"suite": "x"},
     "catalog.take-in": {"export": NAME},
@@ -146,8 +147,14 @@ CALENDAR: dict[str, tuple[str, dict[str, str], str]] = {
     "hours": ("/api/v1/business-hours", {"ends": "17:00"}, ""),
 }
 """How there is something of each kind: where it is asked for, with what, and what its id is of."""
-BY_PERSON = {"users.password"}
-"""What no token can ask for: it has no password."""
+BY_PERSON = {
+    "users.password",
+    "proposals.approve",
+    "proposals.reject",
+    "proposals.withdraw",
+    "proposals.enact",
+}
+"""What no token can ask for, that has no password; and what needs two people."""
 COUNT = count(1)
 """No two collections of a plane are called the same."""
 BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
@@ -208,6 +215,7 @@ async def prepared(
         "sha256": NOTHING,
         "draft": "0" * 32,
         "risk": "high",
+        "proposal": "0" * 12,
     }
     if operation.name in PINNED:
         await plane.ask(

@@ -10,6 +10,7 @@ from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.server.four_eyes import Proposed
 
 MOST = 500
 
@@ -72,17 +73,20 @@ async def carry_out(
             visit, "sure.html", kind=kind, name=name, act=act, chosen=chosen, back=back, more=more
         )
     failed: list[tuple[Chosen, PatchtideError]] = []
+    waiting: list[tuple[Chosen, Proposed]] = []
     for one in chosen:
         try:
             asked: dict[str, Any] = {kind.field: one.id, **more}
             await desk.ask(visit, act.operation, **asked)
         except PatchtideError as error:
             failed.append((one, error))
-    done = len(chosen) - len(failed)
-    if failed or not chosen:
+        except Proposed as outcome:
+            waiting.append((one, outcome))
+    done = len(chosen) - len(failed) - len(waiting)
+    if failed or waiting or not chosen:
         return desk.page(
-            visit, "outcome.html", kind=kind, act=act, done=done, failed=failed, back=back,
-            status=200 if done else 409,
+            visit, "outcome.html", kind=kind, act=act, done=done, failed=failed, waiting=waiting,
+            back=back, status=200 if done or waiting else 409,
         )  # fmt: skip
     mark = "&" if "?" in back else "?"
     return see_other(f"{back}{mark}done={name}-{done}")

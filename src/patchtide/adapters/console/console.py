@@ -55,6 +55,7 @@ from patchtide.domain.access.rights import right as right_of
 from patchtide.domain.catalog.rule_mistakes import Mistake
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Unauthenticated
 from patchtide.server.context import Context
+from patchtide.server.four_eyes import Proposed
 from patchtide.server.sessions import holder_of
 from patchtide.server.table import SAFE_METHODS, Operation, Plane, Table, perform
 
@@ -171,6 +172,8 @@ class Page:
             visit = await self._visit(scope, receive)
             check(visit.principal, self._operation.policy, narrows=self._operation.narrows)
             reply = await self._serve(self._desk.within(visit.principal, self._operation), visit)
+        except Proposed as outcome:
+            return see_other(f"/proposals/{outcome.proposal.id}?done=proposed")
         except ProofNeeded:
             return ask_for_proof(self._desk, visit, to=visit.path, form=visit.form)
         except PatchtideError as error:

@@ -156,12 +156,43 @@ WATCHED: Mapping[str, str] = MappingProxyType(
         "failed-synchronisations": "Synchronisations that failed in a row",
         "disk": "How full the disk is",
         "divergence": "Metadata that was never signed here, seen within a day",
+        "proposals": "Proposals for a second person, within a day",
         "limits": "Somebody stopped by the limits per hour, within a day",
         "clones": "Machines quarantined as clones, within a day",
     }
 )
 WHYS: Mapping[str, str] = MappingProxyType(
     {"first": "the first one", "schedule": "by schedule", "retry": "again after a failure"}
+)
+PROPOSED: Mapping[str, str] = MappingProxyType(
+    {
+        "api-tokens.create": "Make an administrator's token",
+        "users.create": "Add a person",
+        "users.link": "Make a sign-in link",
+        "users.role": "Change a person's role",
+        "users.enable": "Enable a person",
+        "roles.define": "Define a role",
+        "roles.remove": "Remove a role",
+        "settings.set-limits": "Raise the limits per hour",
+        "settings.set-four-eyes": "Ask less for a second person",
+        "collections.change": "Change who is in a collection",
+        "collections.add": "Put machines into a collection",
+        "collections.remove": "Take machines out of a collection",
+        "machines.decommission": "Retire a machine",
+        "machines.describe": "Describe machines",
+        "machines.import": "Import what is said of machines",
+    }
+)
+"""What can wait for a second person."""
+PROPOSALS: Mapping[str, str] = MappingProxyType(
+    {
+        "open": "Waits",
+        "enacted": "Done",
+        "rejected": "Rejected",
+        "withdrawn": "Withdrawn",
+        "void": "Void",
+        "expired": "Expired",
+    }
 )
 STATUSES: Mapping[str, str] = MappingProxyType(
     {"current": "Current", "superseded": "Superseded", "expired": "Expired"}
@@ -197,6 +228,13 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "limits.reached": "Was stopped by the limits per hour",
         "roles.remove": "Removed a role",
         "users.password": "Changed the own password",
+        "settings.set-four-eyes": "Set what waits for a second person",
+        "proposals.propose": "Proposed what waits for a second person",
+        "proposals.approve": "Approved a proposal",
+        "proposals.reject": "Rejected a proposal",
+        "proposals.withdraw": "Withdrew a proposal",
+        "proposals.enact": "Had a proposal done",
+        "proposals.void": "Found a proposal void",
         "users.disable": "Disabled a person",
         "users.enable": "Enabled a person",
         "sessions.sign-in": "Signed in",
@@ -319,6 +357,12 @@ _SAID: Mapping[str, str] = MappingProxyType(
         "hours-back": "They are taken back: those of the location hold, or of the site.",
         "limits": "Set. It holds for what is done from now on.",
         "role-removed": "The role is removed.",
+        "proposed": "Proposed. It is not done yet: it waits for others.",
+        "approve-proposal": "Approved. Who proposed it has it done.",
+        "reject-proposal": "Rejected. It will not be done.",
+        "withdraw-proposal": "Withdrawn. It will not be done.",
+        "enact-proposal": "Done.",
+        "four-eyes": "Set. It holds for what is asked from now on.",
         "agents": "Set. Machines hear of it when they check in next.",
     }
 )

@@ -16,6 +16,7 @@ from patchtide.adapters.http.sign_in import SignIn
 from patchtide.domain.access.principals import check
 from patchtide.domain.errors import NotFound
 from patchtide.server.context import Context
+from patchtide.server.four_eyes import Proposed, waiting
 from patchtide.server.table import File, Operation, perform
 
 Scope = MutableMapping[str, Any]
@@ -69,6 +70,8 @@ class UseCase:
                 asked=asked,
                 body=parts_of(receive) if operation.takes_file else None,
             )
+        except Proposed as outcome:
+            return json_reply(202, msgspec.json.encode(waiting(outcome)))
         except NotFound as error:
             raise _naming(error, scope["path_params"]) from error
         if answer is None:

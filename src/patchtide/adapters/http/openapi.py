@@ -16,6 +16,7 @@ from patchtide import __version__
 from patchtide.adapters.http.problems import ProblemDocument
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Right
+from patchtide.server.four_eyes import Waiting
 from patchtide.server.table import JSON, Operation, Table
 
 Schema = dict[str, Any]
@@ -49,7 +50,7 @@ class _Schemas:
     """All types' schemas, made at once so that what is shared is named once."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        kinds: list[Any] = [ProblemDocument]
+        kinds: list[Any] = [ProblemDocument, Waiting]
         for operation in operations:
             kinds += [field.type for field in fields(operation.input)]
             kinds += [operation.output] if operation.output is not None else []
@@ -104,7 +105,12 @@ def _responses(operation: Operation, schemas: _Schemas) -> Schema:
         str(code): {"description": HTTPStatus(code).phrase, "content": problem}
         for code in sorted(codes)
     }
-    return {str(operation.status): done, **refusals}
+    waiting: Schema = {
+        "description": "It waits for a second person, as a proposal",
+        "content": {JSON: {"schema": schemas.of(Waiting)}},
+    }
+    waits = {"202": waiting} if operation.four_eyes is not None else {}
+    return {str(operation.status): done, **waits, **refusals}
 
 
 def _output(operation: Operation, kind: str, schemas: _Schemas) -> Schema:

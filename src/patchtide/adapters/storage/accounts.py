@@ -51,6 +51,10 @@ class AccountWrites:
         )
         return [_user_of(row) for row in self._connection.execute(found)]
 
+    def disabled_users(self) -> Sequence[User]:
+        found = select(user_account).where(user_account.c.disabled_at.is_not(None))
+        return [_user_of(row) for row in self._connection.execute(found)]
+
     def count_users(self) -> int:
         found = select(func.count()).select_from(user_account)
         return int(self._connection.execute(found).scalar_one())

@@ -29,6 +29,7 @@ from patchtide.adapters.storage.calendar import CalendarWrites
 from patchtide.adapters.storage.collections import CollectionWrites
 from patchtide.adapters.storage.history import HistoryWrites
 from patchtide.adapters.storage.outbox import OutboxWrites
+from patchtide.adapters.storage.proposals import ProposalWrites
 from patchtide.adapters.storage.rows import client_of, enrolment_token_of
 from patchtide.adapters.storage.tables import (
     client,
@@ -94,6 +95,10 @@ def _write_down(
     audit_chain.append(connection, entries)
 
 
+def _written(detail: Mapping[str, Any]) -> str:
+    return json.dumps(detail, sort_keys=True, ensure_ascii=True)
+
+
 class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
     """The Transaction port over one connection."""
 
@@ -105,6 +110,7 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
         self.collections = CollectionWrites(connection)
         self.calendar = CalendarWrites(connection)
         self.outbox = OutboxWrites(connection)
+        self.proposals = ProposalWrites(connection)
         self.notes: list[tuple[str, str]] = []
         self._absent: set[str] = set()
 
@@ -113,7 +119,14 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
         blocks.skip_past(self._connection, numbers_above)
 
     def note(self, subject: str, **detail: str | int | bool | None) -> None:
-        self.notes.append((subject, json.dumps(detail, sort_keys=True, ensure_ascii=True)))
+        self.notes.append((subject, _written(detail)))
+
+    @property
+    def noted(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        return [(subject, json.loads(text)) for subject, text in self.notes]
+
+    def remark(self, **detail: str) -> None:
+        self.notes = [(subject, _written({**said, **detail})) for subject, said in self.noted]
 
     def add_enrolment_token(self, token: EnrolmentToken) -> None:
         self._connection.execute(

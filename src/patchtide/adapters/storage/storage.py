@@ -36,6 +36,7 @@ from patchtide.adapters.storage.grants import grant_agents
 from patchtide.adapters.storage.history import HistoryReads
 from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.outbox import OutboxReads
+from patchtide.adapters.storage.proposals import ProposalReads
 from patchtide.adapters.storage.transactions import committed
 from patchtide.adapters.storage.update_lists import ListReads
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
@@ -77,6 +78,7 @@ class Storage(FleetReads):
         self.collections = CollectionReads(self._read)
         self.calendar = CalendarReads(self._read)
         self.outbox = OutboxReads(self._read)
+        self.proposals = ProposalReads(self._read)
         self._writer = Writer(self._take_group)
 
     @classmethod

@@ -1,6 +1,7 @@
 """What is trimmed, in slices that let reports pass: deltas after a day, decisions after a month
 past every follower, all but a client's newest events, inventory nobody has, a month after
-their end the tokens that nobody enrols with any more, synchronisations and alerts after 13 months.
+their end the tokens that nobody enrols with any more, and after 13 months synchronisations, alerts
+and proposals.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, delete, func, insert, select, tuple_, update
 
-from patchtide.adapters.storage import accounts, ticket
+from patchtide.adapters.storage import accounts, proposals, ticket
 from patchtide.adapters.storage.tables import (
     alert,
     client_event,
@@ -33,7 +34,7 @@ SESSIONS_S = 86_400.0
 TOKENS_S = 30 * 86_400.0
 SYNCHRONISATIONS_S = 396 * 86_400.0
 """Thirteen months, whichever they are."""
-ALERTS_S = SYNCHRONISATIONS_S
+ALERTS_S = PROPOSALS_S = SYNCHRONISATIONS_S
 OUTBOX_S = 30 * 86_400.0
 """What nobody tries to tell any more; long before that nobody does."""
 EVENTS_KEPT = 200
@@ -54,6 +55,7 @@ def slices(now: float) -> tuple[Slice, ...]:
         lambda c: _trim_synchronisations(c, before=now - SYNCHRONISATIONS_S),
         lambda c: _trim_alerts(c, before=now - ALERTS_S),
         lambda c: _trim_outbox(c, before=now - OUTBOX_S),
+        lambda c: proposals.trim(c, before=now - PROPOSALS_S, slice_=SLICE),
     )
 
 

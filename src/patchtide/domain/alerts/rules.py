@@ -35,6 +35,8 @@ class Watched(StrEnum):
     """How many machines were quarantined for being two, within a day."""
     LIMITS = "limits"
     """How often somebody was stopped by the limits per hour, within a day."""
+    PROPOSALS = "proposals"
+    """How much was proposed that needs a second person, within a day."""
 
 
 class Unit(StrEnum):
@@ -56,6 +58,7 @@ UNITS: Mapping[Watched, tuple[Unit, ...]] = MappingProxyType(
         Watched.DIVERGENCE: (Unit.COUNT,),
         Watched.CLONES: (Unit.COUNT,),
         Watched.LIMITS: (Unit.COUNT,),
+        Watched.PROPOSALS: (Unit.COUNT,),
     }
 )
 """In what each can be said; the first one is meant where nothing is."""

@@ -41,6 +41,7 @@ from patchtide.entry.cli.names import (
     with_ids,
 )
 from patchtide.entry.cli.printing import Printer, tame
+from patchtide.entry.cli.proposed import is_proposed, tell_proposed
 from patchtide.entry.cli.reporting import EXAMPLE as REPORTS_EXAMPLE
 from patchtide.entry.cli.reporting import HELP as REPORTS
 from patchtide.entry.cli.reporting import report_command
@@ -61,7 +62,8 @@ Processes: patchtide agent | serve | simulate | demo (each has its own --help).
 
 PATCHTIDE_URL names the server, PATCHTIDE_TOKEN the token, PATCHTIDE_CA the file of the site's CA.
 
-Exit codes: 0 done, 1 refused, 2 misused, 3 the server cannot be reached."""
+Exit codes: 0 done, 1 refused, 2 misused, 3 the server cannot be reached,
+4 proposed: it waits for a second person."""
 _GROUPS = {
     "alerts": "What is watched, and what is wrong now.",
     "channels": "By which ways alerts are told.",
@@ -83,6 +85,7 @@ _GROUPS = {
     "api-tokens": "Keys of people and programs to this interface.",
     "users": "People who may sign in.",
     "roles": "What people may do, as sets of rights under a name.",
+    "proposals": "What waits for a second person.",
     "audit": "Who decided what, and when.",
     "catalog": "What is published to machines.",
     "feeds": "Where updates come from.",
@@ -123,7 +126,8 @@ def build(ask: Ask, printer: Printer, *, meant: str = "") -> App:
     )
     groups: dict[str, App] = {}
     for operation in OPERATIONS:
-        if not operation.plane.is_interface or operation.step_of:
+        # What only people may do a token, which is all a command has, cannot.
+        if not operation.plane.is_interface or operation.step_of or operation.only_people:
             continue
         parent = app
         if operation.group:
@@ -194,6 +198,8 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
             answer = meant
         else:
             answer = _answered(operation, meant, ask, printer, waits=waits)
+            if is_proposed(operation, answer):
+                return tell_proposed(answer, printer, as_json=raw)
             if waits and answer.is_done and not raw:
                 answer = telling(answer)
         text = in_words(operation, answer.body) if answer.is_done and not raw else None

@@ -15,6 +15,7 @@ from patchtide.domain.errors import InvalidDocument, Problem, Refused
 from patchtide.entry.cli.client import Answer
 from patchtide.entry.cli.names import Ask
 from patchtide.entry.cli.printing import Printer
+from patchtide.entry.cli.proposed import is_proposed, tell_proposed
 from patchtide.server.machine_import import ImportedMachines
 from patchtide.server.operations import OPERATIONS
 
@@ -43,7 +44,10 @@ def machine_file_commands(
         said |= {"expect": True} if expect else {}
         said |= {"dry_run": True} if dry_run else {}
         said |= {"plan": plan} if plan else {}
-        answer = ask(OPERATIONS["machines.import"], said)
+        operation = OPERATIONS["machines.import"]
+        answer = ask(operation, said)
+        if is_proposed(operation, answer):
+            return tell_proposed(answer, printer, as_json=json)
         if not answer.is_done or json:
             printer.show(answer.body, is_done=answer.is_done, as_json=json)
         else:

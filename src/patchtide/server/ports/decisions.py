@@ -5,9 +5,9 @@ One transaction, in which the decision, its log event and its audit entry become
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from patchtide.server.ports.accounts import AccountWriting
 from patchtide.server.ports.alerts import AlertWriting
@@ -18,6 +18,7 @@ from patchtide.server.ports.clients import ClientWriting
 from patchtide.server.ports.collections import CollectionWriting
 from patchtide.server.ports.history import HistoryWriting
 from patchtide.server.ports.notifying import OutboxWriting
+from patchtide.server.ports.proposals import ProposalWriting
 from patchtide.server.ports.update_lists import UpdateListWriting
 
 T = TypeVar("T")
@@ -56,6 +57,9 @@ class Transaction(AccountWriting, ApiTokenWriting, CatalogWriting, ClientWriting
     @property
     def outbox(self) -> OutboxWriting: ...
 
+    @property
+    def proposals(self) -> ProposalWriting: ...
+
     def begin_epoch(self, *, numbers_above: int) -> None:
         """The database is older than what the fleet has seen: no old cursor means anything.
 
@@ -66,6 +70,15 @@ class Transaction(AccountWriting, ApiTokenWriting, CatalogWriting, ClientWriting
 
     def note(self, subject: str, **detail: str | int | bool | None) -> None:
         """Say what this decision did: makes its log event and its audit entry."""
+        ...
+
+    @property
+    def noted(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        """What was noted up to here."""
+        ...
+
+    def remark(self, **detail: str) -> None:
+        """Say this, too, in all that was noted up to here."""
         ...
 
 

@@ -15,6 +15,7 @@ from patchtide.server.ports.collections import CollectionReading
 from patchtide.server.ports.following import Cursor, StateDelta
 from patchtide.server.ports.history import HistoryReading
 from patchtide.server.ports.notifying import OutboxReading
+from patchtide.server.ports.proposals import ProposalReading
 from patchtide.server.ports.reports import StateRow
 from patchtide.server.ports.update_lists import UpdateListReading
 
@@ -45,6 +46,9 @@ class Reading(Protocol):
 
     @property
     def outbox(self) -> OutboxReading: ...
+
+    @property
+    def proposals(self) -> ProposalReading: ...
 
     def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]: ...
 

@@ -23,7 +23,7 @@ from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import Operation
 
 ROOT = Path(__file__).parents[4]
-COMMANDS = [o for o in OPERATIONS if o.plane.is_interface and not o.step_of]
+COMMANDS = [o for o in OPERATIONS if o.plane.is_interface and not o.step_of and not o.only_people]
 TABLES = [o for o in COMMANDS if o.columns]
 MACHINE = "018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69"
 

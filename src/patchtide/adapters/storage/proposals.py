@@ -1,0 +1,118 @@
+"""Proposals, as decisions make and end them and as people read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from patchtide.adapters.storage.proposal_tables import proposal
+from patchtide.adapters.storage.rows import instant
+from patchtide.adapters.storage.update_lists import Read
+from patchtide.domain.access.proposals import Approval, Proposal, State
+from patchtide.server.ports.proposals import StoredProposal
+
+# Inputs may be files of megabytes: lists come without.
+_LISTED = select(*(column for column in proposal.c if column.name != "asked"))
+
+
+class ProposalWrites:
+    """The ProposalWriting port over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, made: StoredProposal) -> None:
+        one = made.proposal
+        self._connection.execute(
+            insert(proposal).values(
+                id=one.id,
+                operation=one.operation,
+                content=one.content,
+                author=one.author,
+                person=one.person,
+                proposed_at=one.at.timestamp(),
+                expires_at=one.expires_at.timestamp(),
+                asked=made.asked,
+                told=json.dumps(made.told),
+                changes=made.changes,
+                **_standing(one),
+            )
+        )
+
+    def hold(self, id: str) -> StoredProposal | None:
+        found = select(proposal).where(proposal.c.id == id).with_for_update()
+        row = self._connection.execute(found).first()
+        return None if row is None else _stored(row, asked=row.asked)
+
+    def open_of(self, person: str, *, now: datetime) -> Sequence[StoredProposal]:
+        found = _LISTED.where(
+            proposal.c.person == person,
+            proposal.c.ended_at == 0.0,
+            proposal.c.expires_at > now.timestamp(),
+        )
+        return [_stored(row) for row in self._connection.execute(found)]
+
+    def put(self, proposal_: Proposal) -> None:
+        changed = update(proposal).where(proposal.c.id == proposal_.id)
+        self._connection.execute(changed.values(**_standing(proposal_)))
+
+
+class ProposalReads:
+    """The ProposalReading port."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+
+    def proposals(self, *, limit: int) -> Sequence[StoredProposal]:
+        found = _LISTED.order_by(proposal.c.proposed_at.desc(), proposal.c.id).limit(limit)
+        return self._read(lambda c: [_stored(row) for row in c.execute(found)])
+
+    def proposal(self, id: str) -> StoredProposal | None:
+        found = select(proposal).where(proposal.c.id == id)
+        row = self._read(lambda c: c.execute(found).first())
+        return None if row is None else _stored(row, asked=row.asked)
+
+
+def trim(connection: Connection, *, before: float, slice_: int) -> bool:
+    """Remove what was over long ago; the audit goes on telling of it."""
+    old = select(proposal.c.id).where(proposal.c.expires_at < before).limit(slice_)
+    ids = list(connection.execute(old).scalars())
+    if ids:
+        connection.execute(delete(proposal).where(proposal.c.id.in_(ids)))
+    return len(ids) == slice_
+
+
+def _standing(one: Proposal) -> Mapping[str, Any]:
+    approvals = [[a.person, a.by, a.at.timestamp(), a.content.hex()] for a in one.approvals]
+    return {
+        "state": one.state.value,
+        "approvals": json.dumps(approvals),
+        "ended_at": 0.0 if one.ended_at is None else one.ended_at.timestamp(),
+        "ended_by": one.ended_by,
+    }
+
+
+def _stored(row: Any, *, asked: bytes = b"") -> StoredProposal:
+    approvals = tuple(
+        Approval(person=person, by=by, at=instant(at), content=bytes.fromhex(content))
+        for person, by, at, content in json.loads(row.approvals)
+    )
+    made = Proposal(
+        id=row.id,
+        operation=row.operation,
+        content=row.content,
+        author=row.author,
+        person=row.person,
+        at=instant(row.proposed_at),
+        expires_at=instant(row.expires_at),
+        state=State(row.state),
+        approvals=approvals,
+        ended_at=instant(row.ended_at) if row.ended_at else None,
+        ended_by=row.ended_by,
+    )
+    told = tuple((subject, detail) for subject, detail in json.loads(row.told))
+    return StoredProposal(proposal=made, asked=asked, told=told, changes=row.changes)

@@ -1,0 +1,98 @@
+"""When the rule of four eyes covers an operation, and what that is done to: one answer each.
+
+What makes somebody mightier is covered, and what takes much away from many. What defends - shutting
+a person out, revoking a token, quarantining a machine - never waits for anybody.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from patchtide.domain.access.grants import ROLE, come_to
+from patchtide.domain.access.rights import KEEPING, Verb, holds
+from patchtide.domain.errors import NotFound
+from patchtide.server.collection_asks import held
+from patchtide.server.collection_reach import holder_within
+from patchtide.server.disruptions import disturbed_lately
+from patchtide.server.four_eyes import FOUR_EYES, Asking, FourEyes, read_rule
+from patchtide.server.granting import Asked
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.role_book import ROLE_BOOK, held_by, read_roles, rights_by
+
+
+def _handed(tx: Transaction, asked: Asked) -> list[str]:
+    """Return the rights that the asked grants come to now."""
+    texts = [*asked.rights, *([f"{ROLE}{asked.role}"] if asked.role else [])]
+    roles = rights_by(read_roles(tx.setting(ROLE_BOOK)).values())
+    return sorted(map(str, come_to(texts, roles)))
+
+
+def _person(tx: Transaction, asked: Any) -> list[object]:
+    user = tx.lock_user(asked.user)
+    if user is None:
+        raise NotFound
+    held_now = sorted(map(str, held_by(user.rights, tx.setting)))
+    return [user.name, user.rights, held_now, user.disabled_at is None]
+
+
+def _person_and_grants(tx: Transaction, asked: Any) -> list[object]:
+    return [*_person(tx, asked), _handed(tx, asked)]
+
+
+def _may_more_than_read(asking: Asking) -> bool:
+    user = asking.tx.lock_user(asking.asked.user)
+    held_now = held_by(user.rights, asking.tx.setting) if user else frozenset()
+    return any(right.verb is not Verb.READ for right in held_now)
+
+
+def _makes_administrator(asking: Asking) -> bool:
+    texts = _handed(asking.tx, asking.asked)
+    return holds(come_to(texts, {}), KEEPING)
+
+
+def _role(tx: Transaction, asked: Any) -> list[object]:
+    was = read_roles(tx.setting(ROLE_BOOK)).get(asked.name)
+    return [] if was is None else [was.rights, was.about]
+
+
+def _raises_limits(asking: Asking) -> bool:
+    # The new limits stand there already: what was before is what the entry tells of.
+    return any("raised" in detail for _, detail in asking.tx.noted)
+
+
+def _weakens_rule(asking: Asking) -> bool:
+    return read_rule(asking.tx.setting(FOUR_EYES)).rule().is_weaker_than(asking.rule)
+
+
+def _collection(tx: Transaction, asked: Any) -> list[object]:
+    one = held(tx).get(asked.collection)
+    return [] if one is None else [one.revision]
+
+
+def _rights_end_there(asking: Asking) -> bool:
+    if not any(getattr(asking.asked, name, ()) for name in _WHO_IS_IN):
+        return False
+    return holder_within(asking.tx, held(asking.tx), [asking.asked.collection]) is not None
+
+
+def _of_many(asking: Asking) -> bool:
+    return asking.changes > asking.rule.machines
+
+
+def _one_of_many(asking: Asking) -> bool:
+    return disturbed_lately(asking.tx, asking.actor, now=asking.now) > asking.rule.machines
+
+
+_WHO_IS_IN = ("names", "limiting", "query", "include", "exclude", "forget")
+"""What is said of a collection that decides who is in it."""
+HANDS_ON = FourEyes(seen=_handed, approver=KEEPING)
+MAKES_TOKEN = FourEyes(covers=_makes_administrator, seen=_handed, approver=KEEPING)
+CHANGES_RIGHTS = FourEyes(seen=_person_and_grants, approver=KEEPING)
+LETS_IN = FourEyes(seen=_person, approver=KEEPING)
+GIVES_LINK = FourEyes(covers=_may_more_than_read, seen=_person, approver=KEEPING)
+CHANGES_ROLE = FourEyes(seen=_role, approver=KEEPING)
+RAISES_LIMITS = FourEyes(covers=_raises_limits)
+WEAKENS_RULE = FourEyes(covers=_weakens_rule)
+MOVES_REACH = FourEyes(covers=_rights_end_there, seen=_collection, approver=KEEPING)
+OF_MANY = FourEyes(covers=_of_many)
+ONE_OF_MANY = FourEyes(covers=_one_of_many)

@@ -1,0 +1,81 @@
+"""A proposal is made of what was tried, kept until others agree, and called void when it is."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+from patchtide.domain.access.persons import behind
+from patchtide.domain.access.proposals import Proposal, State, missing
+from patchtide.domain.errors import TooMuch
+from patchtide.server.four_eyes import (
+    FOUR_EYES,
+    Proposed,
+    Waits,
+    Watched,
+    eyes,
+    read_rule,
+)
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.ports.proposals import StoredProposal
+
+PROPOSED, VOIDED = "proposals.propose", "proposals.void"
+"""The audit's words for what nobody asks for by these names."""
+MOST_OPEN = 50
+"""So many of one person wait at once."""
+
+
+def propose(
+    tx: Transaction, watched: Watched, waits: Waits, *, actor: str, now: datetime
+) -> Proposed:
+    """Keep what waits, once: whoever asks for the same again has proposed it already.
+
+    Raises:
+        TooMuch: too many of hers wait.
+    """
+    rule = read_rule(tx.setting(FOUR_EYES)).rule()
+    person = behind(actor, tx.api_token_makers())
+    waiting = tx.proposals.open_of(person, now=now)
+    same = [one.proposal for one in waiting if one.proposal.content == waits.content]
+    if not same and len(waiting) >= MOST_OPEN:
+        raise TooMuch(f"{MOST_OPEN} proposals of yours wait already; withdraw some")
+    made = same[0] if same else _made(watched, waits, actor, person, now, lasts=rule.lasts)
+    lacks = missing(made, rule, eyes(tx, watched.needs, now=now), now=now)
+    if not same:
+        tx.proposals.add(
+            StoredProposal(
+                proposal=made,
+                asked=waits.asked,
+                told=tuple(waits.told),
+                changes=waits.changes,
+            )
+        )
+        tx.note(
+            made.id,
+            proposed=made.operation,
+            content=made.content.hex(),
+            until=made.expires_at.isoformat(),
+            alone_from=lacks.until.isoformat() if lacks.until else "",
+        )
+    return Proposed(made, lacks)
+
+
+def _made(
+    watched: Watched, waits: Waits, actor: str, person: str, now: datetime, *, lasts: timedelta
+) -> Proposal:
+    return Proposal(
+        id=secrets.token_hex(6),
+        operation=watched.operation,
+        content=waits.content,
+        author=actor,
+        person=person,
+        at=now,
+        expires_at=now + lasts,
+    )
+
+
+def call_void(tx: Transaction, watched: Watched, *, actor: str, now: datetime) -> None:
+    stored = tx.proposals.hold(watched.proposal)
+    if stored is not None and stored.proposal.state_at(now) is State.OPEN:
+        tx.proposals.put(stored.proposal.ended(State.VOID, by=actor, now=now))
+        tx.note(watched.proposal, proposed=watched.operation)

@@ -1,0 +1,169 @@
+"""S15 from end to end: one person proposes on the command line, another agrees in the browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from patchtide.adapters.http.protocol import ConnectionLimits
+from patchtide.domain.access.principals import SessionHolder
+from patchtide.domain.access.rights import ROLES
+from tests.integration.console.visitor import ConsoleSite, Visitor
+from tests.integration.http.test_command_line import Shell, context_of
+from tests.integration.http.test_connections import serving
+
+pytestmark = pytest.mark.anyio
+ON = {"on": "yes", "approvers": "1", "machines_over": "50", "delay_h": "24", "lasts_h": "168"}
+
+
+async def act(visitor: Visitor, proposal: str, name: str) -> str:
+    page = (await visitor.get(f"/proposals/{proposal}")).body.decode()
+    content = found[1] if (found := re.search(r'name="content" value="(\w+)"', page)) else ""
+    done = await visitor.post(
+        "/proposals/act", {"act": name, "proposal": proposal, "content": content}
+    )
+    where = done.headers.get("location")
+    return ((await visitor.get(where)) if where else done).body.decode()
+
+
+async def token_of(site: ConsoleSite, user: str) -> str:
+    holder = SessionHolder(
+        user_id=user, name="maria", rights=ROLES["full-administrator"], proved_at=site.clock.now()
+    )
+    return await site.plane.minted(holder)
+
+
+def noted(site: ConsoleSite) -> list[tuple[str, Any]]:
+    found = site.storage.newest_audit(limit=100)
+    return [
+        (e.operation, e.detail)
+        for e in found
+        if e.operation.startswith(("users", "roles", "propos"))
+    ]
+
+
+async def test_what_one_proposes_another_approves_and_the_first_has_done_once(
+    site: ConsoleSite, tmp_path: Path
+) -> None:
+    maria_id = await site.person("maria")
+    tom, maria = await site.signed_in("tom"), site.visitor()
+    await maria.sign_in("maria")
+    token = await token_of(site, maria_id)
+    assert (await maria.post("/proposals/rule", ON)).status == 303
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = context_of(ca.issue_cert("127.0.0.1"), highest=ssl.TLSVersion.TLSv1_3)
+    async with serving(site.plane.app, ConnectionLimits(), tls=tls) as port:
+        shell = Shell(
+            PATCHTIDE_URL=f"https://127.0.0.1:{port}",
+            PATCHTIDE_CA=str(tmp_path / "ca.pem"),
+            PATCHTIDE_TOKEN=token,
+        )
+        asked = ("roles", "define", "night-shift", "machines.read")
+        code, said = await shell(*asked)
+        assert code == 4, said
+        assert "waits for 1 more person" in said
+        proposal = re.findall(r"enact (\w+)", said)[0]
+        assert (await shell(*asked))[1] == said, "asked for twice it is still one proposal"
+        early = await shell("proposals", "enact", proposal)
+        assert early == (1, "wrong-state: the proposal waits for 1 more person\n")
+
+        own = await act(maria, proposal, "approve")
+        assert "whoever proposed it cannot approve it" in own
+        assert "Approved. Who proposed it has it done." in await act(tom, proposal, "approve")
+        assert (await shell("roles", "list"))[1].count("night-shift") == 0
+        assert (await shell("proposals", "enact", proposal))[0] == 0
+        assert (await shell("roles", "list"))[1].count("night-shift") == 1
+        again = await shell("proposals", "enact", proposal)
+
+    assert again == (1, "wrong-state: the proposal is enacted\n")
+    operations = [operation for operation, _ in noted(site)]
+    assert operations == ["roles.define", "proposals.approve", "proposals.propose"]
+    assert noted(site)[0][1]["proposal"] == proposal
+    assert site.storage.verify_audit() is None
+
+
+async def test_a_link_is_shown_to_who_proposed_the_person(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    await maria.post("/proposals/rule", ON)
+    made = await maria.post("/people", {"name": "eve", "role": "deployer"})
+    proposal = made.headers["location"].split("/")[-1].partition("?")[0]
+    assert "eve" not in [user.name for user in site.storage.users()]
+
+    approved = await act(tom, proposal, "approve")
+    done = await act(maria, proposal, "enact")
+
+    assert "/welcome#" not in approved and "/welcome#" in done
+    assert "eve" in [user.name for user in site.storage.users()]
+
+
+async def test_what_was_changed_meanwhile_makes_a_proposal_void(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    eve = await site.person("eve", "auditor")
+    await maria.post("/proposals/rule", ON)
+    said = {"act": "role", "user": eve, "role": "deployer", "sure": "yes", "back": "/people"}
+    page = (await maria.post("/people/act", said)).body.decode()
+    proposal = re.findall(r"/proposals/(\w{12})", page)[0]
+    await act(tom, proposal, "approve")
+    await site.storage.decide(
+        "x", "x", lambda tx: tx.set_rights(eve, ["role:engineer"]), now=site.clock.now()
+    )
+
+    assert "propose it again" in await act(maria, proposal, "enact")
+
+    assert noted(site)[0][0] == "proposals.void"
+    assert "Void" in (await maria.get(f"/proposals/{proposal}")).body.decode()
+    assert "the proposal is void" in await act(tom, proposal, "reject")
+
+
+async def test_to_weaken_the_rule_waits_and_alone_it_waits_for_its_time(site: ConsoleSite) -> None:
+    maria = await site.signed_in("maria")
+    await maria.post("/proposals/rule", ON)
+    off = await maria.post("/proposals/rule", {**ON, "on": "no"})
+    proposal = off.headers["location"].split("/")[-1].partition("?")[0]
+    stricter = await maria.post("/proposals/rule", {**ON, "machines_over": "20"})
+    assert stricter.headers["location"] == "/proposals?done=four-eyes"
+
+    page = (await maria.get(f"/proposals/{proposal}")).body.decode()
+    assert "nobody else who could approve it" in page and "Do it now" not in page
+    site.clock.advance(hours=25)
+    await maria.sign_in("maria")
+    # It said from what it would be changed, and that is another rule now.
+    assert "propose it again" in await act(maria, proposal, "enact")
+    again = await maria.post("/proposals/rule", {**ON, "on": "no"})
+    newer = again.headers["location"].split("/")[-1].partition("?")[0]
+    site.clock.advance(hours=24)
+    await maria.sign_in("maria")
+    assert "Done." in await act(maria, newer, "enact")
+    assert "no second person is asked for here yet" in (await maria.get("/proposals")).body.decode()
+
+
+async def test_of_many_who_enact_at_once_one_does(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    await maria.post("/proposals/rule", ON)
+    made = await maria.post("/people", {"name": "eve", "role": "deployer"})
+    proposal = made.headers["location"].split("/")[-1].partition("?")[0]
+    await act(tom, proposal, "approve")
+
+    tries = [act(maria, proposal, "enact") for _ in range(4)]
+    pages = await asyncio.gather(*tries)
+
+    assert sum("/welcome#" in page for page in pages) == 1
+    assert [operation for operation, _ in noted(site)].count("users.create") == 1
+
+
+async def test_a_proposal_is_there_for_nobody_who_could_not_approve_it(site: ConsoleSite) -> None:
+    maria, eve = await site.signed_in("maria"), await site.signed_in("eve", "auditor")
+    await site.person("tom")
+    await maria.post("/proposals/rule", ON)
+    made = await maria.post("/people", {"name": "bob", "role": "deployer"})
+    address = made.headers["location"].partition("?")[0]
+
+    assert (await eve.get(address)).status == 404
+    assert "Nothing waits" in (await eve.get("/proposals")).body.decode()
