@@ -15,6 +15,7 @@ from msgspec import structs
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.updates import UpdateNumber
+from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.states import PlacedLeaf, States
 from patchtide.server.fact_index import FactIndex
 from patchtide.server.fleet import Fleet
@@ -90,6 +91,7 @@ def a_client(number: int, name: str, group: str, state: ClientState) -> Client:
         group=group,
         platform=f"p{number % 3}",
         enrolled_at=NOON + timedelta(seconds=number % 5),
+        described=Described(testing=number % 4, business=number % 3) if number % 5 else Described(),
     )
 
 
@@ -175,7 +177,7 @@ def test_filters_count_what_each_choice_would_show_and_pages_share_it_out(
         view.put_clients([a_client(*one) for one in clients])
         view.put_heard({number: number % 2 == 0 for number, *_ in reports})
         view.put_rows([said(*one) for one in reports])
-        for sort in ("name", "required", "group", "reported"):
+        for sort in ("name", "required", "group", "reported", "criticality"):
             wanted = Wanted(choices=chosen, sort=sort, descending=falls, size=9)
             rows = view.standings().values()
 

@@ -29,7 +29,7 @@ StateName = Literal["", "expected", "waiting", "active", "quarantined", "decommi
 ComplianceName = Literal["", "compliant", "required", "restart", "unknown"]
 MachineSort = Literal[
     "name", "-name", "required", "-required", "unknown", "-unknown", "reported", "-reported",
-    "platform", "-platform", "enrolled", "-enrolled",
+    "platform", "-platform", "enrolled", "-enrolled", "criticality", "-criticality",
 ]  # fmt: skip
 
 

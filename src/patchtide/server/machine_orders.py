@@ -28,10 +28,19 @@ def seconds(at: datetime | None) -> float:
     return at.timestamp() if at else 0.0
 
 
+def _criticality(one: Standing) -> tuple[int, ...]:
+    rank = one.member.client.described.rank
+    return (1,) if rank is None else tuple(-score for score in rank)
+
+
 DESCRIBED: Mapping[str, Column[Standing]] = {
     "name": Column(lambda j: j.member.named, Named),
     "platform": Column(
         lambda j: (j.member.client.platform[:KEY_TEXT], j.member.named), tuple[str, Named]
+    ),
+    # Who has no scores is the last, where the most critical are the first.
+    "criticality": Column(
+        lambda j: (_criticality(j), j.member.named), tuple[tuple[int, ...], Named]
     ),
     "enrolled": Column(
         lambda j: (-seconds(j.member.client.enrolled_at), j.member.named), tuple[float, Named]

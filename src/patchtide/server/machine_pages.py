@@ -23,7 +23,7 @@ Sets = Mapping[str, BitMap]
 ACTIVE = ClientState.ACTIVE.value
 CHOSEN = frozenset({"standing", "platform", "group", "owner", "state"})
 """Sorts by what is chosen in the filter of that name, and then by names."""
-SORTS = CHOSEN | {"name", "required", "reported"}
+SORTS = CHOSEN | {"name", "required", "reported", "criticality"}
 _STATES = ("required", "unknown", "installed", "not-required")
 
 
@@ -157,14 +157,21 @@ def _segments(
         yield _Segment(found, sort, falls)
         return
     else:
-        # A page that asks about one update has no choice of how machines stand on all.
-        some = index.values(view, "reported").get(True, BitMap())
-        if sort != "reported":
-            some = choices["standing"].get("required", BitMap())
+        some = _told_of(index, view, sort, choices)
         rest = rest - some
         # These orders begin with the most, and with the newest.
         yield _Segment(found & some, sort, not falls)
     yield _Segment(rest, "name", falls=False)
+
+
+def _told_of(index: MachineIndex, view: View, sort: str, choices: Mapping[str, Sets]) -> BitMap:
+    """Return the machines that an order says something of."""
+    if sort == "criticality":
+        return BitMap().union(*index.values(view, sort).values())
+    if sort == "reported":
+        # A page that asks about one update has no choice of how machines stand on all.
+        return index.values(view, sort).get(True, BitMap())
+    return choices["standing"].get("required", BitMap())
 
 
 def _place(value: str) -> tuple[int, str, str]:

@@ -62,6 +62,11 @@ _NAMED = (
     ),
 )
 _PLACED = tuple(_Field(column=column, cell=attrgetter(f"client.{column.key}")) for column in PLACE)
+_CRITICALITY = _Field(
+    column=number("criticality", "Criticality"),
+    cell=lambda m: m.client.described.criticality,
+    key=lambda m: m.client.described.rank,
+)
 _REPORTED = _Field(column=REPORTED, cell=lambda m: m.reported_at)
 _IDS = (_Field(column=ID, cell=lambda m: str(m.id)),)
 
@@ -98,6 +103,7 @@ def by_machine(asking: Asking) -> Table:
         ),
         _Field(column=RESTART, cell=lambda m: m.number in restarting),
         *_PLACED,
+        _CRITICALITY,
         _REPORTED,
         *_IDS,
     )
@@ -185,6 +191,7 @@ def scans(asking: Asking) -> Table:
         ),
         _REPORTED,
         *_PLACED,
+        _CRITICALITY,
         *_IDS,
     )
     there = {state: words for state, words in SCANS.items() if counts[state]}
@@ -283,6 +290,7 @@ def silent(asking: Asking) -> Table:
             cell=lambda m: m.client.enrolled_at,
         ),
         *_PLACED,
+        _CRITICALITY,
         *_IDS,
     )
     never = sum(not moment for moment in at.values())
@@ -331,6 +339,7 @@ def restarts(asking: Asking) -> Table:
             link=lambda m: asking.to("machine", machine=m.id, state="required"),
         ),
         *_PLACED,
+        _CRITICALITY,
         _REPORTED,
         *_IDS,
     )

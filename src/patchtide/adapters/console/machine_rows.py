@@ -31,7 +31,7 @@ RETIRED = ClientState.DECOMMISSIONED.value
 FILTERS = (
     "standing", "platform", "group", "owner", "exposure", "location", "restart", "doubt", "role",
 )  # fmt: skip
-SORTS = ("name", "standing", "required", "platform", "group", "owner", "reported")
+SORTS = ("name", "standing", "required", "platform", "group", "owner", "reported", "criticality")
 _NOTHING: Mapping[str, Mapping[str, int]] = {name: {} for name in FILTERS}
 FILTERS_THERE = ("platform", "group", "restart")
 SORTS_THERE = ("state", "name", "platform", "group", "reported")

@@ -68,5 +68,11 @@ class Described:
         scored = [score for score in self.scores if score is not None]
         return sum(scored) if scored else None
 
+    @property
+    def rank(self) -> tuple[int, ...] | None:
+        """Return its place among others: the sum, then the scores by weight; None: it has none."""
+        total = self.criticality
+        return None if total is None else (total, *(score or 0 for score in self.scores))
+
 
 UNDESCRIBED = Described()
