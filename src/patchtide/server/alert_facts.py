@@ -5,8 +5,8 @@ Machines are counted as sets of the view, so whoever may stay away for a while c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from patchtide.domain.alerts.rules import Rule, Unit, Watched
@@ -16,6 +16,7 @@ from patchtide.domain.errors import InvalidDocument
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.history_counting import fleet_count, machine_count
+from patchtide.server.node_figures import NodeFigures, longest_lag_s, most_waiting
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.update_search import answering
@@ -35,11 +36,23 @@ class AlertFacts:
     """How full the disk of the server's home is, in percent."""
     silent_after: Callable[[], timedelta]
 
+    def of_this_node(self, now: datetime) -> NodeFigures:
+        """Return what this node says of itself. Ask in one of the fleet's own threads."""
+        return NodeFigures(
+            at=now.timestamp(),
+            waiting_reports=self.waiting_reports(),
+            index_lag_s=self.fleet.backlog().seconds,
+        )
+
     def measured(
-        self, rules: Sequence[Rule], *, now: datetime, alarms: Mapping[str, Sequence[float]]
+        self,
+        rules: Sequence[Rule],
+        *,
+        alarms: Mapping[str, Sequence[float]],
+        nodes: Collection[NodeFigures],
     ) -> Mapping[str, float | None]:
         """Return the number of each rule, by its name. Ask in one of the fleet's own threads."""
-        measure = _Measure(self, now, alarms)
+        measure = _Measure(self, alarms, nodes)
         return {rule.name: measure.of(rule) for rule in rules}
 
 
@@ -48,12 +61,8 @@ class _Measure:
     """One round; what several rules ask is asked once."""
 
     facts: AlertFacts
-    now: datetime
     alarms: Mapping[str, Sequence[float]]
-    _lag: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._lag = self.facts.fleet.backlog().seconds
+    nodes: Collection[NodeFigures]
 
     def of(self, rule: Rule) -> float | None:
         match rule.watched:
@@ -65,9 +74,9 @@ class _Measure:
             case Watched.SILENCE:
                 return self._silence(rule.unit)
             case Watched.WAITING_REPORTS:
-                return float(self.facts.waiting_reports())
+                return float(most_waiting(self.nodes))
             case Watched.INDEX_LAG:
-                return self._lag
+                return longest_lag_s(self.nodes)
             case Watched.SYNCHRONISATIONS:
                 return self._failed_synchronisations()
             case Watched.DISK:

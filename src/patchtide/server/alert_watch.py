@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -33,6 +33,7 @@ from patchtide.server.alert_message import turned
 from patchtide.server.alert_words import sentence, unmeasured
 from patchtide.server.channel_book import tell
 from patchtide.server.disruptions import REACHED
+from patchtide.server.node_figures import NodeFigures, exchanged
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
@@ -42,6 +43,7 @@ from patchtide.server.proposing import PROPOSED
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(minutes=1)
+OF_NODES = frozenset({Watched.WAITING_REPORTS, Watched.INDEX_LAG})
 ALARMS_KEPT = timedelta(days=1)
 PAGE = 1000
 SYSTEM, MEASURE = "system", "alerts.measure"
@@ -74,22 +76,33 @@ class AlertWatch:
     reading: AlertReading
     decisions: Decisions
     clock: Clock
+    node: str = field(default_factory=lambda: secrets.token_hex(8))
+    """What this run of this node is called among the others."""
 
     async def step(self) -> None:
-        """Measure if it is time; call it every minute or more often."""
+        """Say how this node stands, and measure if it is time; call it a few times a minute."""
         now = self.clock.now()
         rules, known = await asyncio.to_thread(self._read)
-        if not rules or not _is_due(known, now):
+        if not rules:
+            return
+        nodes = await self._nodes(now) if any(r.watched in OF_NODES for r in rules) else {}
+        if not _is_due(known, now):
             return
         known = await asyncio.to_thread(self._heard, known, now)
         values = await self.facts.fleet.run(
-            lambda: self.facts.measured(rules, now=now, alarms=known.alarms)
+            lambda: self.facts.measured(rules, alarms=known.alarms, nodes=nodes.values())
         )
         told = await self.decisions.decide(
             SYSTEM, MEASURE, lambda tx: conclude(tx, known, values, now=now), now=now
         )
         for one in told:
             log.warning("alert %s %s: %s", one.rule.name, one.turn, one.text)
+
+    async def _nodes(self, now: datetime) -> Mapping[str, NodeFigures]:
+        figures = await self.facts.fleet.run(lambda: self.facts.of_this_node(now))
+        return await self.decisions.decide(
+            SYSTEM, MEASURE, lambda tx: exchanged(tx, self.node, figures, now=now), now=now
+        )
 
     def _read(self) -> tuple[Sequence[Rule], Standings]:
         rules = read_rules(self.reading.setting(RULES))

@@ -31,12 +31,12 @@ class Site:
     def __post_init__(self) -> None:
         self.watch = self.another_watch()
 
-    def another_watch(self) -> AlertWatch:
+    def another_watch(self, *, waiting: int = 0) -> AlertWatch:
         context = self.plane.context
         facts = AlertFacts(
             fleet=context.fleet,
             synchronisations=context.synchronisations,
-            waiting_reports=lambda: 0,
+            waiting_reports=lambda: waiting,
             disk_used=lambda: self.disk,
             silent_after=lambda: context.silent_after,
         )
@@ -114,6 +114,20 @@ async def test_two_nodes_measure_once_a_minute_together(site: Site) -> None:
 
     assert read_standings(site.plane.storage.setting(STANDINGS)).measured_at == first + 60
     assert len(site.audited()) == 1
+
+
+async def test_the_node_that_is_ill_is_found_by_whichever_measures(site: Site) -> None:
+    await site.define("full-queue", watched="waiting-reports", limit=100, lasting_min=0)
+    ill = site.another_watch(waiting=500)
+    await site.minutes()
+    assert await site.value("full-queue") == 0
+    await ill.step()
+    await site.minutes()
+    assert (await site.value("full-queue"), await site.raised()) == (500, ["full-queue"])
+    await site.minutes(3)
+
+    assert (await site.value("full-queue"), await site.raised()) == (0, [])
+    assert [e.detail["turn"] for e in site.audited()] == ["raised", "ended"]
 
 
 async def test_machines_are_counted_as_sets_and_the_updates_that_count_by_a_query(
