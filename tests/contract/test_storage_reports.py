@@ -10,6 +10,7 @@ import pytest
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.errors import CursorLost, InvalidDocument
+from patchtide.server.fact_changes import FactUpkeep
 from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.reports import Accepted, HeldInventory, Outcome, Presence
 from patchtide.wire.sets import decode_set, encode_set
@@ -305,6 +306,7 @@ async def test_inventory_nobody_has_is_trimmed(storage: Storage) -> None:
             client.number, kind="packages", digest=sha256(body).digest(), body=body, now=1.0
         )
 
+    await FactUpkeep(storage.fact_history).run()
     await storage.trim(now=DAY)
 
     assert storage.inventory_digests() == [sha256(b"new").digest()]

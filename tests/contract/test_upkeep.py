@@ -15,6 +15,7 @@ from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.domain.errors import InvalidDocument
 from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.server import upkeep as schedule
+from patchtide.server.fact_changes import FactUpkeep
 from patchtide.server.inventories import Inventories
 from patchtide.server.ports.audit import AuditSegment
 from patchtide.server.ports.clients import EnrolmentToken
@@ -54,6 +55,7 @@ class Site:
     def restart(self, archive: object = None) -> None:
         self.upkeep = Upkeep(
             storage=self.storage,
+            facts=FactUpkeep(self.storage.fact_history),
             archive=archive or AuditFolder(self.folder),  # type: ignore[arg-type]
             inventories=Inventories(self.storage, self.storage),
             clock=self.clock,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import (
     explanations,
+    fact_changes,
     machine_list,
     machine_page,
     machine_scans,
@@ -162,6 +163,20 @@ FLEET = (
         handler=machine_page.history,
         columns=("at", "actor", "what", "title", "detail"),
         example=f"machines history {_MACHINE}",
+        narrows=True,
+    ),
+    Operation(
+        name="machines.fact-changes",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/machines/{machine}/fact-changes",
+        policy=Right(Kind.MACHINES, Verb.READ),
+        sentence="List what changed on a machine: packages, kernel, system, addresses, services.",
+        input=fact_changes.ListFactChanges,
+        output=fact_changes.FactChanges,
+        handler=fact_changes.list_changes,
+        columns=("at", "kind", "what", "was", "now"),
+        example=f"machines fact-changes {_MACHINE}",
         narrows=True,
     ),
     Operation(

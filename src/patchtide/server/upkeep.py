@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from patchtide.server.fact_changes import FactUpkeep
 from patchtide.server.inventories import Inventories
 from patchtide.server.ports.audit import AuditStore
 from patchtide.server.ports.audit_archive import AuditArchive
@@ -28,6 +29,7 @@ Part = Callable[[datetime], Awaitable[None]]
 @dataclass(kw_only=True)
 class Upkeep:
     storage: AuditStore
+    facts: FactUpkeep
     archive: AuditArchive
     inventories: Inventories
     clock: Clock
@@ -43,7 +45,7 @@ class Upkeep:
         # A clock that was set back must not put upkeep off until it has caught up.
         if self._done_at is not None and timedelta(0) <= now - self._done_at < EVERY:
             return
-        await _each(now, self._checkpoint, self._archive, self._trim, self._reload)
+        await _each(now, self._checkpoint, self._archive, self._work_out, self._trim, self._reload)
         self._done_at = now
 
     async def _checkpoint(self, now: datetime) -> None:
@@ -68,6 +70,9 @@ class Upkeep:
             return bool(self.storage.audit(after=after + SEGMENT_ENTRIES - 1, limit=1))
 
         return await asyncio.to_thread(question)
+
+    async def _work_out(self, now: datetime) -> None:
+        await self.facts.run()
 
     async def _trim(self, now: datetime) -> None:
         await self.storage.trim(now=now.timestamp())

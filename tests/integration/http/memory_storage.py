@@ -45,6 +45,7 @@ from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
 from tests.integration.http.memory_calendar import MemoryCalendar
 from tests.integration.http.memory_collections import MemoryCollections
+from tests.integration.http.memory_facts import NoFactHistory
 from tests.integration.http.memory_proposals import MemoryProposals
 
 T = TypeVar("T")
@@ -182,6 +183,7 @@ class MemoryStorage:
     collections: MemoryCollections = field(default_factory=MemoryCollections)
     calendar: MemoryCalendar = field(default_factory=MemoryCalendar)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    fact_history: NoFactHistory = field(default_factory=NoFactHistory)
     proposals: MemoryProposals = field(default_factory=MemoryProposals)
     epochs: int = 0
     breaks: Exception | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -27,6 +29,7 @@ from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.risk import RiskClass
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.server.collection_why import Why, whys
+from patchtide.server.fact_changes import FactChange
 from patchtide.server.machine_updates import (
     UpdatedPackage,
     installed_of,
@@ -229,7 +232,13 @@ def _package_rows(desk: Desk, uuid: UUID) -> Sequence[PackageRowV1]:
 
 
 async def _facts(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
-    return await _page(desk, visit, uuid, "facts")
+    told = await desk.ask(visit, "machines.fact-changes", machine=uuid)
+    changed = [(at, kind, list(rows)) for (at, kind), rows in groupby(told.items, key=_when)]
+    return await _page(desk, visit, uuid, "facts", changed=changed, left_out=told.left_out)
+
+
+def _when(change: FactChange) -> tuple[datetime, str]:
+    return change.at, change.kind
 
 
 async def _attributes(desk: Desk, visit: Visit, uuid: UUID) -> Reply:

@@ -83,6 +83,19 @@ def said(attribute: str, text: str) -> str:
     return known.get(text, text)
 
 
+FACTS: Mapping[str, str] = MappingProxyType(
+    {
+        "host_name": "Host name",
+        "system": "System",
+        "kernel": "Kernel",
+        "architecture": "Architecture",
+        "model": "Model",
+        "processors": "Processors",
+        "memory_bytes": "Memory",
+        "address": "Address",
+        "service": "Service",
+    }
+)
 REACHES: Mapping[str, str] = MappingProxyType(
     {
         "anywhere": "from anywhere",

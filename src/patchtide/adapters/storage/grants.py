@@ -14,6 +14,7 @@ AGENTS_MAY: Mapping[str, frozenset[str]] = {
     "state_delta": frozenset({"INSERT"}),
     "client_event": frozenset({"INSERT"}),
     "inventory_blob": frozenset({"INSERT"}),
+    "changed_inventory": frozenset({"INSERT"}),
     "client_inventory": frozenset({"SELECT", "INSERT", "UPDATE"}),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from patchtide.adapters.storage import ticket
+from patchtide.adapters.storage import fact_history, ticket
 from patchtide.adapters.storage.tables import client_inventory, inventory_blob
 from patchtide.server.ports.reports import HeldInventory
 
@@ -43,6 +43,7 @@ def hold(connection: Connection, held: Sequence[HeldInventory]) -> frozenset[byt
 def _refer(connection: Connection, rows: Sequence[dict[str, Any]], *, late: bool) -> None:
     if not rows:
         return
+    fact_history.note(connection, rows)
     statement = _insert(connection, client_inventory)
     given = statement.excluded
     new = {"digest": given.digest, "at": given.at, "change": given.change}

@@ -6,10 +6,18 @@ from patchtide.adapters.storage import (
     attribute_tables,
     calendar_tables,
     collection_tables,
+    fact_tables,
     proposal_tables,
     tables,
 )
 
-DECLARING = (tables, attribute_tables, collection_tables, calendar_tables, proposal_tables)
+DECLARING = (
+    tables,
+    attribute_tables,
+    collection_tables,
+    calendar_tables,
+    fact_tables,
+    proposal_tables,
+)
 """A module that is not named here is not loaded where tables are made, and so has none."""
 metadata = tables.metadata

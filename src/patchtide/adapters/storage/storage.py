@@ -31,6 +31,7 @@ from patchtide.adapters.storage.audit_chain import Seal
 from patchtide.adapters.storage.beside import Beside, Group, Nobody, take
 from patchtide.adapters.storage.calendar import CalendarReads
 from patchtide.adapters.storage.collections import CollectionReads
+from patchtide.adapters.storage.fact_history import FactHistoryRows
 from patchtide.adapters.storage.fleet_reads import FleetReads
 from patchtide.adapters.storage.grants import grant_agents
 from patchtide.adapters.storage.history import HistoryReads
@@ -79,6 +80,7 @@ class Storage(FleetReads):
         self.calendar = CalendarReads(self._read)
         self.outbox = OutboxReads(self._read)
         self.proposals = ProposalReads(self._read)
+        self.fact_history = FactHistoryRows(self._read, partial(self._write, Rank.BULK))
         self._writer = Writer(self._take_group)
 
     @classmethod

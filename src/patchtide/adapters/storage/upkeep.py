@@ -9,9 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    union,
+    update,
+)
 
 from patchtide.adapters.storage import accounts, proposals, ticket
+from patchtide.adapters.storage.fact_tables import changed_inventory
 from patchtide.adapters.storage.tables import (
     alert,
     client_event,
@@ -175,7 +187,8 @@ class _BlobWalk:
             .limit(SLICE)
         )
         page = connection.execute(some).all()
-        held = select(client_inventory.c.digest)
+        # How a list became another one is worked out from the bodies of both.
+        held = union(select(client_inventory.c.digest), select(changed_inventory.c.was))
         old = [row.digest for row in page if row.at < self._before]
         if old:
             connection.execute(

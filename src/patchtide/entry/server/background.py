@@ -15,6 +15,7 @@ from patchtide.entry.server.node import Server
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.expiry import ExpiredUpdates, Holder
+from patchtide.server.fact_changes import FactUpkeep
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_follower import in_time
 from patchtide.server.history_recorder import HistoryRecorder
@@ -92,6 +93,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
 def _upkeep(server: Server) -> Upkeep:
     return Upkeep(
         storage=server.storage,
+        facts=FactUpkeep(server.storage.fact_history),
         archive=server.context.audit_archive,
         inventories=server.agents.inventories,
         clock=server.context.clock,

@@ -12,6 +12,7 @@ from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
 from patchtide.server.ports.calendar import CalendarReading
 from patchtide.server.ports.clients import Client, EnrolmentToken, Standing
 from patchtide.server.ports.collections import CollectionReading
+from patchtide.server.ports.fact_history import FactHistoryReading
 from patchtide.server.ports.following import Cursor, StateDelta
 from patchtide.server.ports.history import HistoryReading
 from patchtide.server.ports.notifying import OutboxReading
@@ -49,6 +50,9 @@ class Reading(Protocol):
 
     @property
     def proposals(self) -> ProposalReading: ...
+
+    @property
+    def fact_history(self) -> FactHistoryReading: ...
 
     def states(self, *, after: int = 0, limit: int = 1000) -> Sequence[StateRow]: ...
 
