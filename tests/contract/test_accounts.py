@@ -20,6 +20,7 @@ from patchtide.server.first_administrator import sign_in_link
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.own_password import ChangePassword
 from patchtide.server.ports.accounts import LinkUse
+from patchtide.server.session_holders import holder_of
 from patchtide.server.sessions import (
     Begun,
     Enter,
@@ -28,7 +29,6 @@ from patchtide.server.sessions import (
     SignOut,
     Welcome,
     WrongPassword,
-    holder_of,
 )
 from patchtide.server.table import perform
 from patchtide.server.users import ChangeRole, IssuedLink, OneUser, issue

@@ -32,6 +32,7 @@ from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.metrics import Exposition
 from patchtide.server.ports.notifying import Channels
 from patchtide.server.ports.reading import Lookups, Reading
+from patchtide.server.ports.security_keys import Authenticators
 from patchtide.server.proposing import PROPOSED, VOIDED, call_void, propose
 from patchtide.server.report_desk import ReportDesk
 from patchtide.server.synchronisation_desk import SynchronisationDesk
@@ -65,6 +66,9 @@ class Context:
     exposition: Exposition
     audit_archive: AuditArchive
     channels: Channels
+    authenticators: Authenticators
+    hosts: tuple[str, ...]
+    """What browsers may name as this server, with and without its port; the first is preferred."""
     site_name: str
     site_ca: str
     """SHA-256 of the site CA, hex: enrolment tokens carry it."""

@@ -60,6 +60,11 @@ def _raises_limits(asking: Asking) -> bool:
     return any("raised" in detail for _, detail in asking.tx.noted)
 
 
+def _lets_in_without_key(asking: Asking) -> bool:
+    was_required = any('"was": true' in detail for _, detail in asking.tx.noted)
+    return was_required and not asking.asked.required
+
+
 def _weakens_rule(asking: Asking) -> bool:
     return read_rule(asking.tx.setting(FOUR_EYES)).rule().is_weaker_than(asking.rule)
 
@@ -92,6 +97,7 @@ LETS_IN = FourEyes(seen=_person, approver=KEEPING)
 GIVES_LINK = FourEyes(covers=_may_more_than_read, seen=_person, approver=KEEPING)
 CHANGES_ROLE = FourEyes(seen=_role, approver=KEEPING)
 RAISES_LIMITS = FourEyes(covers=_raises_limits)
+LETS_IN_WITHOUT_KEY = FourEyes(covers=_lets_in_without_key)
 WEAKENS_RULE = FourEyes(covers=_weakens_rule)
 MOVES_REACH = FourEyes(covers=_rights_end_there, seen=_collection, approver=KEEPING)
 OF_MANY = FourEyes(covers=_of_many)

@@ -16,7 +16,7 @@ from patchtide.server import (
     restoration,
     site_status,
 )
-from patchtide.server.account_operations import ACCOUNTS, ROLES, SESSIONS
+from patchtide.server.account_operations import ACCOUNTS, KEYS, ROLES, SESSIONS
 from patchtide.server.alert_operations import ALERTS, CHANNELS
 from patchtide.server.calendar_operations import CALENDAR
 from patchtide.server.catalog_operations import CATALOG
@@ -221,6 +221,7 @@ _OPERATIONS = (
     *ALERTS,
     *CHANNELS,
     *SESSIONS,
+    *KEYS,
     *PAGES,
 )
 OPERATIONS = Table((*_OPERATIONS, *proposal_operations(_OPERATIONS)))

@@ -43,7 +43,7 @@ async def change(call: Call, principal: Principal, asked: ChangePassword) -> Non
         InvalidDocument: the new one is weak, or the old one.
         Refused: the asker is no person.
     """
-    user = await _person(call, principal)
+    user = await person_of(call, principal)
     call.context.failed_sign_ins.note_person(user.name)
     # Whoever finds a browser that is signed in must not guess here as often as he likes; nor with
     # one token after the other: it is the person who has so many guesses.
@@ -68,8 +68,12 @@ async def change(call: Call, principal: Principal, asked: ChangePassword) -> Non
         await call.decide(principal, work)
 
 
-async def _person(call: Call, principal: Principal) -> User:
-    """Return who asks: in a browser, or with a token that she made herself."""
+async def person_of(call: Call, principal: Principal) -> User:
+    """Return who asks: in a browser, or with a token that she made herself.
+
+    Raises:
+        Refused: nobody does.
+    """
     lookups = call.context.lookups
 
     def question() -> User | None:

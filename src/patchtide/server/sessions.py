@@ -1,17 +1,16 @@
-"""Signing in and out: a password or a one-time link becomes a session, a session a principal.
+"""Signing in and out: a password or a one-time link becomes a session.
 
 A session ends 15 minutes after its person last did something, 12 hours after it began whatever
 is done, and at once when it is signed out or its account disabled. Its secret is made anew at
 each sign-in and nowhere kept; every request asks the database, so what ends has ended everywhere.
+Whoever has a security key may do nothing in it until she has shown one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from types import MappingProxyType
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Principal, SessionHolder
-from patchtide.domain.access.rights import ROLES, Right
+from patchtide.domain.access.rights import ROLES
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
@@ -29,18 +28,15 @@ from patchtide.domain.errors import (
 )
 from patchtide.server.attempts import TooManyAttempts
 from patchtide.server.bootstrap import DONE
-from patchtide.server.context import Call, Context
+from patchtide.server.context import Call
 from patchtide.server.handed_on import take_back_all
 from patchtide.server.ports.accounts import LinkUse, Session, User
 from patchtide.server.ports.decisions import Transaction
-from patchtide.server.role_book import held_by
+from patchtide.server.ports.security_keys import WrongKey
 from patchtide.server.table import Input, Output
 from patchtide.server.users import UserName, new_user
 
-IDLE = timedelta(minutes=15)
-LONGEST = timedelta(hours=12)
-TOUCHED_EVERY = timedelta(seconds=60)
-"""Last use is noted no more often than this, so a session may idle out that much too early."""
+CHOOSING = frozenset({LinkUse.CHOOSE_PASSWORD, LinkUse.START_ANEW})
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Code = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -90,42 +86,6 @@ class Begun(Output, kw_only=True, frozen=True):
 
 class SignOut(Input, kw_only=True, frozen=True):
     secret: str
-
-
-async def holder_of(context: Context, secret: str, *, is_use: bool) -> SessionHolder:
-    """Return whom the session stands for. `is_use`: a person did something, so it goes on.
-
-    Raises:
-        Unauthenticated: unknown, ended, idle for too long or disabled, all alike.
-    """
-    secret_hash, now = hash_of(secret), context.clock.now()
-    session, user, rights = await asyncio.to_thread(_known, context, secret_hash)
-    is_over = now >= session.began_at + LONGEST or now >= session.seen_at + IDLE
-    if is_over or user.disabled_at is not None:
-        raise Unauthenticated
-    if is_use and now - session.seen_at >= TOUCHED_EVERY:
-        # Nothing is decided: no event, no audit entry.
-        await context.decisions.decide(
-            f"user:{user.id}",
-            "sessions.touch",
-            lambda tx: tx.touch_session(secret_hash, at=now),
-            now=now,
-        )
-    return SessionHolder(
-        user_id=user.id,
-        name=user.name,
-        rights=rights,
-        session=secret_hash,
-        proved_at=session.proved_at,
-    )
-
-
-def _known(context: Context, secret_hash: bytes) -> tuple[Session, User, frozenset[Right]]:
-    found = context.lookups.session(secret_hash)
-    if found is None:
-        raise Unauthenticated
-    session, user = found
-    return session, user, held_by(user.rights, context.lookups.setting)
 
 
 async def sign_in(call: Call, principal: Principal, asked: SignIn) -> Begun:
@@ -196,8 +156,9 @@ async def enter(call: Call, principal: Principal, asked: Enter) -> Begun:
         return _taken(tx, asked.code, use=LinkUse.SIGN_IN, call=call)
 
     with attempt(call, peer=asked.peer):
-        await _owner(call, asked.code, use=LinkUse.SIGN_IN)
-        return await _begin(call, principal, work, replaces=asked.replaces)
+        await _owner(call, asked.code, uses=frozenset({LinkUse.SIGN_IN}))
+        # Whoever holds the home folder could change the database: no key is asked for besides.
+        return await _begin(call, principal, work, replaces=asked.replaces, keyed=True)
 
 
 async def sign_out(call: Call, principal: Principal, asked: SignOut) -> None:
@@ -229,13 +190,15 @@ async def _claimed(call: Call, asked: Welcome) -> Begun:
 
 async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
     # What is no link at all must not cost a slow hash; and within the decision all would wait.
-    owner = await _owner(call, asked.code, use=LinkUse.CHOOSE_PASSWORD)
+    use, owner = await _owner(call, asked.code, uses=CHOOSING)
     password_hash = await call.context.passwords.hashed(asked.password, name=owner.name)
     ended: dict[str, int] = {}
 
     def work(tx: Transaction) -> User:
-        user = _taken(tx, asked.code, use=LinkUse.CHOOSE_PASSWORD, call=call)
+        user = _taken(tx, asked.code, use=use, call=call)
         tx.set_password(user.id, password_hash)
+        if use is LinkUse.START_ANEW:
+            ended.update(keys=tx.security_keys.remove_all(user.id))
         # Whoever had the old password, or sat at another browser, is out with all he made.
         tokens = take_back_all(tx, user, now=call.now)
         ended.update(sessions=tx.end_sessions(user.id), tokens=tokens)
@@ -256,7 +219,7 @@ def attempt(call: Call, *, peer: str, name: str = "", own: str = "") -> Iterator
     try:
         context.attempts.take(peer=peer, name=name, now=call.now)
         yield
-    except (WrongPassword, LinkSpent, TooManyAttempts):
+    except (WrongPassword, WrongKey, LinkSpent, TooManyAttempts):
         context.failed_sign_ins.add(peer="" if own else peer, name=own or name)
         raise
     except InvalidDocument:  # he had the link, and only chose a weak password
@@ -265,8 +228,8 @@ def attempt(call: Call, *, peer: str, name: str = "", own: str = "") -> Iterator
     context.attempts.succeeded(peer=peer, name=name, now=call.now)
 
 
-async def _owner(call: Call, code: str, *, use: LinkUse) -> User:
-    """Return whose link that is. A stranger's guess is refused here, and never reaches the writer.
+async def _owner(call: Call, code: str, *, uses: frozenset[LinkUse]) -> tuple[LinkUse, User]:
+    """Return what for and whose that link is; a stranger's guess never reaches the writer.
 
     Raises:
         LinkSpent: there is no such link, or no longer.
@@ -275,9 +238,9 @@ async def _owner(call: Call, code: str, *, use: LinkUse) -> User:
     if found is None:
         raise LinkSpent
     link, user = found
-    if link.use is not use or call.now >= link.expires_at or user.disabled_at is not None:
+    if link.use not in uses or call.now >= link.expires_at or user.disabled_at is not None:
         raise LinkSpent
-    return user
+    return link.use, user
 
 
 def _taken(tx: Transaction, code: str, *, use: LinkUse, call: Call) -> User:
@@ -295,6 +258,7 @@ async def _begin(
     *,
     replaces: str,
     ended: Mapping[str, int] = MappingProxyType({}),
+    keyed: bool = False,
 ) -> Begun:
     """Begin the session of whoever `who` says, in the transaction in which it finds out.
 
@@ -313,6 +277,7 @@ async def _begin(
                 began_at=call.now,
                 seen_at=call.now,
                 proved_at=call.now,
+                keyed_at=call.now if keyed else None,
             )
         )
         tx.note(user.id, name=user.name, **ended)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import (
     collection_agents,
+    second_factor,
     site_agents,
     site_four_eyes,
     site_limits,
     site_targets,
 )
-from patchtide.server.covered import RAISES_LIMITS, WEAKENS_RULE
+from patchtide.server.covered import LETS_IN_WITHOUT_KEY, RAISES_LIMITS, WEAKENS_RULE
 from patchtide.server.table import API, Operation, Plane
 
 _OF_COLLECTIONS = ("place", "collection", "name", "poll_s", "scan_every_h", "cycle", "decides_for")
@@ -64,6 +65,31 @@ SETTINGS = (
         fresh=True,
         example="settings set-four-eyes --on --approvers 1 --machines-over 50",
         four_eyes=WEAKENS_RULE,
+    ),
+    Operation(
+        name="settings.second-factor",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/settings/second-factor",
+        policy=Right(Kind.ACCOUNTS, Verb.READ),
+        sentence="Show whether who administers anything needs a security key, and who has none.",
+        output=second_factor.ShownSecondFactor,
+        handler=second_factor.show,
+    ),
+    Operation(
+        name="settings.set-second-factor",
+        plane=Plane.ADMINISTRATORS,
+        method="PUT",
+        path=API + "/settings/second-factor",
+        policy=Right(Kind.ACCOUNTS, Verb.ADMINISTER),
+        sentence="Set whether who administers anything may do nothing without a security key.",
+        input=second_factor.SetSecondFactor,
+        output=second_factor.ShownSecondFactor,
+        handler=second_factor.set_it,
+        audited=True,
+        fresh=True,
+        four_eyes=LETS_IN_WITHOUT_KEY,
+        example="settings set-second-factor --required",
     ),
     Operation(
         name="settings.targets",

@@ -38,7 +38,11 @@ from patchtide.server.role_book import ROLE_BOOK, held_by, read_roles, rights_by
 from patchtide.server.table import Input, Nothing, Output
 
 LINK_LASTS = timedelta(hours=24)
-LEADS_TO = {LinkUse.CHOOSE_PASSWORD: "/welcome#", LinkUse.SIGN_IN: "/enter#"}
+LEADS_TO = {
+    LinkUse.CHOOSE_PASSWORD: "/welcome#",
+    LinkUse.START_ANEW: "/welcome#",
+    LinkUse.SIGN_IN: "/enter#",
+}
 """Where a link leads. The code follows the mark: a browser sends it to nobody by itself."""
 UserName = Annotated[
     str,
@@ -70,6 +74,13 @@ class OneUser(Input, kw_only=True, frozen=True):
     user: UserId
 
 
+class RenewLink(Input, kw_only=True, frozen=True):
+    user: UserId
+    forget_keys: Annotated[
+        bool, Meta(description="Whoever uses it needs none of her security keys: they are lost.")
+    ] = False
+
+
 class ShownUser(Output, kw_only=True, frozen=True):
     id: str
     name: str
@@ -80,6 +91,8 @@ class ShownUser(Output, kw_only=True, frozen=True):
     rights: tuple[str, ...]
     """What that comes to now."""
     has_password: bool
+    keys: int
+    """How many security keys she has."""
     created_at: datetime
     created_by: str
     disabled_at: datetime | None
@@ -131,13 +144,22 @@ async def create(call: Call, principal: Principal, asked: CreateUser) -> IssuedL
 
 async def list_all(call: Call, principal: Principal, asked: Nothing) -> UserList:
     lookups = call.context.lookups
-    found, data = await call.read(lambda: (lookups.users(), lookups.setting(ROLE_BOOK)))
+    found, data, keys = await call.read(
+        lambda: (lookups.users(), lookups.setting(ROLE_BOOK), lookups.security_keys.counts())
+    )
     roles = rights_by(read_roles(data).values())
-    return UserList(items=tuple(_shown(user, come_to(user.rights, roles)) for user in found))
+    return UserList(
+        items=tuple(
+            _shown(user, come_to(user.rights, roles), keys=keys.get(user.id, 0)) for user in found
+        )
+    )
 
 
-async def renew_link(call: Call, principal: Principal, asked: OneUser) -> IssuedLink:
+async def renew_link(call: Call, principal: Principal, asked: RenewLink) -> IssuedLink:
     """Give a new link; the password stays good until the link is used.
+
+    Her security keys are asked for after it too, unless it is said that they are to be forgotten;
+    they are when it is used, so that the old password never opens anything without them.
 
     Whoever asks for one has lost hold of the account, or fears it: its sessions end, and the API
     tokens that were made with it are revoked; those made until then are when the link is used.
@@ -156,10 +178,17 @@ async def renew_link(call: Call, principal: Principal, asked: OneUser) -> Issued
         _check_reach(tx, creator, user)
         revoked = take_back_all(tx, user, now=call.now)
         ended = tx.end_sessions(user.id)
-        link, answer = issue(user, now=call.now)
+        use = LinkUse.START_ANEW if asked.forget_keys else LinkUse.CHOOSE_PASSWORD
+        link, answer = issue(user, now=call.now, use=use)
         tx.put_link(link)
-        until = link.expires_at.isoformat()
-        tx.note(user.id, name=user.name, until=until, sessions=ended, tokens=revoked)
+        tx.note(
+            user.id,
+            name=user.name,
+            until=link.expires_at.isoformat(),
+            sessions=ended,
+            tokens=revoked,
+            forget_keys=asked.forget_keys,
+        )
         return replace(answer, sessions=ended, tokens=revoked)
 
     answer = await call.decide(principal, work)
@@ -292,7 +321,7 @@ def _lasting(principal: Principal) -> SignedIn:
     return holder
 
 
-def _shown(user: User, held: frozenset[Right]) -> ShownUser:
+def _shown(user: User, held: frozenset[Right], *, keys: int) -> ShownUser:
     rights = tuple(map(str, sorted(held)))
     return ShownUser(
         id=user.id,
@@ -301,6 +330,7 @@ def _shown(user: User, held: frozenset[Right]) -> ShownUser:
         grants=user.rights,
         rights=rights,
         has_password=user.password_hash != "",
+        keys=keys,
         created_at=user.created_at,
         created_by=user.created_by,
         disabled_at=user.disabled_at,

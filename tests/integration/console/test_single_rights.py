@@ -262,7 +262,7 @@ async def test_with_everything_but_one_kind_nothing_of_that_kind_is_seen(
 def test_every_page_is_among_those_that_are_asked() -> None:
     pages = {o.path for o in OPERATIONS if o.plane is Plane.CONSOLE and o.method in SAFE_METHODS}
 
-    assert pages - {"/sign-in", "/welcome", "/enter", "/static/{file}"} == {
+    assert pages - {"/sign-in", "/key", "/welcome", "/enter", "/static/{file}"} == {
         "/", "/live", "/account", "/settings", "/synchronisations",
         "/synchronisations/files", *SHOWN.values(),
         "/machines/{machine}", "/updates/{update}", "/query-completions", "/searches",

@@ -41,6 +41,7 @@ from patchtide.server.ports.following import Cursor, DecisionEvent
 from patchtide.server.ports.history import StoredDay
 from patchtide.server.ports.notifying import ChannelStanding, Outgoing
 from patchtide.server.ports.reports import HeldInventory, StateRow
+from patchtide.server.ports.security_keys import SecurityKey
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 from patchtide.wire.leaves import encode_leaf
 from tests.integration.http.memory_calendar import MemoryCalendar
@@ -138,6 +139,16 @@ class NoHistory:
         return []
 
 
+class MemoryKeys:
+    """Nobody has a security key."""
+
+    def of(self, user: str) -> Sequence[SecurityKey]:
+        return []
+
+    def counts(self) -> Mapping[str, int]:
+        return {}
+
+
 class MemoryAlerts:
     """One alert is raised, and whoever takes it on may."""
 
@@ -185,6 +196,7 @@ class MemoryStorage:
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     fact_history: NoFactHistory = field(default_factory=NoFactHistory)
     proposals: MemoryProposals = field(default_factory=MemoryProposals)
+    security_keys: MemoryKeys = field(default_factory=MemoryKeys)
     epochs: int = 0
     breaks: Exception | None = None
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import UUID, uuid5
 
+from patchtide.adapters.authenticators.webauthn import WebAuthn
 from patchtide.adapters.console.compose import build_console
 from patchtide.adapters.http.application import Application, build_application
 from patchtide.adapters.http.limits import Rate, Rates
@@ -257,6 +258,8 @@ class AdministratorsPlane:
             exposition=Metrics().exposition,
             audit_archive=NothingKept(),
             channels=self.told,
+            authenticators=WebAuthn(),
+            hosts=("site.example:8540", "site.example", "127.0.0.1:8540"),
             site_name="hq",
             site_ca="ab" * 32,
             machines_changed=self.note_changed,

@@ -52,11 +52,13 @@ from patchtide.domain.access.principals import (
 from patchtide.domain.access.proofs import SignInAgain
 from patchtide.domain.access.rights import Kind, Right, Verb, holds
 from patchtide.domain.access.rights import right as right_of
+from patchtide.domain.access.second_factor import SecondFactorNeeded
 from patchtide.domain.catalog.rule_mistakes import Mistake
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Unauthenticated
 from patchtide.server.context import Context
 from patchtide.server.four_eyes import Proposed
-from patchtide.server.sessions import holder_of
+from patchtide.server.session_holders import holder_of
+from patchtide.server.showing_keys import AskedFor, to_show
 from patchtide.server.table import SAFE_METHODS, Operation, Plane, Table, perform
 
 T = TypeVar("T")
@@ -175,7 +177,7 @@ class Page:
         except Proposed as outcome:
             return see_other(f"/proposals/{outcome.proposal.id}?done=proposed")
         except ProofNeeded:
-            return ask_for_proof(self._desk, visit, to=visit.path, form=visit.form)
+            return await ask_for_proof(self._desk, visit, to=visit.path, form=visit.form)
         except PatchtideError as error:
             return refusal(self._desk, visit, error)
         except Exception:  # one request must not end the others'
@@ -220,14 +222,16 @@ class Page:
 def refusal(desk: Desk, visit: Visit, error: PatchtideError) -> Reply:
     """Return the page that says what went wrong; of what was not expected, nothing but that."""
     if type(error) is Unauthenticated:
-        return _to_sign_in(visit)
+        return _to_sign_in(visit, "/sign-in")
+    if isinstance(error, SecondFactorNeeded):
+        return _to_sign_in(visit, "/key")
     status = desk.status_of(error)
     shown = error if status != 500 else PatchtideError()
     template = "refusal_part.html" if visit.wants_fragment else "refusal.html"
     return desk.page(visit, template, status=status, error=shown, code=status)
 
 
-def ask_for_proof(
+async def ask_for_proof(
     desk: Desk,
     visit: Visit,
     *,
@@ -236,9 +240,14 @@ def ask_for_proof(
     error: PatchtideError | None = None,
 ) -> Reply:
     """Return the page that asks who sits there, and then sends the form on to where it was sent."""
+    asked = AskedFor()
+    if isinstance(visit.principal, SessionHolder) and visit.principal.has_key:
+        asked = await to_show(desk.context, visit.principal, host=visit.host)
     fields = [(n, value) for n, values in form.items() if n != FORM_TOKEN for value in values]
     status = 200 if error is None else desk.status_of(error)
-    return desk.page(visit, "prove.html", status=status, to=to, fields=fields, error=error)
+    return desk.page(
+        visit, "prove.html", status=status, to=to, fields=fields, asked=asked, error=error
+    )
 
 
 def _stranger(scope: Scope) -> Visit:
@@ -270,13 +279,13 @@ def _visit_of(
     )
 
 
-def _to_sign_in(visit: Visit) -> Reply:
+def _to_sign_in(visit: Visit, door: str) -> Reply:
     if visit.wants_fragment:
         # The script keeps what is being read on the screen, and offers the way to sign in.
         return Reply(status=401)
     is_worth_it = visit.method in SAFE_METHODS and visit.path != "/"
     query = f"?{urlencode({'next': visit.address})}" if is_worth_it else ""
-    return see_other(f"/sign-in{query}")
+    return see_other(f"{door}{query}")
 
 
 class Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from patchtide.adapters.console.account import keyless
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import SESSION, VISITOR, Visit, local_path
@@ -92,7 +93,13 @@ def _sign_in(
 ) -> Reply:
     status = 200 if error is None else desk.status_of(error)
     return desk.page(
-        visit, "sign_in.html", status=status, going=local_path(going), name=name, error=error
+        visit,
+        "sign_in.html",
+        status=status,
+        going=local_path(going),
+        name=name,
+        elsewhere=keyless(desk, visit),
+        error=error,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.users import IssuedLink, ShownUser
 
 PEOPLE = Rows(field="user", form="/people/act", noun="person", plural="people")
-LINK, ROLE = "link", "role"
+LINK, FORGET, ROLE = "link", "forget", "role"
 NEW_LINK = Act(
     operation="users.link",
     label="Make a new link for",
@@ -28,6 +29,14 @@ NEW_LINK = Act(
     " token is revoked for good. The old password is good until the link is used.",
     right="accounts.modify",
 )
+FORGET_KEYS = replace(
+    NEW_LINK,
+    label="Make a new link, and forget the security keys, for",
+    asks_first="Be sure who asks you: whoever opens the link chooses the password and needs none of"
+    " the keys. Out at once, with every session and API token; the keys are forgotten when the link"
+    " is used.",
+)
+LINKS: Mapping[str, Act] = MappingProxyType({LINK: NEW_LINK, FORGET: FORGET_KEYS})
 ACTS: Mapping[str, Act] = MappingProxyType(
     {
         ROLE: Act(
@@ -74,8 +83,8 @@ async def create(desk: Desk, visit: Visit) -> Reply:
 async def act(desk: Desk, visit: Visit) -> Reply:
     name, ids = visit.said("act"), ids_of(visit, PEOPLE.field)
     back = local_path(visit.said("back"), otherwise="/people")
-    if name == LINK and len(ids) == 1:
-        return await _link(desk, visit, ids, back=back)
+    if name in LINKS and len(ids) == 1:
+        return await _link(desk, visit, name, ids, back=back)
     if name not in ACTS:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a person")])
     if name == ROLE and not visit.said(ROLE):
@@ -95,12 +104,21 @@ async def set_limits(desk: Desk, visit: Visit) -> Reply:
     return see_other("/people?done=limits")
 
 
-async def _link(desk: Desk, visit: Visit, ids: Sequence[str], *, back: str) -> Reply:
+async def set_second_factor(desk: Desk, visit: Visit) -> Reply:
+    try:
+        required = visit.said("required") == "yes"
+        await desk.ask(visit, "settings.set-second-factor", required=required)
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return see_other("/people?done=second-factor")
+
+
+async def _link(desk: Desk, visit: Visit, name: str, ids: Sequence[str], *, back: str) -> Reply:
     if visit.said("sure") != "yes":
         chosen = await _chosen(desk, visit, ids)
-        return await carry_out(desk, visit, PEOPLE, LINK, NEW_LINK, chosen, back=back)
+        return await carry_out(desk, visit, PEOPLE, name, LINKS[name], chosen, back=back)
     try:
-        issued = await desk.ask(visit, NEW_LINK.operation, user=ids[0])
+        issued = await desk.ask(visit, "users.link", user=ids[0], forget_keys=name == FORGET)
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
     return await _shown(desk, visit, issued=issued)
@@ -155,6 +173,7 @@ async def _shown(
         collections=collections,
         placed={**collections, **await _machines(desk, visit, found.items)},
         limits=await desk.ask(visit, "settings.limits"),
+        second=await desk.ask(visit, "settings.second-factor"),
         standing=standing,
         server=f"https://{visit.headers.get('host', '')}",
         typed={name: visit.said(name) if error else "" for name in ("name", "role", "within")},

@@ -62,6 +62,11 @@ class Visit:
         return token_of(self.secret)
 
     @property
+    def host(self) -> str:
+        """What the browser names as the server."""
+        return self.headers.get("host", "")
+
+    @property
     def is_background(self) -> bool:
         """Say whether a page refreshes itself: that is no sign of a person."""
         return BACKGROUND in self.headers

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Label, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from patchtide.adapters.storage.key_tables import security_key
 from patchtide.adapters.storage.rows import instant
 from patchtide.adapters.storage.tables import api_token, sign_in_link, user_account, user_session
 from patchtide.domain.errors import WrongState
@@ -94,22 +95,33 @@ class AccountWrites:
                 began_at=session.began_at.timestamp(),
                 seen_at=session.seen_at.timestamp(),
                 proved_at=session.proved_at.timestamp(),
+                keyed_at=None if session.keyed_at is None else session.keyed_at.timestamp(),
             )
         )
 
     def touch_session(self, secret_hash: bytes, *, at: datetime) -> None:
-        self._connection.execute(
-            update(user_session)
-            .where(user_session.c.secret_hash == secret_hash)
-            .values(seen_at=at.timestamp())
-        )
+        self._set_session(secret_hash, seen_at=at.timestamp())
+
+    def _set_session(self, secret_hash: bytes, **values: Any) -> None:
+        here = user_session.c.secret_hash == secret_hash
+        self._connection.execute(update(user_session).where(here).values(**values))
 
     def prove_session(self, secret_hash: bytes, *, at: datetime) -> None:
-        self._connection.execute(
-            update(user_session)
-            .where(user_session.c.secret_hash == secret_hash)
-            .values(proved_at=at.timestamp(), seen_at=at.timestamp())
-        )
+        self._set_session(secret_hash, proved_at=at.timestamp(), seen_at=at.timestamp())
+
+    def key_session(self, secret_hash: bytes, *, at: datetime) -> None:
+        self._set_session(secret_hash, keyed_at=at.timestamp(), seen_at=at.timestamp())
+
+    def put_challenge(self, secret_hash: bytes, challenge: bytes, *, until: datetime) -> None:
+        self._set_session(secret_hash, challenge=challenge, challenge_until=until.timestamp())
+
+    def take_challenge(self, secret_hash: bytes, *, now: datetime) -> bytes | None:
+        here = user_session.c.secret_hash == secret_hash
+        row = self._connection.execute(select(user_session).where(here).with_for_update()).first()
+        self._connection.execute(update(user_session).where(here).values(challenge=None))
+        if row is None or row.challenge is None or now.timestamp() >= row.challenge_until:
+            return None
+        return bytes(row.challenge)
 
     def has_session(self, secret_hash: bytes) -> bool:
         found = select(user_session.c.user_id).where(user_session.c.secret_hash == secret_hash)
@@ -168,7 +180,7 @@ def users(connection: Connection) -> Sequence[User]:
 
 def session(connection: Connection, secret_hash: bytes) -> tuple[Session, User] | None:
     found = (
-        select(user_session, user_account)
+        select(user_session, user_account, _has_key())
         .join(user_account, user_account.c.id == user_session.c.user_id)
         .where(user_session.c.secret_hash == secret_hash)
     )
@@ -181,8 +193,15 @@ def session(connection: Connection, secret_hash: bytes) -> tuple[Session, User] 
         began_at=instant(row.began_at),
         seen_at=instant(row.seen_at),
         proved_at=instant(row.proved_at),
+        keyed_at=None if row.keyed_at is None else instant(row.keyed_at),
+        has_key=bool(row.has_key),
     )
     return made, _user_of(row)
+
+
+def _has_key() -> Label[bool]:
+    owned = select(security_key.c.id).where(security_key.c.user_id == user_account.c.id)
+    return owned.exists().label("has_key")
 
 
 def link(connection: Connection, secret_hash: bytes) -> tuple[SignInLink, User] | None:

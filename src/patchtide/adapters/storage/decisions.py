@@ -31,6 +31,7 @@ from patchtide.adapters.storage.history import HistoryWrites
 from patchtide.adapters.storage.outbox import OutboxWrites
 from patchtide.adapters.storage.proposals import ProposalWrites
 from patchtide.adapters.storage.rows import client_of, enrolment_token_of
+from patchtide.adapters.storage.security_keys import KeyWrites
 from patchtide.adapters.storage.tables import (
     client,
     client_state,
@@ -111,6 +112,7 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
         self.calendar = CalendarWrites(connection)
         self.outbox = OutboxWrites(connection)
         self.proposals = ProposalWrites(connection)
+        self.security_keys = KeyWrites(connection)
         self.notes: list[tuple[str, str]] = []
         self._absent: set[str] = set()
 

@@ -7,6 +7,7 @@ from patchtide.adapters.storage import (
     calendar_tables,
     collection_tables,
     fact_tables,
+    key_tables,
     proposal_tables,
     tables,
 )
@@ -18,6 +19,7 @@ DECLARING = (
     calendar_tables,
     fact_tables,
     proposal_tables,
+    key_tables,
 )
 """A module that is not named here is not loaded where tables are made, and so has none."""
 metadata = tables.metadata

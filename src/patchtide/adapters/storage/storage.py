@@ -38,6 +38,7 @@ from patchtide.adapters.storage.history import HistoryReads
 from patchtide.adapters.storage.migrate import Half, migrate
 from patchtide.adapters.storage.outbox import OutboxReads
 from patchtide.adapters.storage.proposals import ProposalReads
+from patchtide.adapters.storage.security_keys import KeyReads
 from patchtide.adapters.storage.transactions import committed
 from patchtide.adapters.storage.update_lists import ListReads
 from patchtide.adapters.storage.writer import GROUP, Rank, Writer
@@ -81,6 +82,7 @@ class Storage(FleetReads):
         self.outbox = OutboxReads(self._read)
         self.proposals = ProposalReads(self._read)
         self.fact_history = FactHistoryRows(self._read, partial(self._write, Rank.BULK))
+        self.security_keys = KeyReads(self._read)
         self._writer = Writer(self._take_group)
 
     @classmethod

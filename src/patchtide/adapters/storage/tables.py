@@ -192,6 +192,9 @@ user_session = Table(
     _required("began_at", Float),
     _required("seen_at", Float),
     Column("proved_at", Float, nullable=False, server_default="0"),
+    Column("keyed_at", Float),
+    Column("challenge", LargeBinary),
+    Column("challenge_until", Float),
     Index("user_session_by_user", "user_id"),
 )
 

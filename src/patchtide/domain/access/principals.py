@@ -10,6 +10,7 @@ from typing import assert_never
 
 from patchtide.domain.access.grants import Scope, bounds, visible
 from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.access.second_factor import Owed, SecondFactorNeeded
 from patchtide.domain.errors import NotFound, Refused, Unauthenticated
 
 
@@ -38,7 +39,10 @@ class TokenHolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionHolder:
-    """A person who signed in with a password and has not been idle for too long."""
+    """A person who signed in with a password and has not been idle for too long.
+
+    As long as she owes a second factor she holds no right at all.
+    """
 
     user_id: str
     name: str
@@ -47,6 +51,10 @@ class SessionHolder:
     """The SHA-256 of the secret of the browser in which she asks; none: it is only beginning."""
     proved_at: datetime = field(default=datetime.min.replace(tzinfo=UTC), compare=False)
     """When she last proved, in that browser, who she is."""
+    has_key: bool = field(default=False, compare=False)
+    is_privileged: bool = field(default=False, compare=False)
+    """She administers something, or would if she owed nothing."""
+    owes: Owed = Owed.NOTHING
 
     @property
     def actor(self) -> str:
@@ -63,6 +71,7 @@ class Gate(StrEnum):
     PUBLIC = "public"
     PUBLIC_VERIFIED = "public, signed or named by hash"
     SIGNED_IN = "signed in"
+    FIRST_FACTOR = "signed in, a security key may still be owed"
     ONE_TIME_CODE = "one-time code"
     PASSWORD = "password"  # noqa: S105 - the name of a gate, no secret
     ONE_TIME_LINK = "one-time link"
@@ -76,13 +85,14 @@ Policy = Gate | Right
 def check(principal: Principal, policy: Policy, *, narrows: bool = False) -> None:
     """Let the request pass, or raise why not. `narrows`: the answer can be kept within a scope.
 
-    | the principal                       | a right is asked | signed in is asked |
-    | ----------------------------------- | ---------------- | ------------------ |
-    | is nobody we know                   | Unauthenticated  | Unauthenticated    |
-    | may not even read that kind         | NotFound         | passes             |
-    | may read it, but lacks the right    | Refused          | passes             |
-    | holds it within collections         | if it narrows    | passes             |
-    | holds the right                     | passes           | passes             |
+    | the principal                    | a right is asked   | signed in is asked |
+    | -------------------------------- | ------------------ | ------------------ |
+    | is nobody we know                | Unauthenticated    | Unauthenticated    |
+    | owes a second factor             | SecondFactorNeeded | SecondFactorNeeded |
+    | may not even read that kind      | NotFound           | passes             |
+    | may read it, but lacks the right | Refused            | passes             |
+    | holds it within collections      | if it narrows      | passes             |
+    | holds the right                  | passes             | passes             |
 
     The other gates look at another credential, which whoever stands behind them checks.
     """
@@ -91,6 +101,8 @@ def check(principal: Principal, policy: Policy, *, narrows: bool = False) -> Non
             _check_right(principal, policy, narrows=narrows)
         case Gate.SIGNED_IN:
             _signed_in(principal)
+        case Gate.FIRST_FACTOR:
+            _somebody(principal)
         case (
             Gate.PUBLIC
             | Gate.PUBLIC_VERIFIED
@@ -105,10 +117,17 @@ def check(principal: Principal, policy: Policy, *, narrows: bool = False) -> Non
             assert_never(policy)
 
 
-def _signed_in(principal: Principal) -> SignedIn:
+def _somebody(principal: Principal) -> SignedIn:
     if isinstance(principal, Anonymous):
         raise Unauthenticated
     return principal
+
+
+def _signed_in(principal: Principal) -> SignedIn:
+    holder = _somebody(principal)
+    if isinstance(holder, SessionHolder) and holder.owes is not Owed.NOTHING:
+        raise SecondFactorNeeded
+    return holder
 
 
 def _check_right(principal: Principal, wanted: Right, *, narrows: bool) -> None:

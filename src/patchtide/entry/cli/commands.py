@@ -69,6 +69,7 @@ _GROUPS = {
     "channels": "By which ways alerts are told.",
     "site": "The server itself.",
     "machines": "Machines of the site.",
+    "keys": "Your own security keys.",
     "windows": "When machines may be changed.",
     "freezes": "When they are not, whatever windows say.",
     "hours": "When people work at machines: business hours and holidays.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from patchtide.adapters.authenticators.webauthn import WebAuthn
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.http.arrivals import ArrivalLimits
 from patchtide.adapters.http.events import Events
@@ -76,7 +77,7 @@ async def assemble(
         storage,
         ground.site,
         clock=ground.clock,
-        authorities=settings.authorities(port),
+        authorities=frozenset(settings.authorities(port)),
         answers=keys.answers,
         events=Events(limit=room.events),
     )
@@ -100,7 +101,9 @@ async def assemble(
         ),
         agents=agents,
         metrics=metrics,
-        context=_context(ground, agents=agents, feeds=_feeds(ground), metrics=metrics, code=code),
+        context=_context(
+            ground, agents=agents, feeds=_feeds(ground), metrics=metrics, code=code, port=port
+        ),
         code=text,
         code_file=code_file,
         room=room,
@@ -180,7 +183,13 @@ def _feeds(ground: _Ground) -> FeedsSide:
 
 
 def _context(
-    ground: _Ground, *, agents: AgentsSide, feeds: FeedsSide, metrics: Metrics, code: BootstrapCode
+    ground: _Ground,
+    *,
+    agents: AgentsSide,
+    feeds: FeedsSide,
+    metrics: Metrics,
+    code: BootstrapCode,
+    port: int,
 ) -> Context:
     storage, clock = ground.storage, ground.clock
     return Context(
@@ -205,6 +214,8 @@ def _context(
         reports_waiting=lambda: storage.waiting()["reports"],
         report_files=ReportDesk(ReportFiles()),
         channels=build_senders(ground.settings),
+        authenticators=WebAuthn(),
+        hosts=ground.settings.authorities(port),
         site_name=ground.settings.site,
         site_ca=ground.keys.ca_digest,
         machines_changed=agents.machines_changed,

@@ -240,11 +240,11 @@ class ServerSettings:
         name = self.served_names[0]
         return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
-    def authorities(self, port: int) -> frozenset[str]:
-        """Return what requests may name as the server they are meant for."""
+    def authorities(self, port: int) -> tuple[str, ...]:
+        """Return what requests may name as the server they are meant for, most wanted first."""
         hosts = [f"[{name}]" if ":" in name else name for name in self.served_names]
         with_ports = [name for name in self.names if _split(name)[1]]
-        return frozenset({*(f"{host}:{port}" for host in hosts), *hosts, *with_ports})
+        return tuple(dict.fromkeys((*with_ports, *(f"{h}:{port}" for h in hosts), *hosts)))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -38,12 +38,18 @@ class Session:
     seen_at: datetime
     proved_at: datetime
     """When its person last proved who she is."""
+    keyed_at: datetime | None = None
+    """When a security key was last shown in it, or what counts as one."""
+    has_key: bool = False
+    """Its person has one; known of a session that was read."""
 
 
 class LinkUse(StrEnum):
     """What a one-time link lets a person do."""
 
     CHOOSE_PASSWORD = "choose-password"  # noqa: S105 - what for, no secret
+    START_ANEW = "start-anew"
+    """That, and the security keys are forgotten with it."""
     SIGN_IN = "sign-in"
 
 
@@ -93,7 +99,21 @@ class AccountWriting(Protocol):
 
     def touch_session(self, secret_hash: bytes, *, at: datetime) -> None: ...
 
-    def prove_session(self, secret_hash: bytes, *, at: datetime) -> None: ...
+    def prove_session(self, secret_hash: bytes, *, at: datetime) -> None:
+        """Its person just proved who she is."""
+        ...
+
+    def key_session(self, secret_hash: bytes, *, at: datetime) -> None:
+        """A security key was just shown in it."""
+        ...
+
+    def put_challenge(self, secret_hash: bytes, challenge: bytes, *, until: datetime) -> None:
+        """Keep what its security key is asked to sign; what was asked before counts no more."""
+        ...
+
+    def take_challenge(self, secret_hash: bytes, *, now: datetime) -> bytes | None:
+        """Return what was asked, once; None: nothing, or too long ago."""
+        ...
 
     def has_session(self, secret_hash: bytes) -> bool: ...
 

@@ -19,6 +19,7 @@ from patchtide.server.ports.collections import CollectionWriting
 from patchtide.server.ports.history import HistoryWriting
 from patchtide.server.ports.notifying import OutboxWriting
 from patchtide.server.ports.proposals import ProposalWriting
+from patchtide.server.ports.security_keys import SecurityKeyWriting
 from patchtide.server.ports.update_lists import UpdateListWriting
 
 T = TypeVar("T")
@@ -59,6 +60,9 @@ class Transaction(AccountWriting, ApiTokenWriting, CatalogWriting, ClientWriting
 
     @property
     def proposals(self) -> ProposalWriting: ...
+
+    @property
+    def security_keys(self) -> SecurityKeyWriting: ...
 
     def begin_epoch(self, *, numbers_above: int) -> None:
         """The database is older than what the fleet has seen: no old cursor means anything.

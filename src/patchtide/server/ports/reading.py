@@ -18,6 +18,7 @@ from patchtide.server.ports.history import HistoryReading
 from patchtide.server.ports.notifying import OutboxReading
 from patchtide.server.ports.proposals import ProposalReading
 from patchtide.server.ports.reports import StateRow
+from patchtide.server.ports.security_keys import SecurityKeyReading
 from patchtide.server.ports.update_lists import UpdateListReading
 
 
@@ -80,6 +81,9 @@ class Lookups(AccountReading, Protocol):
     def api_tokens(self) -> Sequence[ApiToken]: ...
 
     def enrolment_tokens(self, ids: Sequence[str] | None = None) -> Sequence[EnrolmentToken]: ...
+
+    @property
+    def security_keys(self) -> SecurityKeyReading: ...
 
     def setting(self, name: str) -> bytes | None: ...
 

@@ -22,6 +22,7 @@ AGENT, SERVER = "patchtide.entry.agent", "patchtide.entry.server"
 START_S, STOP_S, WORK_S = 60.0, 15.0, 900.0
 _LOOK_S = 0.05
 _ENDS_WITH_US = ("/usr/bin/setpriv", "--pdeathsig", "TERM", "--")
+LOOPBACK = frozenset({"127.0.0.1", "::1"})
 EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - what is compared with, not listened on
 
 
@@ -45,9 +46,13 @@ class Where:
 
     @property
     def console(self) -> str:
-        """By which people get there, from other machines too if it listens to them."""
-        is_open = self.host in EVERYWHERE
-        return f"https://{socket.gethostname()}:{self.port}" if is_open else self.url
+        """By which people get there, from other machines too if it listens to them.
+
+        By a name where there is one: browsers use no security key at an address of numbers.
+        """
+        if self.host in EVERYWHERE:
+            return f"https://{socket.gethostname()}:{self.port}"
+        return f"https://localhost:{self.port}" if self.host in LOOPBACK else self.url
 
     @property
     def platform(self) -> str:

@@ -1,0 +1,1 @@
+"""Judges what security keys answer."""
