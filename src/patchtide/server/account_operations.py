@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import (
@@ -101,7 +102,7 @@ ACCOUNTS = (
         status=204,
         audited=True,
         example="api-tokens revoke 0f1e2d3c4b5a",
-        disrupts_over=0,
+        deed=Deed.DEFEND,
     ),
     Operation(
         name="users.create",
@@ -144,8 +145,8 @@ ACCOUNTS = (
         audited=True,
         fresh=True,
         example="users link 0f1e2d3c4b5a",
-        disrupts_over=0,
         four_eyes=GIVES_LINK,
+        deed=Deed.DISTURB,
     ),
     Operation(
         name="users.role",
@@ -174,7 +175,7 @@ ACCOUNTS = (
         status=204,
         audited=True,
         example="users disable 0f1e2d3c4b5a",
-        disrupts_over=0,
+        deed=Deed.DEFEND,
     ),
     Operation(
         name="users.enable",

@@ -181,7 +181,7 @@ def _alarms_in(events: Iterable[DecisionEvent]) -> Iterable[tuple[str, float]]:
             yield Watched.DIVERGENCE, event.at.timestamp()
         elif event.operation == "machines.quarantine" and event.actor == SYSTEM:
             yield Watched.CLONES, event.at.timestamp()
-        elif event.operation == REACHED:
+        elif event.operation in (REACHED, "settings.set-limits"):
             yield Watched.LIMITS, event.at.timestamp()
         elif event.operation == PROPOSED:
             yield Watched.PROPOSALS, event.at.timestamp()

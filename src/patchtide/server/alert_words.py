@@ -19,7 +19,8 @@ _SAID: Mapping[Watched, str] = MappingProxyType(
         Watched.DIVERGENCE: "{value} documents of metadata not signed here were seen within a day",
         Watched.CLONES: "{value} machines were quarantined as clones within a day",
         Watched.PROPOSALS: "{value} proposals for a second person were made within a day",
-        Watched.LIMITS: "somebody was stopped {value} times by the limits per hour within a day",
+        Watched.LIMITS: "somebody was stopped by the limits per hour, or set them, {value} times"
+        " within a day",
     }
 )
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from patchtide.domain.access.grants import Scope
+from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.principals import Principal
 from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
@@ -113,8 +114,8 @@ class Call:
     audited: bool
     body: AsyncIterator[bytes]
     """The file that came with it, if it takes one."""
-    disrupts: int = 0
-    """How many machines, tokens or people it disturbs, as far as that counts."""
+    deed: Deed | None = None
+    """What counts against the limits per hour."""
     watched: Watched | None = None
     """What it is if it may need a second person."""
 
@@ -140,17 +141,22 @@ class Call:
 
         def decided(tx: Transaction) -> T:
             check_still_let_in(tx, principal, now=now)
-            if self.disrupts:
-                spend(tx, principal.actor, self.disrupts, now=now)
             if self.watched is None:
-                return work(tx)
-            return self.watched.carried_out(tx, principal, work, whole=whole, now=now)
+                return counted(tx)
+            return self.watched.carried_out(tx, principal, counted, whole=whole, now=now)
+
+        def counted(tx: Transaction) -> T:
+            done = work(tx)
+            count = len(tx.noted) if whole is None else whole.counted
+            if self.deed is not None and count:
+                spend(tx, principal.actor, self.deed, count, now=now)
+            return done
 
         decide = self.context.decisions.decide
         try:
             return await decide(principal.actor, self.operation, decided, now=now)
         except HourlyLimit as error:
-            await decide(principal.actor, REACHED, partial(self._note_limit, str(error)), now=now)
+            await decide(principal.actor, REACHED, partial(self._note_limit, error), now=now)
             raise
         except Void:
             await self._aside(principal, VOIDED, call_void)
@@ -158,9 +164,14 @@ class Call:
         except Waits as waits:
             raise await self._aside(principal, PROPOSED, partial(propose, waits=waits)) from None
 
+    @property
+    def is_agreed(self) -> bool:
+        """Say whether others agreed to it, or time stood for them."""
+        return self.watched is not None and bool(self.watched.proposal)
+
     def rest(self) -> Call:
         """Return the call that decides what follows the first part of a whole."""
-        return replace(self, watched=None, disrupts=0)
+        return replace(self, watched=None, deed=None)
 
     async def _aside(self, principal: Principal, operation: str, aside: Callable[..., T]) -> T:
         """Decide about the proposal in place of what was asked for."""
@@ -173,8 +184,8 @@ class Call:
         decide = self.context.decisions.decide
         return await decide(principal.actor, operation, decided, now=now)
 
-    def _note_limit(self, why: str, tx: Transaction) -> None:
-        tx.note("site", operation=self.operation, count=self.disrupts, why=why)
+    def _note_limit(self, error: HourlyLimit, tx: Transaction) -> None:
+        tx.note("site", operation=self.operation, count=error.count, why=str(error))
 
     async def read(self, question: Callable[[], T]) -> T:
         """Ask the database in a thread: the loop goes on serving machines meanwhile."""

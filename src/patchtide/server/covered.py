@@ -56,8 +56,7 @@ def _role(tx: Transaction, asked: Any) -> list[object]:
 
 
 def _raises_limits(asking: Asking) -> bool:
-    # The new limits stand there already: what was before is what the entry tells of.
-    return any("raised" in detail for _, detail in asking.tx.noted)
+    return any(detail["raised"] for _, detail in asking.tx.noted)
 
 
 def _lets_in_without_key(asking: Asking) -> bool:

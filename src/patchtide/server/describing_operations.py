@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import machine_descriptions, machine_import
 from patchtide.server.covered import OF_MANY
@@ -23,8 +24,8 @@ DESCRIBING = (
         audited=True,
         example="machines describe web-1 web-2 --owner web-team --role web --business 4 --dry-run",
         narrows=True,
-        disrupts_over=50,
         four_eyes=OF_MANY,
+        deed=Deed.DESCRIBE,
     ),
     Operation(
         name="machines.attribute-changes",
@@ -54,6 +55,7 @@ DESCRIBING = (
         largest_body=machine_import.LARGEST,
         step_of="machines import",
         four_eyes=OF_MANY,
+        deed=Deed.DESCRIBE,
     ),
     Operation(
         name="machines.export",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import (
     explanations,
@@ -206,7 +207,7 @@ FLEET = (
         audited=True,
         example=f"machines quarantine {_MACHINE}",
         narrows=True,
-        disrupts_over=0,
+        deed=Deed.DEFEND,
     ),
     Operation(
         name="machines.release",
@@ -235,7 +236,7 @@ FLEET = (
         audited=True,
         example=f"machines full-report {_MACHINE}",
         narrows=True,
-        disrupts_over=0,
+        deed=Deed.DISTURB,
     ),
     Operation(
         name="machines.scan",
@@ -265,8 +266,8 @@ FLEET = (
         audited=True,
         example=f"machines decommission {_MACHINE}",
         narrows=True,
-        disrupts_over=0,
         four_eyes=ONE_OF_MANY,
+        deed=Deed.DISTURB,
     ),
     Operation(
         name="updates.list",

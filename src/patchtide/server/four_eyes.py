@@ -77,6 +77,8 @@ class Whole:
     """What is done part by part, of which this is the first."""
 
     changes: int
+    counted: int
+    """How many of them count against the limits per hour."""
     seen: object
 
 
@@ -172,7 +174,9 @@ class Watched:
             WrongState: the proposal has ended, or still lacks something.
         """
         rule = read_rule(tx.setting(FOUR_EYES)).rule()
-        if not rule.is_on and not self.proposal:
+        if not rule.is_on:
+            if self.proposal:
+                raise WrongState("no second person is asked for any more: ask for it by itself")
             return work(tx)
         held = self._held(tx, principal, rule, now) if self.proposal else None
         before = self.four_eyes.seen(tx, self.asked) if self.four_eyes.seen else None

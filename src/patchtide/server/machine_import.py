@@ -131,7 +131,11 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
     plan = await call.read(lambda: _plan(file, fleet.store.clients_of(uuids)))
     if not asked.dry_run:
         _check(file, plan, asked.plan)
-        whole = Whole(changes=len(plan.changed) + len(plan.expected), seen=plan.name)
+        whole = Whole(
+            changes=len(plan.changed) + len(plan.expected),
+            counted=len(plan.changed),
+            seen=plan.name,
+        )
         for part in plan.parts():
             await call.decide(principal, partial(_carry_out, part, call), whole=whole)
             call = call.rest()

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.principals import Policy, Principal, check, scopes_of
 from patchtide.domain.access.proofs import check_proof
 from patchtide.domain.access.rights import Right
@@ -104,9 +105,9 @@ class Operation:
     narrows: bool = False
     """Whoever has the rights for some collections only is answered for their machines; without
     this he is refused."""
-    disrupts_over: int | None = None
-    """What disturbs machines or people counts against the limits per hour, if it is asked of more
-    than so many at once; none: it never does."""
+    deed: Deed | None = None
+    """What counts against the limits per hour, once for each entry that it leaves in the audit;
+    none: nothing of it."""
     fresh: bool = False
     """A person must have proved within five minutes who she is; programs need not."""
     only_people: bool = False
@@ -143,13 +144,6 @@ class Operation:
     def asks_in_address(self) -> bool:
         """Say whether all its input stands in the address."""
         return self.takes_file or self.method in SAFE_METHODS
-
-    def disrupts(self, asked: Struct) -> int:
-        """Return how many count that it is asked of."""
-        if self.disrupts_over is None:
-            return 0
-        count = len(getattr(asked, "machines", ())) or 1
-        return count if count > self.disrupts_over else 0
 
     @property
     def needs_proof(self) -> bool:
@@ -268,7 +262,7 @@ async def perform(
         operation=operation.name,
         audited=operation.audited,
         body=nothing() if body is None else body,
-        disrupts=operation.disrupts(asked),
+        deed=operation.deed,
         watched=operation.watched(asked, proposal=proposal),
     )
     return await operation.handler(call, principal, asked)

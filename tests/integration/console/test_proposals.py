@@ -14,6 +14,7 @@ import trustme
 from patchtide.adapters.http.protocol import ConnectionLimits
 from patchtide.domain.access.principals import SessionHolder
 from patchtide.domain.access.rights import ROLES
+from patchtide.server.disruptions import LIMITS, read_limits
 from tests.integration.console.visitor import ConsoleSite, Visitor
 from tests.integration.http.test_command_line import Shell, context_of
 from tests.integration.http.test_connections import serving
@@ -167,3 +168,16 @@ async def test_a_proposal_is_there_for_nobody_who_could_not_approve_it(site: Con
 
     assert (await eve.get(address)).status == 404
     assert "Nothing waits" in (await eve.get("/proposals")).body.decode()
+
+
+async def test_a_higher_limit_that_others_agreed_to_holds_at_once(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    await maria.post("/proposals/rule", ON)
+    asked = await maria.post("/people/limits", {"person": "500"})
+    proposal = asked.headers["location"].split("/")[-1].partition("?")[0]
+
+    await act(tom, proposal, "approve")
+    await act(maria, proposal, "enact")
+
+    known = read_limits(site.storage.setting(LIMITS))
+    assert known.at(site.clock.now()).person == 500

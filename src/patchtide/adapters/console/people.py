@@ -21,6 +21,7 @@ from patchtide.server.users import IssuedLink, ShownUser
 
 PEOPLE = Rows(field="user", form="/people/act", noun="person", plural="people")
 LINK, FORGET, ROLE = "link", "forget", "role"
+LIMITS = ("person", "site", "described", "described_site")
 NEW_LINK = Act(
     operation="users.link",
     label="Make a new link for",
@@ -97,7 +98,7 @@ async def act(desk: Desk, visit: Visit) -> Reply:
 
 async def set_limits(desk: Desk, visit: Visit) -> Reply:
     try:
-        said = {name: visit.said(name) for name in ("person", "site") if visit.said(name)}
+        said = {name: visit.said(name) for name in LIMITS if visit.said(name)}
         await desk.ask(visit, "settings.set-limits", **said)
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)

@@ -170,7 +170,7 @@ WATCHED: Mapping[str, str] = MappingProxyType(
         "disk": "How full the disk is",
         "divergence": "Metadata that was never signed here, seen within a day",
         "proposals": "Proposals for a second person, within a day",
-        "limits": "Somebody stopped by the limits per hour, within a day",
+        "limits": "Somebody stopped by the limits per hour, or who set them, within a day",
         "clones": "Machines quarantined as clones, within a day",
     }
 )
@@ -378,7 +378,7 @@ _SAID: Mapping[str, str] = MappingProxyType(
         "key-renamed": "The security key is renamed.",
         "key-removed": "The security key is removed. Every other session of yours has ended.",
         "second-factor": "Set. It holds at once, for sessions that are open too.",
-        "limits": "Set. It holds for what is done from now on.",
+        "limits": "Set. What is lower holds from now on, what is higher in an hour.",
         "role-removed": "The role is removed.",
         "proposed": "Proposed. It is not done yet: it waits for others.",
         "approve-proposal": "Approved. Who proposed it has it done.",

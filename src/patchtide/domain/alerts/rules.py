@@ -34,7 +34,7 @@ class Watched(StrEnum):
     CLONES = "clones"
     """How many machines were quarantined for being two, within a day."""
     LIMITS = "limits"
-    """How often somebody was stopped by the limits per hour, within a day."""
+    """How often somebody was stopped by the limits per hour, or set them, within a day."""
     PROPOSALS = "proposals"
     """How much was proposed that needs a second person, within a day."""
 

@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchtide.domain.access.limits import HOUR, Disruption, Exceeded, Limits, exceeded, recent
+from patchtide.domain.access.limits import (
+    HOUR,
+    Deed,
+    Disruption,
+    Exceeded,
+    Limits,
+    SetLimits,
+    exceeded,
+    recent,
+)
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LIMITS = Limits(person=100, site=150)
@@ -55,3 +64,50 @@ def test_the_hundred_and_first_within_an_hour_waits_for_the_first_to_be_an_hour_
         limit=150, spent=100, is_of_site=True, free_at=NOON + HOUR
     )
     assert exceeded(done, Disruption(NOON + HOUR, "a", 1), LIMITS) is None
+
+
+def test_who_uses_up_what_the_site_has_keeps_nobody_from_defending_it() -> None:
+    used = [Disruption(NOON, by, 100, deed) for by in "abc" for deed in Deed]
+
+    assert exceeded(used, Disruption(NOON, "d", 1), LIMITS) is not None
+    assert exceeded(used, Disruption(NOON, "d", 100, Deed.DEFEND), LIMITS) is None
+    assert exceeded(used, Disruption(NOON, "d", 101, Deed.DEFEND), LIMITS) is not None
+
+
+def test_describing_is_counted_by_itself_however_few_at_a_time() -> None:
+    used = [Disruption(NOON, "a", 1, Deed.DESCRIBE) for _ in range(1000)]
+
+    assert exceeded(used, Disruption(NOON, "a", 1, Deed.DESCRIBE), LIMITS) is not None
+    assert exceeded(used, Disruption(NOON, "a", 100), LIMITS) is None
+
+
+NUMBERS = st.tuples(*[st.integers(1, 20)] * 4)
+SETTINGS = st.lists(st.tuples(st.integers(0, 90), NUMBERS), max_size=8)
+
+
+@given(SETTINGS)
+def test_no_limit_rises_at_once_by_one_person_and_each_is_as_it_was_set_an_hour_later(
+    settings: list[tuple[int, tuple[int, int, int, int]]],
+) -> None:
+    known, now = SetLimits(), NOON
+    for minutes, numbers in settings:
+        now, wanted = now + timedelta(minutes=minutes), _limits(numbers)
+        before, known = known.at(now), known.set_anew(wanted, now=now, at_once=False)
+
+        assert known.at(now) == before.lower(wanted)
+        assert known.at(now + HOUR) == wanted
+
+
+def _limits(numbers: tuple[int, int, int, int]) -> Limits:
+    person, site, described, described_site = numbers
+    return Limits(person=person, site=site, described=described, described_site=described_site)
+
+
+def test_what_others_agreed_to_holds_at_once_and_what_is_lower_too() -> None:
+    more, less = Limits(person=500), Limits(person=5)
+
+    assert SetLimits().set_anew(more, now=NOON, at_once=True).at(NOON) == more
+    assert SetLimits().set_anew(less, now=NOON, at_once=False).at(NOON) == less
+    waiting = SetLimits().set_anew(more, now=NOON, at_once=False)
+    assert waiting.at(NOON) == Limits() and waiting.at(NOON + HOUR) == more
+    assert waiting.set_anew(Limits(), now=NOON, at_once=False).at(NOON + HOUR) == Limits()
