@@ -39,6 +39,27 @@ async def test_a_file_is_looked_at_and_then_done(site: ConsoleSite) -> None:
     assert file.startswith("id,name,state,owner,") and ",web-2,expected,ops," in file
 
 
+async def test_all_that_a_list_shows_is_described_at_once(site: ConsoleSite) -> None:
+    visitor = await site.signed_in()
+    lines = [f"m-{n:03},{'ops' if n < 60 else 'shop'}\n" for n in range(600)]
+    file = f"name,owner\n{''.join(lines)}".encode()
+    await visitor.get(HERE)
+    await visitor.upload(HERE, file, act="import", expect="yes")
+
+    page = (await visitor.get("/machines?owner=ops")).body.decode()
+    all_of = {"act": "describe-all", "back": "/machines?owner=ops&page=2"}
+    form = (await visitor.post("/machines/act", all_of)).body.decode()
+    too_many = await visitor.post("/machines/act", {**all_of, "back": "/machines"})
+    chosen = re.findall(r'name="machine" value="([0-9a-f-]+)"', form)
+    said = {"act": "describe-preview", "machine": chosen, "location": "Ulm"}
+    preview = (await visitor.post("/machines/act", said)).body.decode()
+
+    assert "Describe all 60" in page and "Describe 60 machines" in form
+    assert len(set(chosen)) == 60
+    assert too_many.status == 400 and "are 600" in too_many.body.decode()
+    assert "60 machines would change" in preview
+
+
 async def test_of_a_file_with_mistakes_each_is_shown_with_its_place(site: ConsoleSite) -> None:
     visitor = await site.signed_in()
     await visitor.get(HERE)

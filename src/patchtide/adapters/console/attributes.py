@@ -18,7 +18,9 @@ from patchtide.server.machine_descriptions import DescribedMachines
 from patchtide.server.machine_list import Machine
 
 FORM, PREVIEW, DESCRIBE = "describe-form", "describe-preview", "describe"
-ACTS = frozenset({FORM, PREVIEW, DESCRIBE})
+ALL = "describe-all"
+"""The form for all that a list shows on all its pages."""
+ACTS = frozenset({FORM, ALL, PREVIEW, DESCRIBE})
 _LINES = ("owner", "location", "cluster", "management_group")
 _CHOICES = ("exposure", "restart", "schedule", *SCORES)
 _WORDS: Mapping[str, str] = {

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
 
 from patchtide.adapters.console import attributes, machine_rows, openings
-from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
+from patchtide.adapters.console.bulk import MOST, Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.fleet_rows import UpdateThere
@@ -125,7 +127,7 @@ async def completions(desk: Desk, visit: Visit) -> Reply:
 
 async def act(desk: Desk, visit: Visit) -> Reply:
     if visit.said("act") in attributes.ACTS:
-        return await attributes.act(desk, visit, _uuids(ids_of(visit, MACHINES.field)))
+        return await attributes.act(desk, visit, await _meant(desk, visit))
     if visit.said("act") == SCAN:
         uuids = _uuids(ids_of(visit, MACHINES.field))
         done = await desk.ask(visit, "machines.scan", machines=uuids)
@@ -143,6 +145,24 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     chosen = [Chosen(id=str(uuid), name=name) for uuid, name in names.items()]
     back = local_path(visit.said("back"), otherwise="/machines")
     return await carry_out(desk, visit, MACHINES, visit.said("act"), doing, chosen, back=back)
+
+
+async def _meant(desk: Desk, visit: Visit) -> Sequence[UUID]:
+    """Return which machines were chosen, or all that the list shows.
+
+    Raises:
+        InvalidDocument: they are more than can be described at once.
+    """
+    if visit.said("act") != attributes.ALL:
+        return _uuids(ids_of(visit, MACHINES.field))
+    query = dict(parse_qsl(local_path(visit.said("back")).partition("?")[2]))
+    total = (await machine_rows.machines(desk, replace(visit, query=query))).total
+    if total > MOST:
+        what = f"are {total}, and at most {MOST} are described at once; have them as a file"
+        raise InvalidDocument([Problem("machines", f"{what}, change that, and import it")])
+    # As a file has them: from the first page to the last.
+    listed = await machine_rows.machines(desk, replace(visit, query={**query, "format": "ids"}))
+    return [machine.id for machine in listed.rows[:MOST]]
 
 
 def _back(visit: Visit, done: str) -> Reply:
