@@ -78,7 +78,7 @@ class Jump(PatchtideError):
 
 
 class NotAdmitted(PatchtideError):
-    """This machine is not admitted: it waits for approval, is quarantined or decommissioned."""
+    """This machine is not admitted: it waits for approval or is quarantined."""
 
     code = "not-admitted"
 
@@ -143,7 +143,7 @@ class Door:
 
         Raises:
             BadSignature: not signed by a client of this site in the frozen profile.
-            NotAdmitted: the key is known, but may not speak (any more).
+            NotAdmitted: the key is known, but may not speak now.
             TooMuch: the client calls more often than its share.
             Unavailable: too many unknown machines call.
         """
@@ -158,6 +158,8 @@ class Door:
             if entry is not None:
                 await self._standings.look_up(uuid)
             raise BadSignature(Flaw.FORGED)
+        if entry.state is ClientState.DECOMMISSIONED:
+            raise BadSignature(Flaw.UNKNOWN_KEY)  # it is nobody's key any more (S43)
         if entry.state is not ClientState.ACTIVE:
             raise NotAdmitted(entry.state)
         if not entry.may_call(now, per_s=self._per_s, burst=self._burst):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from uuid import uuid4
@@ -121,8 +121,9 @@ class Enrolment:
             platform=asked.platform,
             agent_version=asked.agent_version,
         )
-        # Whoever has a token can take any name, so a name brings only what people said of it.
-        was_expected = tx.enrol_expected(new, now=now)
+        # Whoever has a token can take any name, and with it what people said of the machine that
+        # they expect, its collections and its schedule: so a person says whether this is the one.
+        was_expected = tx.enrol_expected(replace(new, state=ClientState.WAITING), now=now)
         client = was_expected or tx.add_client(new, now=now)
         said = {"name": client.name, "token": taken.id, "state": client.state.value}
         tx.note(client.uuid.hex(), **said, **({"was": "expected"} if was_expected else {}))

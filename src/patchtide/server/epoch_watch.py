@@ -44,12 +44,13 @@ class EpochWatch:
         now = await asyncio.to_thread(self._reading.epoch)
         if now.epoch == self._epoch:
             return False
-        await self._read_again()
+        await self.read_again()
         # Only now: a reading that failed half way is begun anew with the next step.
         self._epoch = now.epoch
         return True
 
-    async def _read_again(self) -> None:
+    async def read_again(self) -> None:
+        """Read all machines anew; those that are not there any more are forgotten."""
         after, found = 0, set[bytes]()
         while page := await asyncio.to_thread(self._reading.clients, after=after, limit=PAGE):
             # In pages, so that machines are answered in between.

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -13,14 +14,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.http import agents_plane
 from patchtide.adapters.sodium.verifier import verify
+from patchtide.domain.compliance.described import UNDESCRIBED, Described
 from patchtide.domain.errors import Unavailable
+from patchtide.entry.server.background import DECISIONS_S
+from patchtide.server.decision_watch import DecisionWatch
 from patchtide.server.kept_agent_settings import KeptAgents
-from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.clients import ClientState, ExpectedClient
 from patchtide.wire.agent_settings import NOTHING_SAID, AgentSettingsV1, mark_of
 from patchtide.wire.inventory import HardwareV1, package_list
 from patchtide.wire.messages import (
     INVENTORY_LIMITS,
     CheckInAnswerV1,
+    EnrolledV1,
     HealthV1,
     InventoryV1,
     JumpV1,
@@ -49,6 +54,17 @@ def plane(storage: Any) -> PlaneUnderTest:
 
 def states_of(plane: PlaneUnderTest) -> dict[str, str]:
     return {client.name: client.state.value for client in plane.storage.clients(limit=100)}
+
+
+OWNED = Described(owner="web team")
+
+
+def described(machine: MachineUnderTest) -> Any:
+    def work(tx: Any) -> None:
+        tx.describe_clients({tx.client(machine.client).number: OWNED})
+        tx.note(machine.client.hex())
+
+    return work
 
 
 class TestEnrolment:
@@ -634,10 +650,22 @@ class TestReports:
         assert [s.status for s in said] == [401, 401]
         assert plane.storage.states()[0].required == encode_set({1})
 
-    async def test_a_decommissioned_machine_is_refused_at_once_and_its_id_is_not_reused(
+    async def test_a_retired_machine_is_a_stranger_on_every_node_and_leaves_its_name_nothing(
         self, plane: PlaneUnderTest
     ) -> None:
-        machine = await enrolled(plane)
+        """S43."""
+        machine = await enrolled(plane, name="web-1")
+        await machine.report(required={1})
+        await plane.storage.decide("test", "x", described(machine), now=plane.clock.now())
+        other_node = PlaneUnderTest(plane.storage, clock=plane.clock, site=plane.site)
+        woken: list[bytes] = []
+        watch = DecisionWatch(
+            reading=plane.storage,
+            standings=other_node.standings,
+            read_again=asyncio.Event().wait,  # not asked: nothing is lost
+            wake=woken.extend,
+        )
+        before = await machine.check_in()
 
         def work(tx: Any) -> None:
             tx.set_client_state([machine.client], ClientState.DECOMMISSIONED)
@@ -645,11 +673,45 @@ class TestReports:
 
         await plane.storage.decide("test", "machines.decommission", work, now=plane.clock.now())
         await plane.standings.refresh([machine.client])
+        await watch.step()
+        here = await machine.check_in()
+        machine.plane = other_node
+        there = await machine.check_in()
 
+        again = MachineUnderTest(plane, name="web-1")
+        again.machine = machine.machine  # the same host, installed anew
+        await again.enrol(await plane.token())
+        plane.clock.advance(seconds=2)
+        old_key = MachineUnderTest(plane, name="web-1")
+        old_key.key, old_key.machine = machine.key, machine.machine
+
+        assert (before.status, here.status, there.status) == (204, 401, 401)
+        assert woken == [machine.client]
+        assert DECISIONS_S < 1
+        [old, new] = plane.storage.clients(limit=10)
+        assert (new.name, new.uuid, new.state) == ("web-1", again.client, ClientState.ACTIVE)
+        assert new.number != old.number and new.described == UNDESCRIBED
+        assert plane.storage.states_of([new.number]) == []
+        assert plane.storage.recent_events(new.number, limit=10) == []
+        assert (await old_key.enrol(await plane.token())).status == 403
+
+    async def test_who_takes_an_expected_machines_place_waits_though_its_token_lets_in(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        now = plane.clock.now()
+        expected = ExpectedClient(uuid=uuid4().bytes, name="web-1", described=OWNED)
+
+        def expect(tx: Any) -> None:
+            tx.expect_clients([expected], site="main", now=now)
+            tx.note(expected.uuid.hex())
+
+        await plane.storage.decide("test", "machines.import", expect, now=now)
+        machine = MachineUnderTest(plane, name="web-1")
+        said = await machine.enrol(await plane.token())
+
+        assert decode(said.body, EnrolledV1).waiting
+        assert states_of(plane) == {"web-1": "waiting"}
         assert (await machine.check_in()).status == 403
-        machine_again = MachineUnderTest(plane)
-        await machine_again.enrol(await plane.token())
-        assert machine_again.client != machine.client
 
 
 class ForesightedSite(FakeSite):

@@ -224,8 +224,9 @@ class AgentsPlane:
         return count if at == minute else 0
 
     async def _checkin(self, call: _Call) -> Answer:
-        usual = self._checkins.told.usual().poll_s
-        no_news = brief(poll_s=usual, root_version=self._site.root()[0])
+        named = self._door.claimed_by(call.headers)
+        told = self._checkins.told.settings_of(named) if named else self._checkins.told.usual()
+        no_news = brief(poll_s=told.poll_s, root_version=self._site.root()[0])
         caller = await self._admit(call, foreseen=(204, no_news))
         try:
             news = await self._checkins.answer(caller, decode(call.request.body, CheckInV1))

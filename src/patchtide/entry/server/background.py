@@ -13,6 +13,7 @@ from patchtide.domain.errors import Unavailable
 from patchtide.entry.server.alerting import alert_watch, courier, subscription_watch
 from patchtide.entry.server.node import Server
 from patchtide.server.catalog import CatalogPublisher
+from patchtide.server.decision_watch import DecisionWatch
 from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.expiry import ExpiredUpdates, Holder
 from patchtide.server.fact_changes import FactUpkeep
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 PRESENCE_S = 10.0
 FOLLOW_S = 1.0
 FLEET_FOLLOW_S = 0.5
+DECISIONS_S = 0.5
+"""A machine that was retired at another node is refused here within a second (S43)."""
 EPOCH_S = 10.0
 UPKEEP_S = 60.0
 """How often is asked whether it is time for upkeep; a server that restarts often does it too."""
@@ -69,7 +72,9 @@ async def background(server: Server) -> AsyncIterator[None]:
 def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[object]]]]:
     """Yield what is done again and again, and how many seconds apart."""
     yield PRESENCE_S, partial(_save_presence, server)
-    yield EPOCH_S, partial(_watch_epoch, _epoch(server))
+    epoch = _epoch(server)
+    yield EPOCH_S, partial(_watch_epoch, epoch)
+    yield DECISIONS_S, _decisions(server, epoch).step
     yield FOLLOW_S, server.follower.step
     yield FOLLOW_S, server.trust.step
     yield FLEET_FOLLOW_S, partial(_keep_up, server.context.fleet)
@@ -120,6 +125,16 @@ def _history(server: Server) -> HistoryRecorder:
         clock=context.clock,
         node=context.synchronisations.node,
         silent_after=lambda: context.silent_after,
+    )
+
+
+def _decisions(server: Server, epoch: EpochWatch) -> DecisionWatch:
+    agents = server.agents
+    return DecisionWatch(
+        reading=server.storage,
+        standings=agents.standings,
+        read_again=epoch.read_again,
+        wake=agents.events.wake,
     )
 
 
