@@ -263,6 +263,7 @@ def written_down(view: FollowedView) -> bytes:
         cut=view.cut,
         restarting=view.restarting,
         heard_at=view.heard_at,
+        spoken=view.spoken,
     )
     return b"".join(written(checkpoint))
 

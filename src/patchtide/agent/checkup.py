@@ -9,44 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
+from patchtide.domain.findings import (
+    CLOCK_TOLERANCE_S,
+    LITTLE_SPACE,
+    TOO_LITTLE_SPACE,
+    Finding,
+    ago,
+    fine,
+    note,
+    wrong,
+)
 from patchtide.domain.schedules.scanning import stale_after
 
 SILENT_POLLS = 3
 OLD_LISTS = timedelta(days=7)
 CERTIFICATE_NOTE = timedelta(days=14)
-CLOCK_TOLERANCE_S = 300.0
-LITTLE_SPACE, TOO_LITTLE_SPACE = 256 << 20, 32 << 20
 SOME = 5
-
-
-class Level(StrEnum):
-    """Whether something has to be done."""
-
-    FINE = "fine"
-    NOTE = "note"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    level: Level
-    said: str
-    cure: str = ""
-
-
-def fine(check: str, said: str) -> Finding:
-    return Finding(check, Level.FINE, said)
-
-
-def note(check: str, said: str, cure: str) -> Finding:
-    return Finding(check, Level.NOTE, said, cure)
-
-
-def wrong(check: str, said: str, cure: str) -> Finding:
-    return Finding(check, Level.WRONG, said, cure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +107,7 @@ def on_check_ins(talk: Talk, now: float) -> Finding:
     if not talk.heard_at:
         return wrong("check-in", "the server never answered one", "patchtide agent once")
     silent_s = now - talk.heard_at
-    said = f"the server last answered {_ago(silent_s)}"
+    said = f"the server last answered {ago(silent_s)}"
     if silent_s > SILENT_POLLS * talk.poll_s:
         return wrong("check-in", said, "see whether the agent runs; journalctl -u patchtide-agent")
     return fine("check-in", said)
@@ -140,9 +119,9 @@ def on_reports(talk: Talk, now: float) -> Finding:
     if not talk.reported_at:
         return wrong("report", "the server has none of this machine", "patchtide agent once")
     if now - talk.scanned_at > stale_after(talk.scan_every_s).total_seconds():
-        said = f"the last scan was {_ago(now - talk.scanned_at)}"
+        said = f"the last scan was {ago(now - talk.scanned_at)}"
         return wrong("report", said, "patchtide agent once")
-    return fine("report", f"the server has the last one, of {_ago(now - talk.reported_at)}")
+    return fine("report", f"the server has the last one, of {ago(now - talk.reported_at)}")
 
 
 def on_trust(ends: Mapping[str, datetime], now: float) -> Finding:
@@ -187,7 +166,7 @@ def on_lists(looked_at: float | None, now: float) -> Finding:
     """Only a note: what is required comes from the site's catalog, not from these lists."""
     if looked_at is None:
         return note("apt", "apt never looked for updates here", "apt-get update")
-    said = f"apt last looked for updates {_ago(now - looked_at)}"
+    said = f"apt last looked for updates {ago(now - looked_at)}"
     if now - looked_at > OLD_LISTS.total_seconds():
         return note("apt", said, "apt-get update")
     return fine("apt", said)
@@ -209,12 +188,3 @@ def on_restart(*, pending: bool) -> Finding:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SOME} more" if len(names) > SOME else ""
     return ", ".join(names[:SOME]) + more
-
-
-def _ago(seconds: float) -> str:
-    if seconds < 0:
-        return "in the future, by this machine's clock"
-    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return f"{seconds:.0f} seconds ago"

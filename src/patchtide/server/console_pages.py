@@ -149,6 +149,7 @@ _PAGES = (
         _CATALOG,
         "Set how often a collection's machines scan.",
     ),
+    _form("settings-health", "/settings/health", _CATALOG, "Set from when on a machine ails."),
     _form("settings-proxy", "/settings/proxy", _CATALOG, "Set the proxy of machines."),
     _page("alerts", "/alerts", _ALERTS, "What is raised, the rules, and what was raised before."),
     _form("alerts-define", "/alerts", _ALERTS, "Define a rule."),

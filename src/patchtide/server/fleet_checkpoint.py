@@ -21,7 +21,7 @@ from pyroaring import BitMap
 from patchtide.domain.compliance.index import StateIndex
 from patchtide.domain.compliance.states import NONE, States
 from patchtide.domain.errors import InvalidDocument, Problem
-from patchtide.server.member import Member, place_of
+from patchtide.server.member import Member, Spoken, place_of
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.following import Cursor
 
@@ -47,6 +47,7 @@ class Checkpoint:
     cut: BitMap
     restarting: BitMap
     heard_at: Mapping[int, float]
+    spoken: Mapping[int, Spoken]
 
 
 class _Head(Struct, frozen=True, array_like=True):
@@ -58,6 +59,8 @@ class _Head(Struct, frozen=True, array_like=True):
     cut: bytes
     restarting: bytes
     heard_at: dict[int, float]
+    spoken: list[tuple[Spoken, bytes]]
+    """Each once, with those who say so."""
 
 
 class _Member(Struct, frozen=True, array_like=True):
@@ -92,7 +95,7 @@ def shape_of(*kinds: type[Struct]) -> bytes:
     return sha256(msgspec.json.encode((names, types), order="deterministic")).digest()
 
 
-FORMAT = f"patchtide fleet {MEANING} {shape_of(_Head, _Member, _Held).hex()}\n".encode()
+FORMAT = f"patchtide fleet {MEANING} {shape_of(_Head, _Member, _Held, Spoken).hex()}\n".encode()
 _encoder = msgspec.msgpack.Encoder()
 _heads = msgspec.msgpack.Decoder(_Head)
 _members = msgspec.msgpack.Decoder(list[_Member])
@@ -138,6 +141,7 @@ def _parts(checkpoint: Checkpoint) -> Iterator[bytes]:
             checkpoint.cut.serialize(),
             checkpoint.restarting.serialize(),
             dict(checkpoint.heard_at),
+            _by_word(checkpoint.spoken),
         )
     )
     members = map(_member, checkpoint.members.values())
@@ -166,7 +170,15 @@ def _read(frames: Iterator[memoryview]) -> Checkpoint:
         cut=BitMap.deserialize(head.cut),
         restarting=BitMap.deserialize(head.restarting),
         heard_at=head.heard_at,
+        spoken={n: said for said, those in head.spoken for n in BitMap.deserialize(those)},
     )
+
+
+def _by_word(spoken: Mapping[int, Spoken]) -> list[tuple[Spoken, bytes]]:
+    found: dict[Spoken, list[int]] = {}
+    for number, said in spoken.items():
+        found.setdefault(said, []).append(number)
+    return [(said, BitMap(those).serialize()) for said, those in found.items()]
 
 
 def _frame(what: object) -> bytes:

@@ -20,13 +20,13 @@ from patchtide.domain.errors import CursorLost
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_reading import (
     collections_in,
-    is_restarting,
     known_catalog,
     known_update,
     lists_in,
     machines_in,
     placed_leaf,
     shape_of,
+    spoken_in,
     title_of,
 )
 from patchtide.server.followed_view import FollowedView
@@ -191,6 +191,7 @@ class FleetFollower:
             cut=view.cut.copy(),
             restarting=view.restarting.copy(),
             heard_at=dict(view.heard_at),
+            spoken=dict(view.spoken),
         )
 
     def resume(self, checkpoint: Checkpoint) -> bool:
@@ -241,9 +242,11 @@ class FleetFollower:
             heard = self._store.heard_after(since)
             known = self.view.heard_at
             new = {number: h for number, h in heard.items() if known.get(number) != h.at}
+            told = {number: spoken_in(h) for number, h in new.items()}
             self.view.put_heard(
-                {number: is_restarting(h) for number, h in new.items()},
+                {number: restarts for number, (restarts, _) in told.items()},
                 at={number: h.at for number, h in new.items()},
+                spoken={number: said for number, (_, said) in told.items()},
             )
             self._listened = now
             self._listening_again = max(HEARD_EVERY, len(heard) * HEARD_EACH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,7 @@ from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.states import PlacedLeaf
 from patchtide.server.known_updates import SEVERITY_RANKS, Catalog, KnownUpdate
 from patchtide.server.listing import in_order
+from patchtide.server.member import Spoken
 from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.fleet import Heard
 from patchtide.server.ports.following import DecisionEvent
@@ -97,13 +99,23 @@ class _Health(msgspec.Struct):
     """The little of a machine's health that counts; the rest is not even decoded."""
 
     restart_pending: bool = False
+    agent_version: str = ""
+    degraded: str = ""
+    floor_lost: bool = False
+    faults: tuple[str, ...] = ()
 
 
 _healths = msgspec.msgpack.Decoder(_Health)
+_UNHEARD = _Health()
+# Most of a fleet says the same: one value stands for all of them.
+_spoken = lru_cache(maxsize=4096)(Spoken)
 
 
-def is_restarting(heard: Heard) -> bool:
-    return bool(heard.health) and _healths.decode(heard.health).restart_pending
+def spoken_in(heard: Heard) -> tuple[bool, Spoken]:
+    """Return whether the machine waits for a restart, and what else it says of itself."""
+    health = _healths.decode(heard.health) if heard.health else _UNHEARD
+    said = _spoken(health.agent_version, health.degraded, health.floor_lost, health.faults)
+    return health.restart_pending, said
 
 
 def lists_in(events: Iterable[DecisionEvent]) -> Iterable[str]:

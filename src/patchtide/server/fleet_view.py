@@ -25,7 +25,7 @@ from patchtide.server.fleet_part import Part
 from patchtide.server.kept_tallies import KeptTallies, Listing
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_standings import Alike, Moves, Standing, Standings, Watch
-from patchtide.server.member import Member
+from patchtide.server.member import UNHEARD, Member, Spoken
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.collections import StoredCollection
 
@@ -45,6 +45,8 @@ class View(CatalogView):
     """When machines were last heard, in epoch seconds; some never were."""
     heard: Moves = field(default_factory=Moves)
     """Who was heard, one after the other."""
+    spoken: dict[int, Spoken] = field(default_factory=dict)
+    """What they said of themselves then."""
     active: BitMap = field(default_factory=BitMap)
     """Machines that are let in: the only ones that counts speak of."""
     present: BitMap = field(default_factory=BitMap)
@@ -103,6 +105,9 @@ class View(CatalogView):
     def _rule_of(self, machine: int) -> ScanRule:
         own = self.habits.get(machine)
         return own.scans if own else self.scan_rule
+
+    def spoken_by(self, machine: int) -> Spoken:
+        return self.spoken.get(machine, UNHEARD)
 
     def silent(self, machines: BitMap, *, silent_after: timedelta) -> BitMap:
         """Return who of these was not heard for too long: this long where no other is told."""
@@ -185,6 +190,7 @@ class View(CatalogView):
             self._judgement(member, doubt, tally),
             tally,
             restart_pending=member.number in self.restarting,
+            faults=self.spoken_by(member.number).faults,
         )
 
     def restarting_with(self, update: KnownUpdate) -> int:

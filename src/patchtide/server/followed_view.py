@@ -21,7 +21,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.kept_tallies import KeptTallies
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_standings import Moves, Standings, Watch
-from patchtide.server.member import Member, Said, place_of
+from patchtide.server.member import UNHEARD, Member, Said, Spoken, place_of
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.update_lists import StoredList
@@ -48,6 +48,7 @@ class FollowedView(View):
             updates=dict(self.updates),
             heard_at=dict(self.heard_at),
             heard=Moves(),
+            spoken=dict(self.spoken),
             active=self.active.copy(),
             present=self.present.copy(),
             restarting=self.restarting.copy(),
@@ -111,6 +112,7 @@ class FollowedView(View):
             self._let_in(member.client)
         self.restarting, self.cut = checkpoint.restarting, checkpoint.cut
         self.heard_at = dict(checkpoint.heard_at)
+        self.spoken = dict(checkpoint.spoken)
         self._index = checkpoint.index
         self._moved_on(self.members.keys())
         self._changed()
@@ -195,15 +197,25 @@ class FollowedView(View):
         return said.lineage == self.lineage and not self._published.is_ahead(said.states)
 
     def put_heard(
-        self, restarting: Mapping[int, bool], *, at: Mapping[int, float] | None = None
+        self,
+        restarting: Mapping[int, bool],
+        *,
+        at: Mapping[int, float] | None = None,
+        spoken: Mapping[int, Spoken] | None = None,
     ) -> None:
         """Put which machines said that they wait for a restart, which that they do not, and when.
 
-        When a machine was heard is no change: a view of the same version may know better.
+        When a machine was heard is no change: a view of the same version may know better. What
+        else it said is one.
         """
         if at:
             self.heard_at.update(at)
             self.heard.add(at)
+        otherwise = {n: s for n, s in (spoken or {}).items() if self.spoken.get(n, UNHEARD) != s}
+        if otherwise:
+            self.spoken.update(otherwise)
+            self._standings.changed(number for number in otherwise if number in self.members)
+            self.version = next(self._versions)
         waiting = BitMap([number for number, waits in restarting.items() if waits])
         others = (self.restarting & BitMap(restarting)) ^ waiting
         if others:

@@ -41,6 +41,8 @@ class KeptAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scan_every_s: int = 0
     anchor: SaidAnchor | None = None
     proxy: SaidProxy | None = None
+    missed: int = 0
+    """A machine is silent once so many check-ins are missing."""
     before_s: int = 0
     """Between two scans, as it was set before."""
     since: float = 0.0

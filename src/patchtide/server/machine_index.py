@@ -248,6 +248,7 @@ _READERS: Mapping[str, _Reader] = {
     "standing": lambda s: (s.judgement.compliance.value,),
     "doubt": lambda s: (s.judgement.doubt.value,),
     "scan": lambda s: (s.member.scan,),
+    "fault": lambda s: s.faults,
     "required": lambda s: (s.tally.required,),
     "installed": lambda s: (s.tally.installed,),
     "unknown": lambda s: (s.tally.unknown,),

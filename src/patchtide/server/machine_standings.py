@@ -27,6 +27,8 @@ class Standing:
     judgement: Judgement
     tally: Tally
     restart_pending: bool
+    faults: tuple[str, ...] = ()
+    """What it finds wrong with itself."""
 
     @property
     def group(self) -> Alike:

@@ -51,6 +51,19 @@ class Member(Struct, frozen=True, kw_only=True):
         )
 
 
+class Spoken(Struct, frozen=True, array_like=True):
+    """What a machine says of itself whenever it checks in."""
+
+    agent_version: str = ""
+    degraded: str = ""
+    floor_lost: bool = False
+    faults: tuple[str, ...] = ()
+    """By code, see domain.findings."""
+
+
+UNHEARD = Spoken()
+
+
 class Said(Struct, frozen=True, kw_only=True):
     """A machine's last report, read."""
 

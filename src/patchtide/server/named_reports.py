@@ -18,6 +18,7 @@ from patchtide.server.ports.update_lists import EVERYBODY
 from patchtide.server.report_attributes import undescribed
 from patchtide.server.report_compliance import by_update, overall
 from patchtide.server.report_grid import MACHINE
+from patchtide.server.report_health import health
 from patchtide.server.report_history import history
 from patchtide.server.report_machines import (
     by_machine,
@@ -31,6 +32,7 @@ from patchtide.server.report_table import Asking, Maker, address
 from patchtide.server.report_targets import targets
 from patchtide.server.report_updates import machine, matrix, superseded
 from patchtide.server.report_words import (
+    AILMENTS,
     DOUBTS,
     GROUPINGS,
     LACKS,
@@ -147,6 +149,15 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
             begin=given(undescribed),
             takes=("state",),
             states=LACKS,
+            sort="name",
+        ),
+        "health": NamedReport(
+            title="Health of machines",
+            says="Machines of which something keeps the truth from their administrator, or updates"
+            " from them: what, and since when.",
+            begin=health,
+            takes=("state",),
+            states=AILMENTS,
             sort="name",
         ),
         "history": NamedReport(
@@ -296,7 +307,7 @@ def _in_words(scope: Scope) -> Sequence[tuple[str, str]]:
     if asked.collection is not None:
         inside = collection_named(scope.view, asked.collection).name
         machines = f"{machines} in {inside}" if asked.machines else f"those in {inside}"
-    words = {**STATES, **STANDINGS, **SCANS, **TARGET_STATES, **LACKS}
+    words = {**AILMENTS, **STATES, **STANDINGS, **SCANS, **TARGET_STATES, **LACKS}
     said = [("Updates", updates), ("Machines", f"{machines} ({len(scope.members)})")]
     more = (
         ("Side by side", GROUPINGS.get(asked.by, "")),

@@ -28,7 +28,7 @@ from patchtide.server.update_search import answering as updates_answering
 K = TypeVar("K", Doubt, Compliance)
 ReportName = Literal[
     "overall", "by-update", "by-machine", "matrix", "machine", "scans", "errors", "silent",
-    "restarts", "superseded", "undescribed", "history", "targets",
+    "restarts", "superseded", "undescribed", "health", "history", "targets",
 ]  # fmt: skip
 RiskName = Literal["", "emergency", "high", "medium", "low"]
 Grouping = Literal[

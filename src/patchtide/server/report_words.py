@@ -62,6 +62,26 @@ TARGET_STATES: Mapping[str, str] = MappingProxyType(
 LACKS: Mapping[str, str] = MappingProxyType(
     {"no-owner": "Have no owner", "no-schedule": "Have no valid schedule"}
 )
+AILMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "silent": "Not heard of late",
+        "never-heard": "Enrolled, never checked in",
+        "never-reported": "Never reported",
+        "stale": "Report too old",
+        "scan-failed": "Could not look for updates",
+        "not-scanned": "Never looked for updates",
+        "other-catalog": "Speaks of another catalog",
+        "agent": "Agent in trouble",
+        "clock": "Clock off",
+        "space": "Disk full",
+        "packages": "Packages half installed",
+        "updaters": "Others install updates, too",
+        "old-agent": "Agent too old",
+        "quarantined": "Quarantined",
+        "waiting": "Waits for approval too long",
+        "expected": "Expected, never enrolled",
+    }
+)
 SCHEDULES: Mapping[str, str] = MappingProxyType(
     {"none": "None", "gone": "Its collection is gone", "valid": "Valid"}
 )

@@ -13,6 +13,7 @@ from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.domain.schedules.scanning import (
     LONGEST_POLL_S,
     LONGEST_SCAN_S,
+    MISSED,
     SCAN_EVERY_S,
     stale_after,
 )
@@ -63,6 +64,11 @@ class SaidAgents(Input, kw_only=True, frozen=True):
 class SetAgents(SaidAgents, kw_only=True, frozen=True):
     """What is not said is as sites begin."""
 
+    missed: Annotated[
+        int,
+        Meta(ge=0, le=100, description="It is silent after so many missed check-ins; else 3."),
+    ] = 0
+
 
 class SetProxy(Input, kw_only=True, frozen=True):
     """With no address, machines reach the server as they are."""
@@ -93,6 +99,8 @@ class ShownAgents(Output, kw_only=True, frozen=True):
     proxy: str
     """By which machines reach the server; empty: as they are."""
     proxy_direct: tuple[str, ...]
+    missed: int
+    """A machine that misses so many check-ins is silent."""
     silent_after_s: int
     """After how many seconds without a word a machine is silent."""
     stale_after_s: int
@@ -106,14 +114,20 @@ async def show(call: Call, principal: Principal, asked: Nothing) -> ShownAgents:
 
 async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> ShownAgents:
     """Raises InvalidDocument: an interval is out of its limits, or the words make no days."""
-    wanted = asked.kept()
+    wanted = msgspec.structs.replace(asked.kept(), missed=asked.missed)
     settings_in(wanted)
 
     def work(tx: Transaction) -> bytes:
         known = read_agents(tx.lock_setting(AGENTS))
         data = msgspec.msgpack.encode(_since(known, wanted, now=call.now.timestamp()))
         tx.put_setting(AGENTS, data)
-        tx.note("agents", poll_s=asked.poll_s, scan_every_h=asked.scan_every_h, cycle=asked.cycle)
+        tx.note(
+            "agents",
+            poll_s=asked.poll_s,
+            scan_every_h=asked.scan_every_h,
+            cycle=asked.cycle,
+            missed=asked.missed,
+        )
         return data
 
     data = await call.decide(principal, work)
@@ -174,6 +188,7 @@ def _shown(call: Call, kept: KeptAgents) -> ShownAgents:
         **msgspec.structs.asdict(anchor),
         proxy=kept.proxy.address if kept.proxy else "",
         proxy_direct=kept.proxy.direct if kept.proxy else (),
+        missed=kept.missed or MISSED,
         silent_after_s=int(call.context.agents.silent_after.total_seconds()),
         stale_after_s=int(stale_after(every_s).total_seconds()),
     )

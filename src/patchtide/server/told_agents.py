@@ -16,6 +16,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from patchtide.domain.schedules.scanning import (
+    MISSED,
     POLL_EVERY_S,
     SCAN_EVERY_S,
     Habit,
@@ -50,10 +51,11 @@ class Told:
     """Who names one of these need not be sent the settings."""
     collection: UUID | None = None
     """By whose settings; None: the site's."""
+    missed: int = MISSED
 
     @property
     def silent_after(self) -> timedelta:
-        return silent_after(self.poll_s)
+        return silent_after(self.poll_s, missed=self.missed)
 
     def newer_than(self, mark: bytes | None) -> bytes:
         """Return the settings unless the machine has them, or takes none."""
@@ -163,6 +165,7 @@ class ToldAgents:
             settings=settings,
             marks=marks,
             collection=collection,
+            missed=kept.missed or MISSED,
         )
 
     def _nothing_yet(self) -> Told:

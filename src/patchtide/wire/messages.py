@@ -66,6 +66,8 @@ class HealthV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     trust_seen: Annotated[dict[Text, Digest], Meta(max_length=8)] = {}
     """Role -> SHA-256 of the metadata last accepted (root, timestamp, snapshot): S44."""
     aborted_transfers: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    faults: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
+    """What the machine finds wrong with itself, by code (domain.findings), in their order."""
 
 
 class CheckInV1(

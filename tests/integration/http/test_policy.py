@@ -53,6 +53,7 @@ DOCUMENTS = {
     "settings.set-target": {"percent": 98},
     "settings.set-agents": {"scan_every_h": 24},
     "settings.set-agents-proxy": {"address": "http://proxy:3128"},
+    "settings.set-health": {"waiting_h": 48},
     "settings.set-collection-agents": {"scan_every_h": 24},
     "searches.save": {"query": "expired"},
     "searches.keep": {"query": "expired"},

@@ -42,7 +42,7 @@ from patchtide.server.machine_updates import (
 from patchtide.wire.inventory import PackageRowV1
 
 MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
-SCAN, COLLECT = "scan", "collect"
+SCAN, COLLECT, REPAIR = "scan", "collect", "repair"
 """What is asked of all that were chosen at once."""
 EXAMPLES: tuple[tuple[str, str], ...] = (
     ("package(openssl) < 3.0.11", "has an openssl that is older, by its system's own order"),
@@ -132,6 +132,10 @@ async def act(desk: Desk, visit: Visit) -> Reply:
         uuids = _uuids(ids_of(visit, MACHINES.field))
         done = await desk.ask(visit, "machines.scan", machines=uuids)
         return _back(visit, f"scan-{done.machines}")
+    if visit.said("act") == REPAIR:
+        for uuid in _uuids(ids_of(visit, MACHINES.field))[:1]:
+            await desk.ask(visit, "machines.repair", machine=uuid)
+        return _back(visit, "repaired")
     if visit.said("act") == COLLECT:
         those = ids_of(visit, MACHINES.field)
         collection = visit.said("collection")
@@ -270,6 +274,11 @@ async def _attributes(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
     )
 
 
+async def _health(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
+    examined = await desk.ask(visit, "machines.doctor", machine=uuid)
+    return await _page(desk, visit, uuid, "health", examined=examined)
+
+
 async def _history(desk: Desk, visit: Visit, uuid: UUID) -> Reply:
     history = await desk.ask(visit, "machines.history", machine=uuid, limit=100)
     names = await names_of(desk, visit)
@@ -281,6 +290,7 @@ _TABS = {
     "packages": _packages,
     "facts": _facts,
     "attributes": _attributes,
+    "health": _health,
     "history": _history,
 }
 

@@ -129,6 +129,7 @@ PAGES: Mapping[str, Serve] = MappingProxyType(
         "console.settings-target": settings.set_target,
         "console.settings-agents": settings.set_agents,
         "console.settings-collection-agents": settings.set_collection_agents,
+        "console.settings-health": settings.set_health,
         "console.settings-proxy": settings.set_proxy,
         "console.alerts": alerts.page,
         "console.alerts-define": alerts.define,

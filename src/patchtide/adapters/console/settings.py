@@ -30,7 +30,8 @@ async def set_target(desk: Desk, visit: Visit) -> Reply:
 
 async def set_agents(desk: Desk, visit: Visit) -> Reply:
     try:
-        await desk.ask(visit, "settings.set-agents", **_habits(visit))
+        missed = {"missed": visit.said("missed")} if visit.said("missed") else {}
+        await desk.ask(visit, "settings.set-agents", **_habits(visit), **missed)
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
     return see_other("/settings?done=agents")
@@ -59,6 +60,17 @@ def _habits(visit: Visit) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value}
 
 
+async def set_health(desk: Desk, visit: Visit) -> Reply:
+    said: dict[str, Any] = {"oldest_agent": visit.said("oldest_agent").strip()}
+    if visit.said("waiting_h"):
+        said["waiting_h"] = visit.said("waiting_h")
+    try:
+        await desk.ask(visit, "settings.set-health", **said)
+    except PatchtideError as error:
+        return await _shown(desk, visit, error=error)
+    return see_other("/settings?done=health")
+
+
 async def set_proxy(desk: Desk, visit: Visit) -> Reply:
     said: dict[str, Any] = {"address": visit.said("address").strip()}
     if said["address"]:
@@ -82,6 +94,7 @@ async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = Non
         targets=targets.items,
         agents=await desk.ask(visit, "settings.agents"),
         by_collection=by_collection,
+        health=await desk.ask(visit, "settings.health"),
         nothing_said=NO_ANCHOR,
         collections=await collection_names(desk, visit),
         error=error,

@@ -227,6 +227,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "machines.import": "Imported what is said of it",
         "machines.describe": "Described",
         "machines.scan": "Asked for a scan",
+        "machines.repair": "Had it report or scan, since something was wrong",
         "lists.scan": "Asked for scans because of a list",
         "tokens.create": "Made an enrolment token",
         "tokens.revoke": "Revoked an enrolment token",
@@ -303,6 +304,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "settings.set-target": "Set the target of a risk class",
         "settings.set-agents": "Set how often machines check in and scan",
         "settings.set-agents-proxy": "Set the proxy of machines",
+        "settings.set-health": "Set from when on a machine ails",
         "settings.set-collection-agents": "Set how often a collection's machines scan",
         "settings.clear-collection-agents": "Let a collection's machines scan as the site says",
         "catalog.forget": "Removed expired updates",
@@ -386,6 +388,8 @@ _SAID: Mapping[str, str] = MappingProxyType(
         "withdraw-proposal": "Withdrawn. It will not be done.",
         "enact-proposal": "Done.",
         "four-eyes": "Set. It holds for what is asked from now on.",
+        "repaired": "Asked for what was missing. It comes with the machine's next check-in.",
+        "health": "Set. The report of health goes by it.",
         "agents": "Set. Machines hear of it when they check in next.",
     }
 )

@@ -10,6 +10,7 @@ from patchtide.domain.catalog.queries import FieldKind, Fields, QueryField
 from patchtide.domain.catalog.risk import Exposure
 from patchtide.domain.compliance.described import RestartCode
 from patchtide.domain.compliance.judgement import Compliance, Doubt
+from patchtide.domain.findings import FAULTS, UPDATERS
 
 COLLECTION = "collection"
 SILENT, ENROLLED = "silent", "enrolled"
@@ -93,6 +94,12 @@ _DECLARED = (
         kind=FieldKind.CHOICE,
         says="how its last scan went",
         choices=("none", "running", "completed", "waiting-catalog", "failed", "retrying"),
+    ),
+    QueryField(
+        name="fault",
+        kind=FieldKind.CHOICE,
+        says="what it finds wrong with itself, or who else installs updates there",
+        choices=(*FAULTS, *UPDATERS),
     ),
     QueryField(name=SILENT, kind=FieldKind.AGE, says="time since it was last heard"),
     QueryField(name=ENROLLED, kind=FieldKind.AGE, says="time since it enrolled"),

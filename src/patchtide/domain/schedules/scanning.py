@@ -19,7 +19,7 @@ LONGEST_POLL_S = DAY_S
 """What a site may tell its machines, at most: whoever owns it cannot silence them for longer."""
 POLL_EVERY_S = 3600
 MISSED = 3
-"""A machine is silent once so many check-ins are missing."""
+"""A machine is silent once so many check-ins are missing, where a site says nothing else."""
 STALE_AT_LEAST_S = 3 * DAY_S
 """However often machines scan: whoever is switched off over a weekend is not in doubt for it."""
 
@@ -82,6 +82,6 @@ class Habit:
     scans: ScanRule
 
 
-def silent_after(poll_s: int) -> timedelta:
+def silent_after(poll_s: int, *, missed: int = MISSED) -> timedelta:
     """Return after how long without a word a machine is silent."""
-    return MISSED * timedelta(seconds=poll_s)
+    return missed * timedelta(seconds=poll_s)

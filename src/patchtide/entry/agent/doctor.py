@@ -22,9 +22,10 @@ from patchtide.adapters.transport.probe import certificate_end
 from patchtide.adapters.transport.ways import Way
 from patchtide.adapters.trust.ends import ends_of
 from patchtide.agent import checkup
-from patchtide.agent.checkup import Finding, Level, Talk, wrong
+from patchtide.agent.checkup import Talk
 from patchtide.agent.enrolment import Enrolment
 from patchtide.domain.errors import PatchtideError
+from patchtide.domain.findings import Finding, Level, fine, wrong
 from patchtide.domain.schedules.scanning import SCAN_EVERY_S
 from patchtide.entry.agent.machine import machine_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
@@ -100,7 +101,7 @@ def _reached(kept: Enrolment, way: Way, now: float) -> Iterator[Finding]:
             if not way.falls_back:
                 return
         else:
-            yield checkup.fine("proxy", f"{proxy.address} leads to the server")
+            yield fine("proxy", f"{proxy.address} leads to the server")
             yield checkup.on_certificate(end, now)
             return
     yield from _looked(

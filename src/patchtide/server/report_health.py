@@ -1,0 +1,167 @@
+"""The named report of machines that ail: what with, since when, and what they told last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pyroaring import BitMap
+
+from patchtide.domain.compliance.health import is_too_old
+from patchtide.domain.compliance.judgement import Doubt
+from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.domain.findings import FAULTS, UPDATERS
+from patchtide.server.context import Context
+from patchtide.server.fleet_view import View
+from patchtide.server.listing import in_order
+from patchtide.server.member import Member
+from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows
+from patchtide.server.ports.clients import ClientState
+from patchtide.server.report_compliance import ID
+from patchtide.server.report_scope import AskReport, Scope
+from patchtide.server.report_table import Asking, Maker, Table, machine_path
+from patchtide.server.report_words import AILMENTS
+from patchtide.server.site_health import HEALTH, KeptHealth, read_health
+
+_DOUBTS = (
+    Doubt.NEVER_REPORTED, Doubt.STALE, Doubt.SCAN_FAILED, Doubt.NOT_SCANNED, Doubt.OTHER_CATALOG,
+)  # fmt: skip
+_COLUMNS = (
+    ReportColumn(key="name", heading="Machine"),
+    ReportColumn(key="ails", heading="What is wrong", kind=CellKind.TEXTS, is_sortable=False),
+    ReportColumn(key="since", heading="Since", kind=CellKind.INSTANT),
+    ReportColumn(key="heard_at", heading="Last heard", kind=CellKind.INSTANT, falls=True),
+    ReportColumn(key="reported_at", heading="Last report", kind=CellKind.INSTANT, falls=True),
+    ReportColumn(key="scanned_at", heading="Last scan", kind=CellKind.INSTANT, falls=True),
+    ReportColumn(key="agent_version", heading="Agent"),
+    ReportColumn(key="owner", heading="Owner"),
+    ReportColumn(key="location", heading="Location"),
+    ID,
+)
+Ailments = Mapping[str, BitMap]
+"""By what it is, who has it."""
+
+
+def health(context: Context, asked: AskReport) -> Maker:
+    kept = read_health(context.lookups.setting(HEALTH))
+    return lambda asking: _table(asking, kept)
+
+
+def _table(asking: Asking, kept: KeptHealth) -> Table:
+    """Raises InvalidDocument: there is no such state."""
+    scope, state = asking.scope, asking.asked.state
+    if state and state not in AILMENTS:
+        raise InvalidDocument([Problem("state", f"is one of {', '.join(AILMENTS)}")])
+    view, asked = scope.view, _asked(scope)
+    ailments = {
+        name: some & asked
+        for name, some in _ailments(view, asked, kept, silent_after=asking.silent_after).items()
+    }
+    wanted = ailments[state] if state else BitMap().union(*ailments.values())
+    found = [view.members[number] for number in scope.machines.ordered(wanted)]
+    keys: Mapping[str, Callable[[Member], Any]] = {
+        "name": lambda m: in_order(m.client.name),
+        "since": lambda m: _since(view, m, ailments),
+        "heard_at": lambda m: _heard_at(view, m),
+        "reported_at": lambda m: m.reported_at,
+        "scanned_at": lambda m: m.scanned_at,
+        "agent_version": lambda m: _version(view, m),
+        "owner": lambda m: m.client.described.owner,
+        "location": lambda m: m.client.described.location,
+    }
+
+    def row(member: Member) -> Row:
+        ails = tuple(words for name, words in AILMENTS.items() if member.number in ailments[name])
+        shown = {**{k: key(member) for k, key in keys.items()}, "name": member.client.name}
+        cells = (shown.pop("name"), ails, *shown.values(), str(member.id))
+        return Row(cells, {"name": f"{machine_path(member.id)}?tab=health"})
+
+    return Table(
+        columns=_COLUMNS,
+        rows=Rows(asking.arranged(found, _COLUMNS, keys), row),
+        total=len(found),
+        figures=[
+            Figure(
+                key=name,
+                heading=words,
+                count=len(ailments[name]),
+                of=len(asked),
+                link=asking.to("health", state=name),
+            )
+            for name, words in AILMENTS.items()
+            if ailments[name]
+        ],
+    )
+
+
+def _asked(scope: Scope) -> BitMap:
+    """Return those that are asked about: also who is not let in, but for who is retired."""
+    view, asked = scope.view, scope.asked
+    found = scope.fleet.collections.answering(view, asked.machines, among=view.present)
+    if asked.machine is not None:
+        found = found & BitMap([view.member(asked.machine).number])
+    if asked.collection is not None:
+        found = found & scope.fleet.collections.members_of(view, asked.collection)
+    return found
+
+
+def _ailments(view: View, asked: BitMap, kept: KeptHealth, *, silent_after: timedelta) -> Ailments:
+    active = asked & view.active
+    heard = BitMap([n for n in active if view.heard_at.get(n)])
+    found = {name: BitMap() for name in AILMENTS}
+    found["never-heard"] = active - heard
+    found["silent"] = view.silent(heard, silent_after=silent_after)
+    standings = view.standings()
+    doubts = {doubt.value for doubt in _DOUBTS}
+    # Of one that never came is told that alone.
+    for number in heard:
+        doubt = standings[number].judgement.doubt.value
+        if doubt in doubts:
+            found[doubt].add(number)
+        for name in _told(view, number, kept):
+            found[name].add(number)
+    too_long = view.now - timedelta(hours=kept.waiting_h)
+    for number in asked - view.active:
+        client = view.members[number].client
+        if client.state is ClientState.QUARANTINED:
+            found["quarantined"].add(number)
+        elif client.enrolled_at <= too_long:
+            is_waiting = client.state is ClientState.WAITING
+            found["waiting" if is_waiting else "expected"].add(number)
+    return found
+
+
+def _told(view: View, number: int, kept: KeptHealth) -> Iterator[str]:
+    spoken = view.spoken_by(number)
+    if spoken.degraded or spoken.floor_lost:
+        yield "agent"
+    for code in spoken.faults:
+        if code in UPDATERS:
+            yield "updaters"
+        elif code in FAULTS:
+            yield code
+    if is_too_old(spoken.agent_version, oldest=kept.oldest_agent):
+        yield "old-agent"
+
+
+def _since(view: View, member: Member, ailments: Ailments) -> datetime | None:
+    """Return since when it is known; of what a machine tells of itself it does not say that."""
+    number = member.number
+    if number in ailments["silent"]:
+        return _heard_at(view, member)
+    if number in ailments["stale"]:
+        return member.reported_at
+    never = ("never-heard", "never-reported", "waiting", "expected")
+    if any(number in ailments[name] for name in never):
+        return member.client.enrolled_at
+    return None
+
+
+def _heard_at(view: View, member: Member) -> datetime | None:
+    at = view.heard_at.get(member.number)
+    return datetime.fromtimestamp(at, UTC) if at else None
+
+
+def _version(view: View, member: Member) -> str:
+    return view.spoken_by(member.number).agent_version or member.client.agent_version

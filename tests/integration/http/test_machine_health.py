@@ -1,0 +1,108 @@
+"""The health of machines: one is looked at and repaired, and all that ail stand in a report."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from patchtide.adapters.storage import Storage
+from patchtide.server.fleet_follower import HEARD_EVERY
+from patchtide.server.ports.clients import ClientState
+from patchtide.wire.messages import HealthV1
+from tests.integration.http.plane import AdministratorsPlane, Answer
+from tests.simulator.agents_plane import MachineUnderTest, PlaneUnderTest, enrolled
+
+pytestmark = pytest.mark.anyio
+OTHER = "Speaks of another catalog"
+"""The one that machines here speak of: what is published here has another lineage."""
+
+
+class Site:
+    """One storage, asked by administrators and by machines."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.plane = AdministratorsPlane(storage)
+        self.agents = PlaneUnderTest(storage, clock=self.plane.clock)
+        self.storage = storage
+
+    async def ask(self, path: str, method: str = "GET", document: Any = None) -> Answer:
+        token = await self.plane.token(role="full-administrator")
+        return await self.plane.ask(method, f"/api/v1{path}", token=token, document=document)
+
+    async def comes(self, name: str, **health: Any) -> MachineUnderTest:
+        """A machine enrols, checks in and reports."""
+        machine = await enrolled(self.agents, name=name)
+        await machine.check_in(health=HealthV1(boot_id="boot-1", **health))
+        await machine.report(required={1}, scan="completed", scanned_at=1)
+        await self.storage.flush_presence(self.agents.standings.unsaved())
+        self.agents.clock.advance(seconds=HEARD_EVERY.seconds)
+        return machine
+
+    async def ailing(self, query: str = "") -> dict[str, list[str]]:
+        answer = await self.ask(f"/reports/health{query}")
+        assert answer.status == 200, answer.json
+        return {row["cells"]["name"]: row["cells"]["ails"] for row in answer.json["items"]}
+
+
+@pytest.fixture
+async def site(storage: Storage) -> Site:
+    return Site(storage)
+
+
+async def test_who_ails_stands_in_the_report_with_what_it_is(site: Site) -> None:
+    await site.comes("well-1")
+    await site.comes("off-1", faults=("clock", "unattended-upgrades"))
+    await enrolled(site.agents, name="never-1")
+    await site.plane.machine("waits-1", ClientState.WAITING)
+    at_once = await site.ailing()
+    by_query = await site.ask("/machines?query=fault%20%3D%20clock")
+    one = await site.ailing("?state=clock")
+    site.agents.clock.advance(hours=25)
+    later = await site.ailing()
+    file = await site.ask("/reports/health/csv")
+
+    assert at_once == {
+        "never-1": ["Enrolled, never checked in"],
+        "off-1": [OTHER, "Clock off", "Others install updates, too"],
+        "well-1": [OTHER],
+    }
+    assert [one["name"] for one in by_query.json["items"]] == ["off-1"]
+    assert one.keys() == {"off-1"}
+    assert later["waits-1"] == ["Waits for approval too long"]
+    assert "Not heard of late" in later["well-1"]
+    assert len(list(csv.DictReader(io.StringIO(file.body.decode(), newline="")))) == len(later)
+
+
+async def test_a_look_at_a_machine_says_what_to_do_and_a_repair_asks_for_it(site: Site) -> None:
+    machine = await enrolled(site.agents, name="web-1")
+    await machine.check_in(health=HealthV1(boot_id="boot-1"))
+    await site.storage.flush_presence(site.agents.standings.unsaved())
+    [client] = site.storage.clients(limit=1)
+    path = f"/machines/{client.uuid.hex()}"
+
+    found = (await site.ask(f"{path}/doctor")).json
+    repaired = await site.ask(f"{path}/repair", "POST")
+    again = await site.ask(f"{path}/repair", "POST")
+
+    wrong = {one["check"]: one["repair"] for one in found["items"] if one["level"] == "wrong"}
+    assert wrong == {"report": "full-report", "scan": "scan"}
+    [owed] = site.storage.clients(limit=1)
+    assert (repaired.status, owed.full_report, bool(owed.scan_wanted)) == (200, True, True)
+    assert again.status == 409
+
+
+async def test_a_site_says_from_when_on_a_machine_ails(site: Site) -> None:
+    await site.plane.machine("waits-1", ClientState.WAITING)
+    await site.comes("old-1", agent_version="0.1.0")
+    path = "/settings/health"
+    before = await site.ailing("?state=old-agent")
+    answer = await site.ask(path, "PUT", {"waiting_h": 0, "oldest_agent": "0.2.0"})
+    wrong = await site.ask(path, "PUT", {"oldest_agent": "newest"})
+
+    assert before == {}
+    assert (answer.json, wrong.status) == ({"waiting_h": 0, "oldest_agent": "0.2.0"}, 400)
+    assert (await site.ailing("?state=old-agent")).keys() == {"old-1"}
+    assert (await site.ailing("?state=waiting")).keys() == {"waits-1"}
