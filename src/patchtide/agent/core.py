@@ -20,6 +20,7 @@ from patchtide.agent.ports.link import News, NoNews, Outgoing, Taken
 from patchtide.agent.reporting import Reporter, ScanResult, event_note, event_of
 from patchtide.agent.told import beginnings, not_asked_for, untold
 from patchtide.domain.errors import InvalidDocument, PatchtideError
+from patchtide.domain.findings import CLOCK, CLOCK_TOLERANCE_S
 from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.brain import advance
 from patchtide.domain.sequencer.orders import open_orders
@@ -219,7 +220,12 @@ class AgentCore:
             floor_lost=self._condition.floor_lost,
             degraded=self._condition.degraded,
             trust_seen=untold(seen, self._state.memory.trust_told),
+            faults=self._faults(),
         )
+
+    def _faults(self) -> tuple[str, ...]:
+        is_off = abs(self._state.memory.clock_offset_s) >= CLOCK_TOLERANCE_S
+        return tuple(sorted({*self._condition.faults(), *((CLOCK,) if is_off else ())}))
 
     def _refresh(self, newer: Mapping[str, int], now: float) -> ev.Event:
         root_version, catalog = self._condition.root_version, self._ports.catalog

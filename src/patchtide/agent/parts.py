@@ -114,6 +114,8 @@ class Condition:
     """The newest root that the server told of."""
     detour: Callable[[], str] = str
     """Why the site's proxy was not used in the end; empty: it was, or there is none."""
+    faults: Callable[[], Sequence[str]] = tuple
+    """What is wrong with the machine by now, by code (domain.findings)."""
     local_flaw: str = ""
     """What is wrong with the settings that were written on the machine."""
     wanted_inventory: tuple[str, ...] = field(default_factory=tuple)

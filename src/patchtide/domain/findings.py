@@ -13,12 +13,11 @@ from types import MappingProxyType
 
 CLOCK_TOLERANCE_S = 300.0
 LITTLE_SPACE, TOO_LITTLE_SPACE = 256 << 20, 32 << 20
-CLOCK, SPACE, PACKAGES = "clock", "space", "packages"
+CLOCK, SPACE = "clock", "space"
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
         CLOCK: "its clock is off",
         SPACE: "its disk is full",
-        PACKAGES: "packages are half installed",
     }
 )
 """What a machine tells its server of itself with each check-in, by code; an agent may know more."""

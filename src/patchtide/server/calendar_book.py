@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, tzinfo
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from patchtide.domain.schedules.windows import hours_of as hours_that_hold
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.calendar import Entry, EntryKind
+from patchtide.server.ports.fleet import FleetDetails
 from patchtide.server.said_times import (
     SaidFreeze,
     SaidHours,
@@ -25,6 +26,7 @@ from patchtide.server.said_times import (
     window_of,
     zone_of,
 )
+from patchtide.server.told_hardware import hardware_of
 
 MOST = 5000
 """Windows, freezes and business hours that a site has, all together."""
@@ -47,6 +49,8 @@ class Subject:
     unsure: frozenset[UUID] = frozenset()
     """Collections of which nobody knows whether it is in them."""
     location: str = ""
+    zone: str = ""
+    """By which clocks it goes itself, as far as it has told that."""
 
 
 def packed(said: msgspec.Struct) -> bytes:
@@ -86,11 +90,11 @@ async def subject_of_machine(call: Call, machine: UUID) -> Subject:
     """Raises NotFound."""
     fleet = call.context.fleet
 
-    def question(view: View) -> Subject:
+    def question(view: View) -> tuple[int, Subject]:
         client = view.member(machine).client
         ground = fleet.collections.ground(view)
         collections = ground.of(client.number)
-        return Subject(
+        return client.number, Subject(
             id=machine,
             name=client.name,
             collections=(ALL_MACHINES, *(c for c in collections if c != ALL_MACHINES)),
@@ -98,7 +102,21 @@ async def subject_of_machine(call: Call, machine: UUID) -> Subject:
             location=client.described.location,
         )
 
-    return await call.read_fleet(lambda: fleet.ask(question))
+    def read() -> Subject:
+        number, found = fleet.ask(question)
+        return replace(found, zone=told_zone(fleet.store, number))
+
+    return await call.read_fleet(read)
+
+
+def told_zone(store: FleetDetails, number: int) -> str:
+    """Return the zone that the machine told; of one that is none here, nothing."""
+    zone = hardware_of(store, number).time_zone
+    try:
+        zone_of(zone)
+    except (LookupError, OSError, ValueError):
+        return ""
+    return zone
 
 
 async def times_of(call: Call, subject: Subject, *, zone: str = "") -> Times:
@@ -136,9 +154,9 @@ def _holding(entries: Collection[Entry], subject: Subject) -> Sequence[Entry]:
 
 
 def _zone(asked: str, entries: Sequence[Entry], subject: Subject) -> tzinfo:
-    """Return the zone that was asked for, else that of its location, else the site's, else UTC."""
-    if asked:
-        return zone_of(asked)
+    """Return the zone asked for, else the machine's, its location's or the site's, else UTC."""
+    if asked or subject.zone:
+        return zone_of(asked or subject.zone)
     hours = of_kind(entries, EntryKind.HOURS)
     for entry in (_of_location(hours, subject), _of_site(hours)):
         if entry is not None and (zone := kept_hours(entry).zone):

@@ -210,7 +210,7 @@ FLEET = (
         columns=("level", "check", "said", "cure", "repair"),
         example=f"machines repair {_MACHINE}",
         narrows=True,
-        disrupts_over=0,
+        deed=Deed.DISTURB,
     ),
     Operation(
         name="machines.approve",

@@ -12,7 +12,6 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
-from patchtide.domain.errors import InvalidDocument
 from patchtide.server.collection_view import NamedCollection, named
 from patchtide.server.context import Call
 from patchtide.server.known_updates import KnownUpdate
@@ -21,9 +20,10 @@ from patchtide.server.machine_list import Machine, health_of, shown
 from patchtide.server.machines import MachineId, OneMachine
 from patchtide.server.member import Member
 from patchtide.server.ports.audit import AuditEntry
-from patchtide.server.ports.fleet import FleetDetails, ReportedEvents
+from patchtide.server.ports.fleet import ReportedEvents
 from patchtide.server.table import Input, Output
-from patchtide.wire.inventory import HardwareV1, read_hardware
+from patchtide.server.told_hardware import hardware_of
+from patchtide.wire.inventory import HardwareV1
 from patchtide.wire.messages import EventV1
 
 NEWEST = 100
@@ -61,6 +61,10 @@ class ShownMachine(Machine, kw_only=True, frozen=True):
     memory_bytes: int
     addresses: tuple[str, ...]
     services: tuple[str, ...]
+    time_zone: str
+    """By which clocks it goes, as it told; empty: it did not."""
+    faults: tuple[str, ...]
+    """What it finds wrong with itself, by code; who else installs updates there among it."""
 
 
 class ListHistory(Input, kw_only=True, frozen=True):
@@ -104,7 +108,7 @@ def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
     listed = shown(found, heard)
     [client] = fleet.store.clients_of([machine.bytes])
     wanted = datetime.fromtimestamp(client.scan_wanted, UTC) if client.scan_wanted else None
-    hardware = _hardware(fleet.store, member.number)
+    hardware = hardware_of(fleet.store, member.number)
     return ShownMachine(
         **{name: getattr(listed, name) for name in Machine.__struct_fields__},
         not_required=found.tally.not_required,
@@ -119,6 +123,7 @@ def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
         scan_every_h=told.scans.every_s // 3600,
         told_by=next(iter(collections), None),
         degraded=health_of(heard).degraded,
+        faults=health_of(heard).faults,
         **{name: getattr(hardware, name) for name in HardwareV1.__struct_fields__},
     )
 
@@ -128,14 +133,6 @@ def _scan(member: Member, wanted: datetime | None, seen_at: datetime | None) -> 
     if wanted is None or (member.reported_at and member.reported_at >= wanted):
         return member.scan
     return "running" if seen_at is not None and seen_at >= wanted else "asked"
-
-
-def _hardware(store: FleetDetails, number: int) -> HardwareV1:
-    body = store.inventory(number, "hardware")
-    try:
-        return HardwareV1() if body is None else read_hardware(body)
-    except InvalidDocument:
-        return HardwareV1()  # taken when more was: the machine's next one will be of today's form
 
 
 def _history(call: Call, principal: Principal, asked: ListHistory) -> History:

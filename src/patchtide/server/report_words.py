@@ -74,7 +74,6 @@ AILMENTS: Mapping[str, str] = MappingProxyType(
         "agent": "Agent in trouble",
         "clock": "Clock off",
         "space": "Disk full",
-        "packages": "Packages half installed",
         "updaters": "Others install updates, too",
         "old-agent": "Agent too old",
         "quarantined": "Quarantined",

@@ -46,6 +46,8 @@ class HardwareV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     addresses: Names = ()
     services: Names = ()
     """Those that start with the machine."""
+    time_zone: Text = ""
+    """Of its clock on the wall, as `Europe/Berlin`; empty: it does not say."""
 
 
 class AnswerV1(Struct, frozen=True, array_like=True, order=True):

@@ -180,6 +180,81 @@ def test_the_machine_beneath_is_told_in_a_fixed_form(root: DebianRoot) -> None:
     found = read_hardware(body)
     assert (found.host_name, found.kernel, found.memory_bytes) == ("toy", "6.1.0-37-amd64", 2 << 20)
     assert (found.processors, found.services) == (2, ("ssh",))
+    assert found.time_zone == ""
+
+
+ZONES = {
+    "linked": ({"localtime": "/usr/share/zoneinfo/Europe/Berlin"}, "", "Europe/Berlin"),
+    "linked from there": ({"localtime": "../usr/share/zoneinfo/Etc/GMT+5"}, "", "Etc/GMT+5"),
+    "a copy, and its name": ({}, "Asia/Kolkata\n", "Asia/Kolkata"),
+    "no zone": ({"localtime": "/usr/share/zoneinfo/../../etc/passwd"}, "", ""),
+    "not said": ({}, "", ""),
+}
+
+
+@pytest.mark.parametrize(("links", "text", "zone"), ZONES.values(), ids=ZONES)
+def test_a_machine_tells_its_time_zone(
+    root: DebianRoot, links: dict[str, str], text: str, zone: str
+) -> None:
+    for name, target in links.items():
+        (root.folder / "etc" / name).symlink_to(target)
+    if text:
+        root.write("etc/timezone", text)
+
+    assert read_hardware(AptPlatform(root.folder).inventory("hardware") or b"").time_zone == zone
+
+
+APT, TIMERS = "etc/apt/apt.conf.d/20auto-upgrades", "etc/systemd/system/timers.target.wants"
+ON = 'APT::Periodic::Unattended-Upgrade "1";\n'
+DAILY = f"{TIMERS}/apt-daily-upgrade.timer"
+TOOL = "usr/bin/unattended-upgrade"
+DNF = "etc/dnf/automatic.conf"
+OTHERS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "nobody": ({DAILY: "", TOOL: ""}, ()),
+    "unattended-upgrades": ({DAILY: "", TOOL: "", APT: ON}, ("unattended-upgrades",)),
+    "in braces": (
+        {DAILY: "", TOOL: "", APT: 'APT::Periodic {\n Unattended-Upgrade "1";\n};\n'},
+        ("unattended-upgrades",),
+    ),
+    "turned off after that": (
+        {DAILY: "", TOOL: "", APT: ON, "etc/apt/apt.conf.d/99off": ON.replace("1", "0")}, (),
+    ),
+    "turned off in a file that apt passes over": (
+        {DAILY: "", TOOL: "", APT: ON, "etc/apt/apt.conf.d/99off.bak": ON.replace("1", "0")},
+        ("unattended-upgrades",),
+    ),
+    "only in a comment": ({DAILY: "", TOOL: "", APT: f"// {ON}"}, ()),
+    "all of it turned off": (
+        {DAILY: "", TOOL: "", APT: ON + 'APT::Periodic::Enable "0";\n'}, (),
+    ),
+    "its timer is not enabled": ({TOOL: "", APT: ON}, ()),
+    "dnf-automatic that installs": (
+        {f"{TIMERS}/dnf-automatic-install.timer": ""}, ("dnf-automatic",),
+    ),
+    "dnf-automatic that is told to": (
+        {f"{TIMERS}/dnf-automatic.timer": "", DNF: "[commands]\napply_updates = yes\n"},
+        ("dnf-automatic",),
+    ),
+    "dnf-automatic that only tells": (
+        {f"{TIMERS}/dnf-automatic.timer": "", DNF: "[commands]\napply_updates = no\n"}, (),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "expected"), OTHERS.values(), ids=OTHERS)
+def test_others_that_install_updates_are_found(
+    root: DebianRoot, files: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    for name, text in files.items():
+        root.write(name, text)
+
+    assert AptPlatform(root.folder).updaters() == expected
+
+
+def test_an_update_that_packagekit_has_prepared_is_found(root: DebianRoot) -> None:
+    (root.folder / "system-update").symlink_to("/var/cache/PackageKit/prepared-update")
+
+    assert AptPlatform(root.folder).updaters() == ("packagekit",)
 
 
 TRIE = """Local:

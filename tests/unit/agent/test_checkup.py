@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from patchtide.agent import checkup
-from patchtide.agent.checkup import Finding, Level, Talk
+from patchtide.agent.checkup import Talk
+from patchtide.domain.findings import Finding, Level
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 AT = NOW.timestamp()

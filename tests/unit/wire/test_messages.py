@@ -52,6 +52,9 @@ MESSAGES: dict[str, msgspec.Struct] = {
         next_poll_s=3600, shards={"debian-12": 5}, full_report=True, root_version=1
     ),
     "checked1-scan": CheckInAnswerV1(next_poll_s=3600, scan=1_790_000_000),
+    "checkin1-faults": CheckInV1(
+        counter=9, health=HealthV1(faults=("clock", "unattended-upgrades"))
+    ),
     "checkin1-settings": CheckInV1(counter=9, settings=mark_of(b"settings")),
     "checked1-settings": CheckInAnswerV1(next_poll_s=900, settings=encode(AgentSettingsV1())),
     "settings1": AgentSettingsV1(

@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 from patchtide.adapters.console import calendar_words
 from patchtide.domain.access import grants, rights
+from patchtide.domain.findings import FAULTS as _FAULTS
+from patchtide.domain.findings import UPDATERS
 from patchtide.server import machine_attributes, report_words
 
 RESTART_PENDING: Mapping[str, str] = MappingProxyType({"yes": "Waits for one", "no": "Needs none"})
@@ -21,6 +23,9 @@ STANDINGS: Mapping[str, str] = MappingProxyType(
 )
 STATES = report_words.STATES
 DOUBTS = report_words.DOUBTS
+FAULTS: Mapping[str, str] = MappingProxyType(
+    {code: f"{words[0].upper()}{words[1:]}." for code, words in {**_FAULTS, **UPDATERS}.items()}
+)
 SEVERITIES = report_words.SEVERITIES
 RISKS = report_words.RISKS
 CLASSIFICATIONS: Mapping[str, str] = MappingProxyType(

@@ -18,6 +18,7 @@ _LOCALES = ("etc/locale.conf", "etc/default/locale")
 _SLICES = ("*.slice", "*.slice/*.slice")
 _TEMPORARY = 0x01
 """The kernel's mark on addresses that it makes anew every day."""
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,2}")
 _LOCAL = re.compile(r"\|--\s+([0-9.]+)\n(?:(?!.*\|--).*\n)*?\s+/32 host LOCAL")
 _IMAGE = re.compile(r"linux-image-(?P<release>\d.*)")
 _KERNEL = re.compile(r"(?P<version>\d[^-]*(?:-\d+)?)-(?P<flavour>[a-z].*)")
@@ -119,6 +120,17 @@ class System:
         inside = self._inside(folder)
         found = [p for pattern in _SLICES for p in inside.glob(pattern)] if inside else []
         return [str(path.relative_to(self._root)) for path in found]
+
+    def time_zone(self) -> str:
+        """Return the zone of its clock on the wall, as `Europe/Berlin`; empty: it does not say."""
+        folder = self._inside("etc")
+        try:
+            target = str((folder / "localtime").readlink()) if folder else ""
+        except OSError:  # a copy of the zone's rules does not say whose they are
+            target = ""
+        _, is_named, name = target.partition("zoneinfo/")
+        name = name if is_named else (self.text("etc/timezone") or "").strip()
+        return name if _ZONE.fullmatch(name) else ""
 
     def language(self) -> str | None:
         """Return the language that the system speaks, as `de-CH`; None: it does not say."""

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from patchtide.adapters.platforms.linux import System
 from patchtide.adapters.platforms.linux_answers import answers
+from patchtide.adapters.platforms.other_updaters import updaters
 from patchtide.agent.ports.platform import InstallFailed, Uptime
 from patchtide.domain.applicability.facts import Asked, Facts, by_name
 from patchtide.domain.catalog.leaves import Leaf
@@ -85,6 +86,10 @@ class Onlooker(ABC):
             answers=answers(asked, root=self._root, system=self._system) if asked else {},
         )
 
+    def updaters(self) -> tuple[str, ...]:
+        """Return who else installs updates here (domain.findings.UPDATERS)."""
+        return updaters(self._root, self._system)
+
     def uptime(self) -> Uptime:
         return Uptime(self._system.boot_id(), self._restart_pending())
 
@@ -130,6 +135,7 @@ class Onlooker(ABC):
             memory_bytes=system.memory_bytes(),
             addresses=system.addresses(),
             services=system.services(),
+            time_zone=system.time_zone(),
         )
 
 

@@ -161,6 +161,9 @@ class SimulatedPlatform:
         """Return what is equal for machines with the same facts."""
         return (id(self._model), *sorted(self._changed.items()))
 
+    def updaters(self) -> tuple[str, ...]:
+        return ()
+
     def uptime(self) -> Uptime:
         boot_id = sha256(f"{self._name}\n{self._boot}".encode()).hexdigest()[:32]
         return Uptime(boot_id, self._pending)

@@ -87,7 +87,8 @@ def _admitted(seen: Seen) -> Finding:
 def _heard(seen: Seen) -> Finding:
     if seen.heard_at is None:
         cure = "on the machine: patchtide agent doctor"
-        return wrong("check-in", "it never checked in", cure)
+        repair = "" if seen.full_report else FULL_REPORT
+        return wrong("check-in", "it never checked in", cure, repair=repair)
     age = seen.now - seen.heard_at
     said = f"last heard {ago(age.total_seconds())}"
     if age >= seen.silent_after:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from patchtide.adapters.agentstate.local import DEFAULT_CONFIG, local_or_nothing
 from patchtide.adapters.agentstate.settings import KeptSettings
 from patchtide.adapters.agentstate.sqlite import open_journal
 from patchtide.adapters.agentstate.status import read_enrolment
+from patchtide.adapters.platforms.machines import LinuxPlatform
+from patchtide.adapters.platforms.simulated import SimulatedPlatform
 from patchtide.adapters.transport.blobs import ContentBlobs
 from patchtide.adapters.transport.carried import CarriedGetter
 from patchtide.adapters.transport.fetched import FetchedContent
@@ -33,6 +36,7 @@ from patchtide.agent.ports.web import Getter
 from patchtide.agent.settings import Settings
 from patchtide.agent.vendors import VendorKeys, Vendors
 from patchtide.domain.errors import PatchtideError
+from patchtide.domain.findings import SPACE, TOO_LITTLE_SPACE
 from patchtide.entry.agent.machine import machine_of
 from patchtide.entry.agent.proxy import way_of
 from patchtide.wire.policy import keys_of
@@ -129,7 +133,10 @@ def composed(
     )
     try:
         condition = Condition(
-            agent_version=patchtide.__version__, detour=lambda: way.trouble, local_flaw=flaw
+            agent_version=patchtide.__version__,
+            detour=lambda: way.trouble,
+            faults=lambda: list(_faults(state, machine)),
+            local_flaw=flaw,
         )
         core = AgentCore(ports, seed=enrolment.client, condition=condition)
         if lost:
@@ -139,6 +146,12 @@ def composed(
         lines.close()
         trust.close()
         journal.close()
+
+
+def _faults(state: Path, machine: LinuxPlatform | SimulatedPlatform) -> Iterator[str]:
+    if shutil.disk_usage(state).free < TOO_LITTLE_SPACE:
+        yield SPACE
+    yield from machine.updaters()
 
 
 @contextmanager

@@ -40,7 +40,7 @@ AILING: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "waits": ({"state": "waiting"}, ("standing",), ""),
     "is expected": ({"state": "expected"}, ("standing",), ""),
     "is retired": ({"state": "decommissioned"}, ("standing",), ""),
-    "never came": ({"heard_at": None}, ("check-in",), ""),
+    "never came": ({"heard_at": None}, ("check-in",), FULL_REPORT),
     "is silent": ({"heard_at": NOON - 3 * HOUR}, ("check-in",), ""),
     "its clock is off": ({"faults": ("clock",)}, ("clock",), ""),
     "a newer agent finds more": ({"faults": ("paper",)}, ("paper",), ""),

@@ -13,6 +13,12 @@ from patchtide.entry.server.demo.systems import BY_SHARD, OFFICE, ROLES, System
 from patchtide.server.ports.clients import Client, ClientState, NewClient
 
 CITIES = {"fra": "Frankfurt", "ams": "Amsterdam", "lon": "London", "nyc": "New York"}
+ZONES = {
+    "Frankfurt": "Europe/Berlin",
+    "Amsterdam": "Europe/Amsterdam",
+    "London": "Europe/London",
+    "New York": "America/New_York",
+}
 PLACES = tuple(CITIES)
 DAY_S = 86_400.0
 VARIANTS = 3
@@ -102,6 +108,11 @@ def _group(number: int, role: str) -> str:
     if role in OFFICE:
         return "office" if chance("group", number) < 0.85 else ""
     return "production" if chance("group", number) < 0.75 else "staging"
+
+
+def zone_of(client: Client) -> str:
+    """Return the time zone of the city where it stands."""
+    return ZONES.get(described(client).location, "")
 
 
 def described(client: Client) -> Described:

@@ -11,7 +11,7 @@ import msgspec
 
 from patchtide.domain.applicability.facts import Facts
 from patchtide.entry.server.demo.lots import chance
-from patchtide.entry.server.demo.machines import DAY_S, Person, person
+from patchtide.entry.server.demo.machines import DAY_S, Person, person, zone_of
 from patchtide.entry.server.demo.stock import Standing, Stock
 from patchtide.entry.server.node import Server
 from patchtide.server.ports.clients import Client, ClientState
@@ -144,7 +144,7 @@ class Shelves:
         """Have these machines hold their packages, their facts and what they are made of."""
         held: list[HeldInventory] = []
         for one in made:
-            model = _hardware_of(one.person, one.client.number % MODELS)
+            model = _hardware_of(one.person, one.client.number % MODELS, zone=zone_of(one.client))
             bodies = (
                 ("packages", one.standing.packages, one.standing.packages_digest),
                 ("facts", *_digested(_facts_of(one.person))),
@@ -185,7 +185,7 @@ def _facts_of(one: Person) -> bytes:
     )
 
 
-def _hardware_of(one: Person, variant: int) -> bytes:
+def _hardware_of(one: Person, variant: int, *, zone: str) -> bytes:
     return hardware(
         HardwareV1(
             system=one.system.calls_itself,
@@ -196,5 +196,6 @@ def _hardware_of(one: Person, variant: int) -> bytes:
             memory_bytes=(4 + variant % 5 * 4) << 30,
             addresses=(f"10.4.{variant % 4}.{variant}",),
             services=("ssh.service", "cron.service", "nginx.service", "chrony.service"),
+            time_zone=zone,
         )
     )
