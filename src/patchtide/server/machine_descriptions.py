@@ -21,6 +21,7 @@ from patchtide.domain.compliance.described import (
 )
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
+from patchtide.server.described_reach import check_who_describes
 from patchtide.server.machine_attributes import (
     ATTRIBUTES,
     LABELS,
@@ -170,6 +171,7 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
         InvalidDocument: nothing is said or only blanks, the same is said and taken back, or there
             is no such collection.
         NotFound: one of them is not there.
+        Refused: that would say who is in a collection where rights end.
         WrongState: one of them is retired, or would have too many tags.
     """
     said, uuids = _saying(asked), list(dict.fromkeys(m.bytes for m in asked.machines))
@@ -183,6 +185,7 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
 
     def work(tx: Transaction) -> Sequence[tuple[Client, Described]]:
         plan = planned(tx.clients(uuids))
+        check_who_describes(tx, principal, [(one.described, now) for one, now in plan])
         put(tx, plan)
         return plan
 

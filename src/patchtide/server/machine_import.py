@@ -25,6 +25,7 @@ from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, Wro
 from patchtide.server.collection_checks import may_ask
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.context import Call
+from patchtide.server.described_reach import check_who_describes
 from patchtide.server.fleet_view import View
 from patchtide.server.four_eyes import Whole
 from patchtide.server.machine_attributes import changes, saying, texts_of
@@ -137,7 +138,7 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
             seen=plan.name,
         )
         for part in plan.parts():
-            await call.decide(principal, partial(_carry_out, part, call), whole=whole)
+            await call.decide(principal, partial(_carry_out, part, call, principal), whole=whole)
             call = call.rest()
     return await call.read(lambda: _told(file, plan))
 
@@ -263,7 +264,10 @@ def _plan(file: _File, clients: Sequence[Client]) -> _Plan:
     )
 
 
-def _carry_out(part: _Plan, call: Call, tx: Transaction) -> None:
+def _carry_out(part: _Plan, call: Call, principal: Principal, tx: Transaction) -> None:
+    pairs = [(one.described, now) for one, now in part.changed]
+    pairs += [(UNDESCRIBED, one.described) for one in part.expected]
+    check_who_describes(tx, principal, pairs)
     if met := tx.clients_named({one.name for one in part.expected}):
         raise WrongState(f"{met[0].name} has come meanwhile; look at it again")
     there = {one.uuid: one for one in tx.clients([c.uuid for c, _ in part.changed])}

@@ -13,6 +13,7 @@ from pyroaring import BitMap
 
 from patchtide.domain.catalog.query_tests import Fits, Value
 from patchtide.domain.collections.facts import Column
+from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.machine_query import FACTS, UNSAID
 from patchtide.server.fact_index import FactIndex
 from patchtide.server.fleet_view import View
@@ -90,7 +91,7 @@ class MachineIndex:
         self._follow(view)
         if place not in self._values:
             read = _READERS[place]
-            self._values[place] = _grouped((n, read(s)) for n, s in self._known.items())
+            self._values[place] = grouped((n, read(s)) for n, s in self._known.items())
         return self._values[place]
 
     def where(self, view: View, place: str, fits: Fits) -> BitMap:
@@ -184,7 +185,7 @@ def is_fact(place: str) -> bool:
     return place.partition("(")[0] in FACTS
 
 
-def _grouped(told: Iterable[tuple[int, Sequence[Value]]]) -> Column:
+def grouped(told: Iterable[tuple[int, Sequence[Value]]]) -> Column:
     found: dict[Value, list[int]] = {}
     for number, values in told:
         for value in values:
@@ -225,22 +226,32 @@ def _some(value: int | None) -> Sequence[Value]:
     return () if value is None else (value,)
 
 
+SAID: Mapping[str, Callable[[Described], Sequence[Value]]] = {
+    "owner": lambda d: (d.owner,),
+    "exposure": lambda d: (d.exposure.value,),
+    "location": lambda d: (d.location,),
+    "role": lambda d: d.roles or _NOTHING,
+    "tag": lambda d: d.tags or _NOTHING,
+    "cluster": lambda d: (d.cluster,),
+    "management-group": lambda d: (d.management_group,),
+    "criticality": lambda d: _some(d.criticality),
+    "schedule": lambda d: (str(d.schedule or ""),),
+    "restart-code": lambda d: (d.restart.value or UNSAID,),
+}
+"""What people say of machines."""
+
+
+def _of_described(read: Callable[[Described], Sequence[Value]]) -> _Reader:
+    return lambda s: read(s.member.client.described)
+
+
 _DESCRIBED: Mapping[str, _Reader] = {
     "name": lambda s: (s.member.client.name,),
     "state": lambda s: (s.member.client.state.value,),
     "platform": lambda s: (s.member.client.platform,),
     "group": lambda s: (s.member.client.group,),
-    "owner": lambda s: (s.member.client.described.owner,),
-    "exposure": lambda s: (s.member.client.described.exposure.value,),
-    "location": lambda s: (s.member.client.described.location,),
     "site": lambda s: (s.member.client.site,),
-    "role": lambda s: s.member.client.described.roles or _NOTHING,
-    "tag": lambda s: s.member.client.described.tags or _NOTHING,
-    "cluster": lambda s: (s.member.client.described.cluster,),
-    "management-group": lambda s: (s.member.client.described.management_group,),
-    "criticality": lambda s: _some(s.member.client.described.criticality),
-    "schedule": lambda s: (str(s.member.client.described.schedule or ""),),
-    "restart-code": lambda s: (s.member.client.described.restart.value or UNSAID,),
+    **{place: _of_described(read) for place, read in SAID.items()},
 }
 """These change by what people decide; the others by what machines report, or do not."""
 _READERS: Mapping[str, _Reader] = {

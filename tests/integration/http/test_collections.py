@@ -193,6 +193,38 @@ def test_who_is_in_a_collection_that_rights_end_at_is_said_by_who_hands_rights_o
     assert told.startswith("somebody has rights within Outer")
 
 
+def test_what_a_collection_asks_for_where_rights_end_is_said_by_who_hands_rights_on() -> None:
+    async def story(keeper: Keeper) -> list[int]:
+        asked = await keeper.make("Web", query="tag = web and not owner = nobody")
+        outer = await keeper.make("Outer", include=[asked])
+        machine = str(await keeper.plane.machine("web-7"))
+        limited = frozenset({Right(Kind.MACHINES, Verb.DELETE, outer)})
+        everywhere = frozenset({Right(Kind.MACHINES, Verb.MODIFY)})
+        widening = await keeper.plane.token(rights=limited | everywhere)
+
+        async def describe(token: str, **said: object) -> int:
+            document = {"machines": [machine], **said}
+            path = "/api/v1/machine-descriptions"
+            return (await keeper.plane.ask("POST", path, token=token, document=document)).status
+
+        async def take_in(token: str, csv: str) -> int:
+            path, document = "/api/v1/machine-imports", {"csv": csv, "expect": True}
+            return (await keeper.plane.ask("POST", path, token=token, document=document)).status
+
+        return [
+            await describe(widening, add_tag=["web"]),
+            await describe(widening, owner="nobody"),
+            await take_in(widening, "name,tags\nweb-7,web\n"),
+            await take_in(widening, "name,tags\nweb-8,web\n"),
+            await describe(widening, add_tag=["other"], owner="maria"),
+            await take_in(widening, "name,location\nweb-7,cellar\n"),
+            await describe(keeper.token, add_tag=["web"]),
+            await describe(widening, remove_tag=["web"]),
+        ]
+
+    assert at_a_site(story) == [403, 403, 403, 403, 200, 200, 200, 403]
+
+
 def test_every_machine_that_nobody_knows_is_named() -> None:
     async def story(keeper: Keeper) -> Answer:
         return await keeper.do("POST", name="Web", names=["web-1", "web-9", "db-9"])
