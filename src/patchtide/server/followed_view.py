@@ -257,8 +257,10 @@ class FollowedView(View):
 
     def put_habits(self, habits: Mapping[int, Habit], *, moved: BitMap) -> None:
         """Judge these machines by other habits; nobody changes what is handed over."""
+        known = {number: self._rule_of(number) for number in moved & BitMap(self.members)}
         self.habits = habits
-        self._doubt_anew(moved & BitMap(self.members))
+        # How often a machine speaks changes nothing of how it stands.
+        self._doubt_anew(BitMap([n for n, rule in known.items() if rule != self._rule_of(n)]))
         self.version = next(self._versions)
 
     def put_lists(self, lists: Iterable[StoredList], *, gone: Collection[str] = ()) -> None:
