@@ -193,6 +193,7 @@ PROPOSED: Mapping[str, str] = MappingProxyType(
         "roles.remove": "Remove a role",
         "settings.set-limits": "Raise the limits per hour",
         "settings.set-four-eyes": "Ask less for a second person",
+        "settings.set-second-factor": "Let administrators in without a key",
         "collections.change": "Change who is in a collection",
         "collections.add": "Put machines into a collection",
         "collections.remove": "Take machines out of a collection",

@@ -34,6 +34,10 @@ def test_every_decision_that_people_take_has_a_word() -> None:
     assert decided - set(words.DECISIONS) == set()
 
 
+def test_all_that_can_be_proposed_has_words() -> None:
+    assert {o.name for o in OPERATIONS if o.four_eyes is not None} == set(words.PROPOSED)
+
+
 @pytest.mark.parametrize(
     ("span", "past", "future"),
     [
