@@ -27,7 +27,8 @@ from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.collections.facts import Column, Facts, FactTable
 from patchtide.domain.compliance.machine_query import FACTS, MACHINE_FIELDS
-from patchtide.server.fact_index import FactFollower, FactIndex
+from patchtide.server.fact_index import KEPT, FactFollower, FactIndex, FactMoves
+from patchtide.server.machine_standings import Moves
 from patchtide.server.ports.fleet import ToldList
 from patchtide.server.ports.following import Cursor
 from patchtide.server.told_lists import facts_in, order_in
@@ -238,6 +239,19 @@ class _OneColumn:
 
     def mentioning(self, text: str, /) -> BitMap:
         return BitMap()
+
+
+def test_who_follows_closely_is_told_of_every_move_however_many_there_were() -> None:
+    facts, moves = FactMoves(), Moves()
+    of_facts, of_moves = facts.end, moves.end
+    for number in range(KEPT * 2 + 7):
+        facts.add(number, {})
+        moves.add([number])
+
+        assert facts.since(of_facts) == [(number, {})]
+        assert moves.since(of_moves) == [number]
+        of_facts, of_moves = facts.end, moves.end
+    assert facts.since(0) is None and moves.since(0) is None
 
 
 def test_a_mention_is_a_condition_of_its_own() -> None:

@@ -59,9 +59,11 @@ class Moves:
 
     def add(self, numbers: Iterable[int]) -> None:
         self._numbers.extend(numbers)
-        if len(self._numbers) > MOVES_KEPT:
-            self._dropped += len(self._numbers)
-            self._numbers = []
+        if (surplus := len(self._numbers) - MOVES_KEPT) > 0:
+            # With half of the rest: who follows closely goes on.
+            surplus += MOVES_KEPT // 2
+            self._dropped += surplus
+            del self._numbers[:surplus]
 
     def since(self, place: int) -> Sequence[int] | None:
         """Return who moved since the end was there; None: that is too long ago."""
