@@ -290,8 +290,10 @@ def every_page(window: Reader) -> list[str]:
     return [
         "/", "/machines", "/machines?standing=unknown", "/machines?q=nothing", "/updates",
         "/tokens", "/people", "/account", "/audit", "/nowhere", unknown, machine,
-        *(f"{machine}?tab={tab}" for tab in ("packages", "facts", "history")),
-        update, *(f"{update}?tab={tab}" for tab in ("about", "rules")),
+        *(f"{machine}?tab={tab}" for tab in ("packages", "facts", "attributes", "history")),
+        f"{machine}/calendar", "/machine-import", "/collections", "/new-collection",
+        "/business-hours", "/roles", "/reports/undescribed", update,
+        *(f"{update}?tab={tab}" for tab in ("about", "rules")),
         f"{machine}/why/{update.removeprefix('/updates/')}", "/whatif", "/whatif?rule=deb+toy+<",
         ASKED, ASKED.replace("/whatif", machine.replace("machines", "whatif")),
         "/updates?q=age+%3E+3+severty%3Dlow", "/updates?q=nonesuch", "/searches", "/lists",
