@@ -137,7 +137,11 @@ def site(view: FollowedView) -> Any:
         scopes=frozenset(),
     )
     return SimpleNamespace(
-        fleet=fleet, silent_after=timedelta(hours=3), site_name="hq", reports_waiting=lambda: 0
+        fleet=fleet,
+        silent_after=timedelta(hours=3),
+        site_name="hq",
+        reports_waiting=lambda: 0,
+        lookups=SimpleNamespace(setting=lambda name: None),
     )
 
 

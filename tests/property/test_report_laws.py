@@ -59,7 +59,11 @@ def a_site(view: View) -> Any:
         scopes=frozenset(),
     )
     return SimpleNamespace(
-        fleet=fleet, silent_after=timedelta(hours=3), site_name="hq", reports_waiting=lambda: 0
+        fleet=fleet,
+        silent_after=timedelta(hours=3),
+        site_name="hq",
+        reports_waiting=lambda: 0,
+        lookups=SimpleNamespace(setting=lambda name: None),
     )
 
 
