@@ -15,6 +15,7 @@ from patchtide.domain.schedules.month import Mark, marked, weeks_of
 from patchtide.server.calendar_book import times_of
 from patchtide.server.context import Call
 from patchtide.server.openings import Zone, checked_zone, subject_of
+from patchtide.server.patterns import MONTH, or_nothing
 from patchtide.server.table import Input, Output
 
 _FIRST, _LAST = date(1970, 2, 1), date(2199, 12, 1)
@@ -29,7 +30,7 @@ class MonthOf(Input, kw_only=True, frozen=True):
         UUID | None, Meta(description="Of all windows of this machine, by its id.")
     ] = None
     month: Annotated[
-        str, Meta(pattern=r"^([0-9]{4}-[0-9]{2})?$", description="As 2026-12; else this one.")
+        str, Meta(pattern=or_nothing(MONTH), description="As 2026-12; else this one.")
     ] = ""
     zone: Zone = ""
 

@@ -13,6 +13,7 @@ SHA256: Final = r"^[0-9a-f]{64}" + END
 RANDOM_ID: Final = r"^[0-9a-f]{32}" + END
 PLACE: Final = r"^(machine:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" + END
 SHORT_ID: Final = r"^[0-9a-f]{12}" + END
+MONTH: Final = r"^[0-9]{4}-[0-9]{2}" + END
 ROLE: Final = r"^[a-z][a-z0-9-]*" + END
 LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*" + END
 """Text of one line that reads as it is written: nothing in it breaks the line or turns it round."""

@@ -27,6 +27,7 @@ _NAME = "small letters, digits and hyphens, at most {}, and begins with no hyphe
 _FORMS = {
     "(machine:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "the id of a collection, or `machine:`"
     " and the id of a machine",
+    "[0-9]{4}-[0-9]{2}": "a year and a month, as 2026-12",
     "[0-9a-f]{12}": _DIGITS.format(12),
     "[0-9a-f]{32}": _DIGITS.format(32),
     "[0-9a-f]{64}": _DIGITS.format(64),
