@@ -42,7 +42,13 @@ def patterns_in(kind: info.Type) -> Iterator[str]:
 
 
 def test_no_pattern_of_an_input_takes_a_line_break_at_the_end() -> None:
-    samples = ["a", "a@example.org", str(UUID(int=1)), *("0" * count for count in (12, 32, 64))]
+    samples = [
+        "a",
+        "2026-12",
+        "a@example.org",
+        str(UUID(int=1)),
+        *("0" * count for count in (12, 32, 64)),
+    ]
     found = {p for o in OPERATIONS for p in patterns_in(info.type_info(o.input))}
     assert SLUG in found
     untried = [p for p in found if not any(re.search(p, text) for text in samples)]
