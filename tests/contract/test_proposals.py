@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -34,7 +35,7 @@ async def test_a_proposal_is_kept_as_it_was_made_and_as_it_ended(storage: Storag
     def propose(tx: Transaction) -> None:
         tx.proposals.add(made)
         tx.proposals.add(other)
-        assert tx.proposals.hold(made.proposal.id) == made
+        assert tx.proposals.hold(made.proposal.id) == replace(made, asked=b"")
         assert tx.proposals.hold("3" * 12) is None
         [own] = tx.proposals.open_of("user:1", now=NOON)
         assert (own.proposal, own.asked) == (made.proposal, b"")
@@ -50,11 +51,51 @@ async def test_a_proposal_is_kept_as_it_was_made_and_as_it_ended(storage: Storag
     await storage.decide("user:1", "x", end, now=NOON)
 
     read = storage.proposals.proposal(made.proposal.id)
-    assert read is not None and (read.asked, read.told, read.changes) == (made.asked, TOLD, 7)
+    assert read is not None and (read.asked, read.told, read.changes) == (b"", TOLD, 7)
     assert (read.proposal.approvals, read.proposal.state) == ((agreed,), State.ENACTED)
     assert (read.proposal.ended_at, read.proposal.ended_by) == (NOON, "user:1")
-    assert {one.proposal.id for one in storage.proposals.proposals(limit=9)} >= {"1" * 12, "2" * 12}
+    still = storage.proposals.proposal(other.proposal.id)
+    assert still is not None and still.asked == other.asked
     assert storage.proposals.proposal("4" * 12) is None
+
+
+async def test_what_waits_is_listed_apart_from_what_has_ended(storage: Storage) -> None:
+    kept = [a_proposal(f"{n:012x}", person=f"user:l{n % 2}") for n in range(0xA0, 0xA4)]
+
+    def work(tx: Transaction) -> None:
+        for one in kept:
+            tx.proposals.add(one)
+        tx.proposals.put(kept[0].proposal.ended(State.WITHDRAWN, by="user:l0", now=NOON))
+        assert tx.proposals.made_since("user:l0", NOON - timedelta(hours=1)) == 2
+        assert tx.proposals.made_since("user:l0", NOON) == 0
+        assert tx.proposals.open_bytes("user:l0", now=NOON) == len(kept[2].asked)
+        assert tx.proposals.open_bytes("user:none", now=NOON) == 0
+
+    await storage.decide("user:1", "x", work, now=NOON)
+
+    def listed(person: str, *operations: str, is_open: bool, later: int = 0) -> list[str]:
+        now = NOON + timedelta(days=later)
+        found = storage.proposals.proposals(
+            person=person, operations=operations, is_open=is_open, now=now, limit=3
+        )
+        assert not any(one.asked for one in found)
+        return [one.proposal.id[-2:] for one in found]
+
+    assert listed("user:l0", is_open=True) == ["a2"]
+    assert listed("user:l0", is_open=False) == ["a0"]
+    assert listed("user:l0", is_open=False, later=7) == ["a0", "a2"]
+    assert listed("user:none", "users.role", is_open=True) == ["a1", "a2", "a3"]
+    assert listed("user:none", "roles.define", is_open=True) == []
+
+
+async def test_what_is_over_keeps_no_input(storage: Storage) -> None:
+    over = a_proposal("6" * 12, person="user:over")
+    await storage.decide("user:1", "x", lambda tx: tx.proposals.add(over), now=NOON)
+    held = []
+    for later in (6, 7):
+        await storage.trim(now=(NOON + timedelta(days=later)).timestamp())
+        held.append(storage.proposals.proposal("6" * 12))
+    assert [one.asked if one else None for one in held] == [over.asked, b""]
 
 
 async def test_of_two_who_enact_at_once_one_does(storage: Storage) -> None:

@@ -13,9 +13,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
-from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder
+from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder, somebody
 from patchtide.domain.access.rights import Right
-from patchtide.domain.errors import NotFound, Unauthenticated
+from patchtide.domain.errors import NotFound
 from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
 from patchtide.server.granting import Rights, RoleName, Within, check_reach, granted
@@ -99,7 +99,7 @@ def issue(
 
 
 async def create(call: Call, principal: Principal, asked: CreateApiToken) -> IssuedApiToken:
-    creator = _signed_in(principal)
+    creator = somebody(principal)
     expires_at = _expiry(call.now + timedelta(days=asked.days), creator)
 
     def work(tx: Transaction) -> IssuedApiToken:
@@ -121,7 +121,7 @@ async def revoke(call: Call, principal: Principal, asked: RevokeApiToken) -> Non
         Refused: it may do what the asker may not; who has less does not disarm who has more.
         LastAdministrator: rights would be lost to everybody, for good.
     """
-    asker = _signed_in(principal)
+    asker = somebody(principal)
 
     def work(tx: Transaction) -> None:
         token = next((t for t in tx.lock_api_tokens() if t.id == asked.token), None)
@@ -142,19 +142,13 @@ async def list_all(call: Call, principal: Principal, asked: Nothing) -> ApiToken
 
 
 async def whoami(call: Call, principal: Principal, asked: Nothing) -> Whoami:
-    holder = _signed_in(principal)
+    holder = somebody(principal)
     return Whoami(
         token=holder.token_id if isinstance(holder, TokenHolder) else "",
         name=holder.name,
         rights=tuple(str(r) for r in sorted(holder.rights)),
         expires_at=_end_of(holder),
     )
-
-
-def _signed_in(principal: Principal) -> SignedIn:
-    if not isinstance(principal, SignedIn):
-        raise Unauthenticated
-    return principal
 
 
 def _end_of(holder: SignedIn) -> datetime | None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from patchtide.domain.access.grants import come_to
 from patchtide.domain.access.persons import behind
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.access.proposals import (
@@ -34,7 +35,7 @@ from patchtide.domain.errors import NotFound, Refused, StaleRevision, WrongState
 from patchtide.server.ports.accounts import User
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.proposals import StoredProposal
-from patchtide.server.role_book import held_by
+from patchtide.server.role_book import ROLE_BOOK, read_roles, rights_by
 
 T = TypeVar("T")
 FOUR_EYES = "access.four-eyes"
@@ -239,8 +240,9 @@ def eyes_among(
     now: datetime,
 ) -> Eyes:
     able, lately = set[str](), set[str]()
+    roles = rights_by(read_roles(setting(ROLE_BOOK)).values())
     for user in users:
-        if may_agree(held_by(user.rights, setting), needs):
+        if may_agree(come_to(user.rights, roles), needs):
             if user.is_able:
                 able.add(f"user:{user.id}")
             elif user.disabled_at is not None and now - user.disabled_at < STILL_COUNTED:

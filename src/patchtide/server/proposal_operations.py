@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from patchtide.domain.access.principals import Gate
-from patchtide.server import proposals
+from patchtide.server import proposals, shown_proposals
 from patchtide.server.table import API, Operation, Plane
 
 _ONE = API + "/proposals/{proposal}"
@@ -24,9 +24,9 @@ def proposal_operations(operations: Iterable[Operation]) -> tuple[Operation, ...
             path=API + "/proposals",
             policy=Gate.SIGNED_IN,
             sentence="List the proposals that are your own, or that you could approve.",
-            input=proposals.ListProposals,
-            output=proposals.ProposalList,
-            handler=partial(proposals.list_some, covered),
+            input=shown_proposals.ListProposals,
+            output=shown_proposals.ProposalList,
+            handler=partial(shown_proposals.list_some, covered),
             columns=("id", "operation", "author_name", "state", "waits", "expires_at"),
             example="proposals list --all",
         ),
@@ -37,9 +37,9 @@ def proposal_operations(operations: Iterable[Operation]) -> tuple[Operation, ...
             path=_ONE,
             policy=Gate.SIGNED_IN,
             sentence="Show what a proposal would do, and who has approved it.",
-            input=proposals.OneProposal,
-            output=proposals.ShownProposal,
-            handler=partial(proposals.show, covered),
+            input=shown_proposals.OneProposal,
+            output=shown_proposals.ShownProposal,
+            handler=partial(shown_proposals.show, covered),
             example=f"proposals show {_EXAMPLE}",
         ),
         Operation(
@@ -50,7 +50,7 @@ def proposal_operations(operations: Iterable[Operation]) -> tuple[Operation, ...
             policy=Gate.SIGNED_IN,
             sentence="Agree to what somebody else proposed.",
             input=proposals.ApproveProposal,
-            output=proposals.ShownProposal,
+            output=shown_proposals.ShownProposal,
             handler=partial(proposals.approve, covered),
             audited=True,
             only_people=True,
@@ -63,7 +63,7 @@ def proposal_operations(operations: Iterable[Operation]) -> tuple[Operation, ...
             path=_ONE + "/reject",
             policy=Gate.SIGNED_IN,
             sentence="End what somebody else proposed.",
-            input=proposals.OneProposal,
+            input=shown_proposals.OneProposal,
             handler=partial(proposals.reject, covered),
             status=204,
             audited=True,
@@ -76,7 +76,7 @@ def proposal_operations(operations: Iterable[Operation]) -> tuple[Operation, ...
             path=_ONE + "/withdraw",
             policy=Gate.SIGNED_IN,
             sentence="End what you proposed yourself.",
-            input=proposals.OneProposal,
+            input=shown_proposals.OneProposal,
             handler=partial(proposals.withdraw, covered),
             status=204,
             audited=True,
@@ -89,7 +89,7 @@ def proposal_operations(operations: Iterable[Operation]) -> tuple[Operation, ...
             path=_ONE + "/enact",
             policy=Gate.SIGNED_IN,
             sentence="Have done what you proposed, once others agreed.",
-            input=proposals.OneProposal,
+            input=shown_proposals.OneProposal,
             output=proposals.Enacted,
             handler=partial(proposals.enact, covered),
             audited=True,

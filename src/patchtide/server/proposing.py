@@ -23,6 +23,10 @@ PROPOSED, VOIDED = "proposals.propose", "proposals.void"
 """The audit's words for what nobody asks for by these names."""
 MOST_OPEN = 50
 """So many of one person wait at once."""
+MOST_AN_HOUR = 100
+"""So many one person proposes within an hour, with those that have ended."""
+MOST_BYTES = 20 << 20
+"""So long the inputs of all that one person lets wait are together."""
 
 
 def propose(
@@ -37,8 +41,8 @@ def propose(
     person = behind(actor, tx.api_token_makers())
     waiting = tx.proposals.open_of(person, now=now)
     same = [one.proposal for one in waiting if one.proposal.content == waits.content]
-    if not same and len(waiting) >= MOST_OPEN:
-        raise TooMuch(f"{MOST_OPEN} proposals of yours wait already; withdraw some")
+    if not same:
+        _check_room(tx, person, open_=len(waiting), asked=waits.asked, now=now)
     made = same[0] if same else _made(watched, waits, actor, person, now, lasts=rule.lasts)
     lacks = missing(made, rule, eyes(tx, watched.needs, now=now), now=now)
     if not same:
@@ -58,6 +62,16 @@ def propose(
             alone_from=lacks.until.isoformat() if lacks.until else "",
         )
     return Proposed(made, lacks)
+
+
+def _check_room(tx: Transaction, person: str, *, open_: int, asked: bytes, now: datetime) -> None:
+    """Raises TooMuch."""
+    if open_ >= MOST_OPEN:
+        raise TooMuch(f"{MOST_OPEN} proposals of yours wait already; withdraw some")
+    if tx.proposals.made_since(person, now - timedelta(hours=1)) >= MOST_AN_HOUR:
+        raise TooMuch(f"you proposed {MOST_AN_HOUR} times within an hour; wait a little")
+    if tx.proposals.open_bytes(person, now=now) + len(asked) > MOST_BYTES:
+        raise TooMuch(f"more than {MOST_BYTES >> 20} MB of yours would wait; withdraw some")
 
 
 def _made(

@@ -13,14 +13,13 @@ from typing import Annotated
 from msgspec import Meta
 
 from patchtide.domain.access.grants import come_to
-from patchtide.domain.access.principals import Principal, SignedIn
+from patchtide.domain.access.principals import Principal, somebody
 from patchtide.domain.access.rights import ROLES, Right, rights_of
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
     Problem,
     Refused,
-    Unauthenticated,
     WrongState,
 )
 from patchtide.server.context import Call
@@ -107,7 +106,7 @@ async def define(call: Call, principal: Principal, asked: DefineRole) -> Defined
         WrongState: a ready role has that name, or there are too many.
         LastAdministrator: rights would be lost to everybody.
     """
-    asker = _signed_in(principal)
+    asker = somebody(principal)
     rights = rights_of(asked.rights)
     if any(one.within for one in rights):
         raise InvalidDocument([Problem("rights", "are limited where the role is handed on")])
@@ -142,7 +141,7 @@ async def define(call: Call, principal: Principal, asked: DefineRole) -> Defined
 
 async def remove(call: Call, principal: Principal, asked: OneRole) -> None:
     """Raises WrongState: somebody holds it."""
-    asker = _signed_in(principal)
+    asker = somebody(principal)
 
     def work(tx: Transaction) -> None:
         known = _book(tx, asked.name)
@@ -190,9 +189,3 @@ def _shown(role: KeptRole, users: Sequence[User]) -> ShownRole:
 def _is_held(name: str, user: User) -> bool:
     """Say whether she was handed it; or, as it was done before, all its rights one by one."""
     return hands_on(user.rights, name) or come_to(user.rights, {}) == ROLES.get(name)
-
-
-def _signed_in(principal: Principal) -> SignedIn:
-    if not isinstance(principal, SignedIn):
-        raise Unauthenticated
-    return principal

@@ -19,12 +19,11 @@ from msgspec.structs import replace
 
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.grants import come_to, role_held
-from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder
+from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder, somebody
 from patchtide.domain.access.rights import Right, beyond, role_of
 from patchtide.domain.errors import (
     NotFound,
     Refused,
-    Unauthenticated,
     WrongState,
 )
 from patchtide.server.context import Call
@@ -202,7 +201,7 @@ async def disable(call: Call, principal: Principal, asked: OneUser) -> None:
     Raises:
         LastAdministrator: rights would be lost to everybody.
     """
-    creator = _signed_in(principal)
+    creator = somebody(principal)
 
     def work(tx: Transaction) -> None:
         user = _user(tx, asked.user)
@@ -248,7 +247,7 @@ async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> No
             asks with a token that ends.
         LastAdministrator: rights would be lost to everybody.
     """
-    creator = _signed_in(principal)
+    creator = somebody(principal)
 
     def work(tx: Transaction) -> None:
         user = _user(tx, asked.user)
@@ -300,19 +299,13 @@ def _user(tx: Transaction, user_id: str) -> User:
     return user
 
 
-def _signed_in(principal: Principal) -> SignedIn:
-    if not isinstance(principal, SignedIn):
-        raise Unauthenticated
-    return principal
-
-
 def _lasting(principal: Principal) -> SignedIn:
     """Return who asks, if nothing that stays would outlive what he is known by.
 
     Raises:
         Refused: he asks with a token that ends.
     """
-    holder = _signed_in(principal)
+    holder = somebody(principal)
     if isinstance(holder, TokenHolder) and holder.expires_at is not None:
         raise Refused(
             "this token ends, and what it let in would stay: ask as a person, or with one without"

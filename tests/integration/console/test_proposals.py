@@ -14,6 +14,7 @@ import trustme
 from patchtide.adapters.http.protocol import ConnectionLimits
 from patchtide.domain.access.principals import SessionHolder
 from patchtide.domain.access.rights import ROLES
+from patchtide.server import proposing, shown_proposals
 from patchtide.server.disruptions import LIMITS, read_limits
 from tests.integration.console.visitor import ConsoleSite, Visitor
 from tests.integration.http.test_command_line import Shell, context_of
@@ -168,6 +169,54 @@ async def test_a_proposal_is_there_for_nobody_who_could_not_approve_it(site: Con
 
     assert (await eve.get(address)).status == 404
     assert "Nothing waits" in (await eve.get("/proposals")).body.decode()
+
+
+async def test_what_has_ended_hides_nothing_that_waits(
+    site: ConsoleSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    await maria.post("/proposals/rule", ON)
+    made = await maria.post("/people", {"name": "bob", "role": "deployer"})
+    proposal = made.headers["location"].split("/")[-1].partition("?")[0]
+    for at, name in enumerate(("eva", "ada")):
+        site.clock.advance(minutes=at + 1)
+        await maria.sign_in("maria")
+        other = await maria.post("/people", {"name": name, "role": "deployer"})
+        if name == "ada":
+            await act(maria, other.headers["location"].split("/")[-1].partition("?")[0], "withdraw")
+    monkeypatch.setattr(shown_proposals, "NEWEST", 2)
+    asked = list[object]()
+    ask = shown_proposals.eyes_among
+    monkeypatch.setattr(
+        shown_proposals, "eyes_among", lambda *of, now: asked.append(of[1]) or ask(*of, now=now)
+    )
+
+    page = (await tom.get("/proposals")).body.decode()
+
+    assert f"/proposals/{proposal}" in page and page.index("bob") < page.index("ada")
+    assert len(asked) == 1, "who could agree is worked out once, and not for what has ended"
+
+
+async def test_nobody_fills_the_database_with_proposals(
+    site: ConsoleSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maria = await site.signed_in("maria")
+    await site.person("tom")
+    await maria.post("/proposals/rule", ON)
+    monkeypatch.setattr(proposing, "MOST_AN_HOUR", 2)
+    for name in ("eve", "bob"):
+        made = await maria.post("/people", {"name": name, "role": "deployer"})
+        await act(maria, made.headers["location"].split("/")[-1].partition("?")[0], "withdraw")
+    third = {"name": "ada", "role": "deployer"}
+
+    refused = await maria.post("/people", third)
+    assert "you proposed 2 times within an hour" in refused.body.decode()
+    site.clock.advance(hours=1)
+    await maria.sign_in("maria")
+    monkeypatch.setattr(proposing, "MOST_BYTES", 20)
+    assert "of yours would wait" in (await maria.post("/people", third)).body.decode()
+    monkeypatch.setattr(proposing, "MOST_BYTES", 2000)
+    assert (await maria.post("/people", third)).status == 303
 
 
 async def test_a_higher_limit_that_others_agreed_to_holds_at_once(site: ConsoleSite) -> None:

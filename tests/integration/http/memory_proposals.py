@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -21,20 +21,41 @@ class MemoryProposals:
         self.kept[made.proposal.id] = made
 
     def hold(self, id: str) -> StoredProposal | None:
-        return self.kept.get(id)
+        held = self.kept.get(id)
+        return None if held is None else replace(held, asked=b"")
 
     def open_of(self, person: str, *, now: datetime) -> Sequence[StoredProposal]:
+        return [replace(one, asked=b"") for one in self._open_of(person, now)]
+
+    def _open_of(self, person: str, now: datetime) -> list[StoredProposal]:
         return [
             one
             for one in self.kept.values()
             if one.proposal.person == person and one.proposal.state_at(now) is State.OPEN
         ]
 
-    def put(self, proposal: Proposal) -> None:
-        self.kept[proposal.id] = replace(self.kept[proposal.id], proposal=proposal)
+    def made_since(self, person: str, since: datetime) -> int:
+        made = [one.proposal for one in self.kept.values() if one.proposal.person == person]
+        return sum(one.at > since for one in made)
 
-    def proposals(self, *, limit: int) -> Sequence[StoredProposal]:
-        return [replace(one, asked=b"") for one in reversed(self.kept.values())][:limit]
+    def open_bytes(self, person: str, *, now: datetime) -> int:
+        return sum(len(one.asked) for one in self._open_of(person, now))
+
+    def put(self, proposal: Proposal) -> None:
+        was = self.kept[proposal.id]
+        asked = was.asked if proposal.ended_at is None else b""
+        self.kept[proposal.id] = replace(was, proposal=proposal, asked=asked)
+
+    def proposals(
+        self, *, person: str, operations: Collection[str], is_open: bool, now: datetime, limit: int
+    ) -> Sequence[StoredProposal]:
+        found = [
+            replace(one, asked=b"")
+            for one in reversed(self.kept.values())
+            if (one.proposal.person == person or one.proposal.operation in operations)
+            and (one.proposal.state_at(now) is State.OPEN) is is_open
+        ]
+        return found[:limit]
 
     def proposal(self, id: str) -> StoredProposal | None:
         return self.kept.get(id)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from patchtide.adapters.storage.proposal_tables import proposal
 from patchtide.adapters.storage.rows import instant
@@ -44,21 +55,29 @@ class ProposalWrites:
         )
 
     def hold(self, id: str) -> StoredProposal | None:
-        found = select(proposal).where(proposal.c.id == id).with_for_update()
+        found = _LISTED.where(proposal.c.id == id).with_for_update()
         row = self._connection.execute(found).first()
-        return None if row is None else _stored(row, asked=row.asked)
+        return None if row is None else _stored(row)
 
     def open_of(self, person: str, *, now: datetime) -> Sequence[StoredProposal]:
-        found = _LISTED.where(
-            proposal.c.person == person,
-            proposal.c.ended_at == 0.0,
-            proposal.c.expires_at > now.timestamp(),
-        )
+        found = _LISTED.where(proposal.c.person == person, _is_open(now))
         return [_stored(row) for row in self._connection.execute(found)]
+
+    def made_since(self, person: str, since: datetime) -> int:
+        found = select(func.count()).where(
+            proposal.c.person == person, proposal.c.proposed_at > since.timestamp()
+        )
+        return self._connection.execute(found).scalar_one()
+
+    def open_bytes(self, person: str, *, now: datetime) -> int:
+        together = func.coalesce(func.sum(func.length(proposal.c.asked)), 0)
+        found = select(together).where(proposal.c.person == person, _is_open(now))
+        return int(self._connection.execute(found).scalar_one())
 
     def put(self, proposal_: Proposal) -> None:
         changed = update(proposal).where(proposal.c.id == proposal_.id)
-        self._connection.execute(changed.values(**_standing(proposal_)))
+        emptied = {} if proposal_.ended_at is None else {"asked": b""}
+        self._connection.execute(changed.values(**_standing(proposal_), **emptied))
 
 
 class ProposalReads:
@@ -67,8 +86,15 @@ class ProposalReads:
     def __init__(self, read: Read) -> None:
         self._read = read
 
-    def proposals(self, *, limit: int) -> Sequence[StoredProposal]:
-        found = _LISTED.order_by(proposal.c.proposed_at.desc(), proposal.c.id).limit(limit)
+    def proposals(
+        self, *, person: str, operations: Collection[str], is_open: bool, now: datetime, limit: int
+    ) -> Sequence[StoredProposal]:
+        among = or_(proposal.c.person == person, proposal.c.operation.in_(operations))
+        found = (
+            _LISTED.where(among, _is_open(now) if is_open else not_(_is_open(now)))
+            .order_by(proposal.c.proposed_at.desc(), proposal.c.id)
+            .limit(limit)
+        )
         return self._read(lambda c: [_stored(row) for row in c.execute(found)])
 
     def proposal(self, id: str) -> StoredProposal | None:
@@ -84,6 +110,23 @@ def trim(connection: Connection, *, before: float, slice_: int) -> bool:
     if ids:
         connection.execute(delete(proposal).where(proposal.c.id.in_(ids)))
     return len(ids) == slice_
+
+
+def empty(connection: Connection, *, now: float, slice_: int) -> bool:
+    """Remove the inputs of those that are over without anybody having ended them."""
+    over = (
+        select(proposal.c.id)
+        .where(proposal.c.expires_at <= now, func.length(proposal.c.asked) > 0)
+        .limit(slice_)
+    )
+    ids = list(connection.execute(over).scalars())
+    if ids:
+        connection.execute(update(proposal).where(proposal.c.id.in_(ids)).values(asked=b""))
+    return len(ids) == slice_
+
+
+def _is_open(now: datetime) -> ColumnElement[bool]:
+    return and_(proposal.c.ended_at == 0.0, proposal.c.expires_at > now.timestamp())
 
 
 def _standing(one: Proposal) -> Mapping[str, Any]:

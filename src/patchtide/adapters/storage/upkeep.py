@@ -1,6 +1,7 @@
 """What is trimmed, in slices that let reports pass: deltas after a day, decisions after a month
 past every follower, all but a client's newest events, inventory nobody has, a month after
-their end the tokens that nobody enrols with any more, and after 13 months synchronisations, alerts
+their end the tokens that nobody enrols with any more, the inputs of proposals whose time is
+over, and after 13 months synchronisations, alerts
 and proposals.
 """
 
@@ -67,6 +68,7 @@ def slices(now: float) -> tuple[Slice, ...]:
         lambda c: _trim_synchronisations(c, before=now - SYNCHRONISATIONS_S),
         lambda c: _trim_alerts(c, before=now - ALERTS_S),
         lambda c: _trim_outbox(c, before=now - OUTBOX_S),
+        lambda c: proposals.empty(c, now=now, slice_=SLICE),
         lambda c: proposals.trim(c, before=now - PROPOSALS_S, slice_=SLICE),
     )
 

@@ -102,7 +102,7 @@ def check(principal: Principal, policy: Policy, *, narrows: bool = False) -> Non
         case Gate.SIGNED_IN:
             _signed_in(principal)
         case Gate.FIRST_FACTOR:
-            _somebody(principal)
+            somebody(principal)
         case (
             Gate.PUBLIC
             | Gate.PUBLIC_VERIFIED
@@ -117,14 +117,15 @@ def check(principal: Principal, policy: Policy, *, narrows: bool = False) -> Non
             assert_never(policy)
 
 
-def _somebody(principal: Principal) -> SignedIn:
+def somebody(principal: Principal) -> SignedIn:
+    """Raises Unauthenticated."""
     if isinstance(principal, Anonymous):
         raise Unauthenticated
     return principal
 
 
 def _signed_in(principal: Principal) -> SignedIn:
-    holder = _somebody(principal)
+    holder = somebody(principal)
     if isinstance(holder, SessionHolder) and holder.owes is not Owed.NOTHING:
         raise SecondFactorNeeded
     return holder

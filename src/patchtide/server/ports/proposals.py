@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from patchtide.domain.access.proposals import Proposal
 class StoredProposal:
     proposal: Proposal
     asked: bytes
-    """The operation's input in its canonical form; lists come without."""
+    """The operation's input in its canonical form: only while it is open, and not in lists."""
     told: tuple[tuple[str, Mapping[str, Any]], ...]
     """What it would do, as the audit would say it: the first of its entries."""
     changes: int
@@ -27,21 +27,31 @@ class ProposalWriting(Protocol):
     def add(self, made: StoredProposal) -> None: ...
 
     def hold(self, id: str) -> StoredProposal | None:
-        """Return it; until the end of this transaction no other one can change it."""
+        """Return it without its input; until the end of this transaction no other can change it."""
         ...
 
     def open_of(self, person: str, *, now: datetime) -> Sequence[StoredProposal]:
         """Return what somebody proposed that has not ended, without the inputs."""
         ...
 
+    def made_since(self, person: str, since: datetime) -> int:
+        """Return how many somebody proposed since then, with those that have ended."""
+        ...
+
+    def open_bytes(self, person: str, *, now: datetime) -> int:
+        """Return how long the inputs are, together, of what somebody proposed and has not ended."""
+        ...
+
     def put(self, proposal: Proposal) -> None:
-        """Write down who agreed, and how it ended; all else stays as it was proposed."""
+        """Write down who agreed, and how it ended: then its input is gone; all else stays."""
         ...
 
 
 class ProposalReading(Protocol):
-    def proposals(self, *, limit: int) -> Sequence[StoredProposal]:
-        """Return the newest, without the inputs."""
+    def proposals(
+        self, *, person: str, operations: Collection[str], is_open: bool, now: datetime, limit: int
+    ) -> Sequence[StoredProposal]:
+        """Return the newest of that person or of these operations, without the inputs."""
         ...
 
     def proposal(self, id: str) -> StoredProposal | None: ...

@@ -1,0 +1,199 @@
+"""Proposals as people see them: what each would do, who agreed to it, and what may be done now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from patchtide.domain.access.persons import behind
+from patchtide.domain.access.principals import Principal, may_read, somebody
+from patchtide.domain.access.proposals import Eyes, Missing, Proposal, State, missing
+from patchtide.domain.access.rights import Kind, Right
+from patchtide.domain.errors import NotFound
+from patchtide.server.context import Call
+from patchtide.server.four_eyes import FOUR_EYES, eyes_among, in_words, may_agree, read_rule
+from patchtide.server.patterns import SHORT_ID
+from patchtide.server.ports.accounts import User
+from patchtide.server.ports.proposals import StoredProposal
+from patchtide.server.table import Input, Operation, Output
+
+Covered = Mapping[str, Operation]
+NEWEST = 500
+"""So many are listed that wait, and so many that have ended."""
+ASKED_SHOWN = 20_000
+"""So many letters of an input are shown; a file of machines may be longer."""
+ProposalId = Annotated[str, Meta(max_length=12, pattern=SHORT_ID, description="The proposal's id.")]
+
+
+class OneProposal(Input, kw_only=True, frozen=True):
+    proposal: ProposalId
+
+
+class ListProposals(Input, kw_only=True, frozen=True):
+    all: Annotated[bool, Meta(description="Those that have ended, too.")] = False
+
+
+class ShownApproval(Output, kw_only=True, frozen=True):
+    person: str
+    name: str
+    at: datetime
+
+
+class ShownEntry(Output, kw_only=True, frozen=True):
+    """What would stand in the audit."""
+
+    subject: str
+    detail: dict[str, Any]
+
+
+class ShownProposal(Output, kw_only=True, frozen=True):
+    id: str
+    operation: str
+    sentence: str
+    state: str
+    waits: str
+    """What it lacks, in words; empty: it has ended."""
+    missing: int
+    """How many people have to agree yet."""
+    possible_at: datetime | None
+    """When it can be done at the earliest, where time stands for a second person."""
+    author: str
+    author_name: str
+    proposed_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    ended_by: str
+    content: str
+    """The SHA-256 of what people agree to."""
+    approvals: tuple[ShownApproval, ...]
+    told: tuple[ShownEntry, ...]
+    """What it would do: the first entries of the audit that it would leave."""
+    changes: int
+    """How many entries that would be."""
+    asked: str
+    """With what it was asked, as JSON; lists come without."""
+    is_own: bool
+    may_approve: bool
+    may_enact: bool
+
+
+class ProposalList(Output, kw_only=True, frozen=True):
+    items: tuple[ShownProposal, ...]
+
+
+class Viewer:
+    """Who asks, and what there is to tell him: read once for all that is shown."""
+
+    def __init__(self, call: Call, covered: Covered, principal: Principal) -> None:
+        lookups = call.context.lookups
+        self._covered, self._now = covered, call.now
+        self._users: Sequence[User] = lookups.users()
+        self._setting = lookups.setting
+        tokens = lookups.api_tokens()
+        self.person = behind(principal.actor, {t.id: t.created_by for t in tokens})
+        self._rights = somebody(principal).rights
+        self.agrees_to = frozenset(
+            name for name, one in covered.items() if may_agree(self._rights, one.approver_needs)
+        )
+        self._eyes = dict[tuple[Right, ...], Eyes]()
+        self._rule = read_rule(lookups.setting(FOUR_EYES)).rule()
+        self._names = {principal.actor: somebody(principal).name}
+        if may_read(self._rights, Kind.ACCOUNTS):
+            self._names |= {f"user:{user.id}": user.name for user in self._users}
+            self._names |= {f"api-token:{token.id}": token.name for token in tokens}
+
+    def sees(self, one: StoredProposal) -> bool:
+        return one.proposal.person == self.person or self.may_agree(one)
+
+    def may_agree(self, one: StoredProposal) -> bool:
+        return one.proposal.operation in self.agrees_to
+
+    def _lacks(self, one: Proposal) -> Missing:
+        """Say what an open one lacks; who could agree is worked out once for the same needs."""
+        operation = self._covered.get(one.operation)
+        needs = operation.approver_needs if operation else ()
+        if needs not in self._eyes:
+            self._eyes[needs] = eyes_among(self._users, needs, self._setting, now=self._now)
+        return missing(one, self._rule, self._eyes[needs], now=self._now)
+
+    def shown(self, one: StoredProposal) -> ShownProposal:
+        proposal, state = one.proposal, one.proposal.state_at(self._now)
+        operation = self._covered.get(proposal.operation)
+        is_open = state is State.OPEN
+        lacks = self._lacks(proposal) if is_open else Missing()
+        is_own = proposal.person == self.person
+        has_agreed = any(a.person == self.person for a in proposal.approvals)
+        return ShownProposal(
+            id=proposal.id,
+            operation=proposal.operation,
+            sentence=operation.sentence if operation else "",
+            state=state.value,
+            waits=in_words(lacks) if is_open else "",
+            missing=lacks.people,
+            possible_at=lacks.until,
+            author=proposal.author,
+            author_name=self.name(proposal.author),
+            proposed_at=proposal.at,
+            expires_at=proposal.expires_at,
+            ended_at=proposal.ended_at,
+            ended_by=self.name(proposal.ended_by),
+            content=proposal.content.hex(),
+            approvals=tuple(
+                ShownApproval(person=a.person, name=self.name(a.person), at=a.at)
+                for a in proposal.approvals
+            ),
+            told=tuple(ShownEntry(subject=s, detail=dict(detail)) for s, detail in one.told),
+            changes=one.changes,
+            asked=one.asked.decode()[:ASKED_SHOWN],
+            is_own=is_own,
+            may_approve=is_open and not is_own and not has_agreed and self.may_agree(one),
+            may_enact=is_open and is_own and lacks.is_nothing,
+        )
+
+    def name(self, actor: str) -> str:
+        return self._names.get(actor, actor)
+
+
+def may_agree_to(covered: Covered, proposal: Proposal, rights: frozenset[Right]) -> bool:
+    operation = covered.get(proposal.operation)
+    return operation is not None and may_agree(rights, operation.approver_needs)
+
+
+async def list_some(
+    covered: Covered, call: Call, principal: Principal, asked: ListProposals
+) -> ProposalList:
+    """List those of one's own, and those that one could agree to."""
+
+    def found() -> ProposalList:
+        viewer = Viewer(call, covered, principal)
+        newest = partial(
+            call.context.reading.proposals.proposals,
+            person=viewer.person,
+            operations=viewer.agrees_to,
+            now=call.now,
+            limit=NEWEST,
+        )
+        # Apart: what has ended takes no place of what waits.
+        found = [*newest(is_open=True), *(newest(is_open=False) if asked.all else ())]
+        return ProposalList(items=tuple(viewer.shown(one) for one in found))
+
+    return await call.read(found)
+
+
+async def show(
+    covered: Covered, call: Call, principal: Principal, asked: OneProposal
+) -> ShownProposal:
+    """Raises NotFound."""
+    return await call.read(lambda: _shown(covered, call, principal, asked.proposal))
+
+
+def _shown(covered: Covered, call: Call, principal: Principal, id: str) -> ShownProposal:
+    viewer = Viewer(call, covered, principal)
+    stored = call.context.reading.proposals.proposal(id)
+    if stored is None or not viewer.sees(stored):
+        raise NotFound
+    return viewer.shown(stored)
