@@ -18,7 +18,6 @@ from patchtide.server import (
 from patchtide.server.covered import (
     CHANGES_RIGHTS,
     CHANGES_ROLE,
-    GIVES_LINK,
     HANDS_ON,
     LETS_IN,
     MAKES_TOKEN,
@@ -145,7 +144,7 @@ ACCOUNTS = (
         audited=True,
         fresh=True,
         example="users link 0f1e2d3c4b5a",
-        four_eyes=GIVES_LINK,
+        four_eyes=LETS_IN,
         deed=Deed.DISTURB,
     ),
     Operation(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from patchtide.domain.access.grants import ROLE, come_to
-from patchtide.domain.access.rights import KEEPING, Verb, holds
+from patchtide.domain.access.rights import KEEPING, holds
 from patchtide.domain.errors import NotFound
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_reach import holder_within
@@ -32,17 +32,12 @@ def _person(tx: Transaction, asked: Any) -> list[object]:
     if user is None:
         raise NotFound
     held_now = sorted(map(str, held_by(user.rights, tx.setting)))
-    return [user.name, user.rights, held_now, user.disabled_at is None]
+    # By its password an account is one person's: set since then, it may be somebody else's.
+    return [user.name, user.rights, held_now, user.disabled_at is None, user.password_hash]
 
 
 def _person_and_grants(tx: Transaction, asked: Any) -> list[object]:
     return [*_person(tx, asked), _handed(tx, asked)]
-
-
-def _may_more_than_read(asking: Asking) -> bool:
-    user = asking.tx.lock_user(asking.asked.user)
-    held_now = held_by(user.rights, asking.tx.setting) if user else frozenset()
-    return any(right.verb is not Verb.READ for right in held_now)
 
 
 def _makes_administrator(asking: Asking) -> bool:
@@ -60,7 +55,7 @@ def _raises_limits(asking: Asking) -> bool:
 
 
 def _lets_in_without_key(asking: Asking) -> bool:
-    was_required = any('"was": true' in detail for _, detail in asking.tx.noted)
+    was_required = any(detail["was"] for _, detail in asking.tx.noted)
     return was_required and not asking.asked.required
 
 
@@ -93,7 +88,6 @@ HANDS_ON = FourEyes(seen=_handed, approver=KEEPING)
 MAKES_TOKEN = FourEyes(covers=_makes_administrator, seen=_handed, approver=KEEPING)
 CHANGES_RIGHTS = FourEyes(seen=_person_and_grants, approver=KEEPING)
 LETS_IN = FourEyes(seen=_person, approver=KEEPING)
-GIVES_LINK = FourEyes(covers=_may_more_than_read, seen=_person, approver=KEEPING)
 CHANGES_ROLE = FourEyes(seen=_role, approver=KEEPING)
 RAISES_LIMITS = FourEyes(covers=_raises_limits)
 LETS_IN_WITHOUT_KEY = FourEyes(covers=_lets_in_without_key)

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.grants import come_to
 from patchtide.domain.access.principals import Principal, somebody
-from patchtide.domain.access.rights import ROLES, Right, rights_of
+from patchtide.domain.access.rights import ROLES, Right, beyond, rights_of
 from patchtide.domain.errors import (
     InvalidDocument,
     NotFound,
@@ -101,6 +101,8 @@ async def list_all(call: Call, principal: Principal, asked: Nothing) -> RoleList
 async def define(call: Call, principal: Principal, asked: DefineRole) -> DefinedRole:
     """Make a role, or change one; who holds it may do just that with the next request.
 
+    A link that was given to one of them for less lets nobody in to more.
+
     Raises:
         Refused: the asker lacks some of what it is or becomes.
         WrongState: a ready role has that name, or there are too many.
@@ -129,6 +131,9 @@ async def define(call: Call, principal: Principal, asked: DefineRole) -> Defined
             at=call.now.timestamp(),
         )
         tx.put_setting(ROLE_BOOK, pack_roles(known.values()))
+        for user in holders:
+            if beyond(held_by(user.rights, tx.setting), before[user.id]):
+                tx.drop_links(user.id)
         revoked = sum(_taken_back(tx, user, now=call.now) for user in holders)
         check_nothing_is_lost(tx, frozenset[Right]().union(*before.values()), now=call.now)
         tx.note(asked.name, rights=" ".join(_texts(rights)), holders=len(holders), tokens=revoked)

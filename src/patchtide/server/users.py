@@ -240,7 +240,8 @@ async def enable(call: Call, principal: Principal, asked: OneUser) -> None:
 async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> None:
     """Give a person these rights and no others; it holds with her next request.
 
-    API tokens that she made, and that may do more than she may from now on, are revoked.
+    API tokens that she made, and that may do more than she may from now on, are revoked. A link
+    that was given for less lets nobody in to more.
 
     Raises:
         Refused: she has, or would get, what the asker lacks; or she would get more, and the asker
@@ -258,6 +259,7 @@ async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> No
             raise WrongState("the user has just these rights already")
         if beyond(rights, held):
             _lasting(creator)
+            tx.drop_links(user.id)
         tokens = more_than(tokens_of(tx, user), rights)
         check_somebody_stays(
             tx,

@@ -8,19 +8,26 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trustme
 
 from patchtide.adapters.http.protocol import ConnectionLimits
+from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import SessionHolder
 from patchtide.domain.access.rights import ROLES
 from patchtide.server import proposing, shown_proposals
 from patchtide.server.disruptions import LIMITS, read_limits
+from patchtide.server.four_eyes import Proposed
+from patchtide.server.operations import OPERATIONS
+from patchtide.server.role_book import held_by
+from patchtide.server.table import perform
 from tests.integration.console.visitor import ConsoleSite, Visitor
 from tests.integration.http.test_command_line import Shell, context_of
 from tests.integration.http.test_connections import serving
 
 pytestmark = pytest.mark.anyio
+SESSION = "__Host-patchtide-session"
 ON = {"on": "yes", "approvers": "1", "machines_over": "50", "delay_h": "24", "lasts_h": "168"}
 
 
@@ -32,6 +39,31 @@ async def act(visitor: Visitor, proposal: str, name: str) -> str:
     )
     where = done.headers.get("location")
     return ((await visitor.get(where)) if where else done).body.decode()
+
+
+async def proposed(visitor: Visitor, path: str, fields: dict[str, str]) -> str:
+    answer = await visitor.post(path, fields)
+    said = answer.headers.get("location", "") + answer.body.decode()
+    return re.findall(r"/proposals/(\w{12})", said)[0]
+
+
+async def do(site: ConsoleSite, visitor: Visitor, operation: str, **asked: Any) -> Any:
+    """Ask for it as that visitor, whose security key was just shown."""
+    secret = hash_of(visitor.cookies[SESSION])
+    known = site.storage.session(secret)
+    assert known is not None
+    _, user = known
+    holder = SessionHolder(
+        user_id=user.id,
+        name=user.name,
+        rights=held_by(user.rights, site.storage.setting),
+        session=secret,
+        proved_at=site.clock.now(),
+        has_key=True,
+    )
+    found = OPERATIONS[operation]
+    wanted = msgspec.convert(asked, found.input)
+    return await perform(site.plane.context, found, principal=holder, asked=wanted)
 
 
 async def token_of(site: ConsoleSite, user: str) -> str:
@@ -103,6 +135,47 @@ async def test_a_link_is_shown_to_who_proposed_the_person(site: ConsoleSite) -> 
 
     assert "/welcome#" not in approved and "/welcome#" in done
     assert "eve" in [user.name for user in site.storage.users()]
+
+
+async def test_no_link_comes_by_itself_to_whoever_raises_its_person(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    eve = await site.person("eve", "auditor")
+    link = (await maria.post("/people/act", {"act": "link", "user": eve, "sure": "yes"})).body
+    code = re.findall(r"/welcome#(\w+)", link.decode())[0]
+    assert site.storage.link(hash_of(code)) is not None
+    await maria.post("/proposals/rule", ON)
+    said = {"act": "role", "user": eve, "role": "full-administrator", "sure": "yes"}
+    proposal = await proposed(maria, "/people/act", said)
+    await act(tom, proposal, "approve")
+
+    assert await proposed(maria, "/people/act", {"act": "link", "user": eve, "sure": "yes"})
+    assert "Done." in await act(maria, proposal, "enact")
+
+    assert site.storage.link(hash_of(code)) is None, "a link from when she could only read"
+
+
+async def test_a_password_that_was_set_meanwhile_makes_a_proposal_void(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    eve = await site.person("eve", "auditor")
+    await maria.post("/proposals/rule", ON)
+    said = {"act": "role", "user": eve, "role": "full-administrator", "sure": "yes"}
+    proposal = await proposed(maria, "/people/act", said)
+    await act(tom, proposal, "approve")
+    await site.storage.decide(
+        "x", "x", lambda tx: tx.set_password(eve, "other"), now=site.clock.now()
+    )
+
+    assert "propose it again" in await act(maria, proposal, "enact")
+
+
+async def test_to_ask_for_no_security_key_any_more_waits(site: ConsoleSite) -> None:
+    maria = await site.signed_in("maria")
+    await site.person("tom")
+    await maria.post("/proposals/rule", ON)
+    await do(site, maria, "settings.set-second-factor", required=True)
+
+    with pytest.raises(Proposed):
+        await do(site, maria, "settings.set-second-factor", required=False)
 
 
 async def test_what_was_changed_meanwhile_makes_a_proposal_void(site: ConsoleSite) -> None:
