@@ -142,7 +142,7 @@ def test_a_query_is_written_with_what_is_offered_and_kept_as_a_folder_and_a_list
 def test_what_is_chosen_is_exported_and_no_more(window: Reader, tmp_path: Path) -> None:
     page = window.open("/machines?q=db-")
     with page.expect_download() as begun:
-        page.get_by_role("link", name="CSV").click()
+        page.get_by_role("link", name="CSV", exact=True).click()
     begun.value.save_as(tmp_path / "machines.csv")
 
     lines = (tmp_path / "machines.csv").read_text().splitlines()
@@ -377,7 +377,7 @@ def test_from_a_share_to_the_reason_and_on_to_a_curve_a_file_and_a_subscription(
     page.keyboard.type("gh")
     expect(page.get_by_role("img", name=re.compile("All machines"))).to_be_visible()
     with page.expect_download() as said:
-        page.get_by_role("link", name="CSV").click()
+        page.get_by_role("link", name="CSV", exact=True).click()
     said.value.save_as(tmp_path / "days.csv")
     assert (tmp_path / "days.csv").read_text().startswith("date,percent,compliant,")
 
