@@ -27,11 +27,13 @@ async def left_open(site: ConsoleSite) -> Visitor:
     return visitor
 
 
-def hidden(page: Answer) -> dict[str, str]:
-    """Return what the form of the page sends by itself."""
-    form = page.body.decode().partition('action="/prove"')[2].partition("</form>")[0]
-    found = {name: unescape(value) for name, value in _HIDDEN.findall(form)}
-    del found["form_token"]
+def hidden(page: Answer, to: str = "/prove") -> dict[str, str]:
+    """Return what the page's form for that address sends by itself, but for its token."""
+    form = page.body.decode().partition(f'action="{to}"')[2].partition("</form>")[0]
+    pairs = [(name, unescape(value)) for name, value in _HIDDEN.findall(form)]
+    found = dict(pairs)
+    assert len(found) == len(pairs), "said twice, the first would count"
+    assert found.pop("form_token", "")
     return found
 
 
@@ -41,10 +43,10 @@ async def test_a_stale_session_is_asked_and_then_does_what_it_was_told(site: Con
     asked = await visitor.post("/people", NEW)
     before = await names(site)
     proved = await visitor.post("/prove", {**hidden(asked), "proof_password": PASSWORD})
-    done = await visitor.post(proved.headers["location"], hidden(asked))
+    done = await visitor.post("/people", hidden(proved, "/people"))
 
     assert (asked.status, "Is it you?" in asked.body.decode(), before) == (200, True, ["maria"])
-    assert (proved.status, proved.headers["location"]) == (307, "/people")
+    assert (proved.status, hidden(proved, "/people")) == (200, NEW)
     assert "A link for" in done.body.decode()
     assert await names(site) == ["jo", "maria"]
     assert [e.operation for e in site.storage.audit()][-2:] == ["sessions.prove", "users.create"]
@@ -60,6 +62,22 @@ async def test_a_wrong_password_proves_nothing_and_keeps_the_form(site: ConsoleS
     assert (refused.status, hidden(refused)) == (401, hidden(asked))
     assert "guess" not in refused.body.decode()
     assert "Is it you?" in still.body.decode()
+
+
+async def test_what_proves_it_goes_on_nowhere_and_no_page_tells_it(site: ConsoleSite) -> None:
+    visitor = await left_open(site)
+    proof = {"proof_to": "/people", "proof_password": PASSWORD, "proof_credential": "{}"}
+
+    # A browser that repeats what it once sent along, as a reload does
+    asked = await visitor.post("/people", {**NEW, **proof})
+    guessed = await visitor.post("/prove", {**hidden(asked), "proof_password": "guess"})
+    proved = await visitor.post("/prove", {**hidden(asked), "proof_password": PASSWORD})
+
+    assert hidden(asked) == hidden(guessed) == {**NEW, "proof_to": "/people"}
+    assert (guessed.status, hidden(proved, "/people")) == (401, NEW)
+    for page in (asked, guessed, proved):
+        assert PASSWORD not in page.body.decode()
+        assert "location" not in page.headers, "it would have the browser send all of it again"
 
 
 async def test_guessing_there_ends_soon(site: ConsoleSite) -> None:
@@ -81,7 +99,9 @@ async def test_a_proof_leads_to_no_other_host(site: ConsoleSite) -> None:
     fields = {"proof_to": "https://evil.example/", "proof_password": PASSWORD}
     proved = await visitor.post("/prove", fields)
 
-    assert proved.headers["location"] == "/"
+    assert proved.status == 200
+    assert "evil" not in proved.body.decode()
+    assert hidden(proved, "/") == {}
 
 
 async def test_many_at_once_wait_for_one_proof(site: ConsoleSite) -> None:

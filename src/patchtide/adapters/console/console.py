@@ -17,6 +17,7 @@ import msgspec
 
 from patchtide.adapters.console import words
 from patchtide.adapters.console.fleet_rows import FleetRows, NarrowedRows
+from patchtide.adapters.console.proof_fields import going_on
 from patchtide.adapters.console.pulse import Pulse
 from patchtide.adapters.console.rendering import Templates
 from patchtide.adapters.console.replies import Reply, see_other
@@ -177,7 +178,7 @@ class Page:
         except Proposed as outcome:
             return see_other(f"/proposals/{outcome.proposal.id}?done=proposed")
         except ProofNeeded:
-            return await ask_for_proof(self._desk, visit, to=visit.path, form=visit.form)
+            return await ask_for_proof(self._desk, visit, to=visit.path)
         except PatchtideError as error:
             return refusal(self._desk, visit, error)
         except Exception:  # one request must not end the others'
@@ -232,18 +233,13 @@ def refusal(desk: Desk, visit: Visit, error: PatchtideError) -> Reply:
 
 
 async def ask_for_proof(
-    desk: Desk,
-    visit: Visit,
-    *,
-    to: str,
-    form: Mapping[str, Sequence[str]],
-    error: PatchtideError | None = None,
+    desk: Desk, visit: Visit, *, to: str, error: PatchtideError | None = None
 ) -> Reply:
     """Return the page that asks who sits there, and then sends the form on to where it was sent."""
     asked = AskedFor()
     if isinstance(visit.principal, SessionHolder) and visit.principal.has_key:
         asked = await to_show(desk.context, visit.principal, host=visit.host)
-    fields = [(n, value) for n, values in form.items() if n != FORM_TOKEN for value in values]
+    fields = going_on(visit.form)
     status = 200 if error is None else desk.status_of(error)
     return desk.page(
         visit, "prove.html", status=status, to=to, fields=fields, asked=asked, error=error

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from patchtide.adapters.console.console import Desk, ask_for_proof
-from patchtide.adapters.console.replies import Reply, go_on
+from patchtide.adapters.console.proof_fields import CREDENTIAL, PASSWORD, TO, going_on
+from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit, local_path
 from patchtide.domain.errors import PatchtideError
-
-TO, PASSWORD, CREDENTIAL = "proof_to", "proof_password", "proof_credential"
-OURS = frozenset({TO, PASSWORD, CREDENTIAL})
 
 
 async def prove(desk: Desk, visit: Visit) -> Reply:
@@ -22,6 +20,6 @@ async def prove(desk: Desk, visit: Visit) -> Reply:
             host=visit.host,
         )
     except PatchtideError as error:
-        form = {name: values for name, values in visit.form.items() if name not in OURS}
-        return await ask_for_proof(desk, visit, to=to, form=form, error=error)
-    return go_on(to)
+        return await ask_for_proof(desk, visit, to=to, error=error)
+    # A redirect that keeps the form would have the browser send the proof along with it.
+    return desk.page(visit, "proved.html", to=to, fields=going_on(visit.form))

@@ -89,11 +89,6 @@ def see_other(address: str) -> Reply:
     return Reply(status=303, headers=(("location", address),))
 
 
-def go_on(address: str) -> Reply:
-    """Have the browser send the same form once more, to there."""
-    return Reply(status=307, headers=(("location", address),))
-
-
 def download(body: bytes, *, kind: str, name: str) -> Reply:
     disposition = f'attachment; filename="{name}"'
     return Reply(body=body, kind=kind, headers=(("content-disposition", disposition),))

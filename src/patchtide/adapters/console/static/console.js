@@ -248,6 +248,7 @@
     history.replaceState(null, "", location.pathname + (rest.size ? `?${rest}` : ""));
   }
   find("[data-focus]")?.focus();
+  find("form[data-at-once] button")?.click();
   nameTheme();
   age();
   countChosen();
