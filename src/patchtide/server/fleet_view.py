@@ -241,10 +241,6 @@ class View(CatalogView):
         self._current_ground()
         return self._by_update.listed(asked, self.tally_of)
 
-    def leaves_held(self) -> int:
-        """Return of how many leaves is kept who is in which state."""
-        return len(self._index)
-
     def count(self) -> None:
         """Make every count now, so that nobody has to wait for it who asks."""
         self.standings()

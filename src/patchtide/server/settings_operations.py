@@ -16,6 +16,8 @@ from patchtide.server.covered import LETS_IN_WITHOUT_KEY, RAISES_LIMITS, WEAKENS
 from patchtide.server.table import API, Operation, Plane
 
 _OF_COLLECTIONS = ("place", "collection", "name", "poll_s", "scan_every_h", "cycle", "decides_for")
+_MACHINES_OF_COLLECTIONS = (Right(Kind.COLLECTIONS, Verb.READ), Right(Kind.MACHINES, Verb.READ))
+"""Who may know how many machines are in which."""
 SETTINGS = (
     Operation(
         name="settings.limits",
@@ -182,7 +184,7 @@ SETTINGS = (
         method="GET",
         path=API + "/settings/agents/collections",
         policy=Right(Kind.CATALOG, Verb.READ),
-        also=(Right(Kind.COLLECTIONS, Verb.READ),),
+        also=_MACHINES_OF_COLLECTIONS,
         sentence="Show which collections' machines check in and scan otherwise, the first first.",
         output=collection_agents.CollectionAgentsList,
         handler=collection_agents.show,
@@ -194,7 +196,7 @@ SETTINGS = (
         method="PUT",
         path=API + "/settings/agents/collections/{collection}",
         policy=Right(Kind.CATALOG, Verb.ADMINISTER),
-        also=(Right(Kind.COLLECTIONS, Verb.READ),),
+        also=_MACHINES_OF_COLLECTIONS,
         sentence="Set how often a collection's machines check in and scan; else as the site.",
         input=collection_agents.SetCollectionAgents,
         output=collection_agents.CollectionAgentsList,
@@ -209,7 +211,7 @@ SETTINGS = (
         method="DELETE",
         path=API + "/settings/agents/collections/{collection}",
         policy=Right(Kind.CATALOG, Verb.ADMINISTER),
-        also=(Right(Kind.COLLECTIONS, Verb.READ),),
+        also=_MACHINES_OF_COLLECTIONS,
         sentence="Let a collection's machines check in and scan by the site again.",
         input=collection_agents.OfCollection,
         output=collection_agents.CollectionAgentsList,

@@ -242,3 +242,22 @@ async def test_he_hands_on_what_he_has_of_it_and_no_more(scoped: Scoped) -> None
 
 def _path(scoped: Scoped, operation: Operation, machine: str) -> str:
     return scoped.path(operation).replace(str(scoped.machine), machine)
+
+
+async def test_settings_tell_nothing_of_machines_to_who_may_not_read_them(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in("maria")
+    await visitor.post("/collections", {"name": "Web", "act": "create"})
+    now = site.clock.now()
+    eve = await site.person("eve", "auditor")
+    await site.storage.decide(
+        "x", "x", lambda tx: tx.set_rights(eve, ["catalog.administer", "collections.read"]), now=now
+    )
+    reader = site.visitor()
+    await reader.sign_in("eve")
+
+    pages = [await who.get("/settings") for who in (visitor, reader)]
+
+    assert [page.status for page in pages] == [200, 200]
+    assert ["by-collection" in page.body.decode() for page in pages] == [True, False]

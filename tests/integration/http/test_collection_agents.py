@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server.ports.fleet import Heard
 from patchtide.wire.agent_settings import AgentSettingsV1
 from patchtide.wire.messages import decode
@@ -148,3 +149,18 @@ async def test_who_is_in_one_with_settings_may_not_follow_from_how_machines_stan
 )
 async def test_what_is_out_of_its_limits_is_refused(site: Site, said: dict[str, Any]) -> None:
     assert (await site.put(site.web, **said)).status == 400
+
+
+async def test_how_many_machines_there_are_is_told_to_who_may_read_machines(site: Site) -> None:
+    await site.put(site.web, scan_every_h=24)
+    known = {Right(kind, Verb.READ) for kind in (Kind.CATALOG, Kind.COLLECTIONS)}
+    some = await site.plane.token(rights=frozenset(known))
+    more = await site.plane.token(rights=frozenset(known | {Right(Kind.MACHINES, Verb.READ)}))
+
+    told = [
+        await site.plane.ask("GET", "/api/v1/settings/agents/collections", token=token)
+        for token in (some, more)
+    ]
+
+    assert [answer.status for answer in told] == [404, 200]
+    assert told[1].json["items"][0]["machines"] == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from patchtide.adapters.console.choices import collection_names
@@ -10,6 +12,7 @@ from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
 from patchtide.server.machine_csv import COLUMNS, LINES
+from patchtide.server.machine_descriptions import ChangedMachine
 from patchtide.server.machine_import import LARGEST, ImportedMachines
 
 SHOWN = 100
@@ -46,13 +49,12 @@ async def _shown(
     error: PatchtideError | None = None,
 ) -> Reply:
     is_page = error is not None and not visit.wants_fragment
-    changes = [c for c in told.changes if c.name not in set(told.new)] if told else []
     return desk.page(
         visit,
         "machine_import.html",
         status=desk.status_of(error) if is_page and error else 200,
         told=told,
-        changes=changes,
+        changes=await asyncio.to_thread(_of_known, told) if told else (),
         error=error,
         expect=visit.said("expect") == "yes",
         columns=COLUMNS,
@@ -61,3 +63,9 @@ async def _shown(
         largest=LARGEST,
         collections=await collection_names(desk, visit),
     )
+
+
+def _of_known(told: ImportedMachines) -> Sequence[ChangedMachine]:
+    """Return the changes of machines that are here already."""
+    new = frozenset(told.new)
+    return [change for change in told.changes if change.name not in new]

@@ -8,6 +8,7 @@ from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
+from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.collection_checks import may_name
 from patchtide.server.site_agents import NO_ANCHOR
@@ -85,7 +86,7 @@ async def set_proxy(desk: Desk, visit: Visit) -> Reply:
 async def _shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = None) -> Reply:
     targets = await desk.ask(visit, "settings.targets")
     by_collection: Any = ()
-    if may_name(visit.principal):
+    if may_name(visit.principal) and desk.may_read_everywhere(visit, Kind.MACHINES):
         by_collection = (await desk.ask(visit, "settings.collection-agents")).items
     return desk.page(
         visit,

@@ -14,8 +14,6 @@ from patchtide.domain.findings import FAULTS, UPDATERS
 
 COLLECTION = "collection"
 SILENT, ENROLLED = "silent", "enrolled"
-CLOCKED = (SILENT, ENROLLED)
-"""Fields whose values change by time alone."""
 JUDGED = frozenset(("standing", "doubt", "required", "installed", "unknown"))
 """Fields that say something else once a report is too old, and so by how often a machine scans."""
 UNSAID = "unsaid"
