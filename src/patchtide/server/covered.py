@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from patchtide.domain.access.grants import ROLE, come_to
+from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import KEEPING, holds
 from patchtide.domain.errors import NotFound
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_reach import holder_within
-from patchtide.server.disruptions import disturbed_lately
+from patchtide.server.disruptions import done_lately
 from patchtide.server.four_eyes import FOUR_EYES, Asking, FourEyes, read_rule
 from patchtide.server.granting import Asked
+from patchtide.server.machine_descriptions import RIGHTS_END_AT
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, held_by, read_roles, rights_by
 
@@ -74,12 +76,16 @@ def _rights_end_there(asking: Asking) -> bool:
     return holder_within(asking.tx, held(asking.tx), [asking.asked.collection]) is not None
 
 
-def _of_many(asking: Asking) -> bool:
-    return asking.changes > asking.rule.machines
+def _describes_many(asking: Asking) -> bool:
+    if any(RIGHTS_END_AT in detail for _, detail in asking.tx.noted):
+        return True
+    lately = done_lately(asking.tx, asking.actor, Deed.DESCRIBE, now=asking.now)
+    return max(lately, asking.changes) > asking.rule.machines
 
 
 def _one_of_many(asking: Asking) -> bool:
-    return disturbed_lately(asking.tx, asking.actor, now=asking.now) > asking.rule.machines
+    lately = done_lately(asking.tx, asking.actor, Deed.DISTURB, now=asking.now)
+    return lately > asking.rule.machines
 
 
 _WHO_IS_IN = ("names", "limiting", "query", "include", "exclude", "forget")
@@ -93,5 +99,5 @@ RAISES_LIMITS = FourEyes(covers=_raises_limits)
 LETS_IN_WITHOUT_KEY = FourEyes(covers=_lets_in_without_key)
 WEAKENS_RULE = FourEyes(covers=_weakens_rule)
 MOVES_REACH = FourEyes(covers=_rights_end_there, seen=_collection, approver=KEEPING)
-OF_MANY = FourEyes(covers=_of_many)
+DESCRIBES = FourEyes(covers=_describes_many, approver=KEEPING)
 ONE_OF_MANY = FourEyes(covers=_one_of_many)

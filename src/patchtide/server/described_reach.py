@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pyroaring import BitMap
 
-from patchtide.domain.access.principals import Anonymous, Principal
-from patchtide.domain.access.rights import AT, KEEPING, holds
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.access.rights import AT
 from patchtide.domain.catalog.queries import Condition, Mentions, conditions, found
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.query_tests import Fits
@@ -15,7 +15,7 @@ from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 from patchtide.server.collection_asks import held
-from patchtide.server.collection_reach import check_who_decides
+from patchtide.server.collection_reach import check_who_decides, holder_within
 from patchtide.server.machine_index import SAID, grouped
 from patchtide.server.ports.decisions import Transaction
 
@@ -23,8 +23,10 @@ Pairs = Sequence[tuple[Described, Described]]
 """Of each machine what was said before, and what is said now."""
 
 
-def check_who_describes(tx: Transaction, principal: Principal, pairs: Pairs) -> None:
+def check_who_describes(tx: Transaction, principal: Principal, pairs: Pairs) -> str:
     """Let only who administers accounts say what a collection asks for where rights end.
+
+    Return the name of one that this may move machines into, or out of; empty: of none.
 
     It is asked of each condition by itself: one that holds otherwise than before may move the
     machine, whatever the others say. That refuses rather too much than too little.
@@ -32,13 +34,14 @@ def check_who_describes(tx: Transaction, principal: Principal, pairs: Pairs) -> 
     Raises:
         Refused: people or their programs have rights within such a collection.
     """
-    is_keeper = not isinstance(principal, Anonymous) and holds(principal.rights, KEEPING)
-    if is_keeper or not pairs or not _ends_anywhere(tx):
-        return
+    if not pairs or not _ends_anywhere(tx):
+        return ""
     known, said = held(tx), _Said(pairs)
     moved = [key for key, one in known.items() if _asks_otherwise(one.definition.query, said)]
-    if moved:
-        check_who_decides(tx, principal, known, moved)
+    if not moved or (found := holder_within(tx, known, moved)) is None:
+        return ""
+    check_who_decides(tx, principal, known, moved)
+    return found[1]
 
 
 def _ends_anywhere(tx: Transaction) -> bool:

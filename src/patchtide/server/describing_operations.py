@@ -5,7 +5,7 @@ from __future__ import annotations
 from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import machine_descriptions, machine_import
-from patchtide.server.covered import OF_MANY
+from patchtide.server.covered import DESCRIBES
 from patchtide.server.table import API, Operation, Plane
 
 _MODIFY = Right(Kind.MACHINES, Verb.MODIFY)
@@ -24,7 +24,7 @@ DESCRIBING = (
         audited=True,
         example="machines describe web-1 web-2 --owner web-team --role web --business 4 --dry-run",
         narrows=True,
-        four_eyes=OF_MANY,
+        four_eyes=DESCRIBES,
         deed=Deed.DESCRIBE,
     ),
     Operation(
@@ -54,7 +54,7 @@ DESCRIBING = (
         audited=True,
         largest_body=machine_import.LARGEST,
         step_of="machines import",
-        four_eyes=OF_MANY,
+        four_eyes=DESCRIBES,
         deed=Deed.DESCRIBE,
     ),
     Operation(

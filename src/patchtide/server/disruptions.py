@@ -92,11 +92,11 @@ def pack_limits(made: SetLimits) -> bytes:
     return msgspec.msgpack.encode(kept)
 
 
-def disturbed_lately(tx: Transaction, actor: str, *, now: datetime) -> int:
-    """Return how many somebody and her programs disturbed within the hour."""
+def done_lately(tx: Transaction, actor: str, deed: Deed, *, now: datetime) -> int:
+    """Return to how many somebody and her programs did that within the hour."""
     person = behind(actor, tx.api_token_makers())
     done = recent(_done(tx.setting(DONE)), now)
-    return sum(one.count for one in done if (one.by, one.deed) == (person, Deed.DISTURB))
+    return sum(one.count for one in done if (one.by, one.deed) == (person, deed))
 
 
 def spend(tx: Transaction, actor: str, deed: Deed, count: int, *, now: datetime) -> None:

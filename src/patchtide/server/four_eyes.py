@@ -185,7 +185,7 @@ class Watched:
         told, changes = tx.noted, len(tx.noted)
         seen = [detail for _, detail in told] if before is None else before
         if whole is not None:
-            seen, changes = whole.seen, whole.changes
+            seen, changes = [whole.seen, seen], whole.changes
         asked = canonical(self.asked)
         content = content_of(self.operation, asked, canonical(seen))
         if held is not None:

@@ -41,6 +41,8 @@ MOST = 500
 """So many machines at once: each leaves an entry, and a transaction writes a thousand rows."""
 WAS = "_was"
 """In an entry, what was said of an attribute before."""
+RIGHTS_END_AT = "rights_end_at"
+"""In an entry, a collection where rights end that it may move the machine into, or out of."""
 SAYING = ("machines.describe", "machines.import")
 """Operations by which attributes change."""
 Line = Annotated[str, Meta(max_length=LONGEST, pattern=LINE)]
@@ -185,8 +187,8 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
 
     def work(tx: Transaction) -> Sequence[tuple[Client, Described]]:
         plan = planned(tx.clients(uuids))
-        check_who_describes(tx, principal, [(one.described, now) for one, now in plan])
-        put(tx, plan)
+        reach = check_who_describes(tx, principal, [(one.described, now) for one, now in plan])
+        put(tx, plan, **reaching(reach))
         return plan
 
     if asked.dry_run:
@@ -205,13 +207,18 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
     )
 
 
-def put(tx: Transaction, plan: Iterable[tuple[Client, Described]]) -> None:
+def put(tx: Transaction, plan: Iterable[tuple[Client, Described]], **besides: str) -> None:
     """Have it said of each, and note what that changes there."""
     plan = list(plan)
     tx.describe_clients({client.number: now for client, now in plan})
     for client, now in plan:
         told = changes(client.described, now)
-        tx.note(client.uuid.hex(), name=client.name, **detail_of(told))
+        tx.note(client.uuid.hex(), name=client.name, **detail_of(told), **besides)
+
+
+def reaching(collection: str) -> dict[str, str]:
+    """Return how an entry of the audit says that it moves reach."""
+    return {RIGHTS_END_AT: collection} if collection else {}
 
 
 def detail_of(told: Iterable[Change]) -> dict[str, str]:

@@ -25,12 +25,12 @@ from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, Wro
 from patchtide.server.collection_checks import may_ask
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.context import Call
-from patchtide.server.described_reach import check_who_describes
+from patchtide.server.described_reach import Pairs, check_who_describes
 from patchtide.server.fleet_view import View
 from patchtide.server.four_eyes import Whole
 from patchtide.server.machine_attributes import changes, saying, texts_of
 from patchtide.server.machine_csv import PROBLEMS, Line, place, read_lines, written
-from patchtide.server.machine_descriptions import ChangedMachine, put
+from patchtide.server.machine_descriptions import ChangedMachine, put, reaching
 from patchtide.server.patterns import SHA256, or_nothing
 from patchtide.server.ports.clients import Client, ClientState, ExpectedClient
 from patchtide.server.ports.decisions import Transaction
@@ -107,6 +107,11 @@ class _Plan:
     expected: Sequence[ExpectedClient]
     name: str = ""
 
+    def pairs(self) -> list[tuple[Described, Described]]:
+        """Return of each what was said of it before, and what is said now."""
+        known = [(one.described, now) for one, now in self.changed]
+        return known + [(UNDESCRIBED, one.described) for one in self.expected]
+
     def parts(self) -> Iterator[_Plan]:
         for at in range(0, len(self.changed), PART):
             yield _Plan(changed=self.changed[at : at + PART], expected=())
@@ -137,9 +142,12 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
             counted=len(plan.changed),
             seen=plan.name,
         )
+        pairs = plan.pairs()
         for part in plan.parts():
-            await call.decide(principal, partial(_carry_out, part, call, principal), whole=whole)
-            call = call.rest()
+            # With the first part, what all of them may move is asked.
+            work = partial(_carry_out, part, pairs or part.pairs(), call, principal)
+            await call.decide(principal, work, whole=whole)
+            call, pairs = call.rest(), []
     return await call.read(lambda: _told(file, plan))
 
 
@@ -264,10 +272,10 @@ def _plan(file: _File, clients: Sequence[Client]) -> _Plan:
     )
 
 
-def _carry_out(part: _Plan, call: Call, principal: Principal, tx: Transaction) -> None:
-    pairs = [(one.described, now) for one, now in part.changed]
-    pairs += [(UNDESCRIBED, one.described) for one in part.expected]
-    check_who_describes(tx, principal, pairs)
+def _carry_out(
+    part: _Plan, pairs: Pairs, call: Call, principal: Principal, tx: Transaction
+) -> None:
+    besides = reaching(check_who_describes(tx, principal, pairs))
     if met := tx.clients_named({one.name for one in part.expected}):
         raise WrongState(f"{met[0].name} has come meanwhile; look at it again")
     there = {one.uuid: one for one in tx.clients([c.uuid for c, _ in part.changed])}
@@ -275,11 +283,11 @@ def _carry_out(part: _Plan, call: Call, principal: Principal, tx: Transaction) -
         now = there.get(was.uuid)
         if now is None or (now.described, now.state) != (was.described, was.state):
             raise StaleRevision(f"{was.name} was changed meanwhile; import it again for the rest")
-    put(tx, part.changed)
+    put(tx, part.changed, **besides)
     tx.expect_clients(part.expected, site=call.context.site_name, now=call.now)
     for one in part.expected:
         said = {name: text for name, text in texts_of(one.described).items() if text}
-        tx.note(one.uuid.hex(), name=one.name, state=ClientState.EXPECTED.value, **said)
+        tx.note(one.uuid.hex(), name=one.name, state=ClientState.EXPECTED.value, **said, **besides)
 
 
 def _told(file: _File, plan: _Plan) -> ImportedMachines:

@@ -178,6 +178,45 @@ async def test_to_ask_for_no_security_key_any_more_waits(site: ConsoleSite) -> N
         await do(site, maria, "settings.set-second-factor", required=False)
 
 
+async def test_to_describe_a_machine_into_where_rights_end_waits(site: ConsoleSite) -> None:
+    maria = await site.signed_in("maria")
+    web, tier0 = await site.machines("web-1", "tier0-1")
+    await do(site, maria, "machines.describe", machines=[str(web)], owner="web")
+    made = await do(site, maria, "collections.create", name="Web", query="owner = web")
+    eve = await site.person("eve", "auditor")
+    await do(site, maria, "users.role", user=eve, role="full-administrator", within=str(made.id))
+    await maria.post("/proposals/rule", ON)
+
+    with pytest.raises(Proposed) as described:
+        await do(site, maria, "machines.describe", machines=[str(tier0)], owner="web")
+    file = "name,owner\nnew-1,web\n"
+    with pytest.raises(Proposed):
+        await do(site, maria, "machines.import", csv=file, expect=True)
+    elsewhere = await do(site, maria, "machines.describe", machines=[str(tier0)], location="x")
+
+    stored = site.storage.proposals.proposal(described.value.proposal.id)
+    assert stored is not None and stored.told[0][1]["rights_end_at"] == "Web"
+    assert elsewhere.changed == 1
+
+
+async def test_many_machines_are_described_alone_in_no_two_parts(site: ConsoleSite) -> None:
+    maria, helper = await site.signed_in("maria"), await site.signed_in("help", "help-desk")
+    machines = [str(one) for one in await site.machines("a", "b", "c", "d")]
+    await maria.post("/proposals/rule", {**ON, "machines_over": "3"})
+
+    await do(site, helper, "machines.describe", machines=machines[:2], owner="web")
+    with pytest.raises(Proposed) as second:
+        await do(site, helper, "machines.describe", machines=machines[2:], owner="web")
+    file = "name,owner\nc,web\nd,web\n"
+    with pytest.raises(Proposed):
+        await do(site, helper, "machines.import", csv=file)
+    site.clock.advance(hours=1)
+    later = await do(site, helper, "machines.describe", machines=machines[2:], owner="web")
+
+    assert later.changed == 2
+    assert second.value.missing.people == 1, "of those who administer accounts"
+
+
 async def test_what_was_changed_meanwhile_makes_a_proposal_void(site: ConsoleSite) -> None:
     maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
     eve = await site.person("eve", "auditor")
