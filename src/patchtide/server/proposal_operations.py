@@ -43,6 +43,17 @@ def proposal_operations(operations: Iterable[Operation]) -> tuple[Operation, ...
             example=f"proposals show {_EXAMPLE}",
         ),
         Operation(
+            name="proposals.input",
+            plane=Plane.ADMINISTRATORS,
+            method="GET",
+            path=_ONE + "/input",
+            policy=Gate.SIGNED_IN,
+            sentence="Give the whole input of a proposal that waits, as JSON.",
+            input=shown_proposals.OneProposal,
+            handler=partial(shown_proposals.whole_input, covered),
+            example=f"proposals input {_EXAMPLE} --json",
+        ),
+        Operation(
             name="proposals.approve",
             plane=Plane.ADMINISTRATORS,
             method="POST",

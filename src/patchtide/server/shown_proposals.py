@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from patchtide.domain.access.persons import behind
@@ -75,7 +76,9 @@ class ShownProposal(Output, kw_only=True, frozen=True):
     changes: int
     """How many entries that would be."""
     asked: str
-    """With what it was asked, as JSON; lists come without."""
+    """With what it was asked, as JSON, or the beginning of it; lists come without."""
+    asked_letters: int
+    """How many letters all of that has. What has ended keeps none."""
     is_own: bool
     may_approve: bool
     may_enact: bool
@@ -123,6 +126,7 @@ class Viewer:
     def shown(self, one: StoredProposal) -> ShownProposal:
         proposal, state = one.proposal, one.proposal.state_at(self._now)
         operation = self._covered.get(proposal.operation)
+        asked = one.asked.decode()
         is_open = state is State.OPEN
         lacks = self._lacks(proposal) if is_open else Missing()
         is_own = proposal.person == self.person
@@ -148,7 +152,8 @@ class Viewer:
             ),
             told=tuple(ShownEntry(subject=s, detail=dict(detail)) for s, detail in one.told),
             changes=one.changes,
-            asked=one.asked.decode()[:ASKED_SHOWN],
+            asked=asked[:ASKED_SHOWN],
+            asked_letters=len(asked),
             is_own=is_own,
             may_approve=is_open and not is_own and not has_agreed and self.may_agree(one),
             may_enact=is_open and is_own and lacks.is_nothing,
@@ -191,9 +196,28 @@ async def show(
     return await call.read(lambda: _shown(covered, call, principal, asked.proposal))
 
 
+async def whole_input(
+    covered: Covered, call: Call, principal: Principal, asked: OneProposal
+) -> bytes:
+    """Raises NotFound: there is none, or it has ended and keeps no input."""
+
+    def found() -> bytes:
+        stored = _seen(Viewer(call, covered, principal), call, asked.proposal)
+        if stored.proposal.state_at(call.now) is not State.OPEN:
+            raise NotFound("what has ended keeps no input")
+        return msgspec.json.format(stored.asked, indent=2)
+
+    return await call.read(found)
+
+
 def _shown(covered: Covered, call: Call, principal: Principal, id: str) -> ShownProposal:
     viewer = Viewer(call, covered, principal)
+    return viewer.shown(_seen(viewer, call, id))
+
+
+def _seen(viewer: Viewer, call: Call, id: str) -> StoredProposal:
+    """Raises NotFound."""
     stored = call.context.reading.proposals.proposal(id)
     if stored is None or not viewer.sees(stored):
         raise NotFound
-    return viewer.shown(stored)
+    return stored

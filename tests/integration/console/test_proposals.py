@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,39 @@ async def test_what_has_ended_hides_nothing_that_waits(
 
     assert f"/proposals/{proposal}" in page and page.index("bob") < page.index("ada")
     assert len(asked) == 1, "who could agree is worked out once, and not for what has ended"
+
+
+async def test_what_people_agree_to_can_be_read_whole(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    eve = await site.signed_in("eve", "auditor")
+    await maria.post("/proposals/rule", ON)
+    made = await maria.post("/people", {"name": "bob", "role": "deployer"})
+    small = made.headers["location"].partition("?")[0]
+    [kept] = site.storage.proposals.proposals(
+        person="", operations={"users.create"}, is_open=True, now=site.clock.now(), limit=9
+    )
+    asked = msgspec.json.encode({"csv": "name,owner\n" + "web-1,ops\n" * 4000 + "tier0-1,eve\n"})
+    large = replace(
+        kept,
+        proposal=replace(kept.proposal, id="b" * 12, operation="machines.import"),
+        asked=asked,
+        told=kept.told * 20,
+        changes=4001,
+    )
+    await site.storage.decide("x", "x", lambda tx: tx.proposals.add(large), now=site.clock.now())
+    address = f"/proposals/{large.proposal.id}"
+
+    cut, whole = [(await tom.get(at)).body.decode() for at in (address, small)]
+    file = await tom.get(f"{address}?format=json")
+
+    assert re.search(r"the first 20 of 4.001 changes, and the first 20.000 of 44.035 letters", cut)
+    assert cut.index("Not all of it is on this page") < cut.index('value="approve"')
+    assert "Not all of it" not in whole and 'value="approve"' in whole
+    assert "tier0-1" not in cut and msgspec.json.decode(file.body) == msgspec.json.decode(asked)
+    assert "attachment" in file.headers["content-disposition"]
+    assert (await eve.get(f"{address}?format=json")).status == 404
+    await act(maria, large.proposal.id, "withdraw")
+    assert (await tom.get(f"{address}?format=json")).status == 404
 
 
 async def test_nobody_fills_the_database_with_proposals(

@@ -107,7 +107,7 @@ class Furnished:
         yield from ("/machine-import", f"{collection}/calendar", f"{machine}/calendar")
         yield from (f"{collection}/calendar?format=ics", f"{machine}/calendar?format=csv")
         yield f"/reports/by-machine?collection={COLLECTION}"
-        yield from ("/proposals", f"/proposals/{PROPOSAL}")
+        yield from ("/proposals", f"/proposals/{PROPOSAL}", f"/proposals/{PROPOSAL}?format=json")
         yield from ("/alerts", "/channels", "/history", "/targets")
         yield from ("/subscriptions", "/new-subscription", "/new-subscription?report=overall")
         yield from ("/reports", "/reports/by-machine", "/reports/by-machine?format=csv")

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.replies import Reply, download, see_other
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
@@ -23,7 +23,11 @@ async def page(desk: Desk, visit: Visit) -> Reply:
 
 
 async def one(desk: Desk, visit: Visit) -> Reply:
-    return await _shown(desk, visit, visit.parameters["proposal"])
+    proposal = visit.parameters["proposal"]
+    if visit.query.get("format") == "json":
+        whole = await desk.ask(visit, "proposals.input", proposal=proposal)
+        return download(whole, kind="application/json", name=f"proposal-{proposal}.json")
+    return await _shown(desk, visit, proposal)
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
