@@ -54,7 +54,7 @@ async def test_what_is_defined_is_read_again_and_a_second_of_its_name_is_refused
         assert tx.collections.hold() == [web]
         assert tx.collections.put_in(WEB, [5, 9]) == [9]
         assert tx.collections.take_out(WEB, [7, 8]) == [7]
-        assert tx.collections.size(WEB) == 2
+        assert tx.collections.size(WEB) == len(tx.collections.named(WEB)) == 2
         renamed = replace(web, definition=replace(web.definition, name="Net", include=(DB,)))
         tx.collections.change(renamed)
 

@@ -6,11 +6,15 @@ a person out, revoking a token, quarantining a machine - never waits for anybody
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from patchtide.domain.access.grants import ROLE, come_to
 from patchtide.domain.access.limits import Deed
-from patchtide.domain.access.rights import KEEPING, holds
+from patchtide.domain.access.rights import KEEPING, Right, holds
+from patchtide.domain.collections.definitions import following
 from patchtide.domain.errors import NotFound
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_reach import holder_within
@@ -19,37 +23,66 @@ from patchtide.server.four_eyes import FOUR_EYES, Asking, FourEyes, read_rule
 from patchtide.server.granting import Asked
 from patchtide.server.machine_descriptions import RIGHTS_END_AT
 from patchtide.server.ports.decisions import Transaction
-from patchtide.server.role_book import ROLE_BOOK, held_by, read_roles, rights_by
+from patchtide.server.role_book import ROLE_BOOK, hands_on, held_by, read_roles, rights_by
 
 
-def _handed(tx: Transaction, asked: Asked) -> list[str]:
-    """Return the rights that the asked grants come to now."""
+def _asked_rights(tx: Transaction, asked: Asked) -> frozenset[Right]:
+    """Return the rights that the asked grants come to now, but for where."""
     texts = [*asked.rights, *([f"{ROLE}{asked.role}"] if asked.role else [])]
-    roles = rights_by(read_roles(tx.setting(ROLE_BOOK)).values())
-    return sorted(map(str, come_to(texts, roles)))
+    return come_to(texts, rights_by(read_roles(tx.setting(ROLE_BOOK)).values()))
+
+
+def _handed(tx: Transaction, asked: Asked) -> list[object]:
+    rights = _asked_rights(tx, asked)
+    places = {asked.within, *(one.within for one in rights)}
+    return [sorted(map(str, rights)), _made_of(tx, places)]
+
+
+def _made_of(tx: Transaction, places: Collection[str]) -> list[object]:
+    """Return how collections were said when rights are to end there, and all they are made of."""
+    if not any(places):
+        return []
+    known = held(tx)
+    uses = {key: {used for _, used in one.definition.references()} for key, one in known.items()}
+    found = following(uses, [key for key in known if str(key) in places])
+    return [
+        [str(one), known[one].revision, _named(tx, one)] for one in sorted(found & known.keys())
+    ]
+
+
+def _named(tx: Transaction, collection: UUID) -> str:
+    numbers = ",".join(map(str, tx.collections.named(collection)))
+    return sha256(numbers.encode()).hexdigest()
 
 
 def _person(tx: Transaction, asked: Any) -> list[object]:
     user = tx.lock_user(asked.user)
     if user is None:
         raise NotFound
-    held_now = sorted(map(str, held_by(user.rights, tx.setting)))
-    # By its password an account is one person's: set since then, it may be somebody else's.
-    return [user.name, user.rights, held_now, user.disabled_at is None, user.password_hash]
+    rights = held_by(user.rights, tx.setting)
+    return [
+        user.name,
+        user.rights,
+        sorted(map(str, rights)),
+        _made_of(tx, {one.within for one in rights}),
+        user.disabled_at is None,
+        user.password_hash,  # whoever set it since then is who signs in with it
+    ]
 
 
 def _person_and_grants(tx: Transaction, asked: Any) -> list[object]:
-    return [*_person(tx, asked), _handed(tx, asked)]
+    return [*_person(tx, asked), *_handed(tx, asked)]
 
 
 def _makes_administrator(asking: Asking) -> bool:
-    texts = _handed(asking.tx, asking.asked)
-    return holds(come_to(texts, {}), KEEPING)
+    return holds(_asked_rights(asking.tx, asking.asked), KEEPING)
 
 
 def _role(tx: Transaction, asked: Any) -> list[object]:
     was = read_roles(tx.setting(ROLE_BOOK)).get(asked.name)
-    return [] if was is None else [was.rights, was.about]
+    people = [*tx.lock_users(), *tx.disabled_users()]
+    holders = sorted(user.id for user in people if hands_on(user.rights, asked.name))
+    return [] if was is None else [was.rights, was.about, holders]
 
 
 def _raises_limits(asking: Asking) -> bool:

@@ -200,6 +200,42 @@ async def test_to_describe_a_machine_into_where_rights_end_waits(site: ConsoleSi
     assert elsewhere.changed == 1
 
 
+async def test_other_machines_where_rights_are_to_end_make_them_void(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    await site.machines("web-1", "tier0-1")
+    eve = await site.person("eve", "auditor")
+    small = (await do(site, maria, "collections.create", name="Small", names=["web-1"])).id
+    all_web = await do(site, maria, "collections.create", name="Web", include=[str(small)])
+    await maria.post("/proposals/rule", ON)
+    wanted = {"user": eve, "role": "full-administrator", "within": str(all_web.id)}
+    with pytest.raises(Proposed) as waits:
+        await do(site, maria, "users.role", **wanted)
+    proposal = waits.value.proposal.id
+    await act(tom, proposal, "approve")
+    await do(site, maria, "collections.add", collection=str(small), names=["tier0-1"])
+
+    assert "propose it again" in await act(maria, proposal, "enact")
+
+
+async def test_who_holds_a_role_is_what_people_agree_to(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    eve = await site.person("eve", "auditor")
+    await do(site, maria, "roles.define", name="night", rights=["machines.read"])
+    await maria.post("/proposals/rule", ON)
+    made = []
+    for name, asked in (
+        ("roles.define", {"name": "night", "rights": ["machines.read", "accounts.administer"]}),
+        ("users.role", {"user": eve, "role": "night"}),
+    ):
+        with pytest.raises(Proposed) as waits:
+            await do(site, maria, name, **asked)
+        made.append(waits.value.proposal.id)
+        await act(tom, made[-1], "approve")
+
+    assert "Done." in await act(maria, made[1], "enact")
+    assert "propose it again" in await act(maria, made[0], "enact")
+
+
 async def test_many_machines_are_described_alone_in_no_two_parts(site: ConsoleSite) -> None:
     maria, helper = await site.signed_in("maria"), await site.signed_in("help", "help-desk")
     machines = [str(one) for one in await site.machines("a", "b", "c", "d")]

@@ -33,6 +33,9 @@ class MemoryCollections:
     def size(self, collection: UUID) -> int:
         return len(self.known[collection].definition.direct)
 
+    def named(self, collection: UUID) -> Sequence[int]:
+        return list(self.known[collection].definition.direct)
+
     def put_in(self, collection: UUID, clients: Sequence[int]) -> Sequence[int]:
         was = self.known[collection].definition.direct
         self._name(collection, was | BitMap(clients))

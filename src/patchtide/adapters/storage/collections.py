@@ -66,6 +66,10 @@ class CollectionWrites:
         named = select(func.count()).where(_member.collection == key.bytes)
         return self._connection.execute(named).scalar_one()
 
+    def named(self, key: UUID) -> Sequence[int]:
+        found = select(_member.client).where(_member.collection == key.bytes)
+        return self._connection.execute(found.order_by(_member.client)).scalars().all()
+
     def put_in(self, key: UUID, clients: Sequence[int]) -> Sequence[int]:
         there = self._there(key, clients)
         new = sorted(set(clients) - there)

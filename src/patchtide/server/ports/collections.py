@@ -58,6 +58,10 @@ class CollectionWriting(Protocol):
         """Return how many machines it names."""
         ...
 
+    def named(self, collection: UUID) -> Sequence[int]:
+        """Return the machines that it names, in order."""
+        ...
+
     def put_in(self, collection: UUID, clients: Sequence[int]) -> Sequence[int]:
         """Return those that it did not name before."""
         ...
