@@ -113,6 +113,9 @@ class _Plan:
         return known + [(UNDESCRIBED, one.described) for one in self.expected]
 
     def parts(self) -> Iterator[_Plan]:
+        """Yield one at least: what was agreed to is void if nothing is left of it."""
+        if not self.changed and not self.expected:
+            yield self
         for at in range(0, len(self.changed), PART):
             yield _Plan(changed=self.changed[at : at + PART], expected=())
         for at in range(0, len(self.expected), PART):

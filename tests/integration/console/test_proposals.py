@@ -236,6 +236,25 @@ async def test_who_holds_a_role_is_what_people_agree_to(site: ConsoleSite) -> No
     assert "propose it again" in await act(maria, made[0], "enact")
 
 
+async def test_an_import_of_which_nothing_is_left_is_void_and_not_done(site: ConsoleSite) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    machines = [str(one) for one in await site.machines("a", "b")]
+    await maria.post("/proposals/rule", {**ON, "machines_over": "1"})
+    with pytest.raises(Proposed) as waits:
+        await do(site, maria, "machines.import", csv="name,owner\na,web\nb,web\n")
+    proposal = waits.value.proposal.id
+    for one in machines:
+        await do(site, maria, "machines.describe", machines=[one], owner="web")
+        site.clock.advance(hours=1)
+    await maria.sign_in("maria")
+    await tom.sign_in("tom")
+
+    assert "waits for 1 more person" in await act(maria, proposal, "enact")
+    await act(tom, proposal, "approve")
+    assert "propose it again" in await act(maria, proposal, "enact")
+    assert noted(site)[0][0] == "proposals.void"
+
+
 async def test_many_machines_are_described_alone_in_no_two_parts(site: ConsoleSite) -> None:
     maria, helper = await site.signed_in("maria"), await site.signed_in("help", "help-desk")
     machines = [str(one) for one in await site.machines("a", "b", "c", "d")]
@@ -327,11 +346,11 @@ async def test_what_has_ended_hides_nothing_that_waits(
     await maria.post("/proposals/rule", ON)
     made = await maria.post("/people", {"name": "bob", "role": "deployer"})
     proposal = made.headers["location"].split("/")[-1].partition("?")[0]
-    for at, name in enumerate(("eva", "ada")):
+    for at, name in enumerate(("eva", "olga")):
         site.clock.advance(minutes=at + 1)
         await maria.sign_in("maria")
         other = await maria.post("/people", {"name": name, "role": "deployer"})
-        if name == "ada":
+        if name == "olga":
             await act(maria, other.headers["location"].split("/")[-1].partition("?")[0], "withdraw")
     monkeypatch.setattr(shown_proposals, "NEWEST", 2)
     asked = list[object]()
@@ -342,7 +361,7 @@ async def test_what_has_ended_hides_nothing_that_waits(
 
     page = (await tom.get("/proposals")).body.decode()
 
-    assert f"/proposals/{proposal}" in page and page.index("bob") < page.index("ada")
+    assert f"/proposals/{proposal}" in page and page.index("bob") < page.index("olga")
     assert len(asked) == 1, "who could agree is worked out once, and not for what has ended"
 
 
