@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from hypothesis import given, settings
@@ -22,6 +23,8 @@ from patchtide.domain.collections.definitions import (
     in_words,
 )
 from patchtide.domain.collections.memberships import Memberships
+from patchtide.server.described_reach import deciding
+from patchtide.server.ports.collections import StoredCollection
 
 NAMES = [UUID(int=n) for n in range(1, 7)]
 MACHINES = range(8)
@@ -176,3 +179,19 @@ def test_a_circle_is_found_where_there_is_one_and_each_of_its_steps_is_true(
         assert in_words(circle).startswith(f"{known[key].name} " if circle else "")
     waiting = {k for key, circle in circles.items() if circle for k in depending(known, [key])}
     assert set(in_turn(known)) == known.keys() - waiting
+
+
+@given(st.lists(definitions(), max_size=6), st.frozensets(keys))
+def test_what_decides_where_rights_end_is_what_those_depend_on(
+    defined: list[Definition], places: frozenset[UUID]
+) -> None:
+    known = {one.id: one for one in defined}
+    stored = {
+        key: StoredCollection(definition=one, revision=1, by="x", at=datetime.now(UTC))
+        for key, one in known.items()
+    }
+
+    found = [one.id for one in deciding(stored, frozenset(map(str, places)))]
+
+    assert len(found) == len(set(found))
+    assert set(found) == {key for key in known if depending(known, [key]) & places & known.keys()}

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import AT, KEEPING, Kind, holds
+from patchtide.domain.collections.definitions import depending
 from patchtide.domain.errors import Refused
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
@@ -42,7 +43,8 @@ def holder_within(
     tx: Transaction, known: Known, changed: Collection[UUID]
 ) -> tuple[str, str] | None:
     """Return somebody whose rights end at what these collections decide, and where they do."""
-    reached = {str(key): known[key].name for one in changed for key in _made_of(known, one)}
+    made_of = depending({key: one.definition for key, one in known.items()}, changed)
+    reached = {str(key): known[key].name for key in made_of}
     holders = [
         *((user.name, user.rights) for user in tx.lock_users()),
         *((token.name, token.rights) for token in tx.lock_api_tokens()),
@@ -52,18 +54,3 @@ def holder_within(
             if name := reached.get(text.partition(AT)[2]):
                 return holder, name
     return None
-
-
-def _made_of(known: Known, changed: UUID) -> set[UUID]:
-    """Return the collection and all that are made of it, however far away."""
-    found, left = {changed}, [changed]
-    while left:
-        one = left.pop()
-        using = {
-            other
-            for other, stored in known.items()
-            if any(named == one for _, named in stored.definition.references())
-        }
-        left += using - found
-        found |= using
-    return found

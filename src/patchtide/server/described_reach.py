@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Protocol
 
 from pyroaring import BitMap
 
@@ -12,73 +14,139 @@ from patchtide.domain.catalog.queries import Condition, Mentions, conditions, fo
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.query_tests import Fits
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
+from patchtide.domain.collections.facts import Column
 from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
-from patchtide.server.collection_asks import held
-from patchtide.server.collection_reach import check_who_decides, holder_within
+from patchtide.server.collection_asks import asking, held
+from patchtide.server.collection_reach import Known, check_who_decides, holder_within
+from patchtide.server.context import Call
 from patchtide.server.machine_index import SAID, grouped
+from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
+from patchtide.server.ports.reading import Lookups
 
-Pairs = Sequence[tuple[Described, Described]]
-"""Of each machine what was said before, and what is said now."""
+_TEXTS = 4_000
+"""More than a site has collections."""
 
 
-def check_who_describes(tx: Transaction, principal: Principal, pairs: Pairs) -> str:
+class Redescribed:
+    """What was said of machines, and what is said of them now, as queries ask for it.
+
+    What was found of a query is kept: a file's parts are written one after the other, and whoever
+    looked before the first of them has the others wait for nothing but queries that are new.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[Described, Described]]) -> None:
+        different = dict.fromkeys(pairs)
+        self.count = len(different)
+        self._was = _Ground([was for was, _ in different])
+        self._now = _Ground([now for _, now in different])
+        self._known: dict[str, bool] = {}
+
+    def may_move(self, query: str) -> bool:
+        """Say whether a condition of it holds otherwise than before, whatever the others say.
+
+        That is so rather too often than too seldom.
+        """
+        if query not in self._known:
+            self._known[query] = any(self._is_otherwise(one) for one in _asked(query))
+        return self._known[query]
+
+    def _is_otherwise(self, one: Condition) -> bool:
+        was, now = (found(one, fields=MACHINE_FIELDS, ground=g) for g in (self._was, self._now))
+        return was != now
+
+
+def check_who_describes(tx: Transaction, principal: Principal, said: Redescribed) -> str:
     """Let only who administers accounts say what a collection asks for where rights end.
 
     Return the name of one that this may move machines into, or out of; empty: of none.
 
-    It is asked of each condition by itself: one that holds otherwise than before may move the
-    machine, whatever the others say. That refuses rather too much than too little.
-
     Raises:
         Refused: people or their programs have rights within such a collection.
     """
-    if not pairs or not _ends_anywhere(tx):
+    if not said.count or not (places := _places(tx.lock_users(), tx.lock_api_tokens())):
         return ""
-    known, said = held(tx), _Said(pairs)
-    moved = [key for key, one in known.items() if _asks_otherwise(one.definition.query, said)]
-    if not moved or (found := holder_within(tx, known, moved)) is None:
+    known = held(tx)
+    moved = [one.id for one in deciding(known, places) if said.may_move(one.definition.query)]
+    if not moved or (within := holder_within(tx, known, moved)) is None:
         return ""
     check_who_decides(tx, principal, known, moved)
-    return found[1]
+    return within[1]
 
 
-def _ends_anywhere(tx: Transaction) -> bool:
-    grants = [one.rights for one in tx.lock_users()]
-    grants += [one.rights for one in tx.lock_api_tokens()]
-    return any(AT in text for some in grants for text in some)
+async def looked_at(call: Call, pairs: Sequence[tuple[Described, Described]]) -> Redescribed:
+    """Return what is said after looking what it may move by now, while nobody waits for it."""
+    fleet, lookups = call.context.fleet, call.context.lookups
+    collections = await call.read_fleet(
+        lambda: fleet.ask(lambda view: list(view.collections.values()))
+    )
+    return await call.read(lambda: _looked_at(lookups, collections, pairs))
 
 
-class _Said:
-    """Machines as they were described and, with numbers that follow, as they are now."""
+def _looked_at(
+    lookups: Lookups,
+    collections: Iterable[StoredCollection],
+    pairs: Sequence[tuple[Described, Described]],
+) -> Redescribed:
+    said = Redescribed(pairs)
+    if places := _places(lookups.users(), lookups.api_tokens()):
+        for one in deciding(asking(collections), places):
+            said.may_move(one.definition.query)
+    return said
 
-    def __init__(self, pairs: Pairs) -> None:
-        self.count = len(pairs)
-        self.rows = BitMap(range(2 * self.count))
-        self._all = [*(was for was, _ in pairs), *(now for _, now in pairs)]
+
+class _Granted(Protocol):
+    @property
+    def rights(self) -> Sequence[str]: ...
+
+
+def _places(*holders: Iterable[_Granted]) -> frozenset[str]:
+    """Return where rights end: collections and machines, each as it is written in a grant."""
+    texts = (text for some in holders for one in some for text in one.rights)
+    return frozenset(place for text in texts if (place := text.partition(AT)[2]))
+
+
+def deciding(known: Known, places: frozenset[str]) -> Iterator[StoredCollection]:
+    """Yield the collections that rights end at, and all that those are made of."""
+    left = [key for key in known if str(key) in places]
+    seen = set(left)
+    while left:
+        one = known[left.pop()]
+        yield one
+        new = {named for _, named in one.definition.references() if named in known} - seen
+        seen |= new
+        left += new
+
+
+class _Ground:
+    """Machines as they are described, at one time."""
+
+    def __init__(self, described: Sequence[Described]) -> None:
+        self.rows = BitMap(range(len(described)))
+        self._all = described
+        self._columns: dict[str, Column] = {}
+        self._texts: list[str] = []
 
     def where(self, place: str, fits: Fits, /) -> BitMap:
-        read = SAID[place]
-        return grouped((n, read(one)) for n, one in enumerate(self._all)).where(fits)
+        if place not in self._columns:
+            read = SAID[place]
+            self._columns[place] = grouped((n, read(one)) for n, one in enumerate(self._all))
+        return self._columns[place].where(fits)
 
     def mentioning(self, text: str, /) -> BitMap:
-        texts = (f"{one.owner}\n{one.location}".casefold() for one in self._all)
-        return BitMap([n for n, said in enumerate(texts) if text in said])
-
-    def is_otherwise(self, one: Condition) -> bool:
-        if not isinstance(one, Mentions) and one.place not in SAID:
-            return False
-        rows = found(one, fields=MACHINE_FIELDS, ground=self)
-        was = rows & BitMap(range(self.count))
-        return rows - was != BitMap([n + self.count for n in was])
+        if not self._texts:
+            self._texts = [f"{one.owner}\n{one.location}".casefold() for one in self._all]
+        return BitMap([n for n, said in enumerate(self._texts) if text in said])
 
 
-def _asks_otherwise(query: str, said: _Said) -> bool:
+@lru_cache(maxsize=_TEXTS)
+def _asked(query: str) -> tuple[Condition, ...]:
+    """Return what a query asks of what people say; of one that nobody understands now, nothing."""
     if not query:
-        return False
+        return ()
     try:
         parsed = parse_query(query, MACHINE_FIELDS)
     except InvalidQuery:
-        return False  # nobody is in it by a query that is not understood any more
-    return any(said.is_otherwise(one) for one in conditions(parsed))
+        return ()
+    return tuple(o for o in conditions(parsed) if isinstance(o, Mentions) or o.place in SAID)

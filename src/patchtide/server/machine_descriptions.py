@@ -21,7 +21,7 @@ from patchtide.domain.compliance.described import (
 )
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
-from patchtide.server.described_reach import check_who_describes
+from patchtide.server.described_reach import Redescribed, check_who_describes
 from patchtide.server.machine_attributes import (
     ATTRIBUTES,
     LABELS,
@@ -187,8 +187,8 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
 
     def work(tx: Transaction) -> Sequence[tuple[Client, Described]]:
         plan = planned(tx.clients(uuids))
-        reach = check_who_describes(tx, principal, [(one.described, now) for one, now in plan])
-        put(tx, plan, **reaching(reach))
+        said_anew = Redescribed((one.described, now) for one, now in plan)
+        put(tx, plan, **reaching(check_who_describes(tx, principal, said_anew)))
         return plan
 
     if asked.dry_run:

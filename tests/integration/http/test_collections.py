@@ -12,7 +12,9 @@ from patchtide.domain.access.principals import TokenHolder
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.errors import NotFound
+from patchtide.server import machine_import
 from patchtide.server.collection_checks import may_ask
+from patchtide.server.described_reach import Redescribed
 from patchtide.server.ports.clients import ClientState
 from tests.integration.http.plane import AdministratorsPlane, Answer
 
@@ -223,6 +225,42 @@ def test_what_a_collection_asks_for_where_rights_end_is_said_by_who_hands_rights
         ]
 
     assert at_a_site(story) == [403, 403, 403, 403, 200, 200, 200, 403]
+
+
+def test_only_what_rights_end_at_is_looked_at_and_a_file_is_refused_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at: set[str] = set()
+
+    def looking(query: Redescribed, text: str) -> bool:
+        looked_at.add(text)
+        return may_move(query, text)
+
+    may_move = Redescribed.may_move
+    monkeypatch.setattr(Redescribed, "may_move", looking)
+    monkeypatch.setattr(machine_import, "PART", 1)
+
+    async def story(keeper: Keeper) -> tuple[int, list[str]]:
+        for at in range(3):
+            await keeper.make(f"Other {at}", query=f"tag = other{at}")
+        asked = await keeper.make("Web", query="tag = web")
+        outer = await keeper.make("Outer", include=[asked], query="owner = web")
+        limited = frozenset({Right(Kind.MACHINES, Verb.DELETE, outer)})
+        everywhere = frozenset({Right(Kind.MACHINES, Verb.READ), Right(Kind.MACHINES, Verb.MODIFY)})
+        token = await keeper.plane.token(rights=limited | everywhere)
+        names = [f"m-{at}" for at in range(3)]
+        machines = [str(await keeper.plane.machine(name)) for name in names]
+        csv = "name,tags\nm-0,calm\nm-1,calm\nm-2,web\n"
+        path = "/api/v1/machine-imports"
+        refused = await keeper.plane.ask("POST", path, token=token, document={"csv": csv})
+        shown = [
+            (await keeper.plane.ask("GET", f"/api/v1/machines/{one}", token=token)).json
+            for one in machines
+        ]
+        return refused.status, [tag for one in shown for tag in one["tags"]]
+
+    assert at_a_site(story) == (403, [])
+    assert looked_at == {"tag = web", "owner = web"}
 
 
 def test_every_machine_that_nobody_knows_is_named() -> None:
