@@ -23,10 +23,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.access.principals import SessionHolder, TokenHolder
+from patchtide.domain.access.proposals import Rule
 from patchtide.domain.access.rights import KEEPING, holds
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.authentication import known_rights
-from patchtide.server.four_eyes import FOUR_EYES, KeptRule, Proposed
+from patchtide.server.four_eyes import FOUR_EYES, Proposed
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import held_by
@@ -100,7 +101,7 @@ class ProposalLaws(RuleBasedStateMachine):
             self.decide(lambda tx, user=user: tx.add_user(user))
         # Nobody but the three could agree: the target has no right that it needs.
         self.decide(lambda tx: tx.set_rights(self.ids["target"], ["role:auditor"]))
-        kept = KeptRule(is_on=True, approvers=approvers)
+        kept = Rule(is_on=True, approvers=approvers)
         self.decide(lambda tx: tx.put_setting(FOUR_EYES, msgspec.msgpack.encode(kept)))
 
     def shut_out_who_was_before(self, tx: Transaction) -> None:

@@ -95,7 +95,7 @@ def _lets_in_without_key(asking: Asking) -> bool:
 
 
 def _weakens_rule(asking: Asking) -> bool:
-    return read_rule(asking.tx.setting(FOUR_EYES)).rule().is_weaker_than(asking.rule)
+    return read_rule(asking.tx.setting(FOUR_EYES)).is_weaker_than(asking.rule)
 
 
 def _collection(tx: Transaction, asked: Any) -> list[object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -99,27 +99,8 @@ class Void(StaleRevision):
     code = "proposal-void"
 
 
-class KeptRule(Struct, frozen=True, kw_only=True):
-    """The rule as it is stored."""
-
-    is_on: bool = Rule().is_on
-    approvers: int = Rule().approvers
-    machines: int = Rule().machines
-    delay_h: int = Rule().delay // timedelta(hours=1)
-    lasts_h: int = Rule().lasts // timedelta(hours=1)
-
-    def rule(self) -> Rule:
-        return Rule(
-            is_on=self.is_on,
-            approvers=self.approvers,
-            machines=self.machines,
-            delay=timedelta(hours=self.delay_h),
-            lasts=timedelta(hours=self.lasts_h),
-        )
-
-
-def read_rule(data: bytes | None) -> KeptRule:
-    return msgspec.msgpack.decode(data, type=KeptRule) if data else KeptRule()
+def read_rule(data: bytes | None) -> Rule:
+    return msgspec.msgpack.decode(data, type=Rule) if data else Rule()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +155,7 @@ class Watched:
             Void: what they agreed to is not what it does now.
             WrongState: the proposal has ended, or still lacks something.
         """
-        rule = read_rule(tx.setting(FOUR_EYES)).rule()
+        rule = read_rule(tx.setting(FOUR_EYES))
         if not rule.is_on:
             if self.proposal:
                 raise WrongState("no second person is asked for any more: ask for it by itself")

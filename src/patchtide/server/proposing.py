@@ -37,7 +37,7 @@ def propose(
     Raises:
         TooMuch: too many of hers wait.
     """
-    rule = read_rule(tx.setting(FOUR_EYES)).rule()
+    rule = read_rule(tx.setting(FOUR_EYES))
     person = behind(actor, tx.api_token_makers())
     waiting = tx.proposals.open_of(person, now=now)
     same = [one.proposal for one in waiting if one.proposal.content == waits.content]

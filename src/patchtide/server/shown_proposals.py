@@ -103,7 +103,7 @@ class Viewer:
             name for name, one in covered.items() if may_agree(self._rights, one.approver_needs)
         )
         self._eyes = dict[tuple[Right, ...], Eyes]()
-        self._rule = read_rule(lookups.setting(FOUR_EYES)).rule()
+        self._rule = read_rule(lookups.setting(FOUR_EYES))
         self._names = {principal.actor: somebody(principal).name}
         if may_read(self._rights, Kind.ACCOUNTS):
             self._names |= {f"user:{user.id}": user.name for user in self._users}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.access.proposals import Rule
 from patchtide.domain.access.rights import KEEPING
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.context import Call
-from patchtide.server.four_eyes import FOUR_EYES, KeptRule, eyes, eyes_among, read_rule
+from patchtide.server.four_eyes import FOUR_EYES, eyes, eyes_among, read_rule
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Nothing, Output
 
-_BEGINS = KeptRule()
+_BEGINS, _HOUR = Rule(), timedelta(hours=1)
 
 
 class SetFourEyes(Input, kw_only=True, frozen=True):
@@ -33,10 +35,10 @@ class SetFourEyes(Input, kw_only=True, frozen=True):
     delay_h: Annotated[
         int,
         Meta(ge=1, le=72, description="After so many hours it can be done where nobody else is."),
-    ] = _BEGINS.delay_h
+    ] = _BEGINS.delay // _HOUR
     lasts_h: Annotated[
         int, Meta(ge=96, le=720, description="After so many hours a proposal is over.")
-    ] = _BEGINS.lasts_h
+    ] = _BEGINS.lasts // _HOUR
 
 
 class ShownFourEyes(Output, kw_only=True, frozen=True):
@@ -55,34 +57,34 @@ async def show(call: Call, principal: Principal, asked: Nothing) -> ShownFourEye
 
 async def set_rule(call: Call, principal: Principal, asked: SetFourEyes) -> ShownFourEyes:
     """Raises InvalidDocument: so many people there are not."""
-    kept = KeptRule(
+    rule = Rule(
         is_on=asked.on,
         approvers=asked.approvers,
         machines=asked.machines_over,
-        delay_h=asked.delay_h,
-        lasts_h=asked.lasts_h,
+        delay=asked.delay_h * _HOUR,
+        lasts=asked.lasts_h * _HOUR,
     )
 
     def work(tx: Transaction) -> ShownFourEyes:
         was = read_rule(tx.lock_setting(FOUR_EYES))
         people = len(eyes(tx, [KEEPING], now=call.now).able)
-        if kept.is_on and kept.approvers > max(1, people - 1):
+        if rule.is_on and rule.approvers > max(1, people - 1):
             what = f"are more than there are besides one: {people} people administer accounts"
             raise InvalidDocument([Problem("approvers", what)])
-        tx.put_setting(FOUR_EYES, msgspec.msgpack.encode(kept))
-        tx.note("site", **_told(kept), was=", ".join(f"{k} {v}" for k, v in _told(was).items()))
-        return _shown(kept, people)
+        tx.put_setting(FOUR_EYES, msgspec.msgpack.encode(rule))
+        tx.note("site", **_told(rule), was=", ".join(f"{k} {v}" for k, v in _told(was).items()))
+        return _shown(rule, people)
 
     return await call.decide(principal, work)
 
 
-def _told(kept: KeptRule) -> dict[str, str | int]:
+def _told(rule: Rule) -> dict[str, str | int]:
     return {
-        "rule": "on" if kept.is_on else "off",
-        "approvers": kept.approvers,
-        "machines": kept.machines,
-        "delay_h": kept.delay_h,
-        "lasts_h": kept.lasts_h,
+        "rule": "on" if rule.is_on else "off",
+        "approvers": rule.approvers,
+        "machines": rule.machines,
+        "delay_h": rule.delay // _HOUR,
+        "lasts_h": rule.lasts // _HOUR,
     }
 
 
@@ -92,12 +94,12 @@ def _read(call: Call) -> ShownFourEyes:
     return _shown(read_rule(lookups.setting(FOUR_EYES)), len(found.able))
 
 
-def _shown(kept: KeptRule, people: int) -> ShownFourEyes:
+def _shown(rule: Rule, people: int) -> ShownFourEyes:
     return ShownFourEyes(
-        on=kept.is_on,
-        approvers=kept.approvers,
-        machines_over=kept.machines,
-        delay_h=kept.delay_h,
-        lasts_h=kept.lasts_h,
+        on=rule.is_on,
+        approvers=rule.approvers,
+        machines_over=rule.machines,
+        delay_h=rule.delay // _HOUR,
+        lasts_h=rule.lasts // _HOUR,
         people=people,
     )

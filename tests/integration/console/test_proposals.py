@@ -6,6 +6,7 @@ import asyncio
 import re
 import ssl
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import trustme
 from patchtide.adapters.http.protocol import ConnectionLimits
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import SessionHolder
+from patchtide.domain.access.proposals import Rule
 from patchtide.domain.access.rights import ROLES
 from patchtide.server import proposing, shown_proposals
 from patchtide.server.disruptions import LIMITS, read_limits
-from patchtide.server.four_eyes import Proposed
+from patchtide.server.four_eyes import FOUR_EYES, Proposed, read_rule
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.role_book import held_by
 from patchtide.server.table import perform
@@ -297,8 +299,10 @@ async def test_to_weaken_the_rule_waits_and_alone_it_waits_for_its_time(site: Co
     await maria.post("/proposals/rule", ON)
     off = await maria.post("/proposals/rule", {**ON, "on": "no"})
     proposal = off.headers["location"].split("/")[-1].partition("?")[0]
-    stricter = await maria.post("/proposals/rule", {**ON, "machines_over": "20"})
+    stricter = await maria.post("/proposals/rule", {**ON, "machines_over": "20", "lasts_h": "120"})
     assert stricter.headers["location"] == "/proposals?done=four-eyes"
+    kept = read_rule(site.storage.setting(FOUR_EYES))
+    assert kept == Rule(is_on=True, machines=20, lasts=timedelta(days=5))
 
     page = (await maria.get(f"/proposals/{proposal}")).body.decode()
     assert "nobody else who could approve it" in page and "Do it now" not in page
