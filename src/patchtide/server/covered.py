@@ -14,10 +14,10 @@ from uuid import UUID
 from patchtide.domain.access.grants import ROLE, come_to
 from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import KEEPING, Right, holds
-from patchtide.domain.collections.definitions import following
 from patchtide.domain.errors import NotFound
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_reach import holder_within
+from patchtide.server.described_reach import deciding
 from patchtide.server.disruptions import done_lately
 from patchtide.server.four_eyes import FOUR_EYES, Asking, FourEyes, read_rule
 from patchtide.server.granting import Asked
@@ -42,12 +42,8 @@ def _made_of(tx: Transaction, places: Collection[str]) -> list[object]:
     """Return how collections were said when rights are to end there, and all they are made of."""
     if not any(places):
         return []
-    known = held(tx)
-    uses = {key: {used for _, used in one.definition.references()} for key, one in known.items()}
-    found = following(uses, [key for key in known if str(key) in places])
-    return [
-        [str(one), known[one].revision, _named(tx, one)] for one in sorted(found & known.keys())
-    ]
+    found = sorted(deciding(held(tx), frozenset(places)), key=lambda one: one.id)
+    return [[str(one.id), one.revision, _named(tx, one.id)] for one in found]
 
 
 def _named(tx: Transaction, collection: UUID) -> str:
