@@ -62,6 +62,8 @@ class CalendarMonth(Output, kw_only=True, frozen=True):
     month: str
     has_windows: bool
     """Without any window machines may be changed at any time, but for freezes."""
+    is_unsure: bool
+    """Nobody knows by which windows it goes, so it may not be changed."""
     days: tuple[CalendarDay, ...]
     """Of whole weeks, from a Monday on."""
     items: tuple[CalendarMark, ...]
@@ -82,6 +84,7 @@ async def show_month(call: Call, principal: Principal, asked: MonthOf) -> Calend
         zone=str(times.zone),
         month=f"{month:%Y-%m}",
         has_windows=bool(times.windows),
+        is_unsure=times.is_unsure,
         days=days,
         items=tuple(mark for day in days if day.is_of_month for mark in day.marks),
     )

@@ -141,6 +141,8 @@ async def test_while_nobody_knows_who_is_in_a_collection_its_times_bind_everybod
     window = await keeper.do("POST", f"{of_debian}/windows", **PATCH_NIGHT)
     assert (await keeper.words()).startswith("Not now: nobody knows")
     assert (await keeper.words("?ignore_windows=true")).startswith("Yes")
+    month = await keeper.do("GET", f"/calendar?machine={keeper.machine}")
+    assert (month.json["has_windows"], month.json["is_unsure"]) == (False, True)
     await keeper.do("DELETE", f"/windows/{window.json['id']}")
     year = f"{keeper.plane.clock.now():%Y}"
     said = {"begins": f"{year}-01-01 00:00", "ends": f"{year}-12-31 23:59", "reason": "the audit"}

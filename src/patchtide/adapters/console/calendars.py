@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out
+from patchtide.adapters.console.choices import collection_at
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
@@ -90,7 +91,7 @@ async def of_collection(desk: Desk, visit: Visit, collection: UUID) -> Calendar:
 
 async def window(desk: Desk, visit: Visit) -> Reply:
     """The form of a new one, or of the one that the query names, as it would open."""
-    of = await _collection(desk, visit)
+    of = await collection_at(desk, visit)
     said = _of_query(visit) if "comes" in visit.query else None
     found = await _held(desk, visit, "windows.list", of, visit.query.get("window", ""))
     if said is None and found is not None:
@@ -99,7 +100,7 @@ async def window(desk: Desk, visit: Visit) -> Reply:
 
 
 async def save_window(desk: Desk, visit: Visit) -> Reply:
-    of = await _collection(desk, visit)
+    of = await collection_at(desk, visit)
     found = await _held(desk, visit, "windows.list", of, visit.said("window"))
     if visit.said("act") == "delete-window" and found is not None:
         kind = Rows(field="window", form=f"{_here(of)}/window", noun="window", plural="windows")
@@ -122,14 +123,14 @@ async def save_window(desk: Desk, visit: Visit) -> Reply:
 
 
 async def freeze(desk: Desk, visit: Visit) -> Reply:
-    of = await _collection(desk, visit)
+    of = await collection_at(desk, visit)
     found = await _held(desk, visit, "freezes.list", of, visit.query.get("freeze", ""))
     said = {name: getattr(found, name) for name in _FREEZE} if found else _FREEZE
     return _freeze_form(desk, visit, of, said, found)
 
 
 async def save_freeze(desk: Desk, visit: Visit) -> Reply:
-    of = await _collection(desk, visit)
+    of = await collection_at(desk, visit)
     found = await _held(desk, visit, "freezes.list", of, visit.said("freeze"))
     if visit.said("act") == "delete-freeze" and found is not None:
         kind = Rows(field="freeze", form=f"{_here(of)}/freeze", noun="freeze", plural="freezes")
@@ -233,16 +234,6 @@ async def _held(desk: Desk, visit: Visit, operation: str, of: Collection, id: st
     found = next((one for one in items if str(one.id) == id), None)
     if found is None:
         raise NotFound
-    return found
-
-
-async def _collection(desk: Desk, visit: Visit) -> Collection:
-    """Raises NotFound."""
-    try:
-        uuid = UUID(visit.parameters["collection"])
-    except ValueError as error:
-        raise NotFound from error
-    found: Collection = await desk.ask(visit, "collections.show", collection=uuid)
     return found
 
 

@@ -1,13 +1,15 @@
-"""What forms offer to choose from: the collections of the site."""
+"""The collections of the site: what forms offer to choose from, and the one of an address."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
-from patchtide.server.collection_view import NamedCollection, names_of_all
+from patchtide.domain.errors import NotFound
+from patchtide.server.collection_view import Collection, NamedCollection, names_of_all
 
 
 async def collected(desk: Desk, visit: Visit) -> Sequence[NamedCollection]:
@@ -22,3 +24,17 @@ async def collected(desk: Desk, visit: Visit) -> Sequence[NamedCollection]:
 async def collection_names(desk: Desk, visit: Visit) -> Mapping[str, str]:
     """Return id -> name, in the same order."""
     return {str(one.id): one.name for one in await collected(desk, visit)}
+
+
+async def collection_at(desk: Desk, visit: Visit) -> Collection:
+    """Return the collection that the address names.
+
+    Raises:
+        NotFound: there is none.
+    """
+    try:
+        uuid = UUID(visit.parameters["collection"])
+    except ValueError as error:
+        raise NotFound from error
+    found: Collection = await desk.ask(visit, "collections.show", collection=uuid)
+    return found

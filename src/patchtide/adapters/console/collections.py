@@ -10,7 +10,7 @@ from uuid import UUID
 
 from patchtide.adapters.console import calendars, machine_rows
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
-from patchtide.adapters.console.choices import collected
+from patchtide.adapters.console.choices import collected, collection_at
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape, exported
 from patchtide.adapters.console.machine_cells import CELLS
@@ -81,7 +81,7 @@ async def create(desk: Desk, visit: Visit) -> Reply:
 
 
 async def edit(desk: Desk, visit: Visit) -> Reply:
-    found = await _found(desk, visit)
+    found = await collection_at(desk, visit)
     typed = {
         "name": found.name,
         "description": found.description,
@@ -95,7 +95,7 @@ async def edit(desk: Desk, visit: Visit) -> Reply:
 
 
 async def change(desk: Desk, visit: Visit) -> Reply:
-    found = await _found(desk, visit)
+    found = await collection_at(desk, visit)
     said = _said(visit)
     given = {name: value for name, value in said.items() if value}
     forget = [name for name, value in said.items() if not value and name != "name"]
@@ -180,7 +180,7 @@ async def one(desk: Desk, visit: Visit) -> Reply:
 
 
 async def _one(desk: Desk, visit: Visit, *, error: PatchtideError | None = None) -> Reply:
-    found = await _found(desk, visit)
+    found = await collection_at(desk, visit)
     listed = await machine_rows.machines(desk, visit, within=found.id)
     if kind := visit.query.get("format"):
         return await asyncio.to_thread(exported, "members", listed.rows, CELLS, kind)
@@ -207,17 +207,8 @@ async def _entries(desk: Desk, visit: Visit, collection: UUID) -> Sequence[Any]:
     return entries_of(told, await names_of(desk, visit))
 
 
-async def _found(desk: Desk, visit: Visit) -> Collection:
-    try:
-        uuid = UUID(visit.parameters["collection"])
-    except ValueError as error:
-        raise NotFound from error
-    found: Collection = await desk.ask(visit, "collections.show", collection=uuid)
-    return found
-
-
 async def act(desk: Desk, visit: Visit) -> Reply:
-    found, doing = await _found(desk, visit), visit.said("act")
+    found, doing = await collection_at(desk, visit), visit.said("act")
     here = address(found.id)
     if doing == "delete-collection":
         kind = Rows(field="collection", form=f"{here}/act", noun="collection", plural="collections")
