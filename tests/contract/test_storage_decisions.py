@@ -346,7 +346,19 @@ async def test_a_decommissioned_client_never_comes_back(storage: Storage) -> Non
         return [tx.set_client_state([client.uuid], state) for state in states]
 
     assert await storage.decide("admin", "machines.set", work, now=NOON) == [1, 1, 0]
-    assert storage.standings()[0].state is ClientState.DECOMMISSIONED
+    assert storage.standings([client.uuid])[0].state is ClientState.DECOMMISSIONED
+
+
+async def test_machines_that_may_speak_are_read_in_pages(storage: Storage) -> None:
+    clients = await enrolled(storage, 5)
+    pages, after = list[list[bytes]](), 0
+
+    while page := storage.standings_after(after, limit=2):
+        pages.append([one.uuid for one in page])
+        after = page[-1].number
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [uuid for page in pages for uuid in page] == [one.uuid for one in clients]
 
 
 async def test_clients_are_found_by_key_and_by_machine(storage: Storage) -> None:

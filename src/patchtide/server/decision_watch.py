@@ -31,6 +31,8 @@ class DecisionWatch:
     """Call `step` twice a second or so."""
 
     reading: Decided
+    since: Cursor
+    """Where the log stood before the machines were read."""
     standings: Standings
     read_again: Callable[[], Awaitable[None]]
     """Reads all machines anew."""
@@ -38,7 +40,7 @@ class DecisionWatch:
     """Has those come that hold a line open."""
 
     def __post_init__(self) -> None:
-        self._cursor = self.reading.epoch()
+        self._cursor = self.since
 
     async def step(self) -> None:
         is_done = False

@@ -31,13 +31,19 @@ class EpochWatch:
     """Remembers the epoch that this node's memory belongs to."""
 
     def __init__(
-        self, reading: EpochReading, *, standings: Standings, inventories: Inventories, clock: Clock
+        self,
+        reading: EpochReading,
+        *,
+        standings: Standings,
+        inventories: Inventories,
+        clock: Clock,
+        since: Cursor,
     ) -> None:
         self._reading = reading
         self._standings = standings
         self._inventories = inventories
         self._clock = clock
-        self._epoch = reading.epoch().epoch
+        self._epoch = since.epoch
 
     async def step(self) -> bool:
         """Read everything again if there is a new epoch; say whether there was."""

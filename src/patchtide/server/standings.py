@@ -18,6 +18,7 @@ WINDOW = 64
 _MASK = (1 << WINDOW) - 1
 BOOTS_KEPT = 4
 LOOK_UP_S = 0.05
+PAGE = 10_000
 UNKNOWN_LIMIT = 500
 
 
@@ -107,7 +108,11 @@ class Standings:
         return len(self._entries)
 
     def load(self) -> None:
-        self._follow(self._reading.standings())
+        """Read all, in pages: of a million machines no single question is answered in time."""
+        after = 0
+        while page := self._reading.standings_after(after, limit=PAGE):
+            self._follow(page)
+            after = page[-1].number
 
     async def refresh(self, uuids: Sequence[bytes]) -> None:
         """Read these again: somebody decided something about them."""

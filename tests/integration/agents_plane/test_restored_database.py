@@ -34,6 +34,7 @@ def watch_of(plane: PlaneUnderTest) -> EpochWatch:
         standings=plane.standings,
         inventories=plane.inventories,
         clock=plane.clock,
+        since=plane.storage.epoch(),
     )
 
 

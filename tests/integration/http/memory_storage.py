@@ -279,13 +279,18 @@ class MemoryStorage:
             raise self.breaks
         return Cursor(epoch=f"e{self.epochs}", n=len(self.entries))
 
-    def standings(self, uuids: Sequence[bytes] | None = None) -> Sequence[Standing]:
-        found = [c for c in self.machines.values() if uuids is None or c.uuid in uuids]
+    def standings(self, uuids: Sequence[bytes]) -> Sequence[Standing]:
+        return [one for one in self.standings_after(0, limit=10**6) if one.uuid in uuids]
+
+    def standings_after(self, number: int, *, limit: int) -> Sequence[Standing]:
+        found = sorted(
+            (c for c in self.machines.values() if c.number > number), key=lambda c: c.number
+        )
         return [
             Standing(
                 number=c.number, uuid=c.uuid, public_key=c.public_key, state=c.state, counter=0
             )
-            for c in found
+            for c in found[:limit]
         ]
 
     def clients(

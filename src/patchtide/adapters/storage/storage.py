@@ -215,8 +215,11 @@ class Storage(FleetReads):
 
     # Reading and Lookups
 
-    def standings(self, uuids: Sequence[bytes] | None = None) -> Sequence[Standing]:
+    def standings(self, uuids: Sequence[bytes]) -> Sequence[Standing]:
         return self._read(lambda c: reading.standings(c, uuids))
+
+    def standings_after(self, number: int, *, limit: int) -> Sequence[Standing]:
+        return self._read(lambda c: reading.standings_after(c, number, limit=limit))
 
     def clients(
         self, *, after: int = 0, limit: int = 100, search: str = "", state: str = ""

@@ -31,6 +31,7 @@ from patchtide.server.divergence import Divergence
 from patchtide.server.enrolment import Enrolment
 from patchtide.server.inventories import Inventories
 from patchtide.server.ports.clock import Clock
+from patchtide.server.ports.following import Cursor
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
@@ -42,6 +43,8 @@ Endpoint = Callable[[Any, Any, Any], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentsSide:
+    since: Cursor
+    """How far decisions had gone before the machines were read."""
     standings: Standings
     inventories: Inventories
     told: ToldAgents
@@ -89,6 +92,8 @@ def build_agents_side(
     answers: Ed25519PrivateKey,
     events: Events,
 ) -> AgentsSide:
+    # What another node decides while all this is read is followed from here.
+    since = storage.epoch()
     standings = Standings(storage)
     standings.load()
     inventories = Inventories(storage, storage)
@@ -117,6 +122,7 @@ def build_agents_side(
         clock=clock,
     )
     return AgentsSide(
+        since=since,
         standings=standings,
         inventories=inventories,
         told=told,

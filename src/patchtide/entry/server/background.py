@@ -132,6 +132,7 @@ def _decisions(server: Server, epoch: EpochWatch) -> DecisionWatch:
     agents = server.agents
     return DecisionWatch(
         reading=server.storage,
+        since=agents.since,
         standings=agents.standings,
         read_again=epoch.read_again,
         wake=agents.events.wake,
@@ -145,6 +146,7 @@ def _epoch(server: Server) -> EpochWatch:
         standings=agents.standings,
         inventories=agents.inventories,
         clock=server.context.clock,
+        since=agents.since,
     )
 
 

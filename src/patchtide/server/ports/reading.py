@@ -25,7 +25,11 @@ from patchtide.server.ports.update_lists import UpdateListReading
 class Reading(Protocol):
     """Read-only connections; never waits for the writer (SQLite) nor takes its locks."""
 
-    def standings(self, uuids: Sequence[bytes] | None = None) -> Sequence[Standing]: ...
+    def standings(self, uuids: Sequence[bytes]) -> Sequence[Standing]: ...
+
+    def standings_after(self, number: int, *, limit: int) -> Sequence[Standing]:
+        """Return the next ones by number."""
+        ...
 
     def clients(
         self, *, after: int = 0, limit: int = 100, search: str = "", state: str = ""
