@@ -1,4 +1,5 @@
-"""Queries over 100,000 machines: of a thousand collections, one machine's change, and single ones.
+"""Queries over 100,000 machines: of a thousand collections, one machine's change, one that
+enrols, and single ones.
 
 Machines have 2,000 different lists of 600 packages between them, and hardware that is no other's:
 a name and an address each. Every tenth collection asks for the one before it; another thousand are
@@ -198,6 +199,9 @@ def main() -> None:
     machines = list(view.active)
     ask = partial(a_change, view, store, follower, collections)
     figure("one machine's change, all of them", median(ask, machines[::97]), "<= 5 ms", plain)
+    new = range(reports.MACHINES + 1, reports.MACHINES + 1 + 2 * CHANGES)
+    come = partial(newcomers, view, store, follower, collections, plain=plain)
+    come(new[:CHANGES], of="all of them")
     ask = partial(a_minute, view, collections)
     figure("a minute that passes", median(ask, batches(machines)), "<= 10 ms", plain)
     view.put_collections(map(an_including, range(len(texts))))
@@ -205,6 +209,7 @@ def main() -> None:
     figure(f"{len(texts)} that include each other, too", whole, "<= 10000 ms", plain)
     ask = partial(a_change, view, store, follower, collections)
     figure("one machine's change, all of those", median(ask, machines[::89]), "<= 5 ms", plain)
+    come(new[CHANGES:], of="all of those")
     asked = [*texts[:200], *(f"collection = d{n} and restart" for n in range(900, 920))]
     singles = {text: cpu(partial(collections.answering, view, text)) for text in asked}
     worst = max(singles, key=lambda text: singles[text])
@@ -228,6 +233,47 @@ def a_change(
     view.put_heard({machine: True})
     follower.follow()
     collections.ground(view)
+
+
+def an_enrolment(view: FollowedView, collections: CollectionIndex, machine: int) -> None:
+    """Let one in of which nothing was known, and ask who is in what."""
+    view.put_clients([reports.a_client(machine)])
+    view.put_heard({machine: False}, at={machine: view.now.timestamp()})
+    collections.ground(view)
+
+
+def first_words(
+    view: FollowedView,
+    store: Lists,
+    follower: FactFollower,
+    collections: CollectionIndex,
+    machine: int,
+) -> None:
+    """Let one that enrolled tell all its lists, and how it stands, and ask who is in what."""
+    n = machine % LISTS
+    store.tell(machine, "facts", facts_of(n % len(PLATFORMS)))
+    store.tell(machine, "hardware", hardware_of(machine))
+    store.tell(machine, "packages", packages_of(n))
+    view.put_rows([said(machine, view.members[machine - reports.MACHINES].states)])
+    follower.follow()
+    collections.ground(view)
+
+
+def newcomers(
+    view: FollowedView,
+    store: Lists,
+    follower: FactFollower,
+    collections: CollectionIndex,
+    some: Sequence[int],
+    *,
+    of: str,
+    plain: float,
+) -> None:
+    ask = partial(an_enrolment, view, collections)
+    figure(f"a machine that newly enrols, {of}", median(ask, some), "<= 5 ms", plain)
+    ask = partial(first_words, view, store, follower, collections)
+    told = f"its first lists, {PACKAGES} packages, {of}"
+    figure(told, median(ask, some), "<= 25 ms", plain)
 
 
 def batches(machines: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -129,6 +129,13 @@ class CollectionLaws(RuleBasedStateMachine):
         turned = [key for key, one in self.known.items() if one.query in asking]
         self.memberships.move(BitMap(moved), self.fleet, turned=turned)
 
+    @rule(moved=machines, let_in=machines)
+    def come_and_go(self, moved: frozenset[int], let_in: frozenset[int]) -> None:
+        now = (self.fleet.all - BitMap(moved)) | BitMap(moved & let_in)
+        came, self.fleet.all = now ^ self.fleet.all, now
+        turned = [key for key, one in self.known.items() if one.query]
+        self.memberships.move(BitMap(moved), self.fleet, turned=turned, came=came)
+
     @rule(query=st.sampled_from(["web", "db", ASKING]))
     def answer_or_do_not(self, query: str) -> None:
         self.fleet.unanswered ^= {query}

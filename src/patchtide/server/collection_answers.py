@@ -12,7 +12,15 @@ from functools import lru_cache
 
 from pyroaring import BitMap
 
-from patchtide.domain.catalog.queries import Asked, Condition, Operator, Query, combined, conditions
+from patchtide.domain.catalog.queries import (
+    Asked,
+    Condition,
+    Operator,
+    Query,
+    combined,
+    conditions,
+    holds,
+)
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
@@ -72,7 +80,8 @@ class CollectionAnswers:
             wanted, self._unread = wanted | (self._unread & texts), set()
         was = {text: self._found[text] for text in wanted if text in self._found}
         for text in wanted:
-            self._found[text] = self._asked(view, text)
+            known = self._machines.known(text)
+            self._found[text] = self._asked(view, text) if known is None else known
         moved, anew = dict[str, BitMap](), set[str]()
         for text, before in was.items():
             now = self._found[text]
@@ -135,6 +144,15 @@ def who(one: Condition, named: Named, *, among: BitMap) -> BitMap | None:
 def texts_of(query: str) -> Iterable[str]:
     """Return what is asked of machines to answer it."""
     return _taken_apart(query).texts.values() if names_asked(query) else (query,)
+
+
+def is_open(query: str) -> bool:
+    """Say whether it is answered by a machine that is in no collection, and has no answer else."""
+    return bool(names_asked(query)) and holds(_taken_apart(query).query, _is_not_in)
+
+
+def _is_not_in(one: Condition) -> bool:
+    return isinstance(one, Asked) and is_named(one) and one.operator is Operator.IS_NOT
 
 
 @lru_cache(maxsize=_TEXTS)

@@ -20,7 +20,7 @@ from patchtide.domain.collections.definitions import ALL_MACHINES, ALL_MACHINES_
 from patchtide.domain.collections.memberships import Memberships
 from patchtide.domain.compliance.machine_query import machine_fields
 from patchtide.domain.errors import NotFound, Unavailable
-from patchtide.server.collection_answers import CollectionAnswers, is_named, texts_of, who
+from patchtide.server.collection_answers import CollectionAnswers, is_named, is_open, texts_of, who
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.collections import StoredCollection
@@ -40,6 +40,8 @@ class CollectionIndex:
         self._names: Mapping[str, UUID] = {}
         self._askers: Mapping[str, Sequence[UUID]] = {}
         """By what is asked of machines, the collections whose queries ask that."""
+        self._open = set[UUID]()
+        """Collections that one may be in who answers to nothing."""
         self._moment: object = None
         self._evaluated_at = datetime.fromtimestamp(0, UTC)
         self._present = BitMap()
@@ -114,6 +116,7 @@ class CollectionIndex:
         is_other = view.collections is not self._stored
         if is_other:
             self._names, self._askers = _names(view.collections), _askers(view.collections)
+            self._open = {k for k, o in view.collections.items() if is_open(o.definition.query)}
         turned = self._answers.follow(view, self._askers.keys())
         machines = self._machines_of(view)
         if is_other:
@@ -124,12 +127,11 @@ class CollectionIndex:
             self._memberships.reconsider(self._asking(turned.anew), machines)
         came = self._present ^ view.present
         moved = came.union(*turned.machines.values())
+        if moved:
+            asking = self._asking(turned.machines) | (self._open if came else set())
+            self._memberships.move(moved, machines, turned=asking, came=came)
         if came:
-            self._memberships.move(moved, machines)
             self._present = view.present.copy()
-        elif moved:
-            asking = self._asking(turned.machines)
-            self._memberships.move(moved, machines, turned=asking)
         if view.now - self._evaluated_at >= ALL:
             self._memberships.evaluate(machines)
             self._evaluated_at = view.now

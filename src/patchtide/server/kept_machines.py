@@ -87,6 +87,10 @@ class KeptMachines:
         turned, self._turned = self._turned, {}
         return turned
 
+    def known(self, text: str) -> BitMap | None:
+        """Return who answered when `turned` was asked last; None: it is not kept."""
+        return self._queries.members(text) if text in self._queries else None
+
     def drop(self, text: str) -> None:
         if text in self._queries:
             self._queries.drop(text)

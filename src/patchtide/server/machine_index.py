@@ -65,6 +65,10 @@ class MachineIndex:
         self._follow(view)
         return self._kept.turned(view)
 
+    def known(self, query: str) -> BitMap | None:
+        """Return who answered when `turned` was asked last; None: it is not kept."""
+        return self._kept.known(query)
+
     def drop(self, query: str) -> None:
         """Keep it no longer."""
         self._kept.drop(query)

@@ -217,12 +217,16 @@ class FactTable:
             if before == after:
                 continue
             gone, come = set(before) - set(after), set(after) - set(before)
+            if not (gone or come):
+                continue
+            changed.add(place)
+            column = self._columns.setdefault(place, Column()) if come else self._columns[place]
             for value in gone:
-                self._columns[place].discard(value, machine)
-            self.put((machine,), {place: tuple(come)})
-            if gone or come:
-                changed.add(place)
-            self._drop_empty(place)
+                column.discard(value, machine)
+            for value in come:
+                column.put(value, (machine,))
+            if gone:
+                self._drop_empty(place)
         return changed
 
     def forget(self, machine: int, places: Iterable[str]) -> None:

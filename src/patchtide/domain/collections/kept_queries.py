@@ -7,24 +7,35 @@ the queries with a condition that turned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import assert_never
 
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.queries import (
+    All,
     Asked,
     Condition,
+    Either,
+    Everything,
     Fields,
     Mentions,
+    No,
     Operator,
     Query,
     combined,
     conditions,
     fits_of,
+    holds,
 )
-from patchtide.domain.catalog.query_tests import Fits, Value
+from patchtide.domain.catalog.query_tests import Fits, Value, folded
 
+FEW = 8
+"""So many machines are asked one by one; more of them by sets."""
+_NOBODY = BitMap()
+Test = Callable[[int], bool]
 Finder = Callable[[Condition], BitMap]
 Told = Mapping[str, Mapping[int, Iterable[Value]]]
 """What machines' values are now, by place and machine."""
@@ -45,6 +56,9 @@ class _Held:
 class _Kept:
     query: Query
     members: BitMap
+    is_open: bool
+    """Whether it is answered by a machine of which none of its conditions holds."""
+    answers: Test
 
 
 class KeptQueries:
@@ -55,6 +69,8 @@ class KeptQueries:
         self._held: dict[Condition, _Held] = {}
         self._by_place: dict[str, list[_Held]] = {}
         self._mentions: list[_Held] = []
+        self._known = BitMap()
+        """Of whom a condition may hold, and who may answer: of nobody else one does."""
 
     def __contains__(self, key: str) -> bool:
         return key in self._kept
@@ -94,7 +110,13 @@ class KeptQueries:
         for one in asked:
             held = self._held[one] if one in self._held else self._hold(one, fields, found[one])
             held.users.add(key)
-        self._kept[key] = _Kept(query, self._combined(query, rows).copy())
+        self._known.update(rows, *found.values())
+        self._kept[key] = _Kept(
+            query,
+            self._combined(query, rows).copy(),
+            is_open=holds(query, _is_contrary),
+            answers=self._test_of(query),
+        )
 
     def drop(self, key: str) -> None:
         kept = self._kept.pop(key)
@@ -109,6 +131,7 @@ class KeptQueries:
         self._held.clear()
         self._by_place.clear()
         self._mentions.clear()
+        self._known.clear()
 
     def move(
         self, told: Told, texts: Mapping[int, str], *, rows: BitMap, came: BitMap
@@ -117,7 +140,8 @@ class KeptQueries:
 
         Returns the queries that are answered otherwise now, each with by which machines.
         """
-        turned: dict[str, BitMap] = dict.fromkeys(self._kept, came) if came else {}
+        turned = dict.fromkeys(self._speaking_of(came), came) if came else {}
+        self._known.update(came, texts, *told.values())
         for place, said in told.items():
             if place in self._by_place:
                 self._ask(self._by_place[place], said, turned)
@@ -125,6 +149,15 @@ class KeptQueries:
             self._look(texts, turned)
         decided = ((key, self._decide(key, some, rows)) for key, some in turned.items())
         return {key: others for key, others in decided if others}
+
+    def _speaking_of(self, came: BitMap) -> set[str]:
+        """Return the queries that one of these answers, did, or has a condition of that holds."""
+        found = {key for key, one in self._kept.items() if one.is_open}
+        if known := came & self._known:
+            found.update(k for k, one in self._kept.items() if not one.members.isdisjoint(known))
+            held = (one for one in self._held.values() if not one.machines.isdisjoint(known))
+            found.update(*(one.users for one in held))
+        return found
 
     def _ask(
         self,
@@ -136,14 +169,13 @@ class KeptQueries:
         for machine, values in said.items():
             for value in values:
                 having.setdefault(value, BitMap()).add(machine)
-        those = BitMap(said.keys())
+        those, texts = BitMap(said.keys()), {folded(value) for value in having}
         for held in asking:
             if held.fits is not None:
-                now = BitMap()
-                for value, machines in having.items():
-                    if held.fits(value):
-                        now |= machines
-                _turn(held, those, now, turned)
+                wanted = held.fits.wanted
+                # Whoever asks for a name asks in vain, nearly always: that is seen at once.
+                may_fit = wanted is None or not wanted.isdisjoint(texts)
+                _turn(held, those, _fitting(held.fits, having) if may_fit else _NOBODY, turned)
 
     def _look(self, texts: Mapping[int, str], turned: dict[str, BitMap]) -> None:
         those = BitMap(texts.keys())
@@ -156,7 +188,12 @@ class KeptQueries:
     def _decide(self, key: str, some: BitMap, rows: BitMap) -> BitMap:
         """Put these machines into a query's answer, or take them out; return whom that changed."""
         kept = self._kept[key]
-        others = self._combined(kept.query, some & rows) ^ (kept.members & some)
+        if len(some) <= FEW:
+            others = BitMap(
+                [n for n in some if (n in rows and kept.answers(n)) is not (n in kept.members)]
+            )
+        else:
+            others = self._combined(kept.query, some & rows) ^ (kept.members & some)
         if others:
             # Another set: somebody may have the one of before.
             kept.members = kept.members ^ others
@@ -181,6 +218,23 @@ class KeptQueries:
         if not place:
             del self._by_place[held.condition.place]
 
+    def _test_of(self, query: Query) -> Test:
+        """Return what says whether one machine answers, as the conditions hold by then."""
+        match query:
+            case Everything():
+                return _everybody
+            case Mentions() | Asked():
+                machines = self._held[query].machines
+                return partial(_none_of, machines) if _is_contrary(query) else machines.__contains__
+            case All(members):
+                return partial(_all, [self._test_of(part) for part in members])
+            case Either(members):
+                return partial(_any, [self._test_of(part) for part in members])
+            case No(member):
+                return partial(_no, self._test_of(member))
+            case _:
+                assert_never(query)
+
     def _combined(self, query: Query, rows: BitMap) -> BitMap:
         def of(one: Condition) -> BitMap:
             machines = self._held[one].machines
@@ -189,13 +243,44 @@ class KeptQueries:
         return combined(query, rows, of)
 
 
+def _everybody(machine: int) -> bool:
+    return True
+
+
+def _none_of(machines: BitMap, machine: int) -> bool:
+    return machine not in machines
+
+
+def _all(tests: Sequence[Test], machine: int) -> bool:
+    return all(answers(machine) for answers in tests)
+
+
+def _any(tests: Sequence[Test], machine: int) -> bool:
+    return any(answers(machine) for answers in tests)
+
+
+def _no(answers: Test, machine: int) -> bool:
+    return not answers(machine)
+
+
+def _fitting(fits: Fits, having: Mapping[Value, BitMap]) -> BitMap:
+    some = [machines for value, machines in having.items() if fits(value)]
+    return BitMap().union(*some) if len(some) > 1 else some[0] if some else _NOBODY
+
+
 def _turn(held: _Held, those: BitMap, now: BitMap, turned: dict[str, BitMap]) -> None:
     """Let a condition hold, of those machines, of these alone; note the queries it is part of."""
+    if not now and held.machines.isdisjoint(those):
+        return
     others = (held.machines & those) ^ now
     if others:
         held.machines ^= others
         for key in held.users:
-            turned[key] = turned[key] | others if key in turned else others
+            known = turned.get(key)
+            if known is None:
+                turned[key] = others
+            elif not others <= known:
+                turned[key] = known | others
 
 
 def _is_contrary(one: Condition) -> bool:

@@ -9,7 +9,8 @@ it: to exclude nobody instead, or to include fewer, would be a guess. Such a col
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 from typing import Protocol
 from uuid import UUID
 
@@ -24,6 +25,8 @@ from patchtide.domain.collections.definitions import (
     in_turn,
     spoken_of_by,
 )
+
+_NOBODY = BitMap()
 
 
 class Machines(Protocol):
@@ -46,6 +49,11 @@ class Memberships:
         self._turn: tuple[UUID, ...] = ()
         self._places: dict[UUID, int] = {}
         self._spoken_of_by: Mapping[UUID, set[UUID]] = {}
+        self._speaks_of: Mapping[UUID, Sequence[UUID]] = {}
+        self._naming: Mapping[UUID, BitMap] = {}
+        """The machines that collections name."""
+        self._of_all: Collection[UUID] = ()
+        """Those that include everybody."""
         self._members: dict[UUID, BitMap] = {}
         self._unknown = set[UUID]()
 
@@ -81,6 +89,11 @@ class Memberships:
         self._turn = in_turn(definitions)
         self._places = {key: place for place, key in enumerate(self._turn)}
         self._spoken_of_by = spoken_of_by(definitions)
+        self._speaks_of = {
+            key: tuple(other for _, other in one.references()) for key, one in definitions.items()
+        }
+        self._naming = {key: one.direct for key, one in definitions.items() if one.direct}
+        self._of_all = [key for key, one in definitions.items() if ALL_MACHINES in one.include]
         for key in gone:
             self._members.pop(key, None)
             self._unknown.discard(key)
@@ -97,37 +110,60 @@ class Memberships:
         self._evaluate(self._definitions.keys(), machines)
 
     def move(
-        self, moved: BitMap, machines: Machines, *, turned: Iterable[UUID] | None = None
+        self,
+        moved: BitMap,
+        machines: Machines,
+        *,
+        turned: Iterable[UUID] | None = None,
+        came: BitMap = _NOBODY,
     ) -> None:
         """Look anew at these machines: they came, went or became others.
 
-        `turned`: all were there and are, and answer otherwise to the queries of these alone.
+        `turned`: they may answer otherwise to the queries of these alone, `came` among them, and
+        only those of them came or went.
         """
         among = moved & machines.all
         found = {ALL_MACHINES: among}
         self._replace(ALL_MACHINES, moved, among)
-        for key in self._turn if turned is None else self._in_turn(turned):
-            one = self._definitions[key]
-            if key in self._unknown:
+        first = self._definitions if turned is None else {*turned, *self._having(came)}
+        places = [self._places[key] for key in first if key in self._places]
+        heapify(places)
+        looked = -1
+        while places:
+            if looked == (place := heappop(places)):
                 continue
-            for _, other in one.references():
-                if other not in found:
-                    found[other] = self._members[other] & among
-            now = _evaluated(one, found, machines, among=among)
-            if now is not None:
-                found[key] = now
-                # At once: the query of a later one may ask who is in this one.
-                self._replace(key, moved, now)
+            key, looked = self._turn[place], place
+            now = None if key in self._unknown else self._moved(key, found, machines, among=among)
+            # At once: the query of a later one may ask who is in this one.
+            if now is not None and self._replace(key, moved, now):
+                for other in self._spoken_of_by.get(key, ()):
+                    if other in self._places:
+                        heappush(places, self._places[other])
 
-    def _in_turn(self, turned: Iterable[UUID]) -> list[UUID]:
-        """Return these, and what depends on them, each after all it speaks of."""
-        wanted = following(self._spoken_of_by, turned)
-        return sorted(wanted & self._places.keys(), key=self._places.__getitem__)
+    def _having(self, came: BitMap) -> Iterator[UUID]:
+        """Yield the collections that may have others of who came or went, whatever is asked."""
+        if came:
+            yield from self._of_all
+            yield from (key for key, named in self._naming.items() if named.intersect(came))
 
-    def _replace(self, key: UUID, moved: BitMap, now: BitMap) -> None:
+    def _moved(
+        self, key: UUID, found: dict[UUID, BitMap], machines: Machines, *, among: BitMap
+    ) -> BitMap | None:
+        one = self._definitions[key]
+        for other in self._speaks_of[key]:
+            if other not in found:
+                found[other] = self._members[other] & among
+        now = _evaluated(one, found, machines, among=among)
+        if now is not None:
+            found[key] = now
+        return now
+
+    def _replace(self, key: UUID, moved: BitMap, now: BitMap) -> bool:
+        """Let these of those that moved be in it; say whether these are others than before."""
         members = self._members.setdefault(key, BitMap())
-        members -= moved
-        members |= now
+        others = (members & moved) ^ now
+        members ^= others
+        return bool(others)
 
     def _evaluate(self, wanted: Collection[UUID], machines: Machines) -> None:
         everybody = machines.all
@@ -145,8 +181,8 @@ class Memberships:
                     self._unknown.discard(key)
 
     def _known(self, one: Definition, machines: Machines, *, among: BitMap) -> BitMap | None:
-        speaks_of = (other for _, other in one.references())
-        if any(other in self._unknown or other not in self._members for other in speaks_of):
+        others = self._speaks_of[one.id]
+        if any(other in self._unknown or other not in self._members for other in others):
             return None
         return _evaluated(one, self._members, machines, among=among)
 

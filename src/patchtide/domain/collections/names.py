@@ -10,7 +10,12 @@ from uuid import UUID
 from patchtide.domain.catalog.queries import values_asked
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
-from patchtide.domain.collections.definitions import Definition, Definitions
+from patchtide.domain.collections.definitions import (
+    ALL_MACHINES,
+    ALL_MACHINES_NAME,
+    Definition,
+    Definitions,
+)
 from patchtide.domain.compliance.machine_query import COLLECTION, MACHINE_FIELDS
 
 _TEXTS = 4_000
@@ -32,6 +37,7 @@ def names_asked(query: str) -> frozenset[str]:
 def with_asked(definitions: Definitions) -> Mapping[UUID, Definition]:
     """Return them with the collections that their queries name by now."""
     named = {one.name.casefold(): key for key, one in definitions.items()}
+    named[ALL_MACHINES_NAME.casefold()] = ALL_MACHINES
     found: dict[UUID, Definition] = {}
     for key, one in definitions.items():
         names = sorted(names_asked(one.query) & named.keys())
