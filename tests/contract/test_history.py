@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.collections.definitions import Definition
 from patchtide.server.fleet import Fleet
 from patchtide.server.history import History, HistoryDay, told
 from patchtide.server.history_curves import Subject, live
 from patchtide.server.history_recorder import COUNT, HistoryRecorder
 from patchtide.server.ports.clients import Client
+from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.reports import IncomingReport, Presence
 from patchtide.server.ports.update_lists import StoredList
@@ -80,6 +84,25 @@ class Site:
             tx.note(name)
 
         await self.storage.decide("anna", "lists.create", work, now=self.clock.now())
+
+    async def rename_list(self, name: str, to: str) -> None:
+        def work(tx: Transaction) -> None:
+            tx.update_lists.rename_list(name, to)
+            tx.note(name, to=to)
+
+        await self.storage.decide("anna", "lists.rename", work, now=self.clock.now())
+
+    async def collect(self, name: str, *, machines: Sequence[Client] = (), query: str = "") -> UUID:
+        definition = Definition(id=uuid4(), name=name, query=query)
+        made = StoredCollection(definition=definition, revision=1, by="anna", at=self.clock.now())
+
+        def work(tx: Transaction) -> None:
+            tx.collections.add(made)
+            tx.collections.put_in(made.id, [one.number for one in machines])
+            tx.note(made.id.hex, name=name)
+
+        await self.storage.decide("anna", "collections.create", work, now=self.clock.now())
+        return made.id
 
     def history(self, *, days: int = 30, **of: Any) -> History:
         curve = live(self.fleet, SILENT_AFTER, of=Subject(**of))
@@ -220,12 +243,7 @@ async def test_a_list_is_as_its_machines_stand_on_all_of_it_and_keeps_its_past_u
     await site.waits(waits)
     await site.here.step()
 
-    await site.storage.decide(
-        "anna",
-        "lists.rename",
-        lambda tx: (tx.update_lists.rename_list("spring", "all"), tx.note("spring", to="all")),
-        now=site.clock.now(),
-    )
+    await site.rename_list("spring", "all")
     site.clock.advance(days=1)
 
     assert [figures(day) for day in site.history(list="all").items] == [(1, 1, 1, 1)] * 2

@@ -1,4 +1,4 @@
-"""How the fleet, an update, a list or a search stood day by day, and what moved it.
+"""How the fleet or a collection, an update, a list or a search stood day by day, and what moved it.
 
 Days are read; today is counted from the fleet as it is now. A day that nobody counted is told of
 as one.
@@ -18,11 +18,13 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.compliance.history import MachineCount, UpdateCount, day_of
 from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.server.collection_checks import may_ask
 from patchtide.server.context import Call
 from patchtide.server.history_changes import concerning
 from patchtide.server.history_counting import unbelieved
-from patchtide.server.history_curves import Curve, Subject, live, query_of
+from patchtide.server.history_curves import Curve, live, subject_of
 from patchtide.server.history_rows import BLOCK, LONGEST, CountRow, DayRow, count_at, read_day
+from patchtide.server.history_sets import read_count
 from patchtide.server.ports.history import HistoryReading, StoredDay
 from patchtide.server.table import Input, Output
 
@@ -35,6 +37,9 @@ class ShowHistory(Input, kw_only=True, frozen=True):
     search: Annotated[
         Named, Meta(description="Of the machines, on what this saved search of everybody's finds.")
     ] = ""
+    collection: Annotated[
+        UUID | None, Meta(description="Only of the machines in this collection, by its id.")
+    ] = None
     days: Annotated[
         int, Meta(ge=1, le=LONGEST, description="How many days back, today among them.")
     ] = 90
@@ -78,6 +83,10 @@ class History(Output, kw_only=True, frozen=True):
     of: str
     """`fleet`, `update`, `list` or `search`."""
     title: str
+    collection: str
+    """Whose machines it is of; empty: of all."""
+    is_counted: bool
+    """No: of these machines no day is kept, as of some of those that were counted together."""
     known_since: date | None
     """The first day on which it was counted, as far back as was asked; null: never."""
     items: tuple[HistoryDay, ...]
@@ -86,14 +95,13 @@ class History(Output, kw_only=True, frozen=True):
 
 
 async def show(call: Call, principal: Principal, asked: ShowHistory) -> History:
-    """Raises NotFound: there is no such update, list or search."""
+    """Raises NotFound: there is no such update, list, search or collection."""
+    may_ask(principal, asked.collection)
     if sum(map(bool, (asked.update, asked.list, asked.search))) > 1:
         what = "is one of two that were named: a history is of one thing"
         raise InvalidDocument([Problem("search" if asked.search else "list", what)])
     context = call.context
-    lists = context.reading.update_lists
-    query = await call.read(lambda: query_of(lists, asked.search)) if asked.search else ""
-    of = Subject(update=asked.update, list=asked.list, search=asked.search, query=query)
+    of = await call.read(lambda: subject_of(context.reading.update_lists, context.fleet, asked))
     curve = await call.read_fleet(lambda: live(context.fleet, context.silent_after, of=of))
     history = context.reading.fleet_history
     return await call.read(lambda: told(history, curve, now=call.now, days=asked.days))
@@ -106,17 +114,16 @@ class KeptDays:
     first: date
     rows: Sequence[tuple[StoredDay, DayRow]]
     counts: Mapping[date, UpdateCount]
-    """Of one update, if it is asked about."""
+    """Of what has days of its own, if that is asked about."""
 
 
-def kept_days(
-    history: HistoryReading, update: UUID | None, *, now: datetime, days: int
-) -> KeptDays:
+def kept_days(history: HistoryReading, key: UUID | None, *, now: datetime, days: int) -> KeptDays:
+    """Return the days, and those of what is counted under that id by itself."""
     today = day_of(now)
     first = today - timedelta(days=days - 1)
     stored = history.days(first=first, last=today)
     rows = [(one, read_day(one.document)) for one in stored]
-    place = None if update is None else history.place(update)
+    place = None if key is None else history.place(key)
     blocks = () if place is None else history.block(place // BLOCK, first=first, last=today)
     counts = {day: count_at(document, place or 0) for day, document in blocks}
     return KeptDays(first=first, rows=rows, counts=counts)
@@ -124,7 +131,7 @@ def kept_days(
 
 def told(history: HistoryReading, curve: Curve, *, now: datetime, days: int) -> History:
     """Return the days up to today, and what moved the curve on them."""
-    return told_of(kept_days(history, curve.update, now=now, days=days), curve, now=now)
+    return told_of(kept_days(history, curve.key, now=now, days=days), curve, now=now)
 
 
 def told_of(kept: KeptDays, curve: Curve, *, now: datetime) -> History:
@@ -137,6 +144,8 @@ def told_of(kept: KeptDays, curve: Curve, *, now: datetime) -> History:
     return History(
         of=curve.of,
         title=curve.title,
+        collection=curve.within,
+        is_counted=curve.is_counted,
         known_since=min((day.date for day in items if not day.live), default=None),
         items=items,
         changes=tuple(_changes(curve, rows)),
@@ -144,6 +153,11 @@ def told_of(kept: KeptDays, curve: Curve, *, now: datetime) -> History:
 
 
 def _recorded(kept: KeptDays, curve: Curve) -> Iterator[HistoryDay]:
+    if not curve.is_counted:
+        return
+    if curve.collection is not None:
+        yield from _of_collection(kept)
+        return
     if curve.update is not None:
         for stored, row in kept.rows:
             if stored.day in kept.counts:
@@ -156,6 +170,14 @@ def _recorded(kept: KeptDays, curve: Curve) -> Iterator[HistoryDay]:
         count = _row_of(curve, row)
         if count is not None:
             yield _machines_day(stored.day, stored.at, count.count, row.reporting, row.doubts)
+
+
+def _of_collection(kept: KeptDays) -> Iterator[HistoryDay]:
+    for stored, _ in kept.rows:
+        count, reporting = read_count(kept.counts.get(stored.day, UpdateCount()))
+        # Nobody in it, or nobody counted it: both leave nothing to show.
+        if count.machines:
+            yield _machines_day(stored.day, stored.at, count, reporting, {})
 
 
 def _row_of(curve: Curve, row: DayRow) -> CountRow | None:
@@ -255,8 +277,10 @@ def percent(part: int, whole: int) -> float:
 
 def _changes(curve: Curve, rows: Sequence[tuple[StoredDay, DayRow]]) -> Iterator[HistoryChange]:
     for _, row in rows:
-        names = frozenset({curve.title, name_then(curve, row), str(curve.update)})
-        for change in concerning(row.changes, of=curve.of, names=names):
+        its = "" if curve.collection is None else curve.collection.hex
+        names = frozenset({curve.title, name_then(curve, row), str(curve.update), its})
+        is_of_all = curve.is_counted and curve.collection is None
+        for change in concerning(row.changes, of=curve.of, names=names, is_of_all=is_of_all):
             yield HistoryChange(
                 at=datetime.fromtimestamp(change.at, UTC),
                 operation=change.operation,

@@ -27,6 +27,10 @@ ALONE = frozenset(
         PUBLISHED,
         SYNCHRONISED,
         "catalog.withdraw",
+        "collections.add",
+        "collections.change",
+        "collections.create",
+        "collections.remove",
         "lists.add",
         "lists.create",
         "lists.remove",
@@ -75,14 +79,21 @@ def merged(changes: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(found.values())[:MOST]
 
 
-def concerning(changes: Sequence[Change], *, of: str, names: frozenset[str]) -> list[Change]:
+def concerning(
+    changes: Sequence[Change], *, of: str, names: frozenset[str], is_of_all: bool = True
+) -> list[Change]:
     """Return those that may have moved a curve `of` the fleet, an update, a list or a search.
 
-    `names` are what it is called, and was.
+    `names` are what it is called, and was, and the collection that it is of. `is_of_all`: it is of
+    all machines; of the others it is not told how many of them were let in or retired.
     """
 
     def concerns(change: Change) -> bool:
         area = change.operation.partition(".")[0]
+        if change.operation in TOGETHER:
+            return is_of_all
+        if area == "collections":
+            return change.subject in names
         own = {"lists": "list", "searches": "search", "updates": "update"}.get(area)
         return own is None or (own == of and change.subject in names)
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
+
+from pyroaring import BitMap
 
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.compliance.history import MachineCount, UpdateCount, machines_on
 from patchtide.domain.compliance.judgement import Compliance, Doubt
+from patchtide.domain.compliance.scopes import Classes
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.history_rows import CountRow, UpdateColumns
+from patchtide.server.history_sets import ALL_UPDATES, PAIRS, by_collection, of_list, on_all
+from patchtide.server.history_sets import of_search as search_key
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
@@ -93,10 +99,21 @@ def machine_count(view: View, updates: Sequence[KnownUpdate]) -> MachineCount:
     """Return how the active machines stand on these updates together, as reports say it."""
     if len(updates) == len(view.updates):
         return fleet_count(view).machines
+    return machines_on(_classes(view, updates))
+
+
+def machine_classes(fleet: Fleet, view: View, updates: Sequence[KnownUpdate]) -> Classes:
+    """Return which active machines stand how on these updates together."""
+    if len(updates) == len(view.updates):
+        return on_all(fleet, view, view.active)
+    return _classes(view, updates)
+
+
+def _classes(view: View, updates: Sequence[KnownUpdate]) -> Classes:
     part = view.part(view.active)
     # Nobody asks here why somebody is not believed.
     doubts = {Doubt.NOT_ACTIVE: part.members - part.asked}
-    return machines_on(part.classes(updates, doubts=doubts))
+    return part.classes(updates, doubts=doubts)
 
 
 def on_list(view: View, one: StoredList) -> list[KnownUpdate]:
@@ -117,14 +134,22 @@ class SetCounts:
     """Lists and searches, one question each: none of them holds the fleet up for long."""
 
     fleet: Fleet
-    lists: dict[str, CountRow]
-    searches: dict[str, CountRow]
+    silent: BitMap
+    """Machines that were not heard of late."""
+    lists: dict[str, CountRow] = field(default_factory=dict)
+    searches: dict[str, CountRow] = field(default_factory=dict)
+    pairs: dict[UUID, UpdateCount] = field(default_factory=dict)
+    """What of it, and of all updates, the machines of each collection come to."""
     left: int = AT_MOST
     left_out: int = 0
 
     @classmethod
-    def of(cls, fleet: Fleet, searches: Sequence[SavedSearch]) -> SetCounts:
-        counts = cls(fleet, {}, {})
+    def of(
+        cls, fleet: Fleet, searches: Sequence[SavedSearch], *, silent_after: timedelta
+    ) -> SetCounts:
+        silent = fleet.ask(lambda view: view.silent(view.active, silent_after=silent_after))
+        counts = cls(fleet, silent)
+        counts.add_all()
         lists = fleet.ask(lambda view: sorted(view.lists.values(), key=lambda one: one.name))
         for one in lists:
             counts.add_list(one)
@@ -132,17 +157,22 @@ class SetCounts:
             counts.add_search(search)
         return counts
 
+    def add_all(self) -> None:
+        self.fleet.ask(lambda view: self._pair(view, on_all(self.fleet, view, view.active)))
+
     def add_list(self, one: StoredList) -> None:
-        row = self._counted(lambda view: on_list(view, one), made_at=one.at.timestamp())
+        made_at = one.at.timestamp()
+        row = self._counted(lambda view: on_list(view, one), of_list(made_at), made_at=made_at)
         if row is not None:
             self.lists[one.name] = row
 
     def add_search(self, one: SavedSearch) -> None:
-        row = self._counted(lambda view: of_search(self.fleet.updates, view, one.query))
+        index, key = self.fleet.updates, search_key(one.name)
+        row = self._counted(lambda view: of_search(index, view, one.query), key)
         if row is not None:
             self.searches[one.name] = row
 
-    def _counted(self, which: Which, *, made_at: float = 0.0) -> CountRow | None:
+    def _counted(self, which: Which, of: str, *, made_at: float = 0.0) -> CountRow | None:
         def question(view: View) -> CountRow | None:
             updates = which(view)
             if updates is None:
@@ -151,7 +181,15 @@ class SetCounts:
                 self.left_out += 1
                 return None
             self.left -= len(updates)
-            count = machine_count(view, updates)
-            return CountRow.of(count, updates=len(updates), made_at=made_at)
+            classes = machine_classes(self.fleet, view, updates)
+            self._pair(view, classes, of)
+            return CountRow.of(machines_on(classes), updates=len(updates), made_at=made_at)
 
         return self.fleet.ask(question)
+
+    def _pair(self, view: View, classes: Classes, of: str = ALL_UPDATES) -> None:
+        found = dict(by_collection(self.fleet, view, classes, of, silent=self.silent))
+        if len(self.pairs) + len(found) > PAIRS:
+            self.left_out += 1
+        else:
+            self.pairs |= found

@@ -13,10 +13,11 @@ HISTORY = (
         method="GET",
         path=API + "/history",
         policy=Right(Kind.MACHINES, Verb.READ),
-        sentence="Show how the fleet, an update, a list or a search stood day by day.",
+        sentence="Show how the fleet or a collection, an update, a list or a search stood by day.",
         input=history.ShowHistory,
         output=history.History,
         handler=history.show,
+        narrows=True,
         also=(Right(Kind.CATALOG, Verb.READ),),
         columns=(
             "date",
@@ -29,7 +30,7 @@ HISTORY = (
             "reporting",
             "counted_at",
         ),
-        example="history show --list spring --days 365",
+        example="history show --list spring --collection 'Web servers' --days 365",
     ),
     Operation(
         name="history.times",

@@ -165,16 +165,18 @@ class HistoryRecorder:
 
     async def _count(self, now: datetime) -> None:
         places = dict(await asyncio.to_thread(self.source.fleet_history.places))
+        sets = await self.fleet.run(self._sets)
         new = await self.fleet.run(
             lambda: self.fleet.ask(
                 lambda view: [*unplaced(view, places), *unplaced_slices(self.fleet, view, places)]
             )
         )
+        new += [pair for pair in sets.pairs if pair not in places]
         for start in range(0, len(new), PLACES):
             part, first = new[start : start + PLACES], len(places)
             await self._decide(partial(self._place, first=first, updates=part), now)
             places |= {update: first + n for n, update in enumerate(part)}
-        counted = await self.fleet.run(partial(self._counted, places, now))
+        counted = await self.fleet.run(partial(self._counted, places, sets))
         upto, changes = self._upto or 0, tuple(self._changes)
         written = await asyncio.to_thread(self._rows, counted, changes, now=now, upto=upto)
         await self._decide(written, now)
@@ -184,9 +186,11 @@ class HistoryRecorder:
         self._require_claim(tx, now)
         tx.fleet_history.add_places(first, updates)
 
-    def _counted(self, places: dict[UUID, int], now: datetime) -> _Counted:
+    def _sets(self) -> SetCounts:
         searches = self.source.update_lists.searches((EVERYBODY,))
-        sets = SetCounts.of(self.fleet, searches)
+        return SetCounts.of(self.fleet, searches, silent_after=self.silent_after())
+
+    def _counted(self, places: dict[UUID, int], sets: SetCounts) -> _Counted:
         heard = self.fleet.heard_of_late(self.silent_after())
 
         def question(view: View) -> tuple[FleetCount, UpdateColumns]:
@@ -197,6 +201,8 @@ class HistoryRecorder:
             return found, columns
 
         fleet, columns = self.fleet.ask(question)
+        for pair, count in sets.pairs.items():
+            columns.put(places[pair], count)
         reporting = min(fleet.machines.machines, heard)
         return _Counted(fleet=fleet, columns=columns, sets=sets, reporting=reporting)
 

@@ -162,12 +162,12 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
         ),
         "history": NamedReport(
             title="History, day by day",
-            says="How all machines, an update, a list or a shared search stood on each day.",
+            says="How all machines stood on each day, or those of a collection: on everything, an"
+            " update, a list or a shared search.",
             begin=history,
-            is_of_all=True,
             takes=("days_back",),
             sort="-date",
-            lacks=("query", "machines", "machine", "collection"),
+            lacks=("query", "machines", "machine"),
             page="/history",
         ),
         "targets": NamedReport(
@@ -214,7 +214,7 @@ def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool =
 
 def _check(asked: AskReport, named: NamedReport) -> None:
     if vain := [name for name in named.lacks if getattr(asked, name)]:
-        what = "means nothing to this report: it is counted of all machines alone"
+        what = "means nothing to this report: that was not counted"
         raise InvalidDocument([Problem(name, what) for name in vain])
     if asked.by == MACHINE and asked.name != "matrix":
         raise InvalidDocument([Problem("by", "is machine in the matrix alone")])

@@ -1,4 +1,7 @@
-"""The named report of days: how the fleet, an update, a list or a shared search stood on each."""
+"""The named report of days: how the fleet, an update, a list or a shared search stood on each.
+
+Of all machines, or of those of a collection.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import replace
 from patchtide.domain.compliance.judgement import Compliance
 from patchtide.server.context import Context
 from patchtide.server.history import HistoryDay, kept_days, told_of
-from patchtide.server.history_curves import Subject, curve, query_of
+from patchtide.server.history_curves import curve, live, subject_of
 from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows, number
 from patchtide.server.report_scope import AskReport
 from patchtide.server.report_table import Asking, Maker, Table
@@ -33,17 +36,21 @@ def history(context: Context, asked: AskReport) -> Maker:
     """Read what was written down; today is counted within the question.
 
     Raises:
-        NotFound: nobody shares such a search.
+        NotFound: nobody shares such a search, or there is no such collection.
+        InvalidDocument: it was not counted.
     """
-    lists, now = context.reading.update_lists, context.clock.now()
-    query = query_of(lists, asked.search) if asked.search else ""
-    of = Subject(update=asked.update, list=asked.list, search=asked.search, query=query)
+    of = subject_of(context.reading.update_lists, context.fleet, asked)
+    now = context.clock.now()
+    silent_after = context.silent_after
+    # Under which id its days stand depends on the list that is called so now.
+    key = live(context.fleet, silent_after, of=of).key
     days = asked.days_back or DAYS
-    kept = kept_days(context.reading.fleet_history, of.update, now=now, days=days)
-    heard = context.fleet.heard_of_late(context.silent_after)
+    kept = kept_days(context.reading.fleet_history, key, now=now, days=days)
+    heard = context.fleet.heard_of_late(silent_after)
 
     def make(asking: Asking) -> Table:
-        here = curve(context.fleet, asking.scope.view, of, heard=heard)
+        view = asking.scope.view
+        here = curve(context.fleet, view, of, heard=heard, silent_after=silent_after)
         return _table(asking, told_of(kept, here, now=now).items)
 
     return make

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,10 @@ from uuid import UUID
 import pytest
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.access.grants import limited
+from patchtide.domain.access.rights import MACHINE, ROLES, right
 from patchtide.domain.catalog.details import Severity
+from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server.history_recorder import HistoryRecorder
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
@@ -161,7 +164,45 @@ async def test_history_and_targets_are_reports_like_any_other_and_say_the_same(s
     assert b"openssl 2.0-1" in file.body and b",expected,2026-03-10," in file.body
 
 
+async def test_whoever_may_see_a_collection_alone_is_told_of_its_days_alone(site: Site) -> None:
+    plane, [first, *_] = site.plane, list(site.plane.storage.clients())
+    keeper = await plane.token(role="full-administrator")
+    ids = []
+    for name in ("one", "two"):
+        document = {"name": name, "names": [first.name]}
+        made = await plane.ask("POST", "/api/v1/collections", token=keeper, document=document)
+        ids.append(made.json["id"])
+    assert await site.recorder.step()
+    plane.clock.advance(days=1)
+    held = limited(ROLES["auditor"], ids[0])
+    inside = replace(site, token=await plane.token(rights=held))
+
+    own = (await inside.ask("history")).json
+    csv = await inside.ask(f"reports/history/csv?collection={ids[0]}&days_back=2")
+    csv = await inside.ask("reports/history/csv?days_back=2")
+    refused = [
+        await inside.ask(path)
+        for path in (f"history?collection={ids[0]}", f"reports/history?collection={ids[1]}")
+    ]
+    reads = frozenset({*held, right("collections.read")})
+    wider = replace(site, token=await plane.token(rights=reads))
+    both = [await wider.ask(f"history?collection={one}") for one in ids]
+    machine = limited(ROLES["auditor"], f"{MACHINE}{UUID(bytes=first.uuid)}")
+    single = await replace(site, token=await plane.token(rights=machine)).ask("history")
+
+    counted = [(day["machines"], day["compliant"]) for day in own["items"] if not day["live"]]
+    assert (counted, own["collection"]) == ([(1, 1)], "one")
+    assert {change["operation"] for change in own["changes"]} <= {"collections.create"}
+    assert [line.split(",")[6] for line in csv.body.decode().splitlines()[1:]] == ["1", "1"]
+    assert [answer.status for answer in refused] == [404, 404]
+    assert [answer.status for answer in both] == [200, 404]
+    assert [day["live"] for day in single.json["items"]] == [True]
+    assert not single.json["is_counted"] and own["is_counted"]
+
+
 REFUSED = {
+    f"history?collection={UUID(int=0)}": (404, "not-found"),
+    f"history?collection={ALL_MACHINES}&update={UUID(int=0)}": (404, "not-found"),
     "reports/history?machines=web": (400, "invalid-document"),
     "reports/history?query=openssl": (400, "invalid-document"),
     "reports/history?search=nowhere": (404, "not-found"),

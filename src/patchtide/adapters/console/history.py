@@ -1,4 +1,4 @@
-"""How the fleet, an update or a list stood day by day; and how updates stand against targets."""
+"""How machines stood day by day, on what and of which collection; and updates against targets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from patchtide.adapters.console.charts import drawn
+from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
@@ -14,7 +15,7 @@ from patchtide.server.history import History
 from patchtide.server.targets import TargetProgress
 
 SPANS = (30, 90, 365, 1200)
-SUBJECTS = ("update", "list", "search")
+SUBJECTS = ("update", "list", "search", "collection")
 STATES = ("late", "open", "met")
 SHOWN = 200
 
@@ -43,6 +44,7 @@ async def page(desk: Desk, visit: Visit) -> Reply:
         said=said,
         lists=lists,
         searches=[one for one in searches if one.shared],
+        collections=await collected(desk, visit),
     )
 
 

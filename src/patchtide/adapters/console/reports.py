@@ -13,7 +13,7 @@ from patchtide.domain.errors import InvalidDocument, NotFound
 from patchtide.server.named_reports import NAMED
 from patchtide.server.report_scope import AskReport
 
-_CHARTED = {name: name for name in ("update", "list", "search", "risk", "state")} | {
+_CHARTED = {name: name for name in ("update", "list", "search", "collection", "risk", "state")} | {
     "days_back": "days"
 }
 _FIELDS = frozenset(AskReport.__struct_fields__) - {"name", "limit", "page"}

@@ -1,0 +1,94 @@
+"""How the machines of collections stand on sets of updates, as the history counts it.
+
+A set is all that is published, a list, or what a shared search finds. Each pair of a collection and
+a set has a number of its own in the history, as if it were another update, and keeps it when the
+collection or the list gets another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID, uuid5
+
+from pyroaring import BitMap
+
+from patchtide.domain.compliance.history import MachineCount, UpdateCount, machines_on
+from patchtide.domain.compliance.judgement import Compliance
+from patchtide.domain.compliance.scopes import Classes
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
+
+PAIRS = 20_000
+"""So many are counted on a day; of sets for which there is no room, none is."""
+ALL_UPDATES = "all"
+
+
+def of_list(made_at: float) -> str:
+    return f"list {made_at!r}"
+
+
+def of_search(name: str) -> str:
+    return f"search {name}"
+
+
+def pair_of(collection: UUID, of: str) -> UUID:
+    """Return under which id the history counts the collection's machines on that set."""
+    return uuid5(collection, of)
+
+
+def on_all(fleet: Fleet, view: View, some: BitMap) -> Classes:
+    """Return how these machines stand on all that is published."""
+    view.standings()  # who is silent for too long by now stands otherwise
+    values, nobody = fleet.machines.values(view, "standing"), BitMap()
+    found = {one: values.get(one.value, nobody) & some for one in Compliance}
+    return Classes(
+        compliant=found[Compliance.COMPLIANT],
+        required=found[Compliance.REQUIRED],
+        restart=found[Compliance.RESTART],
+        unknown=found[Compliance.UNKNOWN],
+        doubts={},
+    )
+
+
+def doubts_of(fleet: Fleet, view: View, some: BitMap) -> dict[str, int]:
+    """Return why how many of these machines are unknown."""
+    values = fleet.machines.values(view, "doubt")
+    counts = ((str(doubt), len(who & some)) for doubt, who in values.items() if doubt)
+    return {doubt: n for doubt, n in sorted(counts) if n}
+
+
+def by_collection(
+    fleet: Fleet, view: View, classes: Classes, of: str, *, silent: BitMap
+) -> Iterator[tuple[UUID, UpdateCount]]:
+    """Yield what is counted of each collection that has machines, under the id of the pair.
+
+    Of a collection of which nobody knows who is in it nothing is counted.
+    """
+    ground = fleet.collections.ground(view)
+    for key in view.collections:
+        some = ground.members_of(key) & view.active
+        if some and key not in ground.unknown:
+            count = machines_on(classes.among(some))
+            yield pair_of(key, of), as_count(count, reporting=len(some - silent))
+
+
+def as_count(found: MachineCount, *, reporting: int) -> UpdateCount:
+    """Return it as it stands among the counts of updates: compliant is who has the whole set."""
+    return UpdateCount(
+        required=found.required,
+        installed=found.compliant + found.restart,
+        restart=found.restart,
+        behind=found.unknown,
+        unjudged=reporting,
+    )
+
+
+def read_count(kept: UpdateCount) -> tuple[MachineCount, int]:
+    """Return how the machines stood, and how many of them were heard of late."""
+    found = MachineCount(
+        compliant=kept.installed - kept.restart,
+        required=kept.required,
+        restart=kept.restart,
+        unknown=kept.behind,
+    )
+    return found, kept.unjudged

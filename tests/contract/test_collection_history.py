@@ -1,0 +1,103 @@
+"""The days of collections: of all updates, of lists and of searches, as plain counting says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from patchtide.adapters.storage import Storage
+from patchtide.domain.errors import InvalidDocument
+from patchtide.server.history_rows import read_day
+from patchtide.server.ports.clients import Client
+from patchtide.server.ports.reports import Presence
+from patchtide.wire.messages import HealthV1, encode
+from tests.contract.test_history import TODAY, Site, figures
+from tests.simulator.catalogs import an_update_id
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def site(storage: Storage) -> Site:
+    return Site(storage)
+
+
+def plainly(machines: Sequence[str], need: str) -> tuple[int, ...]:
+    """Count machines that have everything, need something, wait, or never said anything."""
+    return tuple(sum(one == how for one in machines) for how in ("has", need, "waits", "mute"))
+
+
+async def test_a_collection_has_days_of_its_own_on_everything_on_lists_and_on_searches(
+    site: Site,
+) -> None:
+    """A collection by query has other machines on another day: what was counted then stays."""
+    machines = await site.begin(6)
+    here = await site.collect("here", machines=machines[:3])
+    needing = await site.collect("needing", query="required > 0")
+    empty = await site.collect("empty")
+    await site.make_list("spring", "openssl")
+    stand = {0: "needs", 1: "has", 2: "mute", 3: "needs", 4: "waits", 5: "has"}
+    first = await stood(site, machines, stand)
+    await site.here.step()
+    site.clock.advance(days=1)
+    stand |= {0: "has", 1: "needs", 2: "has", 3: "has"}
+    second = await stood(site, machines, stand)
+    await site.rename_list("spring", "summer")
+    for operation, subject in (
+        ("collections.add", here.hex),
+        ("collections.add", needing.hex),
+        ("machines.approve", "a machine"),
+    ):
+        await site.decide(operation, subject)
+    await site.here.step()
+    site.clock.advance(days=1)
+
+    in_here = [plainly(some[:3], "needs") for some in (first, second, second)]
+    found = site.history(collection=here)
+    assert [figures(day) for day in found.items] == in_here
+    assert [day.reporting for day in found.items] == [2, 3, 0]
+    assert (found.of, found.collection, found.title) == ("fleet", "here", "")
+    on_list = site.history(collection=here, list="summer")
+    assert [figures(day) for day in on_list.items] == in_here
+    by_query = [figures(day) for day in site.history(collection=needing).items]
+    assert by_query == [(0, 2, 0, 0), (0, 1, 0, 0), (0, 1, 0, 0)]
+    assert [change.subject for change in found.changes] == [here.hex]
+    assert [change.operation for change in site.history().changes] == ["machines.approve"]
+    nobody = site.history(collection=empty)
+    assert [day.machines for day in nobody.items] == [0] and nobody.known_since is None
+    with pytest.raises(InvalidDocument):
+        site.history(collection=here, update=an_update_id("openssl"))
+
+
+async def stood(site: Site, machines: Sequence[Client], stand: dict[int, str]) -> list[str]:
+    states = {
+        "needs": {"required": [1], "installed": [2]},
+        "has": {"installed": [1, 2]},
+        "waits": {"installed": [1, 2]},
+    }
+    for place, how in stand.items():
+        if how != "mute":
+            await site.report(machines[place], **states[how])
+            health = encode(HealthV1(restart_pending=how == "waits"))
+            seen = site.clock.now().timestamp()
+            heard = Presence(client=machines[place].number, counter=1, seen_at=seen, health=health)
+            await site.storage.flush_presence([heard])
+    return [stand[place] for place in range(len(machines))]
+
+
+async def test_collections_for_which_there_is_no_room_are_left_out_set_by_set(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("patchtide.server.history_counting.PAIRS", 3)
+    machines = await site.begin(1)
+    await site.report(machines[0], installed=[1, 2])
+    some = [await site.collect(name, machines=machines) for name in ("a", "b")]
+    await site.make_list("spring", "openssl")
+    await site.here.step()
+    site.clock.advance(days=1)
+
+    assert [site.history(collection=one).known_since for one in some] == [TODAY] * 2
+    assert site.history(collection=some[0], list="spring").known_since is None
+    [day] = site.storage.fleet_history.days(first=TODAY, last=TODAY)
+    assert read_day(day.document).left_out == 1
