@@ -30,6 +30,8 @@ NEXT_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor + 1}"
 EPOCH = "1580601600"
 """As in the wheel: no file says when it was built."""
 SCRIPTS = ("postinst", "prerm", "postrm")
+HELD = ("apt-daily-upgrade", "dnf-automatic", "dnf-automatic-install", "dnf5-automatic")
+"""Services that the agent may hold back."""
 OLDEST_LIBC = (2, 17)
 CONTROL = """\
 Package: {name}
@@ -42,7 +44,8 @@ Section: admin
 Priority: optional
 Description: Patchtide agent
  Finds out which updates this machine needs and tells its Patchtide server.
- This version changes nothing on the machine. It opens no port.
+ This version installs nothing. Where its site wants it, it holds back others that
+ install updates, and lets them go again. It opens no port.
 """
 
 
@@ -98,6 +101,9 @@ def lay_out(tree: Path, *, wheelhouse: Path, version: str) -> None:
         tree / f"usr/lib/systemd/system/{NAME}.service",
         (SOURCES / f"{NAME}.service").read_text(),
     )
+    for service in HELD:
+        drop_in = tree / f"usr/lib/systemd/system/{service}.service.d/50-patchtide.conf"
+        _put(drop_in, (SOURCES / "held.conf").read_text())
     _put(tree / f"usr/share/doc/{NAME}/copyright", (ROOT / "LICENSE").read_text())
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from patchtide.adapters.platforms.taken_over import CONDITION, DROP_IN, SERVICES
 from tests.simulator.agent_command import a_leaf
 from tests.simulator.agent_package import INSTALLER, ROOT, build, call
 from tests.simulator.site_server import Site, running
@@ -63,6 +64,20 @@ def test_nothing_in_it_belongs_to_anybody_or_can_be_written_by_all(package: Path
 
     assert len(listed) > 100
     assert odd == []
+
+
+def test_it_brings_the_condition_by_which_others_are_held_back(
+    package: Path, tmp_path: Path
+) -> None:
+    call("dpkg-deb", "--extract", package, tmp_path)
+    units = tmp_path / "usr/lib/systemd/system"
+    found = {
+        path.parent.name.removesuffix(".d"): path.read_text().splitlines()
+        for path in units.glob(f"*.d/{DROP_IN}")
+    }
+
+    assert found.keys() == {service for services in SERVICES.values() for service in services}
+    assert all(CONDITION in lines for lines in found.values())
 
 
 def test_no_server_library_is_in_it(package: Path) -> None:

@@ -115,6 +115,56 @@ def test_installing_it_again_starts_it_anew_with_the_same_identity(host: Host) -
     assert machine_at_server(host)["id"] == before["id"]
 
 
+DAILY, OTHER = "apt-daily-upgrade.service", "unattended-upgrades"
+HELD = "/var/lib/patchtide/agent/others-held"
+LISTED = ("find", "/etc/systemd", "/etc/apt", "-printf", "%p %T@ %l\\n")
+UPGRADES = """
+set -eu
+# What the real one would install is another story's matter; here it counts whether it is run.
+printf '#!/bin/sh\\necho ran >> /srv/upgrades\\n' > /usr/bin/unattended-upgrade
+chmod 755 /usr/bin/unattended-upgrade
+echo 'APT::Periodic::Unattended-Upgrade "always";' > /etc/apt/apt.conf.d/20auto-upgrades
+systemctl unmask apt-daily-upgrade.timer
+systemctl enable apt-daily-upgrade.timer
+"""
+
+
+def runs(host: Host) -> int:
+    """Have systemd start the daily upgrade; return how often the tool was run by now."""
+    host.run("systemctl", "start", DAILY)
+    return len(host.attempt("cat", "/srv/upgrades").stdout.split())
+
+
+def test_unattended_upgrades_is_held_back_for_as_long_as_the_site_wants_it(host: Host) -> None:
+    def comes_to(faults: list[str], taken: list[str]) -> None:
+        """It is told by the check-in after the one at which the machine heard of it."""
+        host.run("systemctl", "reload", UNIT)
+        machine = machine_at_server(host)["id"]
+        until(
+            lambda: (
+                [ask(host, "machines", "show", machine)[n] for n in ("faults", "taken_over")]
+                == [faults, taken]
+            )
+        )
+
+    def wants(*words: str, mark: bool) -> None:
+        ask(host, "settings", "set-agents", *words)
+        host.run("systemctl", "reload", UNIT)
+        until(lambda: (host.attempt("test", "-e", HELD).returncode == 0) is mark)
+
+    host.run("sh", "-c", UPGRADES)
+    before = host.run(*LISTED)
+    comes_to([OTHER], [])
+    at_first = runs(host)
+    wants("--updaters", "take-over", mark=True)
+    held = runs(host)
+    comes_to([], [OTHER])
+    wants(mark=False)
+
+    assert (at_first, held, runs(host)) == (1, 1, 2)
+    assert host.run(*LISTED) == before
+
+
 SOON = """
 mkdir -p /run/systemd/system/patchtide-agent.service.d
 printf '[Service]\\nRestartSec=500ms\\n' > /run/systemd/system/patchtide-agent.service.d/soon.conf

@@ -179,6 +179,16 @@ def on_space(where: str, free: int) -> Finding:
     return note("space", said, "make room soon") if free < LITTLE_SPACE else fine("space", said)
 
 
+def on_updaters(at_work: Sequence[str], taken: Sequence[str]) -> Finding:
+    if at_work:
+        said = f"{_some(at_work)}: at work on the same packages"
+        cure = "turn the other off, or have the site take it over"
+        return note("updaters", said, cure)
+    if taken:
+        return fine("updaters", f"{_some(taken)}: held back, as the site or this machine wants it")
+    return fine("updaters", "nobody else installs updates")
+
+
 def on_restart(*, pending: bool) -> Finding:
     if pending:
         return note("restart", "the machine runs what was replaced", "restart it when it suits")

@@ -16,8 +16,10 @@ from msgspec import structs
 
 from patchtide.agent.parts import Condition, Ports
 from patchtide.agent.ports.journal import JournalFailed, NoSpace
-from patchtide.agent.ports.link import News, NoNews, Outgoing, Taken
+from patchtide.agent.ports.link import Answer, News, NoNews, Outgoing, Taken
+from patchtide.agent.remembered import must_last, restored
 from patchtide.agent.reporting import Reporter, ScanResult, event_note, event_of
+from patchtide.agent.takeover import followed
 from patchtide.agent.told import beginnings, not_asked_for, untold
 from patchtide.domain.errors import InvalidDocument, PatchtideError
 from patchtide.domain.findings import CLOCK, CLOCK_TOLERANCE_S
@@ -26,12 +28,7 @@ from patchtide.domain.sequencer.brain import advance
 from patchtide.domain.sequencer.orders import open_orders
 from patchtide.domain.sequencer.states import (
     Brain,
-    Installing,
-    Memory,
     Pace,
-    Repairing,
-    Restarting,
-    newborn,
 )
 from patchtide.wire.messages import (
     INVENTORY_LIMITS,
@@ -44,8 +41,6 @@ from patchtide.wire.sets import decode_set, pack
 
 FACTS = "facts"
 """The list of what the last scan went by."""
-_DURABLE_PHASES = (Installing, Restarting, Repairing)
-_brain = msgspec.msgpack.Decoder(Brain)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -59,7 +54,7 @@ class AgentCore:
         self._found: ScanResult | None = None
         self.failure: ev.Failed | None = None
         """The last thing that went wrong; None: nothing has."""
-        self._state = _restored(ports.journal.load(), seed)
+        self._state = restored(ports.journal.load(), seed)
 
     @property
     def state(self) -> Brain:
@@ -87,7 +82,7 @@ class AgentCore:
             self._state, commands, wake_up = advance(before, event, self._ports.clock.now())
             notes = tuple(c for c in commands if isinstance(c, ev.Note))
             work = [c for c in commands if not isinstance(c, ev.Note)]
-            durable = bool(notes) or _must_last(before, self._state)
+            durable = bool(notes) or must_last(before, self._state)
             if durable or (not work and self._state != before):
                 self._save(notes, durable=durable)
             if not work:
@@ -184,14 +179,24 @@ class AgentCore:
                 inventory_told=beginnings(not_asked_for(answer, self._state.memory.inventory)),
             )
             self._state = Brain(memory, self._state.phase)
+        if isinstance(answer, News) and answer.answer.settings:
+            self._take_settings(answer.answer.settings)
+        self._follow(answer)
         event = event_of(answer, journal, counter=counter)
         if not isinstance(event, ev.CheckedIn):
             return event
-        if isinstance(answer, News) and answer.answer.settings:
-            self._take_settings(answer.answer.settings)
         self._tell_of("proxy-failed", self._condition.detour())
         self._tell_of("local-settings-refused", self._condition.local_flaw)
         return replace(event, pace=self._pace(now))
+
+    def _follow(self, answer: Answer) -> None:
+        """Take other updaters over, or give them back."""
+        wanted = self._ports.settings.takes_over
+        notes, why_not = followed(self._ports.takeover, answer, is_wanted=wanted)
+        for said in notes:
+            self.note(said.code, said.detail)
+        if why_not is not None:
+            self._tell_of("updaters-not-taken-over", why_not)
 
     def _tell_of(self, code: str, why: str) -> None:
         """Tell of a trouble when it begins, and not at each check-in."""
@@ -221,6 +226,7 @@ class AgentCore:
             degraded=self._condition.degraded,
             trust_seen=untold(seen, self._state.memory.trust_told),
             faults=self._faults(),
+            taken_over=tuple(self._ports.takeover.taken()),
         )
 
     def _faults(self) -> tuple[str, ...]:
@@ -323,34 +329,3 @@ class AgentCore:
             told = {**memory.inventory_told, **beginnings(taken)}
             self._state = Brain(structs.replace(memory, inventory_told=told), self._state.phase)
             self._save((), durable=False)
-
-
-def _restored(stored: bytes | None, seed: bytes) -> Brain:
-    """Return the stored brain; one that cannot be read, or is another client's, begins anew."""
-    if stored is None:
-        return newborn(seed)
-    try:
-        state = _brain.decode(stored)
-    except msgspec.DecodeError:
-        return newborn(seed)
-    return state if state.memory.seed == seed else newborn(seed)
-
-
-def _must_last(before: Brain, after: Brain) -> bool:
-    """Say whether a power cut may not undo this step.
-
-    Check-ins, scans and back-offs are found out again after a power cut; what limits or follows
-    a change of the machine is not.
-    """
-    return (
-        isinstance(before.phase, _DURABLE_PHASES)
-        or isinstance(after.phase, _DURABLE_PHASES)
-        or _lasting(before.memory) != _lasting(after.memory)
-    )
-
-
-def _lasting(memory: Memory) -> tuple[object, ...]:
-    return (
-        memory.orders, memory.attempts, memory.closed, memory.repair_for, memory.restart_for,
-        memory.restarts, memory.restored, memory.clock_offset_s,
-    )  # fmt: skip

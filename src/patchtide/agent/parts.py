@@ -11,9 +11,11 @@ from patchtide.agent.ports.clock import Clock
 from patchtide.agent.ports.journal import Journal
 from patchtide.agent.ports.link import ServerLink
 from patchtide.agent.ports.platform import Inventory
+from patchtide.agent.ports.takeover import Takeover
 from patchtide.agent.ports.trust import TrustEvent
 from patchtide.agent.reporting import ScanResult
 from patchtide.agent.settings import MemorySettings, Settings
+from patchtide.agent.takeover import NobodyElse
 from patchtide.domain.sequencer.states import Order
 
 
@@ -101,6 +103,7 @@ class Ports:
     inventory: Inventory
     clock: Clock
     settings: Settings = field(default_factory=lambda: Settings(MemorySettings()))
+    takeover: Takeover = field(default_factory=NobodyElse)
 
 
 @dataclass(slots=True, kw_only=True)

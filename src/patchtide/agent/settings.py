@@ -65,6 +65,7 @@ class LocalSettings:
     has_proxy: bool = False
     """Something was written of it, if only that there is none."""
     proxy: Proxy | None = None
+    take_over_updaters: bool | None = None
 
 
 NOTHING_LOCAL = LocalSettings()
@@ -93,6 +94,10 @@ class Settings:
         self._data = data
         check(decode(data, AgentSettingsV1))
 
+    def takes_over(self) -> bool:
+        """Say whether others that install updates here are to be held back."""
+        return takes_over(read_told(self._data), self._local)
+
     def pace(self, *, seed: bytes, now: float) -> Pace:
         told, local = read_told(self._data), self._local
         return Pace(
@@ -101,6 +106,10 @@ class Settings:
             told_scan_every_s=scan_interval(told),
             anchor_at=_next_anchor(anchor_of(told), seed=seed, now=now),
         )
+
+
+def takes_over(told: AgentSettingsV1, local: LocalSettings) -> bool:
+    return told.takes_over if local.take_over_updaters is None else local.take_over_updaters
 
 
 def proxy_in_force(told: bytes, local: LocalSettings) -> tuple[Proxy | None, Source]:

@@ -1,4 +1,4 @@
-"""How often the machines of a collection check in and scan, where that is not the site's way."""
+"""How the agents of a collection's machines behave, where that is not the site's way."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from patchtide.server.kept_agent_settings import (
     KeptAgents,
     KeptForCollection,
     Order,
+    UpdatersName,
     laid_over,
     read_agents,
     read_order,
@@ -65,6 +66,8 @@ class CollectionAgents(Output, kw_only=True, frozen=True):
     for_days: int
     at: str
     zone: str
+    updaters: UpdatersName
+    """What becomes of others that install updates there; empty: as for the whole site."""
     machines: int
     """How many are in the collection."""
     decides_for: int
@@ -122,6 +125,7 @@ async def set_agents(
             poll_s=asked.poll_s,
             scan_every_h=asked.scan_every_h,
             cycle=asked.cycle,
+            updaters=asked.updaters,
         )
         return tuple(order)
 
@@ -183,6 +187,7 @@ def _listed(fleet: Fleet, view: View, order: Order) -> CollectionAgentsList:
                     poll_s=said.poll_s,
                     scan_every_h=said.scan_every_s // HOUR_S,
                     **msgspec.structs.asdict(said.anchor or NO_ANCHOR),
+                    updaters=said.updaters,
                     machines=len(members),
                     decides_for=len(members & left),
                 )

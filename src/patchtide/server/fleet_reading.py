@@ -103,6 +103,7 @@ class _Health(msgspec.Struct):
     degraded: str = ""
     floor_lost: bool = False
     faults: tuple[str, ...] = ()
+    taken_over: tuple[str, ...] = ()
 
 
 _healths = msgspec.msgpack.Decoder(_Health)
@@ -114,7 +115,13 @@ _spoken = lru_cache(maxsize=4096)(Spoken)
 def spoken_in(heard: Heard) -> tuple[bool, Spoken]:
     """Return whether the machine waits for a restart, and what else it says of itself."""
     health = _healths.decode(heard.health) if heard.health else _UNHEARD
-    said = _spoken(health.agent_version, health.degraded, health.floor_lost, health.faults)
+    said = _spoken(
+        health.agent_version,
+        health.degraded,
+        health.floor_lost,
+        health.faults,
+        health.taken_over,
+    )
     return health.restart_pending, said
 
 

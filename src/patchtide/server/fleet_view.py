@@ -190,7 +190,8 @@ class View(CatalogView):
             self._judgement(member, doubt, tally),
             tally,
             restart_pending=member.number in self.restarting,
-            faults=self.spoken_by(member.number).faults,
+            faults=(said := self.spoken_by(member.number)).faults,
+            taken_over=said.taken_over,
         )
 
     def restarting_with(self, update: KnownUpdate) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,10 @@ from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1, ProxyV1
 
 AGENTS = "agents.settings"
 OF_COLLECTIONS = "agents.of-collections"
+TAKE_OVER = "take-over"
+
+
+UpdatersName = Literal["", "take-over", "leave"]
 
 
 class SaidAnchor(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +47,8 @@ class KeptAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     proxy: SaidProxy | None = None
     missed: int = 0
     """A machine is silent once so many check-ins are missing."""
+    updaters: UpdatersName = ""
+    """What becomes of others that install updates on the machines; empty: they are left."""
     before_s: int = 0
     """Between two scans, as it was set before."""
     since: float = 0.0
@@ -74,6 +80,7 @@ def laid_over(site: KeptAgents, said: KeptAgents) -> KeptAgents:
         before_s=scans.before_s,
         since=scans.since,
         anchor=said.anchor or site.anchor,
+        updaters=said.updaters or site.updaters,
     )
 
 
@@ -111,7 +118,12 @@ def told_of(kept: KeptAgents) -> AgentSettingsV1:
     """Return what machines are told; how often they check in every answer says."""
     anchor = AnchorV1(**msgspec.structs.asdict(kept.anchor)) if kept.anchor else None
     proxy = ProxyV1(**_words(kept.proxy)) if kept.proxy else None
-    return AgentSettingsV1(scan_every_s=kept.scan_every_s, anchor=anchor, proxy=proxy)
+    return AgentSettingsV1(
+        scan_every_s=kept.scan_every_s,
+        anchor=anchor,
+        proxy=proxy,
+        takes_over=kept.updaters == TAKE_OVER,
+    )
 
 
 def scan_rule_of(kept: KeptAgents) -> ScanRule:

@@ -103,6 +103,8 @@ def _found(call: Call, machine: UUID) -> Iterator[Finding]:
             else None,
             aged_catalog=member.aged_catalog,
             faults=health.faults,
+            taken_over=health.taken_over,
+            takes_over=context.agents.settings_of(machine.bytes).takes_over,
             degraded=health.degraded,
             floor_lost=health.floor_lost,
             lacks=[kind for kind in LISTS if _lacks(fleet.store, number, kind)],

@@ -264,6 +264,7 @@ _READERS: Mapping[str, _Reader] = {
     "doubt": lambda s: (s.judgement.doubt.value,),
     "scan": lambda s: (s.member.scan,),
     "fault": lambda s: s.faults,
+    "taken-over": lambda s: s.taken_over,
     "required": lambda s: (s.tally.required,),
     "installed": lambda s: (s.tally.installed,),
     "unknown": lambda s: (s.tally.unknown,),

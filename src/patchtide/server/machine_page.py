@@ -65,6 +65,10 @@ class ShownMachine(Machine, kw_only=True, frozen=True):
     """By which clocks it goes, as it told; empty: it did not."""
     faults: tuple[str, ...]
     """What it finds wrong with itself, by code; who else installs updates there among it."""
+    taken_over: tuple[str, ...]
+    """Who else would install updates there, by code, and is held back by its agent."""
+    takes_over: bool
+    """Its agent is told to hold those back."""
 
 
 class ListHistory(Input, kw_only=True, frozen=True):
@@ -124,6 +128,8 @@ def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
         told_by=next(iter(collections), None),
         degraded=health_of(heard).degraded,
         faults=health_of(heard).faults,
+        taken_over=health_of(heard).taken_over,
+        takes_over=told.takes_over,
         **{name: getattr(hardware, name) for name in HardwareV1.__struct_fields__},
     )
 

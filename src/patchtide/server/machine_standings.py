@@ -29,6 +29,8 @@ class Standing:
     restart_pending: bool
     faults: tuple[str, ...] = ()
     """What it finds wrong with itself."""
+    taken_over: tuple[str, ...] = ()
+    """Who else would install updates there, and is held back."""
 
     @property
     def group(self) -> Alike:

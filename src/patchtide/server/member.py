@@ -59,6 +59,8 @@ class Spoken(Struct, frozen=True, array_like=True):
     floor_lost: bool = False
     faults: tuple[str, ...] = ()
     """By code, see domain.findings."""
+    taken_over: tuple[str, ...] = ()
+    """Who else would install updates there and is held back, by code."""
 
 
 UNHEARD = Spoken()

@@ -15,7 +15,10 @@ from patchtide.server import (
 from patchtide.server.covered import LETS_IN_WITHOUT_KEY, RAISES_LIMITS, WEAKENS_RULE
 from patchtide.server.table import API, Operation, Plane
 
-_OF_COLLECTIONS = ("place", "collection", "name", "poll_s", "scan_every_h", "cycle", "decides_for")
+_OF_COLLECTIONS = (
+    *("place", "collection", "name", "poll_s", "scan_every_h", "cycle", "updaters"),
+    "decides_for",
+)
 _MACHINES_OF_COLLECTIONS = (Right(Kind.COLLECTIONS, Verb.READ), Right(Kind.MACHINES, Verb.READ))
 """Who may know how many machines are in which."""
 SETTINGS = (

@@ -1,4 +1,4 @@
-"""How often a site's machines check in and scan, and by which proxy: for all of them."""
+"""How a site's agents behave: how often they look, by which proxy, and who else may update."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from patchtide.server.kept_agent_settings import (
     KeptAgents,
     SaidAnchor,
     SaidProxy,
+    UpdatersName,
     read_agents,
     scan_rule_of,
     settings_in,
@@ -53,11 +54,18 @@ class SaidAgents(Input, kw_only=True, frozen=True):
     ] = 1
     at: Annotated[str, Meta(max_length=5, description="Time of day, else 04:00.")] = ""
     zone: Annotated[str, Meta(max_length=64, description="Time zone of that; without it UTC.")] = ""
+    updaters: Annotated[
+        UpdatersName,
+        Meta(description="Others that install updates there: take-over holds them back."),
+    ] = ""
 
     def kept(self) -> KeptAgents:
         """Raises InvalidDocument: it is said when on a day, and not on which days."""
         return KeptAgents(
-            poll_s=self.poll_s, scan_every_s=self.scan_every_h * HOUR_S, anchor=_anchor(self)
+            poll_s=self.poll_s,
+            scan_every_s=self.scan_every_h * HOUR_S,
+            anchor=_anchor(self),
+            updaters=self.updaters,
         )
 
 
@@ -99,6 +107,8 @@ class ShownAgents(Output, kw_only=True, frozen=True):
     proxy: str
     """By which machines reach the server; empty: as they are."""
     proxy_direct: tuple[str, ...]
+    updaters: UpdatersName
+    """What becomes of others that install updates there: take-over or leave."""
     missed: int
     """A machine that misses so many check-ins is silent."""
     silent_after_s: int
@@ -127,6 +137,7 @@ async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> Show
             scan_every_h=asked.scan_every_h,
             cycle=asked.cycle,
             missed=asked.missed,
+            updaters=asked.updaters,
         )
         return data
 
@@ -188,6 +199,7 @@ def _shown(call: Call, kept: KeptAgents) -> ShownAgents:
         **msgspec.structs.asdict(anchor),
         proxy=kept.proxy.address if kept.proxy else "",
         proxy_direct=kept.proxy.direct if kept.proxy else (),
+        updaters=kept.updaters or "leave",
         missed=kept.missed or MISSED,
         silent_after_s=int(call.context.agents.silent_after.total_seconds()),
         stale_after_s=int(stale_after(every_s).total_seconds()),

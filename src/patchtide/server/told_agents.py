@@ -29,6 +29,7 @@ from patchtide.server.followed_view import FollowedView
 from patchtide.server.kept_agent_settings import (
     AGENTS,
     OF_COLLECTIONS,
+    TAKE_OVER,
     KeptAgents,
     laid_over,
     read_agents,
@@ -52,6 +53,8 @@ class Told:
     collection: UUID | None = None
     """By whose settings; None: the site's."""
     missed: int = MISSED
+    takes_over: bool = False
+    """Others that install updates there are held back."""
 
     @property
     def silent_after(self) -> timedelta:
@@ -166,6 +169,7 @@ class ToldAgents:
             marks=marks,
             collection=collection,
             missed=kept.missed or MISSED,
+            takes_over=kept.updaters == TAKE_OVER,
         )
 
     def _nothing_yet(self) -> Told:

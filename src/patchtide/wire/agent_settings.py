@@ -1,4 +1,5 @@
-"""What a site wants of its agents' habits, version 1: how often they scan, and by which proxy.
+"""What a site wants of its agents' habits, version 1: how often they scan, by which proxy, and
+whether they hold others back that install updates.
 
 It travels inside the signed answer to a check-in, as bytes that are kept as they came: a field that
 only a newer agent knows is then there once the agent is newer. A machine names what it has by a
@@ -47,6 +48,8 @@ class AgentSettingsV1(
     scan_every_s: Seconds = 0
     anchor: AnchorV1 | None = None
     proxy: ProxyV1 | None = None
+    takes_over: bool = False
+    """Others that install updates on the machine are to be held back."""
 
 
 NOTHING_SAID = AgentSettingsV1()

@@ -68,6 +68,8 @@ class HealthV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     aborted_transfers: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     faults: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
     """What the machine finds wrong with itself, by code (domain.findings), in their order."""
+    taken_over: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
+    """Who would install updates there too, and is held back for as long as the site wants it."""
 
 
 class CheckInV1(

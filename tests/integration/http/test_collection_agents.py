@@ -164,3 +164,19 @@ async def test_how_many_machines_there_are_is_told_to_who_may_read_machines(site
 
     assert [answer.status for answer in told] == [404, 200]
     assert told[1].json["items"][0]["machines"] == 2
+
+
+async def test_others_that_install_updates_are_held_where_a_collection_says_so(site: Site) -> None:
+    set_for_all = await site.do("PUT", "/settings/agents", {"updaters": "take-over"})
+    listed = await site.put(site.first, updaters="leave")
+    agents = site.plane.context.agents
+    sent = {
+        name: decode(agents.settings_of(uuid.bytes).newer_than(b"x"), AgentSettingsV1).takes_over
+        for name, uuid in site.ids.items()
+    }
+    shown = (await site.do("GET", f"/machines/{site.ids['web-2']}")).json
+
+    assert set_for_all.json["updaters"] == "take-over"
+    assert [one["updaters"] for one in listed.json["items"]] == ["leave"]
+    assert sent == {"web-1": False, "web-2": True, "db-1": True}
+    assert (shown["takes_over"], shown["taken_over"]) == (True, [])

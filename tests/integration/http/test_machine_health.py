@@ -106,3 +106,21 @@ async def test_a_site_says_from_when_on_a_machine_ails(site: Site) -> None:
     assert (answer.json, wrong.status) == ({"waiting_h": 0, "oldest_agent": "0.2.0"}, 400)
     assert (await site.ailing("?state=old-agent")).keys() == {"old-1"}
     assert (await site.ailing("?state=waiting")).keys() == {"waits-1"}
+
+
+async def test_who_is_held_back_ails_from_nothing_and_can_be_asked_for(site: Site) -> None:
+    await site.comes("held-1", taken_over=("unattended-upgrades",))
+    await site.comes("free-1", faults=("unattended-upgrades",))
+    [held] = (await site.ask("/machines?query=taken-over%20%3D%20unattended-upgrades")).json[
+        "items"
+    ]
+    shown = (await site.ask(f"/machines/{held['id']}")).json
+    found = (await site.ask(f"/machines/{held['id']}/doctor")).json["items"]
+
+    assert held["name"] == "held-1"
+    assert shown["taken_over"] == ["unattended-upgrades"]
+    assert [one["level"] for one in found if one["check"] == "updaters"] == ["fine"]
+    assert await site.ailing() == {
+        "held-1": [OTHER],
+        "free-1": [OTHER, "Others install updates, too"],
+    }

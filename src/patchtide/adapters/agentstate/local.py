@@ -35,6 +35,7 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Empty: none, whatever the site says."""
     proxy_account: str = ""
     proxy_direct: tuple[str, ...] = ()
+    take_over_updaters: bool | None = None
 
 
 def read_local(path: Path, *, state: Path) -> LocalSettings:
@@ -58,6 +59,7 @@ def read_local(path: Path, *, state: Path) -> LocalSettings:
         scan_every_s=(written.scan_every_h or 0) * HOUR_S,
         has_proxy=written.proxy is not None,
         proxy=_proxy(written, state) if written.proxy else None,
+        take_over_updaters=written.take_over_updaters,
     )
 
 

@@ -23,6 +23,7 @@ STANDINGS: Mapping[str, str] = MappingProxyType(
 )
 STATES = report_words.STATES
 DOUBTS = report_words.DOUBTS
+TAKEOVERS: Mapping[str, str] = MappingProxyType({"leave": "left at work", "take-over": "held back"})
 FAULTS: Mapping[str, str] = MappingProxyType(
     {code: f"{words[0].upper()}{words[1:]}." for code, words in {**_FAULTS, **UPDATERS}.items()}
 )

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from patchtide.adapters.platforms.linux import System
 from patchtide.adapters.platforms.linux_answers import answers
-from patchtide.adapters.platforms.other_updaters import updaters
+from patchtide.adapters.platforms.taken_over import at_work
 from patchtide.agent.ports.platform import InstallFailed, Uptime
 from patchtide.domain.applicability.facts import Asked, Facts, by_name
 from patchtide.domain.catalog.leaves import Leaf
@@ -44,6 +44,10 @@ class Onlooker(ABC):
     def __init__(self, root: Path) -> None:
         self._root = root
         self._system = System(root)
+
+    @property
+    def root(self) -> Path:
+        return self._root
 
     @abstractmethod
     def _rows(self) -> Sequence[Row]:
@@ -88,7 +92,7 @@ class Onlooker(ABC):
 
     def updaters(self) -> tuple[str, ...]:
         """Return who else installs updates here (domain.findings.UPDATERS)."""
-        return updaters(self._root, self._system)
+        return at_work(self._root, self._system)
 
     def uptime(self) -> Uptime:
         return Uptime(self._system.boot_id(), self._restart_pending())

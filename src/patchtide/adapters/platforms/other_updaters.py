@@ -22,12 +22,12 @@ _YES = re.compile(r"^\s*apply_updates\s*=\s*(yes|true|on|1)\s*$", re.MULTILINE |
 _OFF = ("", "0")
 
 
-def updaters(root: Path, system: System) -> tuple[str, ...]:
-    """Return who is at work, by the codes of `domain.findings`, in the order of the alphabet."""
-    return tuple(sorted(_at_work(Root(root), system)))
+def configured(root: Path, system: System) -> tuple[str, ...]:
+    """Return who is to be at work, by the codes of `domain.findings`, in the alphabet's order."""
+    return tuple(sorted(_configured(Root(root), system)))
 
 
-def _at_work(root: Root, system: System) -> Iterator[str]:
+def _configured(root: Root, system: System) -> Iterator[str]:
     services = Services(root, system)
     if _upgrades(system) and services.is_enabled("apt-daily-upgrade.timer"):
         yield "unattended-upgrades"

@@ -37,6 +37,9 @@ class Seen:
     scan_wanted: datetime | None
     aged_catalog: bool
     faults: Sequence[str]
+    taken_over: Sequence[str] = ()
+    takes_over: bool = False
+    """The site wants its agent to hold others back that install updates."""
     degraded: str
     floor_lost: bool
     lacks: Sequence[str]
@@ -105,10 +108,18 @@ def _faults(seen: Seen) -> Iterator[Finding]:
         yield wrong("trust", said, "there: patchtide agent doctor")
     for code in seen.faults:
         if code in UPDATERS:
-            cure = "let one of the two install updates: turn the other off there"
-            yield note("updaters", UPDATERS[code], cure)
+            yield note("updaters", UPDATERS[code], _cure_of_two(seen))
         else:
             yield wrong(code, FAULTS.get(code, code), "there: patchtide agent doctor")
+    if seen.taken_over:
+        said = f"{', '.join(seen.taken_over)} would install updates, and is held back by the agent"
+        yield fine("updaters", said)
+
+
+def _cure_of_two(seen: Seen) -> str:
+    if seen.takes_over:
+        return "its agent is to hold it back: wait for a check-in; else its history says why not"
+    return "let one of the two install updates: turn the other off there, or have it taken over"
 
 
 def _report(seen: Seen) -> Finding:

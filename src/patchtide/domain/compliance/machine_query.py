@@ -99,6 +99,12 @@ _DECLARED = (
         says="what it finds wrong with itself, or who else installs updates there",
         choices=(*FAULTS, *UPDATERS),
     ),
+    QueryField(
+        name="taken-over",
+        kind=FieldKind.CHOICE,
+        says="who else would install updates there, and is held back by its agent",
+        choices=tuple(UPDATERS),
+    ),
     QueryField(name=SILENT, kind=FieldKind.AGE, says="time since it was last heard"),
     QueryField(name=ENROLLED, kind=FieldKind.AGE, says="time since it enrolled"),
     *_TOLD,

@@ -37,7 +37,7 @@ from patchtide.agent.settings import Settings
 from patchtide.agent.vendors import VendorKeys, Vendors
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.findings import SPACE, TOO_LITTLE_SPACE
-from patchtide.entry.agent.machine import machine_of
+from patchtide.entry.agent.machine import machine_of, takeover_of
 from patchtide.entry.agent.proxy import way_of
 from patchtide.wire.policy import keys_of
 
@@ -130,6 +130,7 @@ def composed(
         inventory=machine,
         clock=SystemClock(),
         settings=Settings(KeptSettings(state), local),
+        takeover=takeover_of(machine, state),
     )
     try:
         condition = Condition(

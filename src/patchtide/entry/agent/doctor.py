@@ -27,7 +27,7 @@ from patchtide.agent.enrolment import Enrolment
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.findings import Finding, Level, fine, wrong
 from patchtide.domain.schedules.scanning import SCAN_EVERY_S
-from patchtide.entry.agent.machine import machine_of
+from patchtide.entry.agent.machine import machine_of, takeover_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
 from patchtide.entry.agent.proxy import way_of
 from patchtide.entry.agent.status import is_running, scanned_at
@@ -61,7 +61,7 @@ def _findings(asked: argparse.Namespace, now: float) -> Iterator[Finding]:
     seen = read_status(state)
     yield from _of_the_site(asked, seen, now)
     yield checkup.on_running(running=is_running(state))
-    yield from _of_the_machine(asked.platform, now)
+    yield from _of_the_machine(asked.platform, state, now)
 
 
 def _of_the_site(asked: argparse.Namespace, seen: Status, now: float) -> Iterator[Finding]:
@@ -109,8 +109,10 @@ def _reached(kept: Enrolment, way: Way, now: float) -> Iterator[Finding]:
     )
 
 
-def _of_the_machine(platform: str, now: float) -> Iterator[Finding]:
+def _of_the_machine(platform: str, state: Path, now: float) -> Iterator[Finding]:
     machine = machine_of(platform)
+    others = takeover_of(machine, state)
+    yield checkup.on_updaters(others.at_work(), others.taken())
     match machine:
         case AptPlatform():
             try:

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from patchtide.adapters.platforms.machines import LinuxPlatform, linux_machine
 from patchtide.adapters.platforms.simulated import SimulatedPlatform, read_machine
+from patchtide.adapters.platforms.taken_over import OtherUpdaters
 from patchtide.agent.ports.content import Content
+from patchtide.agent.ports.takeover import Takeover
+from patchtide.agent.takeover import NobodyElse
+
+
+def takeover_of(machine: LinuxPlatform | SimulatedPlatform, state: Path) -> Takeover:
+    """Return who else installs updates there, for the agent with that folder to hold back."""
+    if isinstance(machine, SimulatedPlatform):
+        return NobodyElse()
+    return OtherUpdaters(machine.root, state)
 
 
 def machine_of(platform: str, content: Content | None = None) -> LinuxPlatform | SimulatedPlatform:

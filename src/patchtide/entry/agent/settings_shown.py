@@ -8,7 +8,13 @@ from typing import Any
 from patchtide.adapters.agentstate.local import local_or_nothing
 from patchtide.adapters.agentstate.settings import read_kept
 from patchtide.adapters.agentstate.status import Status
-from patchtide.agent.settings import Source, proxy_in_force, read_told, scan_interval
+from patchtide.agent.settings import (
+    Source,
+    proxy_in_force,
+    read_told,
+    scan_interval,
+    takes_over,
+)
 
 
 def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
@@ -30,6 +36,11 @@ def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
             anchor and f"{days}, at {anchor.at} {anchor.zone}", by_machine=0, by_site=anchor
         ),
         "proxy": {"value": proxy and proxy.address, "from": of_proxy.value},
+        "others_held": _said(
+            takes_over(told, local),
+            by_machine=local.take_over_updaters is not None,
+            by_site=told.takes_over,
+        ),
         "proxy_trouble": (memory and memory.troubles.get("proxy-failed")) or None,
     }
 
