@@ -13,6 +13,7 @@ from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.schedules.permission import Times
 from patchtide.domain.schedules.windows import DEFAULT_HOURS, BusinessHours, Freeze, Window
 from patchtide.domain.schedules.windows import hours_of as hours_that_hold
+from patchtide.server.collection_index import is_of_tier_zero
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.calendar import Entry, EntryKind
@@ -48,6 +49,8 @@ class Subject:
     collections: tuple[UUID, ...]
     unsure: frozenset[UUID] = frozenset()
     """Collections of which nobody knows whether it is in them."""
+    outside: frozenset[UUID] = frozenset()
+    """Collections that it is in and that say nothing of it: it is of tier 0, and they are not."""
     location: str = ""
     zone: str = ""
     """By which clocks it goes itself, as far as it has told that."""
@@ -94,11 +97,16 @@ async def subject_of_machine(call: Call, machine: UUID) -> Subject:
         client = view.member(machine).client
         ground = fleet.collections.ground(view)
         collections = ground.of(client.number)
+        zero = fleet.collections.tier_zero(view)
+        is_zero = zero is None or client.number in zero
+        others = frozenset(c for c in collections if is_zero and not is_of_tier_zero(view, c))
+        reaching = (c for c in collections if c != ALL_MACHINES and c not in others)
         return client.number, Subject(
             id=machine,
             name=client.name,
-            collections=(ALL_MACHINES, *(c for c in collections if c != ALL_MACHINES)),
-            unsure=frozenset(ground.unknown),
+            collections=(ALL_MACHINES, *reaching),
+            unsure=frozenset(ground.unknown) | (others if zero is None else frozenset()),
+            outside=others if zero is not None else frozenset(),
             location=client.described.location,
         )
 
@@ -122,17 +130,21 @@ def told_zone(store: FleetDetails, number: int) -> str:
 async def times_of(call: Call, subject: Subject, *, zone: str = "") -> Times:
     """Return when it may be changed, by the clocks of that zone or of its own.
 
-    What it may be in binds as what it is in: its freezes hold, its windows open nothing.
+    What it may be in binds as what it is in: its freezes hold, its windows open nothing. What is
+    not of tier 0 says nothing of a machine that is; but where it had windows only there, it is not
+    changed at any time instead.
     """
-    asked = {*subject.collections, *subject.unsure}
+    asked = {*subject.collections, *subject.unsure, *subject.outside}
     entries = await call.read(lambda: call.context.reading.calendar.entries(asked))
-    sure = [one for one in entries if one.collection not in subject.unsure]
+    sure = [one for one in entries if one.collection not in subject.unsure | subject.outside]
     windows = tuple(map(window_in, of_kind(sure, EntryKind.WINDOW)))
     unsure = [one for one in entries if one.collection in subject.unsure]
+    outside = [one for one in entries if one.collection in subject.outside]
+    entries = [one for one in entries if one.collection not in subject.outside]
     return Times(
         zone=_zone(zone, sure, subject),
         windows=windows,
-        is_unsure=not windows and bool(of_kind(unsure, EntryKind.WINDOW)),
+        is_unsure=not windows and bool(of_kind([*unsure, *outside], EntryKind.WINDOW)),
         freezes=tuple(map(freeze_in, of_kind(entries, EntryKind.FREEZE))),
         hours=_hours(sure, unsure, subject) or (DEFAULT_HOURS,),
     )

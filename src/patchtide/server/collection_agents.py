@@ -69,7 +69,7 @@ class CollectionAgents(Output, kw_only=True, frozen=True):
     updaters: UpdatersName
     """What becomes of others that install updates there; empty: as for the whole site."""
     machines: int
-    """How many are in the collection."""
+    """How many it can decide for: those in the collection, of tier 0 only if that is."""
     decides_for: int
     """How many of those are in none before it in the order."""
 
@@ -175,7 +175,7 @@ async def _shown(call: Call, order: Order) -> CollectionAgentsList:
 def _listed(fleet: Fleet, view: View, order: Order) -> CollectionAgentsList:
     items, left = [], view.present.copy()
     for place, one in enumerate(order, 1):
-        members = fleet.collections.ground(view).members_of(one.collection)
+        members = fleet.collections.targets_of(view, one.collection)
         stored = view.collections.get(one.collection)
         if stored is not None:  # else it is out of this view's reach
             said = one.said

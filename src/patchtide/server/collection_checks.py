@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from patchtide.domain.access.grants import visible
@@ -15,11 +15,11 @@ from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.collections.definitions import (
     ALL_MACHINES,
     ALL_MACHINES_NAME,
-    Definition,
     Definitions,
     Reference,
     circle_through,
     in_words,
+    made_of,
 )
 from patchtide.domain.collections.names import names_asked, with_asked
 from patchtide.domain.compliance.machine_query import JUDGED, MACHINE_FIELDS, machine_fields
@@ -110,24 +110,13 @@ def check_settled(definitions: Definitions, collections: Iterable[UUID]) -> None
         WrongState
     """
     for key in collections:
-        for one in _made_of(definitions, key):
+        for one in (definitions[other] for other in made_of(definitions, [key])):
             if fields := JUDGED & _fields_asked(one.query):
                 raise WrongState(
                     f"{definitions[key].name} cannot have settings for agents: who is in"
                     f" {one.name} follows from how machines stand ({', '.join(sorted(fields))}),"
                     " and that from how often they scan"
                 )
-
-
-def _made_of(definitions: Definitions, key: UUID) -> Iterator[Definition]:
-    """Yield it and all collections that it speaks of, however far away."""
-    found, left = {key}, [key]
-    while left:
-        one = definitions[left.pop()]
-        yield one
-        new = {other for _, other in one.references()} - found
-        found |= new
-        left += new
 
 
 def _fields_asked(query: str) -> set[str]:
@@ -156,6 +145,7 @@ def in_words_of(one: StoredCollection, held: Held) -> dict[str, str]:
         "query": definition.query,
         "include": _names(definition.include, held),
         "exclude": _names(definition.exclude, held),
+        "tier": "0" if one.is_tier_zero else "",
     }
 
 

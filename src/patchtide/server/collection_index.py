@@ -73,6 +73,19 @@ class CollectionIndex:
             raise Unavailable(f"nobody knows who is in {view.collections[collection].name}: {why}")
         return ground.members_of(collection)
 
+    def tier_zero(self, view: View) -> BitMap | None:
+        """Return the machines of tier 0; None: nobody knows of one collection who is in it."""
+        marked = [key for key, one in view.collections.items() if one.is_tier_zero]
+        return self.ground(view).together(marked) if marked else BitMap()
+
+    def targets_of(self, view: View, collection: UUID) -> BitMap:
+        """Return whom it reaches what is said of a collection: of tier 0 only by one of that."""
+        members = self.ground(view).members_of(collection)
+        if is_of_tier_zero(view, collection):
+            return members
+        zero = self.tier_zero(view)
+        return BitMap() if zero is None else members - zero
+
     def why_unknown(self, view: View, collection: UUID) -> str:
         """Return why nobody knows who is in a collection; empty: it is known."""
         unknown = self.ground(view).unknown
@@ -142,6 +155,13 @@ class CollectionIndex:
 
     def _machines_of(self, view: View) -> _Machines:
         return _Machines(view, self._answers, _Named(self._names, self._memberships))
+
+
+def is_of_tier_zero(view: View, collection: UUID) -> bool:
+    """Say whether what is said of a collection is said of machines of tier 0."""
+    if collection == ALL_MACHINES:
+        return True
+    return collection in view.collections and view.collections[collection].is_tier_zero
 
 
 def _askers(collections: Collections) -> Mapping[str, Sequence[UUID]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import collection_view, collections, machine_list
-from patchtide.server.covered import MOVES_REACH
+from patchtide.server.covered import LEAVES_TIER_ZERO, MOVES_REACH
 from patchtide.server.table import API, Operation, Plane
 
 _READ = Right(Kind.COLLECTIONS, Verb.READ)
@@ -125,5 +125,6 @@ COLLECTIONS = (
         status=204,
         audited=True,
         example="collections delete 'Web servers'",
+        four_eyes=LEAVES_TIER_ZERO,
     ),
 )

@@ -70,6 +70,8 @@ class Collection(Output, kw_only=True, frozen=True):
     """It is always there, and nobody changes it."""
     limiting: NamedCollection | None
     """Whoever is not in that one is not in this one; null: of the one of all machines."""
+    is_tier_zero: bool
+    """Its machines are of tier 0."""
     query: str
     """Who answers to it is in; empty: there is none."""
     include: tuple[NamedCollection, ...]
@@ -190,6 +192,7 @@ def shown(fleet: Fleet, view: View, one: StoredCollection) -> Collection:
         description=one.description,
         is_built_in=is_built_in,
         limiting=None if is_built_in else next(iter(named(view, [definition.limiting])), None),
+        is_tier_zero=one.is_tier_zero,
         query=definition.query,
         include=named(view, definition.include),
         exclude=named(view, definition.exclude),

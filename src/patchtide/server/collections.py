@@ -32,6 +32,7 @@ from patchtide.server.patterns import LINE
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
+from patchtide.server.tier_zero import check_marking
 
 COLLECTIONS = 2000
 """How many a site has at most."""
@@ -53,6 +54,14 @@ Names = Annotated[
 ]
 
 
+TierZero = Annotated[
+    bool,
+    Meta(
+        description="Its machines are of tier 0: only who may target that changes anything there."
+    ),
+]
+
+
 class CreateCollection(Input, kw_only=True, frozen=True):
     name: Name
     description: Description = ""
@@ -64,6 +73,7 @@ class CreateCollection(Input, kw_only=True, frozen=True):
     include: Annotated[Others, Meta(description="Ids of collections whose machines are in.")] = ()
     exclude: Annotated[Others, Meta(description="Ids of collections whose machines are not.")] = ()
     names: Names = ()
+    tier_zero: TierZero = False
 
 
 class ChangeCollection(Input, kw_only=True, frozen=True):
@@ -82,9 +92,10 @@ class ChangeCollection(Input, kw_only=True, frozen=True):
     exclude: Annotated[
         Others, Meta(description="Ids of collections whose machines are not, in place of before.")
     ] = ()
+    tier_zero: TierZero = False
     forget: Annotated[
-        tuple[Literal["description", "limiting", "query", "include", "exclude"], ...],
-        Meta(max_length=5, description="What to take back of what was said."),
+        tuple[Literal["description", "limiting", "query", "include", "exclude", "tier_zero"], ...],
+        Meta(max_length=6, description="What to take back of what was said."),
     ] = ()
     revision: Annotated[
         int, Meta(ge=0, description="Refuse it unless this is the revision; 0: whichever it is.")
@@ -110,6 +121,8 @@ async def create(call: Call, principal: Principal, asked: CreateCollection) -> C
         InvalidDocument: it speaks of what is not there, or of itself in the end.
         WrongState: there is one of that name, or there are too many.
     """
+    if asked.tier_zero:
+        check_marking(principal)
     machines = await _called(call, asked.names)
     made = StoredCollection(
         definition=Definition(
@@ -121,6 +134,7 @@ async def create(call: Call, principal: Principal, asked: CreateCollection) -> C
             query=asked.query.strip(),
         ),
         description=asked.description.strip(),
+        is_tier_zero=asked.tier_zero,
         revision=1,
         by=principal.actor,
         at=call.now,
@@ -155,6 +169,8 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
     def work(tx: Transaction) -> StoredCollection:
         known = held(tx)
         was = one_of(known, asked.collection)
+        if asked.tier_zero and not was.is_tier_zero:
+            check_marking(principal)
         if asked.revision not in (0, was.revision):
             raise StaleRevision(f"somebody changed {was.name} meanwhile; look at it again")
         now = StoredCollection(
@@ -162,6 +178,7 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
             description=""
             if "description" in asked.forget
             else asked.description.strip() or was.description,
+            is_tier_zero=asked.tier_zero or (was.is_tier_zero and "tier_zero" not in asked.forget),
             revision=was.revision + 1,
             by=principal.actor,
             at=call.now,

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from patchtide.domain.access.grants import ROLE, come_to
 from patchtide.domain.access.limits import Deed
-from patchtide.domain.access.rights import KEEPING, Right, holds
+from patchtide.domain.access.rights import KEEPING, TIER_ZERO, Right, holds
 from patchtide.domain.errors import NotFound
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_reach import holder_within
@@ -24,6 +24,7 @@ from patchtide.server.granting import Asked
 from patchtide.server.machine_descriptions import RIGHTS_END_AT
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, hands_on, held_by, read_roles, rights_by
+from patchtide.server.tier_zero import deciding_tier
 
 
 def _asked_rights(tx: Transaction, asked: Asked) -> frozenset[Right]:
@@ -99,10 +100,20 @@ def _collection(tx: Transaction, asked: Any) -> list[object]:
     return [] if one is None else [one.revision]
 
 
-def _rights_end_there(asking: Asking) -> bool:
+def _moves_reach(asking: Asking) -> bool:
     if not any(getattr(asking.asked, name, ()) for name in _WHO_IS_IN):
         return False
-    return holder_within(asking.tx, held(asking.tx), [asking.asked.collection]) is not None
+    known, collection = held(asking.tx), asking.asked.collection
+    return (
+        _unmarks(asking)
+        or collection in deciding_tier(known)
+        or (holder_within(asking.tx, known, [collection]) is not None)
+    )
+
+
+def _unmarks(asking: Asking) -> bool:
+    """Say whether a collection was of tier 0, and is not any more."""
+    return any(detail.get("tier", "").startswith("0") for _, detail in asking.tx.noted)
 
 
 def _describes_many(asking: Asking) -> bool:
@@ -127,6 +138,7 @@ CHANGES_ROLE = FourEyes(seen=_role, approver=KEEPING)
 RAISES_LIMITS = FourEyes(covers=_raises_limits)
 LETS_IN_WITHOUT_KEY = FourEyes(covers=_lets_in_without_key)
 WEAKENS_RULE = FourEyes(covers=_weakens_rule)
-MOVES_REACH = FourEyes(covers=_rights_end_there, seen=_collection, approver=KEEPING)
+MOVES_REACH = FourEyes(covers=_moves_reach, seen=_collection, approver=KEEPING)
+LEAVES_TIER_ZERO = FourEyes(covers=_unmarks, seen=_collection, approver=TIER_ZERO)
 DESCRIBES = FourEyes(covers=_describes_many, approver=KEEPING)
 ONE_OF_MANY = FourEyes(covers=_one_of_many)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Protocol
+from uuid import UUID
 
 from pyroaring import BitMap
 
@@ -14,6 +15,7 @@ from patchtide.domain.catalog.queries import Condition, Mentions, conditions, fo
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.query_tests import Fits
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
+from patchtide.domain.collections.definitions import made_of
 from patchtide.domain.collections.facts import Column
 from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
@@ -24,6 +26,7 @@ from patchtide.server.machine_index import SAID, grouped
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.reading import Lookups
+from patchtide.server.tier_zero import check_marking, deciding_tier
 
 _TEXTS = 4_000
 """More than a site has collections."""
@@ -58,21 +61,34 @@ class Redescribed:
 
 
 def check_who_describes(tx: Transaction, principal: Principal, said: Redescribed) -> str:
-    """Let only who administers accounts say what a collection asks for where rights end.
+    """Let only who administers accounts say what a collection asks for where rights end; and what
+    one of tier 0 asks for, only who may target that.
 
     Return the name of one that this may move machines into, or out of; empty: of none.
 
     Raises:
-        Refused: people or their programs have rights within such a collection.
+        Refused: people or their programs have rights within such a collection, or it is of tier 0.
     """
-    if not said.count or not (places := _places(tx.lock_users(), tx.lock_api_tokens())):
+    if not said.count:
         return ""
     known = held(tx)
-    moved = [one.id for one in deciding(known, places) if said.may_move(one.definition.query)]
+    zero = [one for one in _all(known, deciding_tier(known)) if _moves(said, one)]
+    if zero:
+        check_marking(principal)
+    places = _places(tx.lock_users(), tx.lock_api_tokens())
+    moved = [one.id for one in deciding(known, places) if _moves(said, one)]
     if not moved or (within := holder_within(tx, known, moved)) is None:
-        return ""
+        return zero[0].name if zero else ""
     check_who_decides(tx, principal, known, moved)
     return within[1]
+
+
+def _moves(said: Redescribed, one: StoredCollection) -> bool:
+    return said.may_move(one.definition.query)
+
+
+def _all(known: Known, keys: Iterable[UUID]) -> Iterator[StoredCollection]:
+    return (known[key] for key in keys)
 
 
 async def looked_at(call: Call, pairs: Sequence[tuple[Described, Described]]) -> Redescribed:
@@ -89,10 +105,10 @@ def _looked_at(
     collections: Iterable[StoredCollection],
     pairs: Sequence[tuple[Described, Described]],
 ) -> Redescribed:
-    said = Redescribed(pairs)
-    if places := _places(lookups.users(), lookups.api_tokens()):
-        for one in deciding(asking(collections), places):
-            said.may_move(one.definition.query)
+    said, known = Redescribed(pairs), asking(collections)
+    places = _places(lookups.users(), lookups.api_tokens())
+    for one in (*deciding(known, places), *_all(known, deciding_tier(known))):
+        said.may_move(one.definition.query)
     return said
 
 
@@ -108,15 +124,9 @@ def _places(*holders: Iterable[_Granted]) -> frozenset[str]:
 
 
 def deciding(known: Known, places: frozenset[str]) -> Iterator[StoredCollection]:
-    """Yield the collections that rights end at, and all that those are made of."""
-    left = [key for key in known if str(key) in places]
-    seen = set(left)
-    while left:
-        one = known[left.pop()]
-        yield one
-        new = {named for _, named in one.definition.references() if named in known} - seen
-        seen |= new
-        left += new
+    """Return the collections that rights end at, and all that those are made of."""
+    definitions = {key: one.definition for key, one in known.items()}
+    return _all(known, made_of(definitions, [key for key in known if str(key) in places]))
 
 
 class _Ground:

@@ -42,7 +42,8 @@ MOST = 500
 WAS = "_was"
 """In an entry, what was said of an attribute before."""
 RIGHTS_END_AT = "rights_end_at"
-"""In an entry, a collection where rights end that it may move the machine into, or out of."""
+"""In an entry, a collection where rights end that it may move the machine into, or out of: those
+of people within it, or of all who may do nothing to tier 0."""
 SAYING = ("machines.describe", "machines.import")
 """Operations by which attributes change."""
 Line = Annotated[str, Meta(max_length=LONGEST, pattern=LINE)]

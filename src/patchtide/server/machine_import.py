@@ -35,6 +35,7 @@ from patchtide.server.patterns import SHA256, or_nothing
 from patchtide.server.ports.clients import Client, ClientState, ExpectedClient
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
+from patchtide.server.tier_zero import Targets, check_targets
 
 LARGEST = 8 << 20
 """Of a file, in bytes; ten thousand lines have about one million."""
@@ -127,6 +128,7 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
 
     Raises:
         InvalidDocument: with the mistakes of the file, each with its line and column.
+        Refused: a machine of it is of tier 0, or it would say which are.
         StaleRevision: it is not what the dry run told of any more, or somebody changed a machine
             of it meanwhile.
         WrongState: a machine is retired, or has come that is to be expected.
@@ -138,6 +140,8 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
     )
     uuids = [uuid for _, uuid in file.known]
     plan = await call.read(lambda: _plan(file, fleet.store.clients_of(uuids)))
+    targets = Targets(machines=[UUID(bytes=client.uuid) for client, _ in plan.changed])
+    await check_targets(fleet, principal, targets)
     if not asked.dry_run:
         _check(file, plan, asked.plan)
         whole = Whole(

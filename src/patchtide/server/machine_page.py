@@ -32,6 +32,8 @@ UNREADABLE = "unreadable-events"
 
 class ShownMachine(Machine, kw_only=True, frozen=True):
     not_required: int
+    is_tier_zero: bool
+    """It is in a collection of tier 0, or may be: who is in one is not known."""
     full_report: bool
     """The server has asked for a full report and not got it yet."""
     scan: str
@@ -104,8 +106,12 @@ def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
     fleet = call.context.fleet
     told = call.context.agents.settings_of(machine.bytes)
     by = [told.collection] if told.collection and _may_read(principal, Kind.COLLECTIONS) else []
-    found, collections = fleet.ask(
-        lambda view: (view.standing(view.member(machine)), named(view, by))
+    found, collections, zero = fleet.ask(
+        lambda view: (
+            view.standing(view.member(machine)),
+            named(view, by),
+            fleet.collections.tier_zero(view),
+        )
     )
     member = found.member
     heard = fleet.store.heard([member.number]).get(member.number)
@@ -116,6 +122,7 @@ def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
     return ShownMachine(
         **{name: getattr(listed, name) for name in Machine.__struct_fields__},
         not_required=found.tally.not_required,
+        is_tier_zero=zero is None or member.number in zero,
         full_report=client.full_report,
         scan=_scan(member, wanted, listed.seen_at),
         scan_wanted=wanted,

@@ -13,6 +13,7 @@ from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta
+from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import NotFound, WrongState
@@ -22,6 +23,7 @@ from patchtide.server.patterns import SLUG
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
+from patchtide.server.tier_zero import left_alone
 
 Note = Callable[[Transaction], None]
 MOST = 500
@@ -41,6 +43,11 @@ class ScanList(Input, kw_only=True, frozen=True):
 class AskedMachines(Output, kw_only=True, frozen=True):
     machines: int
     """How many are asked to scan."""
+
+
+class AskedOfList(AskedMachines, kw_only=True, frozen=True):
+    left_out: int
+    """How many are of tier 0, and so are not asked."""
 
 
 async def scan(call: Call, principal: Principal, asked: ScanMachines) -> AskedMachines:
@@ -71,14 +78,20 @@ def _check(known: Sequence[Client], uuids: Sequence[bytes]) -> None:
         raise WrongState(f"{out[0].name} is {out[0].state}")
 
 
-async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedMachines:
+async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedOfList:
     """Ask whoever needs an update of the list, or of whom nobody can say that.
 
     Raises:
         NotFound: there is no such list.
     """
     fleet = call.context.fleet
-    uuids = await call.read_fleet(lambda: fleet.ask(lambda view: _concerned(view, asked.name)))
+
+    def question(view: View) -> tuple[Sequence[bytes], int]:
+        found, alone = _concerned(view, asked.name), left_alone(fleet, view, principal)
+        reached = found - alone
+        return [view.members[n].client.uuid for n in reached], len(found) - len(reached)
+
+    uuids, left_out = await call.read_fleet(lambda: fleet.ask(question))
     # The first part leaves the entry for all: of a hundred thousand none would find its own.
     first, *others = [uuids[start : start + MOST] for start in range(0, len(uuids), MOST)] or [()]
 
@@ -93,7 +106,7 @@ async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedM
         done = partial(_note_all, asked.name, len(uuids)) if part is others[-1] else None
         await call.decide(principal, partial(_ask, part, call.now, done))
         await call.context.machines_changed(part)
-    return AskedMachines(machines=len(uuids))
+    return AskedOfList(machines=len(uuids), left_out=left_out)
 
 
 def _ask(uuids: Sequence[bytes], now: datetime, done: Note | None, tx: Transaction) -> None:
@@ -106,9 +119,9 @@ def _note_all(name: str, machines: int, tx: Transaction) -> None:
     tx.note(name, machines=machines, asked=machines)
 
 
-def _concerned(view: View, name: str) -> Sequence[bytes]:
+def _concerned(view: View, name: str) -> BitMap:
     found = view.lists.get(name)
     if found is None:
         raise NotFound
     held = view.part(view.active).together(list(view.known(found.updates)))
-    return [view.members[n].client.uuid for n in held.required | held.doubtful]
+    return held.required | held.doubtful

@@ -143,6 +143,7 @@ SETTINGS = (
         output=site_agents.ShownAgents,
         handler=site_agents.set_agents,
         audited=True,
+        targets_all=True,
         example="settings set-agents --scan-every-h 24 --cycle patch-tuesday --for-days 5",
     ),
     Operation(
@@ -156,6 +157,7 @@ SETTINGS = (
         output=site_agents.ShownAgents,
         handler=site_agents.set_proxy,
         audited=True,
+        targets_all=True,
         example="settings set-agents-proxy --address http://proxy.example.org:3128",
     ),
     Operation(

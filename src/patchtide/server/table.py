@@ -8,7 +8,7 @@ policy table, OpenAPI, command line, audit names and reference page are derived 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, BinaryIO
@@ -19,10 +19,12 @@ from msgspec import Struct
 from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.principals import Policy, Principal, check, scopes_of
 from patchtide.domain.access.proofs import check_proof
-from patchtide.domain.access.rights import Right
+from patchtide.domain.access.rights import Right, Verb
+from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server.context import Call, Context, nothing
 from patchtide.server.fleet import Fleet
 from patchtide.server.four_eyes import FourEyes, Watched
+from patchtide.server.tier_zero import EVERY_MACHINE, Targets, check_targets
 
 API = "/api/v1"
 
@@ -105,6 +107,8 @@ class Operation:
     narrows: bool = False
     """Whoever has the rights for some collections only is answered for their machines; without
     this he is refused."""
+    targets_all: bool = False
+    """What it says holds for every machine."""
     deed: Deed | None = None
     """What counts against the limits per hour, once for each entry that it leaves in the audit;
     none: nothing of it."""
@@ -165,6 +169,17 @@ class Operation:
             proposal=proposal,
         )
 
+    def targets(self, asked: Struct) -> Targets:
+        """Return the machines and collections that it would do something to, as far as its input
+        names them; what only needs reading does nothing to any."""
+        rights = (need for need in self.needs if isinstance(need, Right))
+        if not self.audited or all(need.verb is Verb.READ for need in rights):
+            return Targets()
+        if self.targets_all:
+            return EVERY_MACHINE
+        collections = [asked.collection or ALL_MACHINES] if hasattr(asked, "collection") else []
+        return Targets(machines=named_machines(asked), collections=collections)
+
     @property
     def approver_needs(self) -> tuple[Right, ...]:
         """What others must hold to agree to it."""
@@ -218,15 +233,18 @@ class Table:
         return found
 
 
+def named_machines(asked: Struct) -> Sequence[UUID]:
+    named = getattr(asked, "machine", None), *getattr(asked, "machines", ())
+    return [one for one in named if isinstance(one, UUID)]
+
+
 async def check_within(fleet: Fleet, asked: Struct) -> None:
     """Let nothing be asked of machines that are outside.
 
     Raises:
         NotFound: one of them is not there, for him.
     """
-    named = getattr(asked, "machine", None), *getattr(asked, "machines", ())
-    machines = [one for one in named if isinstance(one, UUID)]
-    if machines:
+    if machines := named_machines(asked):
         await fleet.run(lambda: fleet.ask(lambda view: [view.member(one) for one in machines]))
 
 
@@ -257,6 +275,7 @@ async def perform(
     if scopes := scopes_of(principal, operation.needs):
         context = context.within(scopes)
         await check_within(context.fleet, asked)
+    await check_targets(context.fleet, principal, operation.targets(asked))
     call = Call(
         context=context,
         operation=operation.name,

@@ -115,6 +115,8 @@ class ToldAgents:
         await fleet.run(lambda: self.follow(fleet))
 
     def _follow(self, view: FollowedView, collections: CollectionIndex) -> None:
+        if collections.tier_zero(view) is None:
+            return  # until it is known whom collections that are not of tier 0 reach
         was, order = self._placed, self._order
         places = list(_places(view, collections, order))
         if was is None or was.order is not order or was.usual is not self._told:
@@ -195,10 +197,9 @@ def _places(
 ) -> Iterator[BitMap]:
     """Yield the machines of each, and every machine once."""
     left = view.present.copy()
-    ground = collections.ground(view)
     for told in order:
         if told.collection is None:
             raise LookupError("the site's own settings are in no order")
-        some = ground.members_of(told.collection) & left
+        some = collections.targets_of(view, told.collection) & left
         left -= some
         yield some

@@ -33,6 +33,7 @@ from patchtide.server.ports.calendar import Entry, EntryKind
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.said_times import SaidFreeze, SaidWindow, freeze_of, window_of
 from patchtide.server.table import Input, Output
+from patchtide.server.tier_zero import Targets, check_targets
 
 S = TypeVar("S", bound=msgspec.Struct)
 CollectionId = Annotated[UUID, Meta(description="The collection's id.")]
@@ -227,6 +228,8 @@ def _add(tx: Transaction, entry: Entry, words: str) -> str:
 async def _changed(
     call: Call, principal: Principal, id: UUID, kind: EntryKind, said: bytes
 ) -> tuple[Entry, str]:
+    await _check_targets(call, principal, id)
+
     def work(tx: Transaction) -> tuple[Entry, str]:
         was = _held(tx, id, kind)
         name = named_collection(tx, was.collection or ALL_MACHINES)
@@ -246,6 +249,8 @@ async def _changed(
 
 
 async def _deleted(call: Call, principal: Principal, id: UUID, kind: EntryKind) -> None:
+    await _check_targets(call, principal, id)
+
     def work(tx: Transaction) -> None:
         was = _held(tx, id, kind)
         name = named_collection(tx, was.collection or ALL_MACHINES)
@@ -253,6 +258,13 @@ async def _deleted(call: Call, principal: Principal, id: UUID, kind: EntryKind) 
         tx.note(str(id), collection=name, before=_words(was))
 
     await call.decide(principal, work)
+
+
+async def _check_targets(call: Call, principal: Principal, id: UUID) -> None:
+    """Raises Refused: it is of machines of tier 0, which he may do nothing to."""
+    entries = await call.read(call.context.reading.calendar.entries)
+    found = [entry.collection or ALL_MACHINES for entry in entries if entry.id == id]
+    await check_targets(call.context.fleet, principal, Targets(collections=found))
 
 
 def _held(tx: Transaction, id: UUID, kind: EntryKind) -> Entry:

@@ -97,10 +97,25 @@ async def test_a_lists_machines_are_those_that_need_an_update_of_it_or_may(site:
     answer = await site.ask("/lists/october/scans")
     entries = [e for e in site.storage.audit(limit=100) if e.operation == "lists.scan"]
 
-    assert answer.json == {"machines": 2}
+    assert answer.json == {"machines": 2, "left_out": 0}
     assert [bool(one) for one in site.wanted()] == [True, False, True]
     assert [(e.subject, e.detail) for e in entries] == [("october", {"machines": 2})]
     assert (await site.ask("/lists/nowhere/scans")).status == 404
+
+
+async def test_of_a_lists_machines_those_of_tier_zero_are_left_out(site: Site) -> None:
+    admin = await site.plane.token(role="full-administrator")
+    zero = str(UUID(bytes=site.clients[0].uuid))
+    for path, made in (
+        ("lists", {"name": "october", "query": "openssl"}),
+        ("collections", {"name": "Tier 0", "names": [zero], "tier_zero": True}),
+    ):
+        await site.plane.ask("POST", f"/api/v1/{path}", token=admin, document=made)
+
+    answer = await site.ask("/lists/october/scans")
+
+    assert answer.json == {"machines": 1, "left_out": 1}
+    assert [bool(one) for one in site.wanted()] == [False, False, True]
 
 
 async def test_a_list_of_many_is_asked_in_parts_and_the_audit_trail_tells_when_all_were(

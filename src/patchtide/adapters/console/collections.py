@@ -48,6 +48,7 @@ _UNTYPED: Mapping[str, Any] = {
     **dict.fromkeys(("name", "description", "query", "limiting", "names"), ""),
     **dict.fromkeys(("include", "exclude"), ()),
     "revision": 0,
+    "tier_zero": False,
 }
 _TEXTS, _SETS = ("name", "description", "query"), ("include", "exclude")
 
@@ -87,6 +88,7 @@ async def edit(desk: Desk, visit: Visit) -> Reply:
         "description": found.description,
         "query": found.query,
         "limiting": str(found.limiting.id) if found.limiting else "",
+        "tier_zero": found.is_tier_zero,
         "include": [str(one.id) for one in found.include],
         "exclude": [str(one.id) for one in found.exclude],
         "revision": found.revision,
@@ -118,7 +120,10 @@ def _said(visit: Visit) -> dict[str, Any]:
     said: dict[str, Any] = {name: visit.said(name).strip() for name in (*_TEXTS, "limiting")}
     if said["limiting"] == str(ALL_MACHINES):
         said["limiting"] = ""
-    return said | {name: list(visit.form.get(name, ())) for name in _SETS}
+    return said | {
+        **{name: list(visit.form.get(name, ())) for name in _SETS},
+        "tier_zero": bool(visit.said("tier_zero")),
+    }
 
 
 async def _form(

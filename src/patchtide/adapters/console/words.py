@@ -198,6 +198,7 @@ PROPOSED: Mapping[str, str] = MappingProxyType(
         "collections.change": "Change who is in a collection",
         "collections.add": "Put machines into a collection",
         "collections.remove": "Take machines out of a collection",
+        "collections.delete": "Delete a collection",
         "machines.decommission": "Retire a machine",
         "machines.describe": "Describe machines",
         "machines.import": "Import what is said of machines",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Index, LargeBinary, String, Table, Text, false
 
 from patchtide.adapters.storage.tables import Number, metadata
 
@@ -19,6 +19,7 @@ collection = Table(
     Column("revision", Number, nullable=False),
     Column("changed_by", String(256), nullable=False),
     Column("changed_at", Float, nullable=False),
+    Column("tier_zero", Boolean, nullable=False, server_default=false()),
 )
 
 # Which others a collection includes or excludes; `place` keeps them as they were said.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from patchtide.domain.access.rights import (
     AT,
     ROLES,
+    TIER_ZERO,
     Right,
     Verb,
     holds,
@@ -86,15 +87,18 @@ def come_to(texts: Iterable[str], roles: Mapping[str, Collection[str]]) -> froze
 
     What this version has no word for allows nothing.
     """
-    found: set[Right] = set()
+    one_by_one, found = set[Right](), set[Right]()
     for text in texts:
         if text.startswith(ROLE):
             name, _, within = text.removeprefix(ROLE).partition(AT)
             found |= limited(rights_of_role(name, roles), within)
         else:
-            found |= _known(text)
+            one_by_one |= _known(text)
+    found |= one_by_one
     if found >= _ONCE_EVERYTHING:
-        found |= ROLES["full-administrator"]
+        # A role that a site makes may well be everything but tier 0.
+        lacks = set[Right]() if one_by_one >= _ONCE_EVERYTHING else {TIER_ZERO}
+        found |= ROLES["full-administrator"] - lacks
     return frozenset(found)
 
 

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     METRICS = "metrics"
     ALERTS = "alerts"
     COLLECTIONS = "collections"
+    TIER_ZERO = "tier-zero"
 
 
 AT = "@"
@@ -69,6 +70,8 @@ class Right:
 
 KEEPING = Right(Kind.ACCOUNTS, Verb.ADMINISTER)
 """Who holds it can hand on everything else he holds."""
+TIER_ZERO = Right(Kind.TIER_ZERO, Verb.ADMINISTER)
+"""Who holds it may do to machines of tier 0, too, what his other rights let him do."""
 
 
 def right(text: str) -> Right:

@@ -137,6 +137,18 @@ def following(by: Mapping[UUID, set[UUID]], on: Iterable[UUID]) -> frozenset[UUI
     return frozenset(found)
 
 
+def made_of(definitions: Definitions, some: Iterable[UUID]) -> frozenset[UUID]:
+    """Return those of these that are there, and all that they speak of, however far away."""
+    left = [key for key in some if key in definitions]
+    found = set(left)
+    while left:
+        named = {other for _, other in definitions[left.pop()].references()}
+        new = (named & definitions.keys()) - found
+        found |= new
+        left += new
+    return frozenset(found)
+
+
 def spoken_of_by(definitions: Definitions) -> Mapping[UUID, set[UUID]]:
     """Return by collection which others speak of it."""
     found: dict[UUID, set[UUID]] = {}

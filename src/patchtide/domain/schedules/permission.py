@@ -40,7 +40,8 @@ class Times:
     """The machine's own."""
     windows: tuple[Window, ...] = ()
     is_unsure: bool = False
-    """It is known of no window, but it may be in a collection that has some."""
+    """It is known of no window, but it may be in a collection that has some, or is in one whose
+    windows are not for it."""
     freezes: tuple[Freeze, ...] = ()
     hours: tuple[BusinessHours, ...] = ()
 

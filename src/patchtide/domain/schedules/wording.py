@@ -54,8 +54,8 @@ _WHY: Mapping[Why, str] = MappingProxyType(
         Why.NEVER_OPENS: "none of its maintenance windows opens again",
         Why.NOT_FOR_THIS: "its maintenance windows are for updates only",
         Why.BUSINESS_HOURS: "people work at this machine now",
-        Why.UNSURE: "nobody knows by which maintenance windows it goes, until it is known which"
-        " collections it is in",
+        Why.UNSURE: "nobody knows by which maintenance windows it goes: of a collection that has"
+        " some is not known who is in it, or it is not of tier 0 as this machine is",
     }
 )
 

@@ -15,6 +15,8 @@ from patchtide.domain.collections.definitions import Definition
 class StoredCollection:
     definition: Definition
     description: str = ""
+    is_tier_zero: bool = False
+    """Who is in it is a machine of tier 0, whatever else it is in."""
     revision: int
     """One more with each change of it; machines that are added or removed change nothing of it."""
     by: str
