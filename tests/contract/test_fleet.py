@@ -415,8 +415,9 @@ async def test_machines_heard_of_late_are_counted(site: Site) -> None:
 
     await site.storage.flush_presence([Presence(client=heard.number, counter=1, seen_at=at)])
 
-    assert site.storage.heard_since(at - 1) == 1
-    assert site.storage.heard_since((NOON + timedelta(hours=1)).timestamp()) == 0
+    assert site.fleet.heard_of_late(timedelta(hours=1)) == 1
+    site.clock.advance(hours=1)
+    assert site.fleet.heard_of_late(timedelta(hours=1)) == 0
     assert site.storage.heard([heard.number])[heard.number].at == at
 
 

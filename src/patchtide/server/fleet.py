@@ -91,8 +91,9 @@ class Fleet:
 
     def heard_of_late(self, silent_after: timedelta) -> int:
         """Return how many active machines are not silent, which is this long for most of them."""
-        heard = self.store.heard_since((self._clock.now() - silent_after).timestamp())
-        return heard + self.ask(lambda view: view.heard_otherwise(silent_after=silent_after))
+        return self.ask(
+            lambda view: len(view.active - view.silent(view.active, silent_after=silent_after))
+        )
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do what asks this fleet in a thread of its own.

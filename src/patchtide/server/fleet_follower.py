@@ -319,7 +319,8 @@ class FleetFollower:
 
     def _let_in(self, reporters: Iterable[int]) -> None:
         """Some may have reported before the decision to let them in was seen."""
-        if strangers := set(reporters) - self.view.members.keys():
+        members = self.view.members
+        if strangers := {number for number in reporters if number not in members}:
             self.view.put_clients(self._store.clients_numbered(sorted(strangers)))
 
     def _read_rows(self, clients: Iterable[int]) -> None:

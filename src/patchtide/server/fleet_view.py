@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from patchtide.domain.errors import NotFound
 from patchtide.domain.schedules.scanning import Habit, ScanRule
 from patchtide.server.catalog_view import CatalogView
 from patchtide.server.fleet_part import Part
+from patchtide.server.heard_lately import HeardLately
 from patchtide.server.kept_tallies import KeptTallies, Listing
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.machine_standings import Alike, Moves, Standing, Standings, Watch
@@ -80,6 +82,7 @@ class View(CatalogView):
     _aged_at: datetime | None = None
     """None: everybody is to be looked at."""
     _standings: Standings = field(default_factory=Standings)
+    _lately: HeardLately = field(default_factory=HeardLately)
 
     @property
     def lineage(self) -> bytes:
@@ -111,24 +114,16 @@ class View(CatalogView):
 
     def silent(self, machines: BitMap, *, silent_after: timedelta) -> BitMap:
         """Return who of these was not heard for too long: this long where no other is told."""
-        before = (self.now - silent_after).timestamp()
-        heard = self.heard_at
-        found = BitMap([n for n in machines if heard.get(n, 0.0) <= before])
-        for number in machines & BitMap(self.habits) if self.habits else ():
-            is_silent = heard.get(number, 0.0) <= self._silent_before(number)
-            (found.add if is_silent else found.discard)(number)
-        return found
-
-    def heard_otherwise(self, *, silent_after: timedelta) -> int:
-        """Return how many more active machines were heard of late than by that for all of them."""
-        usual, heard = (self.now - silent_after).timestamp(), self.heard_at
-        own = [n for n in self.habits if n in self.active]
-        return sum(
-            (heard.get(n, 0.0) > self._silent_before(n)) - (heard.get(n, 0.0) > usual) for n in own
+        return machines - self._lately.at(
+            self.now.timestamp(),
+            self.heard_at,
+            usual_s=silent_after.total_seconds(),
+            silent_after_s=partial(self._silent_after_s, silent_after.total_seconds()),
         )
 
-    def _silent_before(self, machine: int) -> float:
-        return (self.now - self.habits[machine].silent_after).timestamp()
+    def _silent_after_s(self, usual_s: float, machine: int) -> float:
+        own = self.habits.get(machine)
+        return own.silent_after.total_seconds() if own else usual_s
 
     def tally_on(self, member: Member) -> Tally:
         """Return how many updates are in which state on the machine."""

@@ -18,6 +18,7 @@ from patchtide.domain.schedules.scanning import Habit, ScanRule
 from patchtide.server.collection_asks import asking
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_view import View
+from patchtide.server.heard_lately import HeardLately
 from patchtide.server.kept_tallies import KeptTallies
 from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_standings import Moves, Standings, Watch
@@ -48,6 +49,7 @@ class FollowedView(View):
             updates=dict(self.updates),
             heard_at=dict(self.heard_at),
             heard=Moves(),
+            _lately=self._lately.copied(),
             spoken=dict(self.spoken),
             active=self.active.copy(),
             present=self.present.copy(),
@@ -112,6 +114,7 @@ class FollowedView(View):
             self._let_in(member.client)
         self.restarting, self.cut = checkpoint.restarting, checkpoint.cut
         self.heard_at = dict(checkpoint.heard_at)
+        self._lately = HeardLately()
         self.spoken = dict(checkpoint.spoken)
         self._index = checkpoint.index
         self._moved_on(self.members.keys())
@@ -211,6 +214,7 @@ class FollowedView(View):
         if at:
             self.heard_at.update(at)
             self.heard.add(at)
+            self._lately.heard(at)
         otherwise = {n: s for n, s in (spoken or {}).items() if self.spoken.get(n, UNHEARD) != s}
         if otherwise:
             self.spoken.update(otherwise)
@@ -259,6 +263,7 @@ class FollowedView(View):
         """Judge these machines by other habits; nobody changes what is handed over."""
         known = {number: self._rule_of(number) for number in moved & BitMap(self.members)}
         self.habits = habits
+        self._lately.judge_otherwise(moved)
         # How often a machine speaks changes nothing of how it stands.
         self._doubt_anew(BitMap([n for n, rule in known.items() if rule != self._rule_of(n)]))
         self.version = next(self._versions)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
-from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -59,12 +58,6 @@ class NarrowedFleet(Fleet):
 
     def follow_facts(self) -> None:
         self.whole.follow_facts()
-
-    def heard_of_late(self, silent_after: timedelta) -> int:
-        def question(view: View) -> int:
-            return len(view.active - view.silent(view.active, silent_after=silent_after))
-
-        return self.ask(question)
 
     def _narrowed(self, view: FollowedView) -> FollowedView:
         memberships = self.whole.collections.ground(view)

@@ -357,9 +357,6 @@ class MemoryStorage:
     def heard_after(self, since: float) -> Mapping[int, Heard]:
         return {}
 
-    def heard_since(self, since: float) -> int:
-        return 0
-
     def inventory(self, client: int, kind: str) -> bytes | None:
         return None
 

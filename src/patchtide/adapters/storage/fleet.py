@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from patchtide.adapters.storage import rows, ticket
 from patchtide.adapters.storage.reading import CLIENTS
@@ -23,7 +23,7 @@ from patchtide.adapters.storage.tables import (
 from patchtide.domain.errors import CursorLost
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.catalog import StoredLeaf
-from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.clients import Client
 from patchtide.server.ports.fleet import Heard, ReportedEvents, ToldList
 from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.reports import HeldInventory, StateRow
@@ -68,16 +68,6 @@ def heard_after(connection: Connection, since: float) -> Mapping[int, Heard]:
     return {
         row.client: Heard(at=row.seen_at, health=row.health) for row in connection.execute(found)
     }
-
-
-def heard_since(connection: Connection, since: float) -> int:
-    found = (
-        select(func.count())
-        .select_from(client_presence)
-        .join(client, client.c.number == client_presence.c.client)
-        .where(client_presence.c.seen_at > since, client.c.state == ClientState.ACTIVE.value)
-    )
-    return int(connection.execute(found).scalar_one())
 
 
 def leaves_of(connection: Connection, update: UUID) -> Sequence[StoredLeaf]:

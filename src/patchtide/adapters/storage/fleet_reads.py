@@ -43,9 +43,6 @@ class FleetReads:
     def heard_after(self, since: float) -> Mapping[int, Heard]:
         return self._read(lambda c: fleet.heard_after(c, since))
 
-    def heard_since(self, since: float) -> int:
-        return self._read(lambda c: fleet.heard_since(c, since))
-
     def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
         return self._read(lambda c: update_rows.details(c, updates))
 

@@ -103,10 +103,6 @@ class FleetDetails(Protocol):
 
     def heard(self, clients: Sequence[int]) -> Mapping[int, Heard]: ...
 
-    def heard_since(self, since: float) -> int:
-        """Return how many active machines were heard after that moment."""
-        ...
-
     def update_details(self, updates: Sequence[UUID] | None = None) -> Sequence[UpdateDetails]:
         """Return what people read of these updates, or of all."""
         ...
