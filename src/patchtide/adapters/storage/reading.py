@@ -62,12 +62,12 @@ _STANDINGS = (
 
 def standings(connection: Connection, uuids: Sequence[bytes]) -> Sequence[Standing]:
     found = _STANDINGS.where(client.c.uuid.in_(uuids))
-    return [rows.standing_of(row) for row in connection.execute(found)]
+    return [rows.standing_of(row) for row in connection.execute(found).all()]
 
 
 def standings_after(connection: Connection, number: int, *, limit: int) -> Sequence[Standing]:
     found = _STANDINGS.where(client.c.number > number).order_by(client.c.number).limit(limit)
-    return [rows.standing_of(row) for row in connection.execute(found)]
+    return [rows.standing_of(row) for row in connection.execute(found).all()]
 
 
 def clients(

@@ -15,6 +15,8 @@ from patchtide.server.ports.catalog import StoredLeaf
 from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, Standing
 from patchtide.server.ports.reports import HeldInventory, StateRow
 
+_STATES = {one.value: one for one in ClientState}
+
 
 def instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
@@ -28,7 +30,7 @@ def client_of(row: Any) -> Client:
         public_key=row.public_key,
         machine=row.machine,
         site=row.site,
-        state=ClientState(row.state),
+        state=_STATES[row.state],
         enrolled_at=instant(row.enrolled_at),
         group=row.client_group,
         platform=row.platform,
@@ -94,17 +96,19 @@ def restores_of(data: bytes) -> tuple[float, ...]:
 
 
 def standing_of(row: Any) -> Standing:
+    # By place: of a million rows, to ask each for its columns by name takes as long as to read it.
+    number, uuid, key, state, full, counter, digest, boot, restores, wanted, seen = row
     return Standing(
-        number=row.number,
-        uuid=row.uuid,
-        public_key=row.public_key,
-        state=ClientState(row.state),
-        counter=max(row.counter, row.seen_counter),
-        digest=row.digest,
-        boot_id=row.boot_id,
-        full_report=bool(row.full_report),
-        restores=restores_of(row.restores),
-        scan_wanted=row.scan_wanted,
+        number=number,
+        uuid=uuid,
+        public_key=key,
+        state=_STATES[state],
+        counter=max(counter, seen),
+        digest=digest,
+        boot_id=boot,
+        full_report=bool(full),
+        restores=restores_of(restores),
+        scan_wanted=wanted,
     )
 
 
