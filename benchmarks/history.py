@@ -22,6 +22,7 @@ from benchmarks.reports import MACHINES, UPDATES, a_view
 from patchtide.adapters.storage import Storage
 from patchtide.domain.collections.definitions import Definition
 from patchtide.domain.compliance.history import MachineCount, UpdateCount, day_of
+from patchtide.domain.compliance.reaching import Reaching
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.history import told
@@ -33,11 +34,14 @@ from patchtide.server.history_counting import (
     update_columns,
 )
 from patchtide.server.history_curves import Curve
-from patchtide.server.history_progress import progressed
+from patchtide.server.history_needing import needing, needing_blocks
+from patchtide.server.history_progress import Progress, progressed
 from patchtide.server.history_rows import UpdateColumns, pack_blocks
 from patchtide.server.history_sets import ALL_UPDATES, by_collection, on_all
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.collections import StoredCollection
+from patchtide.server.reaching import Known
+from patchtide.server.reaching_within import reached_within
 from tests.simulator.remembered import remember
 from tests.simulator.reports import NOON
 
@@ -104,12 +108,37 @@ def pairs(view: FollowedView) -> None:
     def count() -> None:
         dict(by_collection(fleet, view, classes, ALL_UPDATES, silent=nobody))
 
+    targets(view, fleet)
     told_in("1,000 collections on one set", took_ms(count), "<= 50 ms", 0)
     day = UpdateColumns.of_length(20 * len(found))
     for place, one in enumerate(list(found.values()) * 20):
         day.put(place, one)
     size = sum(map(len, pack_blocks(day)))
     print(f"a day of 20,000 pairs\t{size / 1024:.0f} KB\t<= 250 KB\t-")
+
+
+def targets(view: FollowedView, fleet: Any) -> None:
+    """Keep who needs what on a day, and hold one collection against the targets."""
+    fleet.ask = lambda question: question(view)
+    places = {key: place for place, key in enumerate(view.updates)}
+    told_in("who needs what, kept", took_ms(lambda: needing(fleet, places)), "<= 5000 ms", 0)
+    kept = needing(fleet, places)
+    size, pairs = (
+        sum(map(len, needing_blocks(kept).values())),
+        sum(view.tally_of(one).required for one in view.updates.values()),
+    )
+    print(f"a day of {pairs:,} such pairs\t{size / 2**20:.1f} MB\t<= 30 MB\t-")
+    since = day_of(NOON) - timedelta(days=20)
+    progress = Progress.of_length(len(places))
+    for place in places.values():
+        progress.put(place, Reaching(since=since, base=0))
+    told = Known(since=since, places=places, progress=progress)
+    some = fleet.collections.members_of(view, UUID(int=500))
+
+    def one() -> None:
+        list(reached_within(fleet, view, told, some, today=day_of(NOON)))
+
+    told_in(f"targets of {len(some):,} machines", took_ms(one), "<= 1000 ms", 0)
 
 
 async def reading() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
+from pyroaring import BitMap
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.errors import InvalidDocument
+from patchtide.server.history_needing import KEPT, NeededBefore
 from patchtide.server.history_rows import read_day
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.reports import Presence
@@ -101,3 +104,34 @@ async def test_collections_for_which_there_is_no_room_are_left_out_set_by_set(
     assert site.history(collection=some[0], list="spring").known_since is None
     [day] = site.storage.fleet_history.days(first=TODAY, last=TODAY)
     assert read_day(day.document).left_out == 1
+
+
+async def test_who_needed_what_is_kept_for_as_long_as_a_forecast_looks_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = await site.begin(3)
+    for day in range(10):
+        for place, one in enumerate(machines):
+            states = {"installed": [1]} if place < day // 3 else {"required": [1]}
+            await site.report(one, **states)
+        if day != 6:  # nobody counts on that day
+            await site.here.step()
+        site.clock.advance(days=1)
+    if_only_two = BitMap([one.number for one in machines[1:]])
+    place = site.storage.fleet_history.place(an_update_id("openssl"))
+    assert place is not None
+    days = [9, 8, 7, 5, 4, 3]
+    today = TODAY + timedelta(days=10)
+
+    before = NeededBefore(site.storage.fleet_history, today=today)
+
+    found = dict(before.of(place, if_only_two))
+    assert found == {TODAY + timedelta(days=n): 3 - max(1, n // 3) for n in days}
+    kept = site.storage.fleet_history.needing(KEPT, first=TODAY, last=today)
+    assert {day for day, _ in kept} == {*found, TODAY + timedelta(days=2)}
+    monkeypatch.setattr("patchtide.server.history_needing.MOST", 0)
+    site.clock.advance(days=1)
+    await site.report(machines[2], required=[1])
+    await site.here.step()
+    later = NeededBefore(site.storage.fleet_history, today=today + timedelta(days=2))
+    assert today + timedelta(days=1) not in dict(later.of(place, if_only_two))

@@ -66,6 +66,7 @@ HISTORY = (
         input=targets.ShowTargets,
         output=targets.TargetProgress,
         handler=targets.show,
+        narrows=True,
         also=(Right(Kind.CATALOG, Verb.READ),),
         columns=(
             "title",
@@ -79,6 +80,6 @@ HISTORY = (
             "earliest",
             "latest",
         ),
-        example="targets show --state late",
+        example="targets show --state late --collection 'Web servers'",
     ),
 )

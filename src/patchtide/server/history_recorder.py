@@ -7,7 +7,7 @@ stay empty.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 
+from patchtide.domain.compliance.forecast import WINDOW
 from patchtide.domain.compliance.history import day_of, is_due, outlived
 from patchtide.domain.errors import StaleRevision
 from patchtide.server.fleet import Fleet
@@ -30,6 +31,7 @@ from patchtide.server.history_counting import (
     unplaced,
     update_columns,
 )
+from patchtide.server.history_needing import needing, needing_blocks
 from patchtide.server.history_progress import Progress, progressed
 from patchtide.server.history_rows import (
     Change,
@@ -177,14 +179,21 @@ class HistoryRecorder:
             await self._decide(partial(self._place, first=first, updates=part), now)
             places |= {update: first + n for n, update in enumerate(part)}
         counted = await self.fleet.run(partial(self._counted, places, sets))
+        needed = await self.fleet.run(lambda: needing_blocks(needing(self.fleet, places)))
         upto, changes = self._upto or 0, tuple(self._changes)
         written = await asyncio.to_thread(self._rows, counted, changes, now=now, upto=upto)
+        await self._decide(partial(self._put_needing, blocks=needed), now)
         await self._decide(written, now)
         await self._forget(now)
 
     def _place(self, tx: Transaction, now: datetime, *, first: int, updates: list[UUID]) -> None:
         self._require_claim(tx, now)
         tx.fleet_history.add_places(first, updates)
+
+    def _put_needing(self, tx: Transaction, now: datetime, *, blocks: Mapping[int, bytes]) -> None:
+        self._require_claim(tx, now)
+        today = day_of(now)
+        tx.fleet_history.put_needing(today, blocks, kept_since=today - WINDOW)
 
     def _sets(self) -> SetCounts:
         searches = self.source.update_lists.searches((EVERYBODY,))

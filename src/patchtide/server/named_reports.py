@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from patchtide.domain.errors import InvalidDocument, NotFound, Problem, Refused
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.server.collection_view import known as collection_named
 from patchtide.server.context import Context
 from patchtide.server.fleet_view import View
@@ -57,8 +57,6 @@ class NamedReport:
     sort: str = ""
     lacks: Collection[str] = ()
     """Of what says what a report is about, what means nothing to this one."""
-    is_of_all: bool = False
-    """It tells what was counted before, of all machines."""
     page: str = ""
     """Another page of the console that shows the same."""
 
@@ -175,10 +173,8 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
             says="Each update that some machine needed: how many have it, by when how many are"
             " to, and whether they will.",
             begin=targets,
-            is_of_all=True,
             takes=("state", "risk"),
             states=TARGET_STATES,
-            lacks=("machines", "machine", "collection"),
             page="/targets",
         ),
     }
@@ -204,8 +200,6 @@ def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool =
         asked = msgspec.structs.replace(asked, search="", query=chosen.query)
     if asked.machines:
         context.fleet.follow_facts()
-    if context.fleet.scopes and named.is_of_all:
-        raise Refused("this report was counted of all machines, and you may see some of them")
     make = named.begin(context, asked)
     return context.fleet.ask(
         lambda view: _made(context, view, asked, named, chosen, make, is_whole=is_whole)

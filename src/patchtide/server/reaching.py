@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
 
+from pyroaring import BitMap
+
 from patchtide.domain.catalog.risk import Exposure, RiskClass
 from patchtide.domain.catalog.targets import Targets
 from patchtide.domain.compliance.forecast import WINDOW, Lacking
 from patchtide.domain.compliance.reaching import Reaching, advanced, got
 from patchtide.server.fleet_view import View
+from patchtide.server.history_needing import NeededBefore
 from patchtide.server.history_progress import Progress
 from patchtide.server.history_rows import BLOCK, count_at
 from patchtide.server.known_updates import KnownUpdate
@@ -38,6 +41,8 @@ class Counted:
     """How many had it before."""
     since: date | None
     """The first day on which all of that was counted; None: not before today."""
+    machines: BitMap | None = None
+    """Those alone of which it is counted who needed it, day by day; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,31 @@ LackingOf = Mapping[tuple[UUID, RiskClass], Sequence[Lacking]]
 
 def lacking(history: HistoryReading, some: Sequence[Reached], *, today: date) -> LackingOf:
     """Return of each how many lacked it on the last days, and today."""
+    before = NeededBefore(history, today=today)
+    found = {}
+    for one in some:
+        if one.counted.machines is not None:
+            found[one.update.id, one.risk] = _lacking_within(
+                one, one.counted.machines, before, today
+            )
+    rest = [one for one in some if one.counted.machines is None]
+    return {**found, **_lacking_of_all(history, rest, today)}
+
+
+def _lacking_within(
+    one: Reached, machines: BitMap, before: NeededBefore, today: date
+) -> list[Lacking]:
+    since, found = one.counted.since or today, list[Lacking]()
+    for place in one.counted.places:
+        found += (
+            Lacking(day=day, machines=needed, of=one.machines)
+            for day, needed in before.of(place, machines)
+            if day >= since
+        )
+    return [*found, Lacking(day=today, machines=one.required, of=one.machines)]
+
+
+def _lacking_of_all(history: HistoryReading, some: Sequence[Reached], today: date) -> LackingOf:
     yesterday, first = today - timedelta(days=1), today - WINDOW
     wanted = {place // BLOCK for one in some for place in one.counted.places}
     days = {block: dict(history.block(block, first=first, last=yesterday)) for block in wanted}

@@ -19,7 +19,7 @@ from patchtide.server.reaching import LackingOf, Reached, known, lacking
 from patchtide.server.report_scope import AskReport
 from patchtide.server.report_table import Asking, Maker, Table, update_path
 from patchtide.server.report_words import OUTLOOKS, RISKS, TARGET_STATES
-from patchtide.server.targets import due, progress, reached_by_class, state_of, urgency
+from patchtide.server.targets import due, is_part_of, progress, reached_by_class, state_of, urgency
 
 COLUMNS: Sequence[ReportColumn] = (
     ReportColumn(key="title", heading="Update"),
@@ -48,8 +48,11 @@ def targets(context: Context, asked: AskReport) -> Maker:
     def make(asking: Asking) -> Table:
         if asked.state not in ("", *TARGET_STATES):
             raise InvalidDocument([Problem("state", f"is one of {', '.join(TARGET_STATES)}")])
-        view = asking.scope.view
-        some, aims = reached_by_class(context.fleet, view, told, today=today)
+        view, members = asking.scope.view, asking.scope.members
+        is_part = is_part_of(context.fleet, view, members)
+        some, aims = reached_by_class(
+            context.fleet, view, told, today=today, machines=members if is_part else None
+        )
         if not asking.scope.has_all_updates:
             wanted = {update.id for update in asking.scope.updates}
             some = [one for one in some if one.update.id in wanted]
@@ -79,7 +82,8 @@ def targets(context: Context, asked: AskReport) -> Maker:
             return lacking(history, page, today=today)
 
         def row(one: Reached) -> Row:
-            return _row(asking, one, aims, counts()[one.update.id, one.risk])
+            counted = counts()[one.update.id, one.risk]
+            return _row(asking, one, aims, counted, is_part=is_part)
 
         return Table(
             columns=COLUMNS,
@@ -100,16 +104,23 @@ def targets(context: Context, asked: AskReport) -> Maker:
     return make
 
 
-def _row(asking: Asking, one: Reached, aims: Targets, counts: Sequence[Lacking]) -> Row:
+def _row(
+    asking: Asking, one: Reached, aims: Targets, counts: Sequence[Lacking], *, is_part: bool
+) -> Row:
     shown = progress(one, aims, counts, counts[-1].day)
     said = {**{name: getattr(shown, name) for name in shown.__struct_fields__}, "id": str(shown.id)}
     dates = ("since", "due", "earliest", "latest")
     said |= {name: None if said[name] is None else str(said[name]) for name in dates}
     where = " or ".join(f"exposure = {exposure}" for exposure in one.exposures)
     about = {"update": one.update.id, "list": "", "search": "", "query": ""}
+    if where and asking.asked.machines:
+        where = f"({asking.asked.machines}) and ({where})"
     links = {
         "title": update_path(one.update.id),
-        "percent": asking.to("history", **about),
-        "lacking": asking.to("by-machine", **about, machines=where, state="required"),
+        "lacking": asking.to(
+            "by-machine", **about, machines=where or asking.asked.machines, state="required"
+        ),
     }
+    if not is_part:  # of single updates no days are counted but of all machines
+        links["percent"] = asking.to("history", **about)
     return Row(tuple(said[column.key] for column in COLUMNS), links)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import Meta
+from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.risk import CLASSES, RiskClass
@@ -20,6 +21,8 @@ from patchtide.domain.catalog.targets import Target, Targets
 from patchtide.domain.compliance.forecast import Forecast, Lacking, forecast
 from patchtide.domain.compliance.history import day_of
 from patchtide.domain.compliance.reaching import SHARES
+from patchtide.server.collection_checks import may_ask
+from patchtide.server.collection_view import known as collection_named
 from patchtide.server.context import Call
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
@@ -27,6 +30,7 @@ from patchtide.server.history import percent
 from patchtide.server.listing import Limit
 from patchtide.server.reaching import Known, Reached, known, lacking, reached
 from patchtide.server.reaching_by_class import by_class
+from patchtide.server.reaching_within import reached_within
 from patchtide.server.table import Input, Output
 
 RiskName = Literal["", "emergency", "high", "medium", "low"]
@@ -36,6 +40,9 @@ Risk = Annotated[RiskName, Meta(description="Only updates of this risk class.")]
 
 class ShowTargets(Input, kw_only=True, frozen=True):
     risk: Risk = ""
+    collection: Annotated[
+        UUID | None, Meta(description="Only on the machines in this collection, by its id.")
+    ] = None
     state: Annotated[
         StateName,
         Meta(description="Only updates that are late, that still have time, or that are done."),
@@ -88,6 +95,8 @@ class UpdateProgress(Output, kw_only=True, frozen=True):
 
 
 class TargetProgress(Output, kw_only=True, frozen=True):
+    collection: str
+    """On whose machines; empty: on all."""
     known_since: date | None
     """The first day on which anybody counted; what was needed before counts from there."""
     classes: tuple[ClassProgress, ...]
@@ -131,13 +140,25 @@ class TimeList(Output, kw_only=True, frozen=True):
 
 
 async def show(call: Call, principal: Principal, asked: ShowTargets) -> TargetProgress:
+    """Raises NotFound: there is no such collection."""
+    may_ask(principal, asked.collection)
     today = day_of(call.now)
     history = call.context.reading.fleet_history
     told = await call.read(lambda: known(history, today=today))
     fleet = call.context.fleet
-    some, targets = await call.read_fleet(
-        lambda: fleet.ask(lambda view: reached_by_class(fleet, view, told, today=today))
-    )
+
+    def question(view: View) -> tuple[Sequence[Reached], Targets, str]:
+        within = None if asked.collection is None else collection_named(view, asked.collection)
+        machines = view.active
+        if within is not None:
+            machines = fleet.collections.members_of(view, within.id)
+        is_part = is_part_of(fleet, view, machines)
+        some, aims = reached_by_class(
+            fleet, view, told, today=today, machines=machines if is_part else None
+        )
+        return some, aims, within.name if within else ""
+
+    some, targets, within = await call.read_fleet(lambda: fleet.ask(question))
     fitting = [
         one
         for one in some
@@ -146,6 +167,7 @@ async def show(call: Call, principal: Principal, asked: ShowTargets) -> TargetPr
     page = sorted(fitting, key=lambda one: urgency(one, targets, today))[: asked.limit]
     counts = await call.read(lambda: lacking(history, page, today=today))
     return TargetProgress(
+        collection=within,
         known_since=told.since,
         classes=tuple(_classes(some, targets, today)),
         items=tuple(progress(one, targets, counts[one.update.id, one.risk], today) for one in page),
@@ -171,10 +193,21 @@ async def times(call: Call, principal: Principal, asked: ListTimes) -> TimeList:
     )
 
 
+def is_part_of(fleet: Fleet, view: View, machines: BitMap) -> bool:
+    """Say whether these are not all machines of which the history was counted."""
+    return bool(fleet.scopes) or not view.active <= machines
+
+
 def reached_by_class(
-    fleet: Fleet, view: View, told: Known, *, today: date
+    fleet: Fleet, view: View, told: Known, *, today: date, machines: BitMap | None = None
 ) -> tuple[list[Reached], Targets]:
-    """Return each update once for each risk class that it has on machines, within a question."""
+    """Return each update once for each risk class that it has on machines, within a question.
+
+    `machines`: on those alone, whoever they are; none: on all, as they were counted.
+    """
+    if machines is not None:
+        found = reached_within(fleet, view, told, machines, today=today)
+        return list(found), view.judged.targets
     some, aims = reached(view, told, today=today)
     return by_class(fleet, view, told, some), aims
 

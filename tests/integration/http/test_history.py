@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,8 @@ from patchtide.domain.access.grants import limited
 from patchtide.domain.access.rights import MACHINE, ROLES, right
 from patchtide.domain.catalog.details import Severity
 from patchtide.domain.collections.definitions import ALL_MACHINES
+from patchtide.domain.compliance.forecast import Lacking, forecast
+from patchtide.domain.compliance.history import day_of
 from patchtide.server.history_recorder import HistoryRecorder
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
@@ -200,7 +203,41 @@ async def test_whoever_may_see_a_collection_alone_is_told_of_its_days_alone(site
     assert not single.json["is_counted"] and own["is_counted"]
 
 
+async def test_a_target_is_forecast_for_the_machines_of_a_collection_alone(site: Site) -> None:
+    """Who had it on which day is known of each: machines from the ninth on, as they stood."""
+    plane, some = site.plane, list(site.plane.storage.clients())[8:]
+    keeper = await plane.token(role="full-administrator")
+    document = {"name": "late", "names": [one.name for one in some]}
+    made = await plane.ask("POST", "/api/v1/collections", token=keeper, document=document)
+    collection = made.json["id"]
+    reader = replace(site, token=await plane.token(role="engineer"))
+    own = replace(site, token=await plane.token(rights=limited(ROLES["auditor"], collection)))
+
+    [found] = await reader.items(f"targets?collection={collection}")
+    [narrowed] = await own.items("targets")
+    report = (await reader.ask(f"reports/targets?collection={collection}")).json
+    query = (await reader.ask("reports/targets?machines=group=nowhere")).json
+    file = await reader.ask(f"reports/targets/csv?collection={collection}")
+
+    lacked = [sum(3 * day <= place for place in range(8, MACHINES)) for day in range(DAYS)]
+    today = day_of(plane.clock.now())
+    counts = [
+        Lacking(day=today - timedelta(days=DAYS - day), machines=n, of=12)
+        for day, n in enumerate([*lacked, lacked[-1]])
+    ]
+    plain = forecast(counts, percent=found["target"], today=today)
+    assert (found["lacking"], found["machines"], found["percent"]) == (5, 12, 58.3)
+    assert (found["outlook"], found["earliest"]) == (plain.outlook.value, str(plain.earliest))
+    assert found["a_day"] == round(plain.a_day, 1) > 0
+    assert narrowed == found
+    [row] = report["items"]
+    assert row["cells"]["lacking"] == 5 and "percent" not in row["links"]
+    assert f"collection={collection}" in row["links"]["lacking"] and b",12,expected," in file.body
+    assert query["items"] == [] and query["members"] == 0
+
+
 REFUSED = {
+    f"targets?collection={UUID(int=0)}": (404, "not-found"),
     f"history?collection={UUID(int=0)}": (404, "not-found"),
     f"history?collection={ALL_MACHINES}&update={UUID(int=0)}": (404, "not-found"),
     "reports/history?machines=web": (400, "invalid-document"),

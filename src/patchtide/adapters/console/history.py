@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,8 +12,9 @@ from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
+from patchtide.domain.access.rights import Kind
 from patchtide.server.history import History
-from patchtide.server.targets import TargetProgress
+from patchtide.server.targets import ClassTimes, TargetProgress
 
 SPANS = (30, 90, 365, 1200)
 SUBJECTS = ("update", "list", "search", "collection")
@@ -49,14 +51,20 @@ async def page(desk: Desk, visit: Visit) -> Reply:
 
 
 async def targets(desk: Desk, visit: Visit) -> Reply:
-    said = {name: visit.query[name] for name in ("risk", "state") if visit.query.get(name)}
+    names = ("risk", "state", "collection")
+    said = {name: visit.query[name] for name in names if visit.query.get(name)}
     found: TargetProgress = await desk.ask(visit, "targets.show", **said, limit=SHOWN)
-    times = await desk.ask(visit, "history.times", limit=1)
+    times: Sequence[ClassTimes] = ()
+    sees_all = all(desk.may_read_everywhere(visit, one) for one in (Kind.MACHINES, Kind.CATALOG))
+    if sees_all and not found.collection:
+        times = (await desk.ask(visit, "history.times", limit=1)).classes
     return desk.page(
         visit,
         "targets.html",
         found=found,
-        times=times.classes,
+        times=times,
+        is_of_all=sees_all and not found.collection,
+        collections=await collected(desk, visit),
         said=said,
         states=STATES,
         to=lambda **more: f"/targets?{urlencode({**said, **more})}",

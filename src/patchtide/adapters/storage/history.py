@@ -13,6 +13,7 @@ from patchtide.adapters.storage.rows import instant
 from patchtide.adapters.storage.tables import (
     history_block,
     history_day,
+    history_needing,
     history_place,
     history_progress,
 )
@@ -50,6 +51,15 @@ class HistoryReads:
         ordered = found.order_by(history_block.c.day)
         return self._read(
             lambda c: [(date.fromordinal(row.day), row.document) for row in c.execute(ordered)]
+        )
+
+    def needing(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
+        between = history_needing.c.day.between(first.toordinal(), last.toordinal())
+        found = select(history_needing.c.day, history_needing.c.document).where(
+            history_needing.c.block == block, between
+        )
+        return self._read(
+            lambda c: [(date.fromordinal(row.day), row.document) for row in c.execute(found)]
         )
 
     def place(self, update: UUID) -> int | None:
@@ -99,8 +109,18 @@ class HistoryWrites:
         self._connection.execute(delete(history_progress).where(gone))
         self._connection.execute(insert(history_progress), {"day": number, "document": progress})
 
+    def put_needing(self, day: date, blocks: Mapping[int, bytes], *, kept_since: date) -> None:
+        number, at = day.toordinal(), history_needing.c.day
+        gone = or_(at == number, at < kept_since.toordinal())
+        self._connection.execute(delete(history_needing).where(gone))
+        rows = [{"block": n, "day": number, "document": one} for n, one in blocks.items()]
+        self._connection.execute(insert(history_needing), rows)
+
     def drop_days(self, days: Sequence[date]) -> None:
-        self._drop([day.toordinal() for day in days])
+        numbers = [day.toordinal() for day in days]
+        self._drop(numbers)
+        gone = history_needing.c.day.in_(numbers)
+        self._connection.execute(delete(history_needing).where(gone))
 
     def _drop(self, numbers: Sequence[int]) -> None:
         for table in (history_day, history_block):

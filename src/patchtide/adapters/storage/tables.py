@@ -337,6 +337,16 @@ history_place = Table(
     _required("update_id", LargeBinary, unique=True),
 )
 
+# Of the last days, which machines needed what: by the place of the update, a thousand in a row.
+# Block -1 says of a day that this was kept: what is in no other row nobody needed then.
+history_needing = Table(
+    "history_needing",
+    metadata,
+    Column("day", Number, primary_key=True, autoincrement=False),
+    Column("block", Number, primary_key=True, autoincrement=False),
+    _required("document", LargeBinary),
+)
+
 # How far each update had come by a day; of the newest two days alone.
 history_progress = Table(
     "history_progress",

@@ -32,6 +32,10 @@ class HistoryReading(Protocol):
         """Return the counts of the updates in one block, day by day."""
         ...
 
+    def needing(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
+        """Return which machines needed the updates in one block, as far as days keep that."""
+        ...
+
     def place(self, update: UUID) -> int | None:
         """Return under which number an update is counted."""
         ...
@@ -53,6 +57,10 @@ class HistoryWriting(Protocol):
 
         Of `progress` no more than that of the newest two days is kept.
         """
+        ...
+
+    def put_needing(self, day: date, blocks: Mapping[int, bytes], *, kept_since: date) -> None:
+        """Put which machines need what on that day; of days before the last it is kept no more."""
         ...
 
     def drop_days(self, days: Sequence[date]) -> None: ...
