@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.collections.definitions import ALL_MACHINES as ALL
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.domain.schedules.windows import DEFAULT_HOURS
 from patchtide.domain.schedules.wording import hours_in_words
@@ -61,6 +62,9 @@ async def list_hours(call: Call, principal: Principal, asked: Nothing) -> HoursL
     """The site's first, then those of locations and of collections."""
     entries = await call.read(call.context.reading.calendar.entries)
     names = await collection_names(call)
+    if call.context.fleet.scopes:
+        # Where others' machines are is theirs to know, too.
+        entries = [one for one in entries if not one.location and (one.collection or ALL) in names]
     shown = [
         _shown(one, names.get(one.collection, "") if one.collection else "")
         for one in of_kind(entries, EntryKind.HOURS)

@@ -73,7 +73,7 @@ class CalendarMonth(Output, kw_only=True, frozen=True):
 async def show_month(call: Call, principal: Principal, asked: MonthOf) -> CalendarMonth:
     """Raises InvalidDocument or NotFound."""
     wanted = _month(asked.month)
-    subject = await subject_of(call, asked.collection, asked.machine)
+    subject = await subject_of(call, principal, asked.collection, asked.machine)
     times = await times_of(call, subject, zone=checked_zone(asked.zone))
     today = call.now.astimezone(times.zone).date()
     month = wanted or today.replace(day=1)

@@ -41,6 +41,7 @@ WINDOWS = (
         handler=windows.list_windows,
         columns=("collection_name", "name", "words", "next", "id"),
         example="windows list --collection 'Web servers'",
+        narrows=True,
     ),
     _operation(
         "windows.create",
@@ -101,6 +102,7 @@ WINDOWS = (
         handler=openings.list_openings,
         columns=("local_begins", "local_ends", "minutes"),
         example="windows openings --collection 'Web servers' --days 90",
+        narrows=True,
     ),
     _operation(
         "windows.month",
@@ -114,6 +116,7 @@ WINDOWS = (
         handler=calendar_month.show_month,
         columns=("day", "when", "kind", "title"),
         example="windows month --collection 'Web servers' --month 2026-12",
+        narrows=True,
     ),
     _operation(
         "windows.ask",
@@ -137,6 +140,7 @@ WINDOWS = (
         handler=openings.feed,
         media_types=(MEDIA_TYPE,),
         example="windows feed 'Web servers'",
+        narrows=True,
     ),
 )
 FREEZES = (
@@ -150,6 +154,7 @@ FREEZES = (
         output=windows.FreezeList,
         handler=windows.list_freezes,
         columns=("collection_name", "begins", "ends", "clock", "reason", "id"),
+        narrows=True,
     ),
     _operation(
         "freezes.create",
@@ -198,6 +203,7 @@ HOURS = (
         output=business_hours.HoursList,
         handler=business_hours.list_hours,
         columns=("whose", "words", "changed_by", "changed_at"),
+        narrows=True,
     ),
     _operation(
         "hours.set",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from patchtide.domain.access.grants import visible
+from patchtide.domain.access.grants import Scope, visible
 from patchtide.domain.access.principals import Anonymous, Principal
 from patchtide.domain.access.principals import check as check_right
 from patchtide.domain.access.rights import Kind, Right, Verb
@@ -44,17 +44,33 @@ def may_ask(principal: Principal, collection: UUID | None, query: str = "") -> N
     """Let somebody ask who is in a collection, if he asks for one, or his query names some.
 
     Raises:
-        NotFound, Refused: he may not read collections.
+        NotFound, Refused: he may not read collections, or not all and his query names some.
     """
-    if collection is not None or names_asked(query):
+    if names_asked(query):
         check_right(principal, Right(Kind.COLLECTIONS, Verb.READ))
+    if collection is not None:
+        check_right(principal, Right(Kind.COLLECTIONS, Verb.READ), narrows=True)
+        places = _scope(principal).places
+        if places is not None and str(collection) not in {*places, str(ALL_MACHINES)}:
+            raise NotFound(f"there is no collection {collection}")
 
 
 def may_name(principal: Principal) -> bool:
     """Say whether somebody may ask who is in whichever collection."""
-    if isinstance(principal, Anonymous):
-        return False
-    return visible(principal.rights, Right(Kind.COLLECTIONS, Verb.READ)).is_everything
+    return _scope(principal).is_everything
+
+
+def readable(principal: Principal, view: View) -> Mapping[UUID, StoredCollection]:
+    """Return the collections that somebody may read, of those that are in the view."""
+    places = _scope(principal).places
+    if places is None:
+        return view.collections
+    return {key: one for key, one in view.collections.items() if str(key) in places}
+
+
+def _scope(principal: Principal) -> Scope:
+    held = frozenset() if isinstance(principal, Anonymous) else principal.rights
+    return visible(held, Right(Kind.COLLECTIONS, Verb.READ))
 
 
 def one_of(held: Held, collection: UUID) -> StoredCollection:

@@ -24,6 +24,7 @@ COLLECTIONS = (
         output=collection_view.CollectionList,
         handler=collection_view.list_some,
         columns=("name", "machines", "compliant_percent", "required", "unknown", "id"),
+        narrows=True,
         example="collections list --sort compliant",
     ),
     Operation(
@@ -52,6 +53,7 @@ COLLECTIONS = (
         input=collection_view.OneCollection,
         output=collection_view.Collection,
         handler=collection_view.show,
+        narrows=True,
         example="collections show 'Web servers'",
     ),
     Operation(
@@ -66,6 +68,7 @@ COLLECTIONS = (
         output=machine_list.MachineList,
         handler=collection_view.members,
         columns=("name", "compliance", "doubt", "required", "unknown", "state", "platform", "id"),
+        narrows=True,
         example="collections members 'Web servers'",
     ),
     Operation(

@@ -74,6 +74,8 @@ class Collection(Output, kw_only=True, frozen=True):
     """Its machines are of tier 0."""
     query: str
     """Who answers to it is in; empty: there is none."""
+    is_told_in_part: bool
+    """It is made of collections, too, that are not told of to who asks."""
     include: tuple[NamedCollection, ...]
     exclude: tuple[NamedCollection, ...]
     named: int
@@ -185,6 +187,8 @@ def shown(fleet: Fleet, view: View, one: StoredCollection) -> Collection:
         return standings.get(standing.value, BitMap()).intersection_cardinality(active)
 
     compliant = count(Compliance.COMPLIANT)
+    is_whole = all(key in view.collections for _, key in definition.references())
+    asks_others = not all(key in view.collections for key in definition.asks_for)
     is_built_in = one.id == ALL_MACHINES
     return Collection(
         id=one.id,
@@ -193,10 +197,11 @@ def shown(fleet: Fleet, view: View, one: StoredCollection) -> Collection:
         is_built_in=is_built_in,
         limiting=None if is_built_in else next(iter(named(view, [definition.limiting])), None),
         is_tier_zero=one.is_tier_zero,
-        query=definition.query,
+        query="" if asks_others else definition.query,
+        is_told_in_part=not is_whole,
         include=named(view, definition.include),
         exclude=named(view, definition.exclude),
-        named=len(definition.direct),
+        named=len(definition.direct & view.present if fleet.scopes else definition.direct),
         unknown_why=fleet.collections.why_unknown(view, one.id),
         machines=len(members),
         active=len(active),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from patchtide.server.collection_view import NamedCollection, named
@@ -17,22 +17,29 @@ class Why(NamedCollection, kw_only=True, frozen=True):
     """Each by itself is enough."""
 
 
-def whys(fleet: Fleet, view: View, machine: UUID) -> tuple[Why, ...]:
-    """Return the collections that people made and the machine is in, in the order of their names.
+def whys(
+    fleet: Fleet, view: View, machine: UUID, *, among: Mapping[UUID, StoredCollection]
+) -> tuple[Why, ...]:
+    """Return which of these collections the machine is in, in the order of their names.
 
     Raises:
         NotFound: there is no such machine.
     """
     number = view.member(machine).number
-    stored = view.collections
-    found = [stored[key] for key in fleet.collections.ground(view).of(number) if key in stored]
+    found = [among[key] for key in fleet.collections.ground(view).of(number) if key in among]
     return tuple(
-        Why(id=one.id, name=one.name, whys=tuple(_whys(fleet, view, one, number)))
+        Why(id=one.id, name=one.name, whys=tuple(_whys(fleet, view, one, number, among)))
         for one in sorted(found, key=lambda one: in_order(one.name))
     )
 
 
-def _whys(fleet: Fleet, view: View, one: StoredCollection, number: int) -> Iterator[str]:
+def _whys(
+    fleet: Fleet,
+    view: View,
+    one: StoredCollection,
+    number: int,
+    among: Mapping[UUID, StoredCollection],
+) -> Iterator[str]:
     definition = one.definition
     if number in definition.direct:
         yield "named"
@@ -40,4 +47,6 @@ def _whys(fleet: Fleet, view: View, one: StoredCollection, number: int) -> Itera
         yield "by its query"
     ground = fleet.collections.ground(view)
     having = [key for key in definition.include if number in ground.members_of(key)]
-    yield from (f"through {other.name}" for other in named(view, having))
+    yield from (f"through {other.name}" for other in named(view, having) if other.id in among)
+    if not all(key in among for key in having):
+        yield "through another collection"

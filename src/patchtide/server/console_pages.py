@@ -48,7 +48,7 @@ _PEOPLE = Right(Kind.ACCOUNTS, Verb.READ)
 _NARROWED = {
     "machines", "machine-completions", "act", "machine", "explanation", "updates", "update",
     "completions", "lists", "list", "reports", "report", "history",
-    "targets",
+    "targets", "collections", "collection", "calendar",
 }  # fmt: skip
 """Pages for whoever sees some machines only; what a form does is asked of its operation."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -12,8 +12,10 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
+from patchtide.server.collection_checks import readable
 from patchtide.server.collection_view import NamedCollection, named
 from patchtide.server.context import Call
+from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.machine_descriptions import WAS
 from patchtide.server.machine_list import Machine, health_of, shown
@@ -105,11 +107,10 @@ async def history(call: Call, principal: Principal, asked: ListHistory) -> Histo
 def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
     fleet = call.context.fleet
     told = call.context.agents.settings_of(machine.bytes)
-    by = [told.collection] if told.collection and _may_read(principal, Kind.COLLECTIONS) else []
     found, collections, zero = fleet.ask(
         lambda view: (
             view.standing(view.member(machine)),
-            named(view, by),
+            _named(principal, view, told.collection),
             fleet.collections.tier_zero(view),
         )
     )
@@ -139,6 +140,12 @@ def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
         takes_over=told.takes_over,
         **{name: getattr(hardware, name) for name in HardwareV1.__struct_fields__},
     )
+
+
+def _named(principal: Principal, view: View, collection: UUID | None) -> Sequence[NamedCollection]:
+    if collection is None or collection not in readable(principal, view):
+        return ()
+    return named(view, [collection])
 
 
 def _scan(member: Member, wanted: datetime | None, seen_at: datetime | None) -> str:

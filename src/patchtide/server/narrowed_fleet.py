@@ -40,8 +40,9 @@ class NarrowedFleet(Fleet):
         """Of all machines: an answer is what is found of them among those that are here."""
         self.machines = MachineIndex(self.facts)
         self.collections = self._collections = _NarrowedCollections(self.machines)
-        places = {place for scope in scopes for place in scope.places or ()}
+        places = frozenset.intersection(*(scope.places or frozenset() for scope in scopes))
         self._places = {UUID(one) for one in places if not one.startswith(MACHINE)}
+        """Other collections are none here, as other machines are not."""
         self._seen: tuple[int, int] | None = None
         self._some = BitMap()
         self._view: FollowedView | None = None

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.collections.definitions import ALL_MACHINES
-from patchtide.domain.errors import InvalidDocument, NotFound, Problem
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem, Refused
 from patchtide.domain.schedules.permission import Times, Wanted, allowed, may_change, upcoming
 from patchtide.domain.schedules.recurrence import instant_of
 from patchtide.domain.schedules.spans import Span
@@ -23,6 +23,7 @@ from patchtide.domain.schedules.wording import (
 )
 from patchtide.server.calendar_book import Subject, subject_of_machine, times_of
 from patchtide.server.calendar_feed import Event, icalendar
+from patchtide.server.collection_checks import may_name
 from patchtide.server.context import Call
 from patchtide.server.machines import MachineId
 from patchtide.server.patterns import LINE
@@ -133,7 +134,7 @@ class Previewed(Output, kw_only=True, frozen=True):
 
 async def list_openings(call: Call, principal: Principal, asked: ListOpenings) -> OpeningList:
     """Raises InvalidDocument or NotFound."""
-    subject = await subject_of(call, asked.collection, asked.machine)
+    subject = await subject_of(call, principal, asked.collection, asked.machine)
     times = await times_of(call, subject, zone=checked_zone(asked.zone))
     during = _during(asked, times.zone, call.now)
     wanted = Wanted(work=asked.work)
@@ -267,12 +268,19 @@ def checked_zone(zone: str) -> str:
     return zone
 
 
-async def subject_of(call: Call, collection: UUID | None, machine: UUID | None) -> Subject:
-    """Raises InvalidDocument or NotFound."""
+async def subject_of(
+    call: Call, principal: Principal, collection: UUID | None, machine: UUID | None
+) -> Subject:
+    """Raises InvalidDocument, NotFound or Refused: a machine may be in collections that are not for
+    him to read."""
     if machine is None:
         return await _of_collection(call, collection or ALL_MACHINES)
     if collection is not None:
         raise InvalidDocument([Problem("machine", "or a collection is named, and not both")])
+    if call.context.fleet.scopes or not may_name(principal):
+        raise Refused(
+            "a machine goes by the windows of all its collections: this needs to read all"
+        )
     return await subject_of_machine(call, machine)
 
 

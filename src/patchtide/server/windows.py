@@ -292,6 +292,8 @@ async def _known(
     some = None if asked.collection is None else [asked.collection]
     entries = await call.read(lambda: call.context.reading.calendar.entries(some))
     names = await collection_names(call)
+    if call.context.fleet.scopes:
+        entries = [one for one in entries if (one.collection or ALL_MACHINES) in names]
     return of_kind(entries, kind), names
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from html import unescape
 from uuid import UUID
@@ -35,6 +35,8 @@ HELD = limited(ROLES["full-administrator"], WEB)
 class Scoped(Furnished):
     """A site in which one machine is in the collection, and whoever asks may see that one."""
 
+    collection = UUID(WEB)
+
     async def come(self, *names: str) -> None:
         """Enrol machines outside the collection, which need what the one inside needs."""
         site = self.site
@@ -44,6 +46,34 @@ class Scoped(Furnished):
             told = msgspec.msgpack.encode([EventV1(at=1, code="installed", update=1)])
             report = a_scan(client.number, 1, required=[1], events=told)
             await site.storage.accept([report], now=site.clock.now().timestamp())
+
+    async def others(self) -> None:
+        """Have collections that are not his: one that his is made of, and one that has all."""
+        keeper = await self.site.plane.token(role="full-administrator")
+
+        async def do(method: str, path: str, **document: object) -> Answer:
+            path = f"/api/v1{path}"
+            answer = await self.site.plane.ask(method, path, token=keeper, document=document)
+            assert answer.status < 300, answer.body
+            return answer
+
+        made = await do("POST", "/collections", name=OUTSIDE, query="name contains mark")
+        other = made.json["id"]
+        await do("PUT", f"/collections/{WEB}", include=[other], query=f'collection = "{OUTSIDE}"')
+        at_night = {"name": f"{OUTSIDE} window", "comes": "days", "at": "22:00"}
+        await do("POST", f"/collections/{other}/windows", **at_night)
+        frozen = {"begins": "2026-03-01 00:00", "ends": "2026-04-01 00:00", "reason": OUTSIDE}
+        await do("POST", f"/collections/{other}/freezes", **frozen)
+        await do("PUT", "/business-hours", location=OUTSIDE, ends="17:00")
+        await do("PUT", f"/settings/agents/collections/{other}", poll_s=900)
+        # Only the one machine is his all the same.
+        await do("PUT", f"/collections/{WEB}", exclude=[(await self.all_but_inside(do))])
+
+    async def all_but_inside(self, do: Callable[..., Awaitable[Answer]]) -> str:
+        made = await do(
+            "POST", "/collections", name=f"{OUTSIDE}-rest", query=f"not name = {INSIDE}"
+        )
+        return str(made.json["id"])
 
     async def answers(self, token: str) -> dict[str, Answer]:
         return {
@@ -134,10 +164,49 @@ async def test_no_page_names_a_machine_outside(scoped: Scoped) -> None:
     assert (await visitor.get("/")).status == 200
 
 
+async def test_of_collections_he_sees_his_own_and_no_name_of_another(scoped: Scoped) -> None:
+    await scoped.come(OUTSIDE)
+    await scoped.others()
+    visitor, token = await scoped.visitor(*HELD), await scoped.site.plane.token(rights=HELD)
+    answers = await scoped.answers(token)
+    pages = {path: (await visitor.get(path)).body.decode() for path in scoped.pages()}
+
+    listed = answers["collections.list"].json
+    assert [(one["name"], one["machines"]) for one in listed["items"]] == [
+        ("All machines", 1), ("web", 1),
+    ]  # fmt: skip
+    shown = answers["collections.show"].json
+    assert (shown["query"], shown["include"], shown["is_told_in_part"]) == ("", [], True)
+    assert [m["name"] for m in answers["collections.members"].json["items"]] == [INSIDE]
+    assert {name for name, answer in answers.items() if OUTSIDE.encode() in answer.body} == set()
+    assert {path for path, body in pages.items() if OUTSIDE in body} == set()
+    page = pages[f"/collections/{WEB}"]
+    assert INSIDE in page and "what other collections say" in page
+
+
+@pytest.mark.parametrize("held", [
+    {Right(Kind.MACHINES, Verb.READ), Right(Kind.COLLECTIONS, Verb.READ, WEB)},
+    {Right(Kind.MACHINES, Verb.READ, WEB), Right(Kind.COLLECTIONS, Verb.READ)},
+], ids=["all machines, one collection", "one collection's machines, all collections"])  # fmt: skip
+async def test_one_collection_as_an_object_is_all_that_he_sees_of_collections(
+    scoped: Scoped, held: set[Right]
+) -> None:
+    await scoped.come(f"x-{INSIDE}")
+    await scoped.others()
+    visitor, token = await scoped.visitor(*held), await scoped.site.plane.token(rights={*held})
+    answers = await scoped.answers(token)
+    pages = {path: (await visitor.get(path)).body.decode() for path in scoped.pages()}
+
+    assert [c["name"] for c in answers["collections.list"].json["items"]] == ["All machines", "web"]
+    assert {name for name, answer in answers.items() if OUTSIDE.encode() in answer.body} == set()
+    assert {path for path, body in pages.items() if OUTSIDE in body} == set()
+
+
 @pytest.mark.parametrize("role", ["full-administrator", "help-desk"])
 async def test_every_place_that_he_is_shown_is_open_to_him(scoped: Scoped, role: str) -> None:
     visitor = await scoped.visitor(*limited(ROLES[role], WEB))
     pages = ["/", "/machines", f"/machines/{scoped.machine}", "/updates?q=toy", "/lists"]
+    pages += ["/collections", f"/collections/{WEB}", f"/collections/{WEB}/calendar"]
     shown = [(await visitor.get(path)).body.decode() for path in pages]
     links = {link for page in shown for link in re.findall(r'href="(/[^"#]*)"', page)}
     answers = {link: await visitor.get(unescape(link)) for link in links if "/static/" not in link}

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -62,6 +63,7 @@ class Furnished:
     site: ConsoleSite
     machine: UUID
     update: UUID
+    collection: ClassVar[UUID] = COLLECTION
 
     def pages(self) -> Iterator[str]:
         machine, update = f"/machines/{self.machine}", f"/updates/{self.update}"
@@ -88,7 +90,7 @@ class Furnished:
         yield from ("/machines?q=mark", "/updates?q=mark", "/audit?q=mark", "/nowhere")
         yield from ("/searches", "/new-search?q=mark", "/lists", "/new-list?q=mark")
         yield from (f"/lists/{LIST}", f"/lists/{LIST}?format=csv")
-        collection = f"/collections/{COLLECTION}"
+        collection = f"/collections/{self.collection}"
         yield from (
             "/collections",
             "/collections?format=csv",
@@ -102,11 +104,11 @@ class Furnished:
             "/collection-sample?query=mark",
             "/new-collection?q=mark",
         )
-        yield from (f"/machines?collection={COLLECTION}", "/machines?format=import")
-        yield from ("/business-hours", f"/business-hours?collection={COLLECTION}")
+        yield from (f"/machines?collection={self.collection}", "/machines?format=import")
+        yield from ("/business-hours", f"/business-hours?collection={self.collection}")
         yield from ("/machine-import", f"{collection}/calendar", f"{machine}/calendar")
         yield from (f"{collection}/calendar?format=ics", f"{machine}/calendar?format=csv")
-        yield f"/reports/by-machine?collection={COLLECTION}"
+        yield f"/reports/by-machine?collection={self.collection}"
         yield from ("/proposals", f"/proposals/{PROPOSAL}", f"/proposals/{PROPOSAL}?format=json")
         yield from ("/alerts", "/channels", "/history", "/targets")
         yield from ("/subscriptions", "/new-subscription", "/new-subscription?report=overall")
@@ -125,7 +127,7 @@ class Furnished:
             "name": LIST,
             "sha256": "0" * 64,
             "risk": "low",
-            "collection": COLLECTION,
+            "collection": self.collection,
             "report": "by-machine",
             "proposal": PROPOSAL,
         }

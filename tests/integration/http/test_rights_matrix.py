@@ -9,7 +9,9 @@ machine, whatever he asks.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
 from itertools import product
 
@@ -56,6 +58,8 @@ def cases(operation: Operation) -> Iterator[Case]:
 def can_be(need: Right, way: Way) -> bool:
     if way is Way.ADMINISTERS:
         return need.verb is not Verb.ADMINISTER
+    if way in (Way.ITSELF, Way.OTHER_MACHINE):
+        return replace(need, within=MACHINE).can_be_limited
     return way in WHOLE or way is Way.NOT or need.can_be_limited
 
 
@@ -75,7 +79,14 @@ def expected(operation: Operation, case: Case) -> int:
             return 403 if reads else 404
     if names_machine(operation) and not ELSEWHERE.isdisjoint(case):
         return 404
+    # Whose rights end at a machine, or at another collection, for him there is no collection.
+    if names_collection(operation) and not (ELSEWHERE | {Way.ITSELF}).isdisjoint(case):
+        return 404
     return operation.status
+
+
+def names_collection(operation: Operation) -> bool:
+    return "{collection}" in operation.path and operation.narrows
 
 
 def names_machine(operation: Operation) -> bool:
@@ -105,6 +116,10 @@ class Tried:
                 "POST", "/api/v1/collections", token=administrator, document=document
             )
             self.places[way] = made.json["id"]
+        if names_collection(self.operation):
+            here = f"/collections/{self.places[Way.COLLECTION]}"
+            path = re.sub(r"/collections/[^/]+", here, self.made.path)
+            self.made = replace(self.made, path=path)
         self.places[Way.ITSELF] = f"{MACHINE}{self.made.machine}"
         self.places[Way.OTHER_MACHINE] = f"{MACHINE}{other}"
 

@@ -49,7 +49,7 @@ def test_whoever_sees_some_machines_is_kept_within_whatever_else_he_holds(role: 
     assert all(scopes_of(holder, o.needs) for o in OPERATIONS)
 
 
-def test_what_is_kept_within_is_declared_of_machines_and_of_reading_the_catalog_alone() -> None:
+def test_what_is_kept_within_is_declared_of_what_can_be_limited_alone() -> None:
     narrowing = [o for o in BY_RIGHT if o.narrows]
 
     assert len(narrowing) > 20

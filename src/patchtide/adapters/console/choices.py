@@ -9,7 +9,9 @@ from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import NotFound
+from patchtide.server.collection_checks import readable
 from patchtide.server.collection_view import Collection, NamedCollection, names_of_all
+from patchtide.server.fleet_view import View
 
 
 async def collected(desk: Desk, visit: Visit) -> Sequence[NamedCollection]:
@@ -17,8 +19,12 @@ async def collected(desk: Desk, visit: Visit) -> Sequence[NamedCollection]:
     if not desk.may_read(visit, Kind.COLLECTIONS):
         return ()
     fleet = desk.context.fleet
-    found: Sequence[NamedCollection] = await desk.of_fleet(lambda: fleet.ask(names_of_all))
-    return found
+
+    def question(view: View) -> Sequence[NamedCollection]:
+        mine = readable(visit.principal, view)
+        return [one for one in names_of_all(view) if one.id in mine]
+
+    return await desk.of_fleet(lambda: fleet.ask(question))
 
 
 async def collection_names(desk: Desk, visit: Visit) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -13,11 +13,10 @@ from pyroaring import BitMap
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import EXPORTED, PAGE, Asked, Listed
 from patchtide.adapters.console.visits import Visit
-from patchtide.domain.access.rights import Kind
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.server import machine_list
-from patchtide.server.collection_checks import may_ask
+from patchtide.server.collection_checks import may_ask, readable
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_list import Machine
@@ -66,7 +65,6 @@ async def machines(desk: Desk, visit: Visit, *, within: UUID | None = None) -> M
     fleet = desk.context.fleet
     asked = Asked(path=visit.path, values=visit.query, default_sort="name")
     wanted = replace(_wanted(visit, asked, SORTS), search="", query=asked.search)
-    sees_collections = desk.may_read(visit, Kind.COLLECTIONS)
     may_ask(visit.principal, None, wanted.query)
 
     def question(view: View) -> Found:
@@ -75,8 +73,8 @@ async def machines(desk: Desk, visit: Visit, *, within: UUID | None = None) -> M
             # Of one of which nobody knows who is in it, the page says so.
             among = fleet.collections.ground(view).members_of(within)
             return look(fleet, view, wanted, among=among, choices=choices)
-        if sees_collections:
-            choices = {**choices, "collection": _collections(fleet, view)}
+        if mine := readable(visit.principal, view):
+            choices = {**choices, "collection": _members(fleet, view, mine)}
         among = BitMap(view.members)
         if wanted.choices.get("standing") != RETIRED:
             among -= choices["standing"].get(RETIRED, BitMap())
@@ -97,9 +95,9 @@ async def machines(desk: Desk, visit: Visit, *, within: UUID | None = None) -> M
         return MachinesListed(asked=asked, rows=(), total=0, of=1, counts=_NOTHING, error=error)
 
 
-def _collections(fleet: Fleet, view: View) -> Sets:
+def _members(fleet: Fleet, view: View, collections: Iterable[UUID]) -> Sets:
     ground = fleet.collections.ground(view)
-    return {str(key): ground.members_of(key) for key in view.collections}
+    return {str(key): ground.members_of(key) for key in collections}
 
 
 async def on_update(desk: Desk, visit: Visit, update: UUID) -> Listed[MachineThere]:

@@ -30,6 +30,7 @@ from patchtide.domain.access.rights import Kind
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.risk import RiskClass
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
+from patchtide.server.collection_checks import readable
 from patchtide.server.collection_why import Why, whys
 from patchtide.server.fact_changes import FactChange
 from patchtide.server.machine_updates import (
@@ -197,7 +198,11 @@ async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any
     there: Sequence[Why] = ()
     if desk.may_read(visit, Kind.COLLECTIONS):
         fleet = desk.context.fleet
-        there = await desk.of_fleet(lambda: fleet.ask(lambda view: whys(fleet, view, uuid)))
+        there = await desk.of_fleet(
+            lambda: fleet.ask(
+                lambda view: whys(fleet, view, uuid, among=readable(visit.principal, view))
+            )
+        )
     return desk.page(
         visit,
         "machine.html",

@@ -61,10 +61,13 @@ class Right:
 
     @property
     def can_be_limited(self) -> bool:
-        """Say whether it means anything of some machines alone.
+        """Say whether it means anything of some machines alone, or of where it is limited to.
 
-        Who may read the catalog within a collection sees updates as its machines stand on them.
+        Who may read the catalog within a collection sees updates as its machines stand on them;
+        who may read collections there sees that very one.
         """
+        if self.kind is Kind.COLLECTIONS:
+            return self.verb is Verb.READ and not self.within.startswith(MACHINE)
         return self.kind is Kind.MACHINES or (self.kind, self.verb) == (Kind.CATALOG, Verb.READ)
 
 

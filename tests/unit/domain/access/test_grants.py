@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -36,7 +37,7 @@ from patchtide.domain.errors import InvalidDocument
 WEB, DB = str(UUID(int=1)), f"{MACHINE}{UUID(int=2)}"
 ANY = st.builds(Right, st.sampled_from(Kind), st.sampled_from(Verb))
 PLACED = st.builds(
-    lambda one, within: Right(one.kind, one.verb, within if one.can_be_limited else ""),
+    lambda one, within: placed if (placed := replace(one, within=within)).can_be_limited else one,
     ANY,
     st.sampled_from(["", WEB, DB]),
 )
@@ -128,7 +129,10 @@ def test_what_keeps_an_answer_within(texts: list[str], sees: Scope, within: set[
 
 def test_a_role_within_a_collection_gives_what_means_something_there() -> None:
     assert come_to([f"role:engineer@{WEB}"], {}) == rights_of(
-        [f"machines.read@{WEB}", f"catalog.read@{WEB}"]
+        [f"machines.read@{WEB}", f"catalog.read@{WEB}", f"collections.read@{WEB}"]
+    )
+    assert come_to([f"role:engineer@{DB}"], {}) == rights_of(
+        [f"machines.read@{DB}", f"catalog.read@{DB}"]
     )
     whole = limited(ROLES["full-administrator"], WEB)
     assert holds(whole, right(f"machines.delete@{WEB}")) and holds(
