@@ -55,9 +55,8 @@ def test_somebody_clicks_through_and_finds_it_again_the_next_time(tmp_path: Path
             page.get_by_role("link", name=re.compile(r"^why\?")).first.click()
             expect(page.locator(".lead")).to_contain_text("Needed")
             assert window.complaints == []
-        command = '. "$0"; exec "$1" -m patchtide.entry.cli overview --json'
         shown = subprocess.run(
-            ["/bin/sh", "-c", command, said["environment"], sys.executable],
+            ["/bin/sh", "-c", '. "$0"; exec patchtide overview --json', said["environment"]],
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
             capture_output=True,
             check=True,

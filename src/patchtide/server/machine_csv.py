@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from patchtide.domain.catalog.rule_mistakes import did_you_mean
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.machine_attributes import ATTRIBUTES, name_of, texts_of
 from patchtide.server.ports.clients import Client
@@ -104,11 +105,15 @@ class _Rows:
                 yield begins, row
 
 
+def _instead(head: str) -> str:
+    return did_you_mean(head, list(COLUMNS)) or f"there are {', '.join(COLUMNS)}"
+
+
 def _heads(rows: _Rows) -> Sequence[str]:
     number, row = next(iter(rows), (1, ()))
     heads = [meant(cell.strip()).casefold().replace(" ", "_") for cell in row]
     problems = [
-        Problem(place(number, at, head), f"is no column; there are {', '.join(COLUMNS)}")
+        Problem(place(number, at, head), f"is no column; {_instead(head)}")
         for at, head in enumerate(heads)
         if head not in COLUMNS
     ]

@@ -39,6 +39,7 @@ _WIDEST = 9
 """Digits of a number."""
 _COMING = {"deployed": "there are no deployments yet"}
 """What somebody who has read of other tools asks: read as text, it would find nothing, silently."""
+_QUOTED = "to look for the word itself, put it in quotes"
 _TOLD = 20
 """Choices that are named to whoever missed them all."""
 
@@ -107,8 +108,12 @@ def _condition(reading: Reading, fields: Fields) -> Query:
         hint = did_you_mean(here.text, list(fields)) or f"there are {', '.join(fields)}"
         reading.lose(here, f"there is no field {in_sight(here.text)}", hint)
     if here.kind is TokenKind.WORD and here.text in _COMING:
-        hint = "to look for the word itself, put it in quotes"
-        reading.lose(here, f"`{here.text}` cannot be asked: {_COMING[here.text]}", hint)
+        reading.lose(here, f"`{here.text}` cannot be asked: {_COMING[here.text]}", _QUOTED)
+    asked, colon, _ = here.text.partition(":")
+    if here.kind is TokenKind.WORD and colon and asked in fields:
+        # As other tools have it: read as text it would find nothing, silently.
+        hint = f"say {', '.join(f'`{one}`' for one in OPERATORS[fields[asked].kind])}; {_QUOTED}"
+        reading.lose(here, f"`{asked}` is followed by an operator, not by a colon", hint)
     return Mentions(reading.name("the text to look for"))
 
 
@@ -136,7 +141,7 @@ def _of_field(reading: Reading, field: QueryField, named: Token) -> Query:
 
 
 def _argument(reading: Reading, field: QueryField, named: Token) -> str:
-    hint = f"as `{field.name}({field.of})`; to look for the word itself, put it in quotes"
+    hint = f"as `{field.name}({field.of})`; {_QUOTED}"
     if not reading.is_kind(TokenKind.OPEN):
         reading.lose(named, f"of which {field.of} is missing behind `{field.name}`", hint)
     reading.advance()
@@ -158,7 +163,7 @@ def _operator(reading: Reading, field: QueryField, named: Token) -> Operator:
         return Operator(reading.advance().text)
     said = f"say {', '.join(f'`{one}`' for one in known)}"
     place, what = named, f"what is asked of `{field.name}` is missing"
-    hint = f"{said}; to look for the word itself, put it in quotes"
+    hint = f"{said}; {_QUOTED}"
     if is_test:
         place, what = here, f"`{field.name}` cannot be asked {in_sight(here.text)}"
         hint = INSTEAD.get(here.text, "") or said
@@ -202,6 +207,9 @@ def _value(reading: Reading, field: QueryField, *, is_part: bool = False) -> str
             return _address(reading, field, text, here)
         case FieldKind.NAME if field.choices:
             return _name(reading, field, text, here)
+        case FieldKind.TEXT if "*" in text and here.kind is TokenKind.WORD:
+            hint = f"as `{field.name} contains {text.replace('*', '')}`; in quotes it is itself"
+            return reading.lose(here, "`*` does not stand for other letters", hint)
         case _:
             return text
 

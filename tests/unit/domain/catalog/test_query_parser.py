@@ -112,6 +112,8 @@ def test_what_cannot_be_read_is_named(text: str, told: str) -> None:
         ("package", "of which package is missing behind `package`; as `package(package)`"),
         ("package(a b)", "`package(` takes one package and ends with `)`"),
         ("pakage(openssl) < 3", "there is no field `pakage`; did you mean `package`?"),
+        ("name:web-*", "`name` is followed by an operator, not by a colon; say `=`, `!=`, "),
+        ("name = web-*", "`*` does not stand for other letters; as `name contains web-`"),
         ('owner contains ""', "a value of `owner` is empty"),
         ('arch = ""', "a value of `arch` is empty"),
         ("address = 10.1", "`address` is an address or a network; as `10.1.0.7` or `10.1.0.0/16`"),

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shlex
 import shutil
+import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -67,7 +68,9 @@ class DemoFolder:
     def lay_out(self, url: str, *, ca: Path, token: str) -> Path:
         """Write what a shell reads before the command line is used; return the file."""
         said = {"PATCHTIDE_URL": url, "PATCHTIDE_CA": str(ca), "PATCHTIDE_TOKEN": token}
-        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in said.items())
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in said.items()]
+        commands = shlex.quote(str(Path(sys.executable).parent))
+        lines.append(f'export PATH={commands}:"$PATH"\n')
         write_durably(self.path / _ENVIRONMENT, "".join(lines).encode())
         return self.path / _ENVIRONMENT
 
