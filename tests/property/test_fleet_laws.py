@@ -58,6 +58,7 @@ class FleetLaws(RuleBasedStateMachine):
         self.told, self.clock = ToldFleet(), FakeClock(NOON)
         self.kept: bytes | None = None
         self.habits: dict[int, Habit] = {}
+        self.kept_habits: dict[int, Habit] = {}
         self.start()
 
     @initialize(
@@ -156,9 +157,8 @@ class FleetLaws(RuleBasedStateMachine):
             for n in some
         }
         self.settle()
-        moved = BitMap(habits.keys() | self.habits.keys())
         self.habits = habits
-        self.follower.view.put_habits(habits, moved=moved)
+        self.put_habits()
 
     @rule(without=st.frozensets(machines))
     def put_back_the_database(self, without: frozenset[int]) -> None:
@@ -173,12 +173,13 @@ class FleetLaws(RuleBasedStateMachine):
         checkpoint = self.follower.checkpoint()
         if checkpoint is not None:
             self.kept = b"".join(written(checkpoint))
+            self.kept_habits = dict(self.follower.view.habits)
 
     @rule()
     def end_and_start_again(self) -> None:
         self.start()
-        if self.kept is not None:
-            self.follower.resume(read(self.kept))
+        if self.kept is not None and self.follower.resume(read(self.kept)):
+            assert self.follower.view.habits == self.kept_habits
 
     @rule(some=st.dictionaries(machines, reports, max_size=3))
     def follow_beside_one_that_is_made(self, some: dict[int, dict[str, object]]) -> None:
@@ -221,8 +222,11 @@ class FleetLaws(RuleBasedStateMachine):
             made = self.follower.copied()
             made.renew()
             self.follower = made
-        if self.follower.view.habits is not self.habits:
-            self.follower.view.put_habits(self.habits, moved=BitMap(self.habits))
+        self.put_habits()
+
+    def put_habits(self) -> None:
+        view = self.follower.view
+        view.put_habits({n: self.habits.get(n) for n in view.habits.keys() | self.habits.keys()})
 
     # The same by hand.
 

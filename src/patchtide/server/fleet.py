@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from time import monotonic
@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from patchtide.domain.access.grants import Scope
 from patchtide.domain.errors import InvalidDocument
+from patchtide.domain.schedules.scanning import Habit
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fact_index import FactFollower, FactIndex
 from patchtide.server.fleet_checkpoint import read, written
@@ -76,8 +77,8 @@ class Fleet:
         self._gather_s = gather_s
         self._followed_at = 0.0
         self._keeping = keeping
-        self._kept: tuple[Cursor, Cursor] | None = None
-        """How far was followed what is written down."""
+        self._kept: tuple[Cursor, Cursor, Mapping[int, Habit]] | None = None
+        """How far was followed what is written down, with the habits of machines."""
         self._writing = threading.Lock()
         self._lock = Turns()
         self._threads = Threads("fleet", count=THREADS)
@@ -165,14 +166,14 @@ class Fleet:
         with self._writing:
             with self._lock:
                 now = self._current.checkpoint()
-            if now is None or (now.reported, now.decided) == self._kept:
+            if now is None or (now.reported, now.decided, now.habits) == self._kept:
                 return
             try:
                 self._keeping.write(written(now))
             except OSError as error:
                 log.warning("the view of the fleet cannot be written down: %s", error)
             else:
-                self._kept = now.reported, now.decided
+                self._kept = now.reported, now.decided, now.habits
 
     def _resumed(self, made: FleetFollower) -> bool:
         """Let it go on from what an earlier run wrote down, if that leads anywhere."""

@@ -21,6 +21,7 @@ from pyroaring import BitMap
 from patchtide.domain.compliance.index import StateIndex
 from patchtide.domain.compliance.states import NONE, States
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.domain.schedules.scanning import Habit
 from patchtide.server.member import Member, Spoken, place_of
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.following import Cursor
@@ -48,6 +49,7 @@ class Checkpoint:
     restarting: BitMap
     heard_at: Mapping[int, float]
     spoken: Mapping[int, Spoken]
+    habits: Mapping[int, Habit]
 
 
 class _Head(Struct, frozen=True, array_like=True):
@@ -61,6 +63,7 @@ class _Head(Struct, frozen=True, array_like=True):
     heard_at: dict[int, float]
     spoken: list[tuple[Spoken, bytes]]
     """Each once, with those who say so."""
+    habits: list[tuple[Habit, bytes]]
 
 
 class _Member(Struct, frozen=True, array_like=True):
@@ -141,7 +144,8 @@ def _parts(checkpoint: Checkpoint) -> Iterator[bytes]:
             checkpoint.cut.serialize(),
             checkpoint.restarting.serialize(),
             dict(checkpoint.heard_at),
-            _by_word(checkpoint.spoken),
+            _by_holders(checkpoint.spoken),
+            _by_holders(checkpoint.habits),
         )
     )
     members = map(_member, checkpoint.members.values())
@@ -170,15 +174,21 @@ def _read(frames: Iterator[memoryview]) -> Checkpoint:
         cut=BitMap.deserialize(head.cut),
         restarting=BitMap.deserialize(head.restarting),
         heard_at=head.heard_at,
-        spoken={n: said for said, those in head.spoken for n in BitMap.deserialize(those)},
+        spoken=_by_number(head.spoken),
+        habits=_by_number(head.habits),
     )
 
 
-def _by_word(spoken: Mapping[int, Spoken]) -> list[tuple[Spoken, bytes]]:
-    found: dict[Spoken, list[int]] = {}
-    for number, said in spoken.items():
-        found.setdefault(said, []).append(number)
-    return [(said, BitMap(those).serialize()) for said, those in found.items()]
+def _by_holders(by_number: Mapping[int, T]) -> list[tuple[T, bytes]]:
+    """Return each once, with the machines that it is of."""
+    found: dict[T, list[int]] = {}
+    for number, one in by_number.items():
+        found.setdefault(one, []).append(number)
+    return [(one, BitMap(those).serialize()) for one, those in found.items()]
+
+
+def _by_number(by_holders: Iterable[tuple[T, bytes]]) -> dict[int, T]:
+    return {n: one for one, those in by_holders for n in BitMap.deserialize(those)}
 
 
 def _frame(what: object) -> bytes:

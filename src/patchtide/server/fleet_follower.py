@@ -192,6 +192,7 @@ class FleetFollower:
             restarting=view.restarting.copy(),
             heard_at=dict(view.heard_at),
             spoken=dict(view.spoken),
+            habits=dict(view.habits),
         )
 
     def resume(self, checkpoint: Checkpoint) -> bool:

@@ -56,8 +56,10 @@ class View(CatalogView):
     restarting: BitMap = field(default_factory=BitMap)
     """Machines where what is installed takes effect only after a restart."""
     scan_rule: ScanRule = field(default_factory=ScanRule)
-    habits: Mapping[int, Habit] = field(default_factory=dict)
+    habits: dict[int, Habit] = field(default_factory=dict)
     """Of the machines that go by others than the whole site does."""
+    told_last: int = 0
+    """Another one whenever some go by other habits."""
     collections: Mapping[UUID, StoredCollection] = field(default_factory=dict)
     cut: BitMap = field(default_factory=BitMap)
     """Machines that named what was not published then: to be read again when something is."""

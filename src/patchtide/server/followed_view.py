@@ -37,7 +37,8 @@ class FollowedView(View):
             now=self.now,
             version=next(self._versions),
             _versions=self._versions,
-            habits=self.habits,
+            habits=dict(self.habits),
+            told_last=self.told_last,
         )
 
     def copied(self) -> FollowedView:
@@ -51,6 +52,7 @@ class FollowedView(View):
             heard=Moves(),
             _lately=self._lately.copied(),
             spoken=dict(self.spoken),
+            habits=dict(self.habits),
             active=self.active.copy(),
             present=self.present.copy(),
             restarting=self.restarting.copy(),
@@ -108,14 +110,13 @@ class FollowedView(View):
         """Go on from what was written down; what is published is still to be put."""
         self.members = dict(checkpoint.members)
         self.numbers = {m.client.uuid: number for number, m in self.members.items()}
-        members = self.members.values()
         self.active, self.present = BitMap(), BitMap()
-        for member in members:
+        for member in self.members.values():
             self._let_in(member.client)
         self.restarting, self.cut = checkpoint.restarting, checkpoint.cut
         self.heard_at = dict(checkpoint.heard_at)
         self._lately = HeardLately()
-        self.spoken = dict(checkpoint.spoken)
+        self.spoken, self.habits = dict(checkpoint.spoken), dict(checkpoint.habits)
         self._index = checkpoint.index
         self._moved_on(self.members.keys())
         self._changed()
@@ -259,11 +260,16 @@ class FollowedView(View):
         self._aged_at = None
         self.version = next(self._versions)
 
-    def put_habits(self, habits: Mapping[int, Habit], *, moved: BitMap) -> None:
-        """Judge these machines by other habits; nobody changes what is handed over."""
-        known = {number: self._rule_of(number) for number in moved & BitMap(self.members)}
-        self.habits = habits
-        self._lately.judge_otherwise(moved)
+    def put_habits(self, habits: Mapping[int, Habit | None]) -> None:
+        """Judge these machines by other habits; None: by those of the whole site."""
+        known = {number: self._rule_of(number) for number in habits if number in self.members}
+        for number, habit in habits.items():
+            if habit is None:
+                self.habits.pop(number, None)
+            else:
+                self.habits[number] = habit
+        self._lately.judge_otherwise(BitMap(habits))
+        self.told_last = next(self._versions)
         # How often a machine speaks changes nothing of how it stands.
         self._doubt_anew(BitMap([n for n, rule in known.items() if rule != self._rule_of(n)]))
         self.version = next(self._versions)

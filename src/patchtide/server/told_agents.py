@@ -7,10 +7,11 @@ machines moved, and not when one of them checks in.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import partial
 from uuid import UUID
 
 from pyroaring import BitMap
@@ -39,6 +40,10 @@ from patchtide.server.kept_agent_settings import (
 )
 from patchtide.server.ports.reading import Lookups
 from patchtide.wire.agent_settings import sealed
+
+TRIES = 3
+SLICE = 250
+"""So many machines are judged anew before whoever asked meanwhile has his turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,10 @@ class ToldAgents:
         self._known: tuple[bytes | None, bytes | None] = None, None
         self._order: Sequence[Told] = ()
         self._placed: _Placed | None = None
+        self._habits: Mapping[int, Habit] | None = None
+        """Those of the view that was told of them last."""
+        self._told_last = 0
+        self._following = threading.Lock()
         self._told = self._told_by(KeptAgents())
 
     def usual(self) -> Told:
@@ -106,60 +115,55 @@ class ToldAgents:
             self.put(*kept)
 
     def follow(self, fleet: Fleet) -> None:
-        """Find out who is in the collections; it takes part in a question to the fleet."""
-        if self._order or self._placed is not None:
-            fleet.ask(lambda view: self._follow(view, fleet.collections))
+        """Find out who is in the collections, and judge machines by it: some at a time."""
+        if not self._order and self._placed is None:
+            return
+        with self._following:
+            # Another view may take the place of the one that was told; it is told, then.
+            any(self._follow(fleet) for _ in range(TRIES))
+
+    def _follow(self, fleet: Fleet) -> bool:
+        work = fleet.ask(lambda view: self._work(view, fleet.collections))
+        if work is None:
+            return True
+        is_other = self._habits is not None and work.told_last != self._told_last
+        moved = work.moved | _differing(work.known, work.habits) if is_other else work.moved
+        told = {} if self._placed is None else dict(self._placed.told)
+        last = work.told_last
+        for some in _slices(moved):
+            last = fleet.ask(partial(work.take_up, some=some, told=told, last=last))
+            if last < 0:
+                return False
+            fleet.ask(fleet.collections.ground)  # which follows a few more easily than all
+        self._habits, self._told_last = work.habits, last
+        self._placed = _Placed(order=work.order, usual=work.usual, places=work.places, told=told)
+        return True
 
     async def step(self, lookups: Lookups, fleet: Fleet) -> None:
         await asyncio.to_thread(self.load, lookups)
         await fleet.run(lambda: self.follow(fleet))
 
-    def _follow(self, view: FollowedView, collections: CollectionIndex) -> None:
+    def _work(self, view: FollowedView, collections: CollectionIndex) -> _Work | None:
         if collections.tier_zero(view) is None:
-            return  # until it is known whom collections that are not of tier 0 reach
-        was, order = self._placed, self._order
+            return None  # until it is known whom collections that are not of tier 0 reach
+        was, order, usual = self._placed, self._order, self._told
         places = list(_places(view, collections, order))
-        if was is None or was.order is not order or was.usual is not self._told:
-            moved, is_anew = BitMap(view.members), True
-        else:
-            changed = (a ^ b for a, b in zip(places, was.places, strict=True))
-            moved, is_anew = BitMap().union(*changed) & BitMap(view.members), False
-        if not is_anew and not moved and was is not None:
-            if view.habits is not was.habits:  # it is another view by now
-                view.put_habits(was.habits, moved=BitMap(was.habits))
-            return
-        told = {n: t for t, some in zip(order, places, strict=True) for n in some & moved}
-        of = {} if was is None or is_anew else dict(was.told)
-        for number in moved:
-            uuid = view.members[number].client.uuid
-            if number in told:
-                of[uuid] = told[number]
-            else:
-                of.pop(uuid, None)
-        habits = self._habits(told, moved, was, now=view.now)
-        view.put_habits(habits, moved=moved | (BitMap(view.habits) ^ BitMap(habits)))
-        self._placed = _Placed(order=order, usual=self._told, places=places, told=of, habits=habits)
-
-    def _habits(
-        self, told: Mapping[int, Told], moved: BitMap, was: _Placed | None, *, now: datetime
-    ) -> Mapping[int, Habit]:
-        """Those that moved have not done yet what they are to do from now on."""
         if was is None:
-            usual = {id(t): Habit(t.silent_after, t.scans) for t in told.values()}
-            return {n: usual[id(t)] for n, t in told.items()}
-
-        @cache
-        def taken_up(told: Told, before: ScanRule) -> Habit:
-            return Habit(told.silent_after, told.scans.taken_up(before, now))
-
-        habits = dict(was.habits)
-        for number in moved:
-            known = habits.pop(number, None)
-            before = known.scans if known else was.usual.scans
-            habit = taken_up(told.get(number, self._told), before)
-            if number in told or habit.scans.before(now) != habit.scans.every_s:
-                habits[number] = habit
-        return habits
+            moved = BitMap(view.habits).union(*places)
+        elif was.order is not order or was.usual is not usual:
+            moved = BitMap(view.habits).union(*places, *was.places)
+        else:
+            moved = BitMap().union(*(a ^ b for a, b in zip(places, was.places, strict=True)))
+        return _Work(
+            order=order,
+            usual=usual,
+            before=was.usual.scans if was else None,
+            places=places,
+            moved=moved,
+            habits=view.habits,
+            told_last=view.told_last,
+            known=view.habits if self._habits is None else self._habits,
+        )
 
     def _told_by(self, kept: KeptAgents, collection: UUID | None = None) -> Told:
         settings, marks = sealed(told_of(kept))
@@ -189,7 +193,55 @@ class _Placed:
     places: Sequence[BitMap]
     """The machines of each in the order."""
     told: Mapping[bytes, Told]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """Who is to go by which settings from now on."""
+
+    order: Sequence[Told]
+    usual: Told
+    before: ScanRule | None
+    """How machines scanned of which nothing is known; None: nobody knows."""
+    places: Sequence[BitMap]
+    moved: BitMap
+    """All others go by what they went by."""
     habits: Mapping[int, Habit]
+    """The view's."""
+    told_last: int
+    """Another view was not told last of what this one was."""
+    known: Mapping[int, Habit]
+    """What machines went by until now."""
+
+    def take_up(self, view: FollowedView, some: BitMap, told: dict[bytes, Told], last: int) -> int:
+        """Let some of them go by what they are told; return when. -1: it is another view by now."""
+        if view.told_last != last:
+            return -1
+        by = {n: t for t, those in zip(self.order, self.places, strict=True) for n in those & some}
+        otherwise = dict[int, Habit | None]()
+        for number in some:
+            if (member := view.members.get(number)) is None:
+                continue
+            uuid = member.client.uuid
+            habit = self._habit(number, by.get(number), view.now)
+            if number in by:
+                told[uuid] = by[number]
+            else:
+                told.pop(uuid, None)
+            if habit != view.habits.get(number):
+                otherwise[number] = habit
+        if otherwise:
+            view.put_habits(otherwise)
+            view.standings()  # whoever asks next need not wait for that either
+        return view.told_last
+
+    def _habit(self, number: int, told: Told | None, now: datetime) -> Habit | None:
+        """A machine that moved has not done yet what it is to do from now on."""
+        wanted, known = told or self.usual, self.known.get(number)
+        before = known.scans if known else self.before
+        scans = wanted.scans if before is None else wanted.scans.taken_up(before, now)
+        is_usual = told is None and scans.before(now) == scans.every_s
+        return None if is_usual else Habit(wanted.silent_after, scans)
 
 
 def _places(
@@ -203,3 +255,12 @@ def _places(
         some = collections.targets_of(view, told.collection) & left
         left -= some
         yield some
+
+
+def _differing(one: Mapping[int, Habit], other: Mapping[int, Habit]) -> BitMap:
+    return BitMap([n for n in {*one, *other} if one.get(n) != other.get(n)])
+
+
+def _slices(machines: BitMap) -> Iterator[BitMap]:
+    for start in range(0, len(machines), SLICE):
+        yield machines[start : start + SLICE]

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server import told_agents
+from patchtide.server.followed_view import FollowedView
 from patchtide.server.ports.fleet import Heard
 from patchtide.wire.agent_settings import AgentSettingsV1
 from patchtide.wire.messages import decode
@@ -106,6 +108,45 @@ async def test_a_node_that_has_just_started_sends_nobody_the_settings_of_the_sit
 
     assert before == b""
     assert agents.settings_of(site.ids["web-1"].bytes).newer_than(b"")
+
+
+async def test_a_machine_that_moved_has_its_time_to_scan_though_the_server_starts_again(
+    site: Site,
+) -> None:
+    agents, fleet = site.plane.context.agents, site.plane.context.fleet
+    number = fleet.ask(lambda view: view.numbers[site.ids["db-1"].bytes])
+    await site.put(site.first, scan_every_h=24)
+    site.plane.clock.advance(days=30)
+    await site.do("POST", f"/collections/{site.first}/machines", {"names": ["db-1"]})
+    agents.follow(fleet)
+    moved = fleet.ask(lambda view: dict(view.habits))
+    site.plane.clock.advance(days=1)
+    again = type(agents)()
+    again.load(site.plane.storage)
+    again.follow(fleet)
+
+    now = site.plane.clock.now()
+    assert moved[number].scans.before(now) == 7 * DAY_S
+    assert fleet.ask(lambda view: dict(view.habits)) == moved
+
+
+async def test_a_fleet_that_moves_is_judged_anew_some_machines_at_a_time(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told_agents, "SLICE", 1)
+    agents, fleet = site.plane.context.agents, site.plane.context.fleet
+    put, sizes = FollowedView.put_habits, list[int]()
+
+    def counted(view: FollowedView, habits: dict[int, Any]) -> None:
+        sizes.append(len(habits))
+        put(view, habits)
+
+    monkeypatch.setattr(FollowedView, "put_habits", counted)
+    await site.put(site.web, poll_s=900)
+    agents.follow(fleet)
+
+    assert sizes == [1, 1]
+    assert {by for _, _, by in (await site.told()).values()} == {"Web", ""}
 
 
 async def test_who_checks_in_rarely_by_its_collection_is_silent_later(

@@ -27,4 +27,4 @@ def test_a_copy_shares_nothing_that_either_changes_in_place() -> None:
 
     assert "_by_named" in own
     # What is published and what lists hold is replaced as a whole.
-    assert set(shared) <= {"updates", "lists", "collections", "habits", "_by_leaf"}
+    assert set(shared) <= {"updates", "lists", "collections", "_by_leaf"}

@@ -70,8 +70,17 @@ class ScanRule:
         return ends if now < ends else None
 
     def taken_up(self, before: ScanRule, now: datetime) -> ScanRule:
-        """Return it for a machine that went by another one until now."""
+        """Return it for a machine that went by another one until now.
+
+        If that had it scan as often, it has taken this one up since then.
+        """
+        if before.every_s == self.every_s and _since(self) <= _since(before):
+            return before
         return replace(self, before_s=max(self.before(now), before.before(now)), since=now)
+
+
+def _since(rule: ScanRule) -> float:
+    return rule.since.timestamp() if rule.since else 0.0
 
 
 @dataclass(frozen=True, slots=True)
