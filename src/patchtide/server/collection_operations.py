@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import collection_view, collections, machine_list
+from patchtide.server import called, collection_view, collections, machine_list, machine_scans
 from patchtide.server.covered import LEAVES_TIER_ZERO, MOVES_REACH
 from patchtide.server.table import API, Operation, Plane
 
@@ -129,5 +129,37 @@ COLLECTIONS = (
         audited=True,
         example="collections delete 'Web servers'",
         four_eyes=LEAVES_TIER_ZERO,
+    ),
+    Operation(
+        name="collections.scan",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/collections/{collection}/scans",
+        policy=Right(Kind.MACHINES, Verb.MODIFY),
+        also=(_READ,),
+        sentence="Have the machines of a collection look for updates now.",
+        input=called.CallCollection,
+        output=machine_scans.AskedOfMany,
+        handler=called.scan_collection,
+        audited=True,
+        status=202,
+        example="collections scan 'Web servers'",
+        narrows=True,
+    ),
+    Operation(
+        name=called.COLLECTION,
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/collections/{collection}/policy-calls",
+        policy=Right(Kind.MACHINES, Verb.MODIFY),
+        also=(_READ,),
+        sentence="Have the machines of a collection come for their settings and orders now.",
+        input=called.CallCollection,
+        output=machine_scans.AskedOfMany,
+        handler=called.collection,
+        audited=True,
+        status=202,
+        example="collections get-policy 'Web servers'",
+        narrows=True,
     ),
 )

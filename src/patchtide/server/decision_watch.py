@@ -9,8 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from patchtide.domain.errors import CursorLost
+from patchtide.server.called import called_in, collections_called_in
 from patchtide.server.fleet_reading import machines_in
 from patchtide.server.ports.following import Cursor, DecisionEvent
 from patchtide.server.standings import Standings
@@ -38,6 +40,10 @@ class DecisionWatch:
     """Reads all machines anew."""
     wake: Callable[[Sequence[bytes]], object]
     """Has those come that hold a line open."""
+    call: Callable[[Sequence[bytes]], object]
+    """The same of any number, some at a time."""
+    members: Callable[[UUID], Awaitable[Sequence[bytes]]]
+    """Returns the machines of a collection that are let in."""
 
     def __post_init__(self) -> None:
         self._cursor = self.since
@@ -55,6 +61,7 @@ class DecisionWatch:
                 events = ()
             else:
                 await self._follow(sorted(set(machines_in(events))))
+                await self._ring(events)
             # Only now: what could not be read is read with the next step.
             self._cursor = cursor
             is_done = len(events) < PAGE
@@ -67,6 +74,14 @@ class DecisionWatch:
         # This node's own decisions hold already, and have woken whom they are about.
         if moved := [uuid for uuid in uuids if self._owed(uuid) != before[uuid]]:
             self.wake(moved)
+
+    async def _ring(self, events: Sequence[DecisionEvent]) -> None:
+        """Have those come that somebody called, at whichever node."""
+        called = set(called_in(events))
+        for collection in set(collections_called_in(events)):
+            called.update(await self.members(collection))
+        if called:
+            self.call(sorted(called))
 
     def _owed(self, uuid: bytes) -> object:
         """Return what of its standing a machine has to hear of soon."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import (
+    called,
     explanations,
     fact_changes,
     machine_doctor,
@@ -283,6 +284,21 @@ FLEET = (
         audited=True,
         status=202,
         example="machines scan web-1 web-2",
+        narrows=True,
+    ),
+    Operation(
+        name=called.MACHINES,
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/policy-calls",
+        policy=Right(Kind.MACHINES, Verb.MODIFY),
+        sentence="Have machines come for their settings and orders now.",
+        input=machine_scans.ScanMachines,
+        output=machine_scans.AskedMachines,
+        handler=called.machines,
+        audited=True,
+        status=202,
+        example="machines get-policy web-1 web-2",
         narrows=True,
     ),
     Operation(

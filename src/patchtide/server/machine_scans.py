@@ -45,7 +45,7 @@ class AskedMachines(Output, kw_only=True, frozen=True):
     """How many are asked to scan."""
 
 
-class AskedOfList(AskedMachines, kw_only=True, frozen=True):
+class AskedOfMany(AskedMachines, kw_only=True, frozen=True):
     left_out: int
     """How many are of tier 0, and so are not asked."""
 
@@ -61,7 +61,7 @@ async def scan(call: Call, principal: Principal, asked: ScanMachines) -> AskedMa
 
     def work(tx: Transaction) -> None:
         known = tx.clients(uuids)
-        _check(known, uuids)
+        check_let_in(known, uuids)
         tx.ask_scan(uuids, now=call.now)
         for client in sorted(known, key=lambda client: uuids.index(client.uuid)):
             tx.note(client.uuid.hex(), name=client.name)
@@ -71,14 +71,15 @@ async def scan(call: Call, principal: Principal, asked: ScanMachines) -> AskedMa
     return AskedMachines(machines=len(uuids))
 
 
-def _check(known: Sequence[Client], uuids: Sequence[bytes]) -> None:
+def check_let_in(known: Sequence[Client], uuids: Sequence[bytes]) -> None:
+    """Raises NotFound, WrongState: one of them is not there, or not let in."""
     if len(known) < len(uuids):
         raise NotFound
     if out := [client for client in known if client.state is not ClientState.ACTIVE]:
         raise WrongState(f"{out[0].name} is {out[0].state}")
 
 
-async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedOfList:
+async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedOfMany:
     """Ask whoever needs an update of the list, or of whom nobody can say that.
 
     Raises:
@@ -92,21 +93,30 @@ async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedO
         return [view.members[n].client.uuid for n in reached], len(found) - len(reached)
 
     uuids, left_out = await call.read_fleet(lambda: fleet.ask(question))
+    asked_now = await ask_in_parts(call, principal, uuids, asked.name)
+    return AskedOfMany(machines=asked_now, left_out=left_out)
+
+
+async def ask_in_parts(
+    call: Call, principal: Principal, uuids: Sequence[bytes], subject: str, **said: str
+) -> int:
+    """Have any number of machines scan; the audit speaks of the subject, and of how many."""
     # The first part leaves the entry for all: of a hundred thousand none would find its own.
     first, *others = [uuids[start : start + MOST] for start in range(0, len(uuids), MOST)] or [()]
 
     def begin(tx: Transaction) -> None:
         tx.ask_scan(first, now=call.now)
-        tx.note(asked.name, machines=len(uuids), **({"asked": len(first)} if others else {}))
+        part = {"asked": len(first)} if others else {}
+        tx.note(subject, machines=len(uuids), **part, **said)
 
     await call.decide(principal, begin)
     await call.context.machines_changed(first)
     for part in others:
         # Between two parts the server may stop; that all were asked the last one says.
-        done = partial(_note_all, asked.name, len(uuids)) if part is others[-1] else None
+        done = partial(_note_all, subject, len(uuids)) if part is others[-1] else None
         await call.decide(principal, partial(_ask, part, call.now, done))
         await call.context.machines_changed(part)
-    return AskedOfList(machines=len(uuids), left_out=left_out)
+    return len(uuids)
 
 
 def _ask(uuids: Sequence[bytes], now: datetime, done: Note | None, tx: Transaction) -> None:
@@ -115,8 +125,8 @@ def _ask(uuids: Sequence[bytes], now: datetime, done: Note | None, tx: Transacti
         done(tx)
 
 
-def _note_all(name: str, machines: int, tx: Transaction) -> None:
-    tx.note(name, machines=machines, asked=machines)
+def _note_all(subject: str, machines: int, tx: Transaction) -> None:
+    tx.note(subject, machines=machines, asked=machines)
 
 
 def _concerned(view: View, name: str) -> BitMap:

@@ -334,6 +334,34 @@ def test_a_ring_checks_in_and_a_stop_ends_cleanly(loop: subprocess.Popen[str], s
     assert loop.wait(10) == 0
 
 
+def test_the_agent_at_work_comes_for_its_policy_or_scans_when_somebody_asks(
+    loop: subprocess.Popen[str], enrolled: Agent, site: Site
+) -> None:
+    told = len(site.check_ins), len(site.reports)
+    policy = enrolled.run(enrolled.working("get-policy"))
+    after_policy = len(site.check_ins), len(site.reports)
+    enrolled.set_packages(openssl="3.0.2", curl="8.0")
+    scan = enrolled.run(enrolled.working("scan"))
+    wait_for(lambda: len(site.reports) > told[1])
+
+    assert (policy.returncode, scan.returncode) == (0, 0), policy.stderr + scan.stderr
+    assert after_policy == (told[0] + 1, told[1])
+    changes = site.reports[-1].changes or site.reports[-1].full
+    assert changes is not None and numbers(changes.installed) == [1]
+    assert loop.poll() is None
+
+
+def test_without_an_agent_at_work_policy_and_scan_are_done_at_once(
+    enrolled: Agent, site: Site
+) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    scan = enrolled.run(enrolled.working("scan"))
+    policy = enrolled.run(enrolled.working("get-policy"))
+
+    assert (scan.returncode, policy.returncode) == (0, 0), scan.stderr + policy.stderr
+    assert (len(site.check_ins), len(site.reports)) == (2, 1)
+
+
 @pytest.mark.parametrize("platform", ["", "windows", "apt:", "dnf:", "simulated:"])
 def test_a_platform_that_there_is_not_is_misuse(agent: Agent, platform: str) -> None:
     done = agent.run(agent.command("run", "--platform", platform))
@@ -342,7 +370,9 @@ def test_a_platform_that_there_is_not_is_misuse(agent: Agent, platform: str) -> 
     assert "no such platform" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "once", "enrol", "status", "explain", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["run", "once", "get-policy", "scan", "enrol", "status", "explain", "doctor"]
+)
 def test_help_has_examples(agent: Agent, command: str) -> None:
     done = agent.run([sys.executable, "-m", "patchtide.entry.agent", command, "--help"])
 

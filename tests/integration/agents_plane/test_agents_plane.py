@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -675,6 +676,8 @@ class TestReports:
             standings=other_node.standings,
             read_again=asyncio.Event().wait,  # not asked: nothing is lost
             wake=woken.extend,
+            call=woken.extend,  # neither is asked: nobody is called
+            members=lambda _: asyncio.sleep(0, []),
         )
         await watch.step()
         here = await machine.check_in()
@@ -697,6 +700,43 @@ class TestReports:
         assert plane.storage.states_of([new.number]) == []
         assert plane.storage.recent_events(new.number, limit=10) == []
         assert (await old_key.enrol(await plane.token())).status == 403
+
+    async def test_whom_somebody_calls_at_one_node_every_node_rings_at(
+        self, plane: PlaneUnderTest
+    ) -> None:
+        first, second = uuid4().bytes, uuid4().bytes
+        collection = uuid4()
+        asked: list[UUID] = []
+        rung: list[bytes] = []
+
+        async def members(of: UUID) -> Sequence[bytes]:
+            asked.append(of)
+            return [first, second]
+
+        watch = DecisionWatch(
+            reading=plane.storage,
+            since=plane.storage.epoch(),
+            standings=plane.standings,
+            read_again=asyncio.Event().wait,
+            wake=lambda uuids: pytest.fail("nobody's standing moved"),
+            call=rung.extend,
+            members=members,
+        )
+        for operation, subject, said in (
+            ("machines.get-policy", first.hex(), {}),
+            ("collections.get-policy", second.hex(), {"collection": "Web"}),
+            ("collections.get-policy", collection.hex, {"machines": 2}),
+        ):
+            await plane.storage.decide(
+                "test",
+                operation,
+                lambda tx, subject=subject, said=said: tx.note(subject, **said),
+                now=plane.clock.now(),
+            )
+            await watch.step()
+
+        assert rung == [first, second, *sorted([first, second])]
+        assert asked == [collection]
 
     async def test_who_takes_an_expected_machines_place_waits_though_its_token_lets_in(
         self, plane: PlaneUnderTest

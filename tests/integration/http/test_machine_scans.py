@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -9,7 +10,10 @@ from uuid import UUID
 import pytest
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.server.called import called_in, collections_called_in
 from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.following import DecisionEvent
 from patchtide.server.ports.reports import Presence
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, some_details
@@ -29,6 +33,7 @@ class Site:
     async def begin(self) -> None:
         await self.catalog.publish([a_leaf(1, "openssl")], details=[some_details("openssl")])
         self.clients = await enrolled(self.storage, 3)
+        self.start = self.storage.epoch()
         await self.report(0, 1, required=[1])
         await self.report(1, 1, installed=[1])
 
@@ -47,6 +52,16 @@ class Site:
         path = f"/api/v1/machines/{UUID(bytes=self.clients[place].uuid)}"
         shown = (await self.plane.ask("GET", path, token=token)).json
         return str(shown["scan"])
+
+    async def make(self, name: str, *places: int) -> str:
+        """Return a new collection of these machines."""
+        document = {"name": name, "names": [self.clients[n].name for n in places]}
+        token = await self.plane.token(role="full-administrator")
+        made = await self.plane.ask("POST", "/api/v1/collections", token=token, document=document)
+        return str(made.json["id"])
+
+    def decided(self) -> Sequence[DecisionEvent]:
+        return self.storage.decided(self.start, limit=1000)[1]
 
     def wanted(self) -> list[int]:
         known = self.storage.clients_of([client.uuid for client in self.clients])
@@ -114,7 +129,12 @@ async def test_of_a_lists_machines_those_of_tier_zero_are_left_out(site: Site) -
 
     answer = await site.ask("/lists/october/scans")
 
-    assert answer.json == {"machines": 1, "left_out": 1}
+    web = await site.make("Web", 0, 2)
+    called = await site.ask(f"/collections/{web}/policy-calls")
+
+    assert [answer.json, called.json] == [{"machines": 1, "left_out": 1}] * 2
+    assert list(called_in(site.decided())) == [site.clients[2].uuid]
+    assert list(collections_called_in(site.decided())) == []
     assert [bool(one) for one in site.wanted()] == [False, False, True]
 
 
@@ -147,3 +167,51 @@ async def test_of_machines_one_that_is_shut_out_or_not_there_stops_all(site: Sit
     absent = await site.ask("/scans", machines=[str(UUID(bytes=uuids[0])), str(UUID(int=1))])
 
     assert (both.status, absent.status, site.wanted()) == (409, 404, [0, 0, 0])
+
+
+async def test_called_machines_stand_in_the_log_and_one_that_is_shut_out_stops_all(
+    site: Site,
+) -> None:
+    first, second, third = [str(UUID(bytes=client.uuid)) for client in site.clients]
+    answer = await site.ask("/policy-calls", machines=[first, second])
+    shut_out = site.clients[2].uuid
+    await site.storage.decide(
+        "x",
+        "machines.quarantine",
+        lambda tx: tx.set_client_state([shut_out], ClientState.QUARANTINED),
+        now=site.plane.clock.now(),
+    )
+    refused = await site.ask("/policy-calls", machines=[first, third])
+
+    assert (answer.status, answer.json, refused.status) == (202, {"machines": 2}, 409)
+    assert set(called_in(site.decided())) == {site.clients[0].uuid, site.clients[1].uuid}
+    assert site.wanted() == [0, 0, 0]
+
+
+async def test_a_collections_machines_are_called_or_scan(site: Site) -> None:
+    path = f"/collections/{await site.make('Web', 0, 2)}"
+    called = await site.ask(f"{path}/policy-calls")
+    scanned = await site.ask(f"{path}/scans")
+    nowhere = await site.ask(f"/collections/{UUID(int=9)}/policy-calls")
+
+    assert [called.json, scanned.json] == [{"machines": 2, "left_out": 0}] * 2
+    assert nowhere.status == 404
+    assert list(collections_called_in(site.decided())) == [UUID(path.rpartition("/")[2])]
+    assert [bool(one) for one in site.wanted()] == [True, False, True]
+
+
+async def test_who_may_see_some_machines_calls_no_others(site: Site) -> None:
+    both, own = await site.make("Both", 0, 1), await site.make("Own", 1, 2)
+    rights = {Right(Kind.MACHINES, verb, own) for verb in (Verb.READ, Verb.MODIFY)}
+    token = await site.plane.token(rights=frozenset(rights | {Right(Kind.COLLECTIONS, Verb.READ)}))
+
+    async def call(path: str, **document: object) -> Answer:
+        return await site.plane.ask("POST", f"/api/v1{path}", token=token, document=document)
+
+    others = await call(f"/collections/{both}/policy-calls")
+    other = await call("/policy-calls", machines=[str(UUID(bytes=site.clients[0].uuid))])
+    his = await call(f"/collections/{own}/policy-calls")
+
+    assert (others.status, other.status, his.json) == (404, 404, {"machines": 2, "left_out": 0})
+    assert list(called_in(site.decided())) == []
+    assert list(collections_called_in(site.decided())) == [UUID(own)]

@@ -138,7 +138,7 @@ SETTINGS = {
 """What was written down before by a synchronisation."""
 PINNED = {"catalog.take-in", "catalog.distrust-exporter"}
 """What can be done only once the site of a catalog's file is believed."""
-OF_MACHINES = {"machines.describe", "machines.scan"}
+OF_MACHINES = {"machines.describe", "machines.scan", "machines.get-policy"}
 """What is asked of several at once."""
 OF_NAMED_MACHINES = {"collections.add", "collections.remove"}
 """What is asked of several by their names, or their ids."""

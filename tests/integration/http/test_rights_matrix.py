@@ -18,7 +18,7 @@ from itertools import product
 from patchtide.domain.access.rights import MACHINE, Right, Verb
 from patchtide.server.table import SAFE_METHODS, Operation
 from tests.integration.http.plane import AdministratorsPlane
-from tests.integration.http.test_policy import BY_TOKEN, Prepared, prepared
+from tests.integration.http.test_policy import BY_TOKEN, OF_MACHINES, Prepared, prepared
 
 
 class Way(Enum):
@@ -91,7 +91,7 @@ def names_collection(operation: Operation) -> bool:
 
 def names_machine(operation: Operation) -> bool:
     return not {"machine", "machines"}.isdisjoint(operation.input.__struct_fields__) and (
-        "{machine}" in operation.path or operation.name in ("machines.describe", "machines.scan")
+        "{machine}" in operation.path or operation.name in OF_MACHINES
     )
 
 

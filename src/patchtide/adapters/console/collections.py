@@ -212,6 +212,9 @@ async def _entries(desk: Desk, visit: Visit, collection: UUID) -> Sequence[Any]:
     return entries_of(told, await names_of(desk, visit))
 
 
+CALLS = {"scan": "collections.scan", "policy": "collections.get-policy"}
+
+
 async def act(desk: Desk, visit: Visit) -> Reply:
     found, doing = await collection_at(desk, visit), visit.said("act")
     here = address(found.id)
@@ -224,6 +227,9 @@ async def act(desk: Desk, visit: Visit) -> Reply:
         if doing == "put-in":
             done = await desk.ask(visit, "collections.add", collection=found.id, names=lines)
             return see_other(f"{here}?done=collected-{done.changed}")
+        if doing in CALLS:
+            done = await desk.ask(visit, CALLS[doing], collection=found.id)
+            return see_other(f"{here}?done={doing}-{done.machines}")
         if doing != "take-out":
             raise InvalidDocument([Problem("act", "is nothing that can be done to a collection")])
         chosen_ids = ids_of(visit, "machine")

@@ -43,7 +43,7 @@ from patchtide.server.machine_updates import (
 from patchtide.wire.inventory import PackageRowV1
 
 MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
-SCAN, COLLECT, REPAIR = "scan", "collect", "repair"
+SCAN, POLICY, COLLECT, REPAIR = "scan", "policy", "collect", "repair"
 """What is asked of all that were chosen at once."""
 EXAMPLES: tuple[tuple[str, str], ...] = (
     ("package(openssl) < 3.0.11", "has an openssl that is older, by its system's own order"),
@@ -65,6 +65,13 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             operation="machines.scan",
             label="Scan now",
             done="asked to scan",
+            origins=frozenset({"active"}),
+            right="machines.modify",
+        ),
+        "policy": Act(
+            operation="machines.get-policy",
+            label="Get policy",
+            done="called",
             origins=frozenset({"active"}),
             right="machines.modify",
         ),
@@ -133,6 +140,10 @@ async def act(desk: Desk, visit: Visit) -> Reply:
         uuids = _uuids(ids_of(visit, MACHINES.field))
         done = await desk.ask(visit, "machines.scan", machines=uuids)
         return _back(visit, f"scan-{done.machines}")
+    if visit.said("act") == POLICY:
+        uuids = _uuids(ids_of(visit, MACHINES.field))
+        done = await desk.ask(visit, "machines.get-policy", machines=uuids)
+        return _back(visit, f"policy-{done.machines}")
     if visit.said("act") == REPAIR:
         for uuid in _uuids(ids_of(visit, MACHINES.field))[:1]:
             await desk.ask(visit, "machines.repair", machine=uuid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from itertools import islice
 from typing import Any
 
 from patchtide.domain.errors import PatchtideError
@@ -70,7 +71,8 @@ class Events:
         self._every_s = every_s
         self._connections: dict[bytes, EventConnection] = {}
         self._announcing: asyncio.Task[None] | None = None
-        self._has_news = False
+        self._called: dict[bytes, None] = {}
+        """Who is to check in, the first to be called first."""
         self._arriving: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -142,18 +144,21 @@ class Events:
 
     def announce(self) -> None:
         """Have every machine that listens check in, some at a time: 20,000 at once is a flood."""
-        self._has_news = True
-        if self._announcing is None or self._announcing.done():
+        self.call(list(self._connections))
+
+    def call(self, uuids: Iterable[bytes]) -> None:
+        """Have these check in if they listen here, some at a time."""
+        self._called.update(dict.fromkeys(uuid for uuid in uuids if uuid in self._connections))
+        if self._called and (self._announcing is None or self._announcing.done()):
             self._announcing = asyncio.get_running_loop().create_task(self._announce())
 
     async def _announce(self) -> None:
-        while self._has_news:
-            self._has_news = False
-            connections = list(self._connections.values())
-            for start in range(0, len(connections), NEWS_SLICE):
-                for connection in connections[start : start + NEWS_SLICE]:
-                    connection.say(WAKE)
-                await asyncio.sleep(NEWS_EVERY_S)
+        while self._called:
+            some = list(islice(self._called, NEWS_SLICE))
+            for uuid in some:
+                del self._called[uuid]
+            self.wake(some)
+            await asyncio.sleep(NEWS_EVERY_S)
 
     async def keep_alive(self) -> None:
         """Touch every connection once in `every_s`, a slice at a time."""

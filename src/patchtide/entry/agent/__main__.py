@@ -24,6 +24,10 @@ examples:
   # check in, scan and report once; here for a machine that exists only as a file
   patchtide agent once --platform simulated:machine.json
 
+  # what somebody decided, or installed, is to count now
+  patchtide agent get-policy
+  patchtide agent scan
+
   # what the agent knows
   patchtide agent status --json
 
@@ -58,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     for name, help_ in (
         ("run", "stay and work when it is time"),
         ("once", "check in, scan and report now, then end"),
+        ("get-policy", "come for settings and orders now; the agent at work does it, if one is"),
+        ("scan", "look for updates now and report; the agent at work does it, if one is"),
     ):
         command = _command(commands, name, help_)
         _add_platform(command)
@@ -135,6 +141,10 @@ def _done(asked: argparse.Namespace) -> int:
     match asked.command:
         case "run" | "once":
             return _run(asked)
+        case "get-policy" | "scan":
+            from patchtide.entry.agent.asking import ask
+
+            return ask(asked, _work_now)
         case "enrol":
             from patchtide.entry.agent.enrol import enrol
 
@@ -162,14 +172,26 @@ def _run(asked: argparse.Namespace) -> int:
     act_as_owner(asked.state)
     try:
         with only_instance(asked.state) as lock:
-            names = ("state", "platform", "machine_id_file", "config")
-            options = {f"--{n.replace('_', '-')}": str(getattr(asked, n)) for n in names}
-            loop = Loop([word for option in options.items() for word in option], lock)
+            loop = Loop(_options(asked), lock)
             return loop.run() if asked.command == "run" else loop.once()
     except OtherInstance:
         # Not an error: whoever started it wanted an agent to run, and one does.
         sys.stderr.write(f"an agent is already at work on {asked.state}; nothing done\n")
         return DONE
+
+
+def _options(asked: argparse.Namespace) -> list[str]:
+    names = ("state", "platform", "machine_id_file", "config")
+    options = {f"--{n.replace('_', '-')}": str(getattr(asked, n)) for n in names}
+    return [word for option in options.items() for word in option]
+
+
+def _work_now(asked: argparse.Namespace) -> int:
+    """Raises OtherInstance: the agent at work is to be asked."""
+    from patchtide.entry.agent.loop import Loop, only_instance
+
+    with only_instance(asked.state) as lock:
+        return Loop(_options(asked), lock).once(scan=asked.command == "scan")
 
 
 if __name__ == "__main__":

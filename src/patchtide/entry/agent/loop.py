@@ -35,7 +35,8 @@ WORK, KNOCK = "patchtide.entry.agent.work", "patchtide.entry.agent.knock"
 SAID_LIMIT = 64 << 10
 SERVER_NOT_REACHED = 3
 NEVER = float("inf")
-_STARTED, _WOKEN, _RUNG, _ASKED = "started", "woken", "rung", "asked"
+_STARTED, _WOKEN, _RUNG, _SCAN = "started", "woken", "rung", "scan"
+_ASKED, _CALLED = "asked", "called"
 
 
 class OtherInstance(Exception):
@@ -53,6 +54,9 @@ def only_instance(state: Path) -> Iterator[int]:
     descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(descriptor)
+        # Whoever finds it held knows whom to ask.
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -82,12 +86,14 @@ class Loop:
         self._ring_at = NEVER
         self._heard_at = 0.0
         self._failures = 0
+        self._scan = False
         self._doorbell = Doorbell()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(self._waker)
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_ring)
+        signal.signal(signal.SIGUSR1, self._on_scan)
 
     def run(self) -> int:
         say_ready()
@@ -96,7 +102,9 @@ class Loop:
             now = time.time()
             if time.monotonic() >= self._ring_at:
                 self._ring_at = NEVER
-                due = self._work(_RUNG)
+                event = _SCAN if self._scan else _RUNG
+                self._scan = False
+                due = self._work(event)
             elif now >= due:
                 due = self._work(_WOKEN)
             elif self._doorbell.is_due():
@@ -106,9 +114,9 @@ class Loop:
         self._doorbell.take_down()
         return 0
 
-    def once(self) -> int:
-        """Do everything now; return the exit code of the command."""
-        _, status = self._run_child(WORK, "--event", _ASKED)
+    def once(self, *, scan: bool = True) -> int:
+        """Check in now, and do the rest too if wanted; return the exit code of the command."""
+        _, status = self._run_child(WORK, "--event", _ASKED if scan else _CALLED)
         return status if status in (0, SERVER_NOT_REACHED) else 1
 
     def _work(self, event: str) -> float:
@@ -201,4 +209,8 @@ class Loop:
             os.kill(self._child, signal.SIGTERM)
 
     def _on_ring(self, *_: object) -> None:
+        self._ring_at = 0.0
+
+    def _on_scan(self, *_: object) -> None:
+        self._scan = True
         self._ring_at = 0.0

@@ -19,8 +19,9 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.domain.sequencer import events as ev
 from patchtide.entry.agent.compose import composed
 
-ASKED = "asked"
-"""By `patchtide agent once`: somebody waits to hear how it went."""
+ASKED, CALLED = "asked", "called"
+"""By `patchtide agent`: somebody waits to hear how it went. The other scans nothing."""
+EVENTS = ("started", "woken", "rung", "scan", ASKED, CALLED)
 FAILED = 70
 NOT_DONE, UNREACHABLE = 1, 3
 """What somebody asked for did not come about."""
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{code}: {error}\n")
         return FAILED
     sys.stdout.write(f"{wake_up:.3f}\n")
-    if failure is None or asked.event != ASKED:
+    if failure is None or asked.event not in (ASKED, CALLED):
         return 0
     sys.stderr.write(f"{failure.code}: {failure.detail}\n")
     return UNREACHABLE if failure.code == "unreachable" else NOT_DONE
@@ -54,8 +55,8 @@ def _work(asked: argparse.Namespace) -> tuple[float, ev.Failed | None]:
     ) as core:
         wake_up = core.start()
         match asked.event:
-            case "rung" | "asked":
-                wake_up = core.step(ev.Rung(scan=asked.event == ASKED))
+            case "rung" | "scan" | "asked" | "called":
+                wake_up = core.step(ev.Rung(scan=asked.event in ("scan", ASKED)))
             case "woken":
                 wake_up = core.step(ev.Woken())
         return wake_up, core.failure
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--platform", required=True)
     parser.add_argument("--machine-id-file", type=Path, default=Path("/etc/machine-id"))
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
-    parser.add_argument("--event", choices=("started", "woken", "rung", ASKED), required=True)
+    parser.add_argument("--event", choices=EVENTS, required=True)
     parser.add_argument("--check", action="store_true", help="look at the whole journal first")
     return parser
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 from patchtide.domain.errors import Unavailable
 from patchtide.entry.server.alerting import alert_watch, courier, subscription_watch
 from patchtide.entry.server.node import Server
+from patchtide.server.called import let_in_of
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.decision_watch import DecisionWatch
 from patchtide.server.epoch_watch import EpochWatch
@@ -129,13 +131,19 @@ def _history(server: Server) -> HistoryRecorder:
 
 
 def _decisions(server: Server, epoch: EpochWatch) -> DecisionWatch:
-    agents = server.agents
+    agents, fleet = server.agents, server.context.fleet
+
+    async def members(collection: UUID) -> Sequence[bytes]:
+        return await fleet.run(lambda: fleet.ask(lambda view: let_in_of(fleet, view, collection)))
+
     return DecisionWatch(
         reading=server.storage,
         since=agents.since,
         standings=agents.standings,
         read_again=epoch.read_again,
         wake=agents.events.wake,
+        call=agents.events.call,
+        members=members,
     )
 
 
