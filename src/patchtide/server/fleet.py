@@ -135,6 +135,7 @@ class Fleet:
         goes_on = False
         while True:
             current = self._current
+            self._listen(current)
             ahead = current.look_ahead(at_most=SLICE)
             with self._lock:
                 if current is not self._current:  # a new one was made meanwhile
@@ -147,6 +148,11 @@ class Fleet:
             if not goes_on:
                 return
         making.result()
+
+    def _listen(self, current: FleetFollower) -> None:
+        for told in current.told():
+            with self._lock:
+                current.put_told(told)
 
     def follow_facts(self) -> None:
         """Take up what machines have told of themselves, before somebody asks for it."""
