@@ -39,6 +39,7 @@ from patchtide.server.fleet import Fleet
 from patchtide.server.held_drafts import Signatures
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.passwords import PasswordDesk
+from patchtide.server.people_first import PeopleFirst
 from patchtide.server.ports.accounts import User
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditSegment
@@ -227,6 +228,7 @@ class AdministratorsPlane:
     changed: list[bytes] = field(default_factory=list)
     told: Told = field(default_factory=lambda: Told())
     content: Any = field(default_factory=lambda: Contents())
+    people: PeopleFirst = field(default_factory=PeopleFirst)
     app: Application = field(init=False)
 
     def __post_init__(self) -> None:
@@ -275,6 +277,7 @@ class AdministratorsPlane:
             context=self.context,
             rates=self.rates,
             tell=console.refuse,
+            people=self.people,
         )
 
     async def note_changed(self, uuids: Sequence[bytes]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from patchtide.adapters.http.limits import Buckets, Rate, Rates, caller_key
 from patchtide.adapters.http.problems import TooOften
+from patchtide.server.people_first import PeopleFirst
 from tests.integration.http.plane import CODE, GENEROUS, AdministratorsPlane, Answer
 
 FEW = Rate(per_s=0.5, burst=3)
@@ -53,6 +56,30 @@ def test_a_million_callers_cost_the_memory_of_the_last_few() -> None:
 )
 def test_a_caller_is_an_address_or_an_ipv6_network(one: str, other: str, are_one: bool) -> None:
     assert (caller_key((one, 1)) == caller_key((other, 2))) is are_one
+
+
+class NotedPeople(PeopleFirst):
+    served = 0
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        self.served += 1
+        with super().serving():
+            yield
+
+
+@pytest.mark.anyio
+async def test_machines_wait_for_pages_but_not_for_programs_nor_for_forms_on_their_way() -> None:
+    plane = AdministratorsPlane(people=NotedPeople())
+    seen = []
+    for method, path in (
+        ("GET", "/sign-in"), ("GET", "/api/v1/health"), ("POST", "/sign-in"), ("GET", "/machines"),
+    ):  # fmt: skip
+        await plane.ask(method, path)
+        seen.append(plane.people.served)  # type: ignore[attr-defined]
+
+    assert seen == [1, 1, 1, 2]
+    assert not plane.people.is_somebody_there
 
 
 async def ask_often(plane: AdministratorsPlane, count: int, token: str) -> list[Answer]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from patchtide.adapters.storage import Storage
-from patchtide.server.listening import EVERY
+from patchtide.server.fleet_follower import HEARD_EVERY
 from patchtide.server.ports.clients import ClientState
 from patchtide.wire.messages import HealthV1
 from tests.integration.http.plane import AdministratorsPlane, Answer
@@ -38,7 +38,7 @@ class Site:
         await machine.check_in(health=HealthV1(boot_id="boot-1", **health))
         await machine.report(required={1}, scan="completed", scanned_at=1)
         await self.storage.flush_presence(self.agents.standings.unsaved())
-        self.agents.clock.advance(seconds=2 * EVERY.seconds)
+        self.agents.clock.advance(seconds=HEARD_EVERY.seconds)
         return machine
 
     async def ailing(self, query: str = "") -> dict[str, list[str]]:

@@ -26,6 +26,7 @@ from patchtide.server.admission import Caller, Door, Foreseen
 from patchtide.server.checkins import CheckIns
 from patchtide.server.crowd import Crowd
 from patchtide.server.enrolment import Enrolment
+from patchtide.server.people_first import PeopleFirst
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.site import Site
 from patchtide.server.reports import ReportIntake
@@ -66,6 +67,7 @@ class AgentsPlane:
         intake: ReportIntake,
         site: Site,
         clock: Clock,
+        people: PeopleFirst | None = None,
         capacity_per_s: float = 500.0,
     ) -> None:
         self._door = door
@@ -74,6 +76,7 @@ class AgentsPlane:
         self._intake = intake
         self._site = site
         self._clock = clock
+        self._people = people or PeopleFirst()
         self._crowd = Crowd(capacity_per_s=capacity_per_s)
         self._large: dict[str, int] = {}
         self._large_in_all = 0
@@ -138,6 +141,7 @@ class AgentsPlane:
             return self._signed(come_back(wait))
         counts = False
         try:
+            await self._people.give_way()
             answer = await work(call)
             counts = True
         except _Signed as refused:

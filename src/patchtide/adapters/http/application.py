@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import nullcontext
 from dataclasses import replace
 from time import monotonic
 from typing import Any
@@ -25,7 +26,8 @@ from patchtide.adapters.http.sign_in import SignIn
 from patchtide.domain.access.principals import Gate, Principal
 from patchtide.domain.errors import NotFound, PatchtideError
 from patchtide.server.context import Call, Context
-from patchtide.server.table import Nothing, Operation, Plane, Table
+from patchtide.server.people_first import PeopleFirst
+from patchtide.server.table import SAFE_METHODS, Nothing, Operation, Plane, Table
 
 Tell = Callable[[Scope, Send, PatchtideError], Awaitable[None]]
 log = logging.getLogger(__name__)
@@ -59,23 +61,24 @@ def build_application(
     rates: Rates | None = None,
     tell: Tell | None = None,
     answered: Answered = unnoted,
+    people: PeopleFirst | None = None,
 ) -> Application:
     """Return the application.
 
     `handlers` serve, by name, the operations that are declared without a use case, and all of
     the console's. `tell` tells people what programs get as a document. `answered` hears of each
-    request that was.
+    request that was. `people` is told while somebody waits for a page.
 
     Raises:
         NotServed: an operation nobody serves, or a handler for one that nobody declared.
     """
     sign_in = SignIn(context.api_tokens, rates or Rates())
     _check_handlers(table, handlers)
-    visitors = Buckets((rates or Rates()).holder)
+    visitors, people = Buckets((rates or Rates()).holder), people or PeopleFirst()
     served: dict[str, Endpoint] = dict(handlers)
     for operation in table:
         if operation.plane is Plane.CONSOLE:
-            served[operation.name] = _paced(handlers[operation.name], visitors)
+            served[operation.name] = _paced(handlers[operation.name], visitors, people)
             continue
         if operation.name == DESCRIPTION:
             operation = replace(operation, handler=_description_of(table))
@@ -88,10 +91,12 @@ def build_application(
     return Application(routes, tell=tell, answered=answered)
 
 
-def _paced(endpoint: Endpoint, visitors: Buckets) -> Endpoint:
+def _paced(endpoint: Endpoint, visitors: Buckets, people: PeopleFirst) -> Endpoint:
     async def paced(scope: Scope, receive: Receive, send: Send) -> None:
         visitors.take(caller_key(scope.get("client")))
-        await endpoint(scope, receive, send)
+        # Of what brings a body, the sender says how long it takes.
+        with people.serving() if scope["method"] in SAFE_METHODS else nullcontext():
+            await endpoint(scope, receive, send)
 
     return paced
 

@@ -30,6 +30,7 @@ from patchtide.server.clones import CloneWatch
 from patchtide.server.divergence import Divergence
 from patchtide.server.enrolment import Enrolment
 from patchtide.server.inventories import Inventories
+from patchtide.server.people_first import PeopleFirst
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.following import Cursor
 from patchtide.server.reports import ReportIntake
@@ -51,6 +52,7 @@ class AgentsSide:
     events: Events
     door: Door
     clock: Clock
+    people: PeopleFirst
     endpoints: dict[str, Endpoint]
     whole: dict[str, AnswerWhole]
     """By operation, what answers requests that were read whole."""
@@ -110,6 +112,7 @@ def build_agents_side(
         per_s=settings.calls_per_s,
         burst=settings.burst,
     )
+    people = PeopleFirst()
     plane = _plane(
         settings,
         storage,
@@ -120,6 +123,7 @@ def build_agents_side(
         told=told,
         verify=verifier,
         clock=clock,
+        people=people,
     )
     return AgentsSide(
         since=since,
@@ -129,6 +133,7 @@ def build_agents_side(
         events=events,
         door=door,
         clock=clock,
+        people=people,
         whole=plane.whole(),
         verifier=verifier,
         beside=beside,
@@ -162,6 +167,7 @@ def _plane(
     told: ToldAgents,
     verify: Verifier,
     clock: Clock,
+    people: PeopleFirst,
 ) -> AgentsPlane:
     clones = CloneWatch(decisions=storage, standings=standings)
     return AgentsPlane(
@@ -193,6 +199,7 @@ def _plane(
         ),
         site=site,
         clock=clock,
+        people=people,
     )
 
 

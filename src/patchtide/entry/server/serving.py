@@ -165,6 +165,7 @@ def _application(server: Server) -> Application:
         context=server.context,
         tell=console.refuse,
         answered=server.metrics.request,
+        people=server.agents.people,
     )
 
 
