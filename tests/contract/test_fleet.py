@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -18,9 +19,8 @@ from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server import fleet as fleet_module
 from patchtide.server.fleet import Fleet
-from patchtide.server.fleet_follower import STREAM
+from patchtide.server.fleet_follower import STREAM, in_time
 from patchtide.server.fleet_view import View
-from patchtide.server.listening import in_time
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import IncomingReport, Presence
@@ -132,6 +132,30 @@ async def test_a_stream_is_followed_in_slices_between_which_questions_have_their
     assert asked == [2, 2, 1]
     assert site.on("openssl") == Tally(required=5)
     assert asked == [2, 2, 1]
+
+
+async def test_counts_of_updates_follow_a_stream_now_and_then_and_machines_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = await site.begin(3 * STREAM)
+    fleet, seen = site.fleet, list[tuple[int, int]]()
+    openssl = an_update_id("openssl")
+
+    def look(view: View) -> tuple[int, int]:
+        stand = Counter(view.judgement(m).compliance for m in view.members.values())
+        return stand[Compliance.REQUIRED], view.tally_of(view.updates[openssl]).required
+
+    monkeypatch.setattr(fleet_module, "SETTLE_S", 3600)
+    assert fleet.ask(look) == (0, 0)
+    for start in range(0, len(machines), STREAM):
+        some = machines[start : start + STREAM]
+        await site.report(*(a_scan(m.number, 1, serial=1, required=[1]) for m in some))
+        fleet.keep_up()
+        seen.append(fleet.ask(look))
+    fleet.keep_up()  # and nothing more came
+
+    assert seen == [(STREAM, STREAM), (2 * STREAM, STREAM), (3 * STREAM, STREAM)]
+    assert fleet.ask(look) == (3 * STREAM, 3 * STREAM)
 
 
 async def test_an_update_that_a_machine_has_not_evaluated_yet_is_unknown_there(

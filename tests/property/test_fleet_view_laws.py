@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from hypothesis import given, settings
@@ -272,3 +273,42 @@ def test_pages_found_by_sets_are_those_of_looking_at_every_update(
         assert page.total == len(wanted)
         assert page.counts.required == sum(one.tally.required > 0 for one in fitting)
         after = page.next
+
+
+steps = st.one_of(
+    st.tuples(st.just("put"), reports),
+    st.tuples(st.just("some"), st.integers(1, 4)),
+    st.tuples(st.just("ask"), st.none()),
+    st.tuples(st.just("shut out"), st.integers(1, MACHINES)),
+    st.tuples(st.just("later"), days),
+)
+
+
+@settings(max_examples=200)
+@given(catalogs(), st.lists(steps, max_size=16))
+def test_what_is_gathered_of_a_stream_is_counted_in_parts_as_at_once(
+    catalog: Catalog, taken: list[tuple[str, Any]]
+) -> None:
+    stream, plain = a_view(catalog), a_view(catalog)
+    for what, how in taken:
+        match what:
+            case "put":
+                stream.put_rows([said(*how)], gathers=True)
+                plain.put_rows([said(*how)])
+            case "some":
+                for _ in range(how):
+                    stream.settle_some()
+            case "ask":
+                machines = slice(1, 4)  # of these nothing is ever told too late
+                assert counts(stream)[machines] == counts(plain)[machines]
+            case "shut out":
+                for view in (stream, plain):
+                    view.put_clients([replace(a_machine(how), state=ClientState.QUARANTINED)])
+            case "later":
+                stream.now = plain.now = plain.now + timedelta(days=how)
+
+    while stream.settle_some():
+        pass
+
+    assert counts(stream) == counts(plain)
+    assert all(stream.index.required.values())

@@ -47,6 +47,10 @@ GATHER_S = 2.0
 """While reports stream in, no question follows them, unless nobody else did for so long."""
 SLICE = 250
 """Of a stream, so many reports are followed before whoever asked meanwhile has his turn."""
+SETTLE_S = 1.0
+"""In a stream, counts of updates follow no more often."""
+SETTLE_SHARE = 10
+"""Nor is more than such a part of the time spent on them."""
 
 
 class Fleet:
@@ -76,6 +80,7 @@ class Fleet:
         self._patience_s = patience_s
         self._gather_s = gather_s
         self._followed_at = 0.0
+        self._settle_at = 0.0
         self._keeping = keeping
         self._kept: tuple[Cursor, Cursor, Mapping[int, Habit]] | None = None
         """How far was followed what is written down, with the habits of machines."""
@@ -135,7 +140,6 @@ class Fleet:
         goes_on = False
         while True:
             current = self._current
-            self._listen(current)
             ahead = current.look_ahead(at_most=SLICE)
             with self._lock:
                 if current is not self._current:  # a new one was made meanwhile
@@ -145,14 +149,22 @@ class Fleet:
                 if not is_of_now:
                     making = self._begun()
                     break
+            self._settle()
             if not goes_on:
                 return
         making.result()
 
-    def _listen(self, current: FleetFollower) -> None:
-        for told in current.told():
+    def _settle(self) -> None:
+        """Have counts of updates follow: a stream now and then, its end at once."""
+        began = monotonic()
+        if self._current.is_streaming and began < self._settle_at:
+            return
+        goes_on = True
+        while goes_on:
             with self._lock:
-                current.put_told(told)
+                goes_on = self._current.settle_some()
+        now = monotonic()
+        self._settle_at = now + max(SETTLE_S, SETTLE_SHARE * (now - began))
 
     def follow_facts(self) -> None:
         """Take up what machines have told of themselves, before somebody asks for it."""

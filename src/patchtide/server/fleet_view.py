@@ -16,6 +16,7 @@ from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import Ground, Held, Named, StateIndex
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement, doubt_about, judge
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
+from patchtide.domain.compliance.overtaken import moved as not_missed
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
 from patchtide.domain.compliance.states import Tally, state_of
@@ -30,6 +31,7 @@ from patchtide.server.machine_standings import Alike, Moves, Standing, Standings
 from patchtide.server.member import UNHEARD, Member, Spoken
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.collections import StoredCollection
+from patchtide.server.unsettled import Unsettled
 
 
 @dataclass(slots=True)
@@ -85,6 +87,7 @@ class View(CatalogView):
     """None: everybody is to be looked at."""
     _standings: Standings = field(default_factory=Standings)
     _lately: HeardLately = field(default_factory=HeardLately)
+    _unsettled: Unsettled = field(default_factory=Unsettled)
 
     @property
     def lineage(self) -> bytes:
@@ -139,6 +142,8 @@ class View(CatalogView):
             known = self._by_member[member.number] = self._counting.tally(member.states)
         if not known.required or not self._supersedence.has_any:
             return known
+        if member.number in self._unsettled.machines:
+            return not_missed(known, len(self._overtaken_on(member)))
         return self._overtaken_now().tally_on(member.number, known)
 
     def judgement(self, member: Member) -> Judgement:
@@ -221,13 +226,16 @@ class View(CatalogView):
         ground = self._current_ground()
         known = self._by_update.get(update.id)
         if known is None:
-            named = self._by_named.get(update.id)
-            if named is None:
-                named = self._by_named[update.id] = ground.named(update.leaves)
-            told = ground.tally_of(named)
-            known = self._overtaken_now().tally(update.id, told) if told.required else told
+            known = self._tallied(update, ground)
             self._by_update.put(update.id, known)
         return known
+
+    def _tallied(self, update: KnownUpdate, ground: Ground) -> Tally:
+        named = self._by_named.get(update.id)
+        if named is None:
+            named = self._by_named[update.id] = ground.named(update.leaves)
+        told = ground.tally_of(named)
+        return self._overtaken_in(ground).tally(update.id, told) if told.required else told
 
     def tallies(self, updates: Iterable[KnownUpdate]) -> list[Tally]:
         """Return how many machines stand how on each."""
@@ -271,16 +279,23 @@ class View(CatalogView):
 
     def part(self, machines: BitMap) -> Part:
         """Return those of the active machines that are among these, to be counted alone."""
+        self.settle()
         some = self.active & machines
         return Part(self._current_ground(), self._overtaken_now(), some, self.restarting)
 
     def population(self) -> Population:
         """Return a copy of the index with the machines that count, as another site counts them."""
+        self.settle()
         believed = self._current_ground().asked.copy()
         return Population(index=self._index.copied(), members=self.active.copy(), believed=believed)
 
+    def settle(self) -> None:
+        """Have counts speak of all that was put. Where nobody puts anything, they do."""
+
     def _overtaken_now(self) -> Overtaken[UUID]:
-        ground = self._current_ground()
+        return self._overtaken_in(self._current_ground())
+
+    def _overtaken_in(self, ground: Ground) -> Overtaken[UUID]:
         if self._overtaken is None:
             self._overtaken = Overtaken(
                 ground,
@@ -293,6 +308,7 @@ class View(CatalogView):
     def _current_ground(self) -> Ground:
         self._age()
         if self._ground is None:
+            self.settle()
             self._ground = Ground(self._index, members=self.active, believed=self._believed)
             self._sized = len(self.active)
             self._by_named.clear()
@@ -325,31 +341,36 @@ class View(CatalogView):
 
     def _reground(self, machines: BitMap, leaves: BitMap) -> None:
         """Take up that these machines moved, which no other leaves than these show."""
+        moved = self._moved_with(machines, leaves)
+        if moved is None:
+            self._by_update.clear()
+            self._counted.clear()
+        for update in moved or ():
+            self._uncount(update)
+
+    def _moved_with(self, machines: BitMap, leaves: BitMap) -> set[UUID] | None:
+        """Have the ground follow these machines; return whose counts that moves, None: of all."""
         ground = self._ground
         if ground is None:
-            return
+            return set()
         before = len(ground.asked), self._sized
         ground.renew(machines, members=self.active, believed=self._believed)
         self._sized = len(self.active)
         if self._restarting_ground is not None:
             waiting = self.active & self.restarting
             self._restarting_ground.renew(machines, members=waiting, believed=self._believed)
-        for number in leaves:
-            for update in self._counting.of(number):
-                self._uncount(update)
-                self._by_named.pop(update, None)
+        moved = {update for number in leaves for update in self._counting.of(number)}
+        for update in moved:
+            self._by_named.pop(update, None)
+            self._by_restarting.pop(update, None)
         if self._overtaken is not None:
             overtaken = {n: self._overtaken_on(self.members[n]) for n in machines}
-            for update in self._overtaken.moved(overtaken):
-                self._uncount(update)
-        if before != (len(ground.asked), self._sized):
-            # Of nobody who came or went is nothing said: all updates count one more or less.
-            self._by_update.clear()
-            self._counted.clear()
+            moved.update(self._overtaken.moved(overtaken))
+        # Of nobody who came or went is nothing said: all updates count one more or less.
+        return moved if before == (len(ground.asked), self._sized) else None
 
     def _uncount(self, update: UUID) -> None:
         self._by_update.drop(update)
-        self._by_restarting.pop(update, None)
         self._counted.pop(update, None)
 
     def _overtaken_on(self, member: Member) -> set[UUID]:

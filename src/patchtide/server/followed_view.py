@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -12,12 +12,11 @@ from pyroaring import BitMap
 from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Change, StateIndex
+from patchtide.domain.compliance.index import StateIndex
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.schedules.scanning import Habit, ScanRule
 from patchtide.server.collection_asks import asking
 from patchtide.server.fleet_checkpoint import Checkpoint
-from patchtide.server.fleet_view import View
 from patchtide.server.heard_lately import HeardLately
 from patchtide.server.kept_tallies import KeptTallies
 from patchtide.server.known_updates import Catalog, KnownUpdate
@@ -26,10 +25,12 @@ from patchtide.server.member import UNHEARD, Member, Said, Spoken, place_of
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.update_lists import StoredList
+from patchtide.server.settling_view import SettlingView
+from patchtide.server.unsettled import Unsettled
 
 
 @dataclass(slots=True)
-class FollowedView(View):
+class FollowedView(SettlingView):
     """The fleet as whoever follows it writes it down. Everybody else only asks a `View`."""
 
     def emptied(self) -> FollowedView:
@@ -43,6 +44,7 @@ class FollowedView(View):
 
     def copied(self) -> FollowedView:
         """Return the same with all that is changed in place its own, and no count kept."""
+        self.settle()
         return replace(
             self,
             members=dict(self.members),
@@ -69,6 +71,7 @@ class FollowedView(View):
             _believed=self._believed.copy(),
             _silences=self._silences.copied(),
             _standings=_unjudged(self.members),
+            _unsettled=Unsettled(),
         )
 
     def narrowed(self, machines: BitMap, collections: Collection[UUID]) -> FollowedView:
@@ -77,6 +80,7 @@ class FollowedView(View):
         What is counted by leaf and by machine it has in common with this one, so it is good until
         this one changes.
         """
+        self.settle()
         known, version = self.standings(), next(self._versions)
         some = {number: self.members[number] for number in machines if number in self.members}
         there = {number: known[number] for number in some}
@@ -100,10 +104,12 @@ class FollowedView(View):
             _believed=self._believed & machines,
             _silences=Watch(),
             _standings=Standings.of(there),
+            _unsettled=Unsettled(),
         )
 
     @property
     def index(self) -> StateIndex:
+        self.settle()
         return self._index
 
     def put_kept(self, checkpoint: Checkpoint) -> None:
@@ -149,24 +155,23 @@ class FollowedView(View):
         is_there = client.state is not ClientState.DECOMMISSIONED
         (self.present.add if is_there else self.present.discard)(client.number)
 
-    def put_rows(self, told: Iterable[Said]) -> None:
-        """Put what machines reported last, as far as it speaks of what is published."""
+    def put_rows(self, told: Iterable[Said], *, gathers: bool = False) -> None:
+        """Put what machines reported last, as far as it speaks of what is published.
+
+        `gathers`: counts of updates need not speak of them before somebody has the view settle.
+        """
         latest = {said.client: said for said in told if said.client in self.members}
-        if not latest:
-            return
         moves = [(self.members[n], self._told_by(self.members[n], s)) for n, s in latest.items()]
-        machines = BitMap(latest.keys())
-        was = self._believed & machines
-        self.members.update((after.number, after) for _, after in moves)
-        moved = self._index.put([Change(b.number, b.states, a.states) for b, a in moves])
-        for number in latest:
-            self._by_member.pop(number, None)
-        self._moved_on(latest.keys())
-        self.version = next(self._versions)
-        if self._ground is not None:
-            for before, after in moves:
-                moved.update(*self._counted_otherwise(before, after, was_believed=was))
-            self._reground(machines, moved)
+        if moves:
+            was_believed = self._believed & BitMap(latest.keys())
+            self.members.update((after.number, after) for _, after in moves)
+            for number in latest:
+                self._by_member.pop(number, None)
+            self._moved_on(latest.keys())
+            self.version = next(self._versions)
+            self._unsettled.gather(moves, was_believed=was_believed)
+        if not gathers:
+            self.settle()
 
     def _told_by(self, member: Member, said: Said) -> Member:
         kept = self._published.borne_out(said.states, lineage=said.lineage)
@@ -182,20 +187,6 @@ class FollowedView(View):
             reported_at=said.reported_at,
             aged_catalog=said.aged_catalog,
         )
-
-    def _counted_otherwise(
-        self, before: Member, after: Member, *, was_believed: BitMap
-    ) -> Iterator[Iterable[int]]:
-        """Yield leaves that count otherwise, besides those that are in another state now."""
-        was, now = before.number in was_believed, after.number in self._believed
-        old, new = before.states, after.states
-        if was and now and old.shards.keys() == new.shards.keys():
-            yield from self._counting.between(old.shards, new.shards)
-            return
-        if was:
-            yield self._counting.depends_on(old)
-        if now:
-            yield self._counting.depends_on(new)
 
     def _is_of_this_catalog(self, said: Said) -> bool:
         return said.lineage == self.lineage and not self._published.is_ahead(said.states)
@@ -232,6 +223,7 @@ class FollowedView(View):
 
     def put_catalog(self, lineage: bytes, serials: Mapping[str, int], catalog: Catalog) -> None:
         """Put what is published now; the rows of those in `cut` are to be put once more."""
+        self.settle()
         updates = catalog.updates
         self._published = Published.of(lineage, serials, (u.leaves for u in updates.values()))
         self.catalog, self.updates = catalog, dict(updates)

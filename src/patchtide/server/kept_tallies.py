@@ -35,6 +35,10 @@ class KeptTallies:
     def get(self, update: UUID) -> Tally | None:
         return self._known.get(update)
 
+    def known(self) -> Sequence[UUID]:
+        """Return whose counts are kept."""
+        return list(self._known)
+
     def put(self, update: UUID, tally: Tally) -> None:
         self._known[update] = tally
 

@@ -8,9 +8,18 @@ older revision, or cannot be believed, is unknown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 
 from pyroaring import BitMap
 
@@ -19,6 +28,8 @@ from patchtide.domain.compliance.moves import HeldByLeaf
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally
 
 _NOBODY = BitMap()
+PART = 200
+"""So many clients are put at once while others wait: some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +101,34 @@ class StateIndex:
 
     def put(self, changes: Sequence[Change]) -> BitMap:
         """Replace what is known of some clients, each named once; return the leaves that moved."""
-        moved = (
-            _move(self._required, [(c.client, c.before.required, c.now.required) for c in changes]),
-            _move(
-                self._installed, [(c.client, c.before.installed, c.now.installed) for c in changes]
-            ),
-            _move(self._unknown, [(c.client, c.before.unknown, c.now.unknown) for c in changes]),
+        moved = BitMap()
+        for held, said in self._by_state():
+            coming, going = _moves(said, changes)
+            held.move(coming=coming, going=going)
+            moved |= _leaves_in(coming, going)
+        self._evaluate(changes)
+        return moved
+
+    def putting(self, changes: Sequence[Change]) -> Generator[None, None, BitMap]:
+        """Do the same in parts of some milliseconds; nothing of it is there before the last."""
+        moved, found = BitMap(), []
+        for held, said in self._by_state():
+            now = yield from held.moving(_in_parts(said, changes, moved))
+            found.append((held, now))
+        for held, now in found:
+            held.put(now)
+        self._evaluate(changes)
+        return moved
+
+    def _by_state(self) -> Sequence[tuple[HeldByLeaf, Callable[[States], BitMap]]]:
+        return (
+            (self._required, attrgetter("required")),
+            (self._installed, attrgetter("installed")),
+            (self._unknown, attrgetter("unknown")),
         )
-        self._evaluate([c for c in changes if c.before.shards != c.now.shards])
-        return _union(moved)
 
     def _evaluate(self, changes: Iterable[Change]) -> None:
+        changes = [c for c in changes if c.before.shards != c.now.shards]
         leaving: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         entering: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         for change in changes:
@@ -301,10 +329,26 @@ def _union(bitmaps: Iterable[BitMap]) -> BitMap:
     return BitMap().union(*bitmaps)
 
 
-def _move(held: HeldByLeaf, clients: Iterable[tuple[int, BitMap, BitMap]]) -> BitMap:
-    """Move clients from the leaves they named to those they name; return which of them moved."""
-    changed = [(client, was, now) for client, was, now in clients if was != now]
+_Moves = Sequence[tuple[int, BitMap]]
+"""Clients, each with the leaves that it comes to, or goes from."""
+
+
+def _moves(said: Callable[[States], BitMap], changes: Iterable[Change]) -> tuple[_Moves, _Moves]:
+    """Return who comes to which leaves, and who goes from which."""
+    both = [(c.client, said(c.before), said(c.now)) for c in changes]
+    changed = [(client, was, now) for client, was, now in both if was != now]
     coming = [(client, now - was if was else now) for client, was, now in changed]
-    going = [(client, was - now) for client, was, now in changed if was]
-    held.move(coming=coming, going=going)
+    return coming, [(client, was - now) for client, was, now in changed if was]
+
+
+def _in_parts(
+    said: Callable[[States], BitMap], changes: Sequence[Change], moved: BitMap
+) -> Iterator[tuple[_Moves, _Moves]]:
+    for start in range(0, len(changes), PART):
+        coming, going = _moves(said, changes[start : start + PART])
+        moved |= _leaves_in(coming, going)
+        yield coming, going
+
+
+def _leaves_in(coming: _Moves, going: _Moves) -> BitMap:
     return _union(leaves for _, leaves in chain(coming, going))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from struct import Struct
 from typing import cast
 
@@ -20,6 +20,8 @@ Pairs = Iterable[tuple[int, BitMap]]
 """Machines, each with leaves."""
 GATHERED = 1 << 22
 """So many pairs are gathered at most: some ten megabytes."""
+LEAVES = 500
+"""So many are sorted in at once while others wait: some milliseconds."""
 _START = Struct("<IIIHH")
 """Where a leaf begins in the portable format: leaf, cookie, containers, first key, its size."""
 _PLAIN = 12346
@@ -60,16 +62,49 @@ class HeldByLeaf:
         if self._gathered > GATHERED:
             self._sort_in()
 
+    def moving(
+        self, parts: Iterable[tuple[Pairs, Pairs]]
+    ) -> Generator[None, None, Mapping[int, BitMap]]:
+        """Find out, in short parts, what those who come and go make of the leaves' sets.
+
+        Nothing is changed by that: `put` takes it up. No machine is in two of the parts.
+        """
+        held, coming, going = self.machines, BitMap64(), BitMap64()
+        for come, gone in parts:
+            coming |= _turned(come)
+            going |= _turned(gone)
+            yield
+        found: dict[int, BitMap] = {}
+        for n, (leaf, now) in enumerate(_sorted_in(held, coming=coming, going=going), start=1):
+            found[leaf] = now
+            if n % LEAVES == 0:
+                yield
+        return found
+
+    def put(self, found: Mapping[int, BitMap]) -> None:
+        """Take up what `moving` has found."""
+        held = self.machines
+        held.update(found)
+        for leaf in [leaf for leaf, now in found.items() if not now]:
+            del held[leaf]  # leaves that nobody names must not fill the memory
+
     def _sort_in(self) -> None:
-        held = self._machines
-        for leaf, gone in _by_leaf(self._going):
-            if rest := held[leaf] - gone:
-                held[leaf] = rest
-            else:  # leaves that nobody names must not fill the memory
-                del held[leaf]
-        for leaf, come in _by_leaf(self._coming):
-            held[leaf] = held[leaf] | come if leaf in held else come
+        coming, going = self._coming, self._going
         self._coming, self._going, self._gathered = BitMap64(), BitMap64(), 0
+        self.put(dict(_sorted_in(self._machines, coming=coming, going=going)))
+
+
+def _sorted_in(
+    held: Mapping[int, BitMap], *, coming: BitMap64, going: BitMap64
+) -> Iterator[tuple[int, BitMap]]:
+    """Yield the leaves with the sets that they have then; one that is left and come to, twice."""
+    left: dict[int, BitMap] = {}
+    for leaf, gone in _by_leaf(going):
+        left[leaf] = held[leaf] - gone if leaf in held else BitMap()
+        yield leaf, left[leaf]
+    for leaf, come in _by_leaf(coming):
+        was = left[leaf] if leaf in left else held.get(leaf)
+        yield leaf, come if was is None else was | come
 
 
 def _turned(pairs: Pairs) -> BitMap64:

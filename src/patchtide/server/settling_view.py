@@ -1,0 +1,104 @@
+"""The view while reports stream in: who reported is known at once, counts of updates follow.
+
+A stream moves all updates several times a second, and to count thousands anew takes a tenth of
+one. So its rows are gathered, and now and then whoever follows it has counts speak of them, in
+parts of some milliseconds: who asks meanwhile waits for one of these, and is told the counts of a
+moment ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from pyroaring import BitMap
+
+from patchtide.domain.compliance.index import PART, Change
+from patchtide.server.fleet_view import View
+from patchtide.server.unsettled import Move
+
+COUNTED = 400
+"""So many updates are counted anew at once."""
+
+
+@dataclass(slots=True)
+class SettlingView(View):
+    """A view whose counts may follow what is put into it."""
+
+    def settle(self) -> None:
+        """Have counts speak of all that was put; what moved is counted when it is asked for."""
+        rest = self._unsettled
+        while rest.laying is not None:
+            self._lay()
+        if rest.before:
+            moves, was_believed = self._gathered()
+            leaves = self._index.put(_changes(moves))
+            leaves.update(*self._counted_otherwise(moves, was_believed))
+            self._reground(_machines(moves), leaves)
+            rest.machines.clear()
+        for update in rest.stale:
+            self._uncount(update)
+        rest.stale.clear()
+
+    def settle_some(self) -> bool:
+        """Do a part of it, and count what moved; say whether there is more to do."""
+        self._age()
+        rest = self._unsettled
+        if rest.stale:
+            some, rest.stale = rest.stale[:COUNTED], rest.stale[COUNTED:]
+            self._recount(some)
+        elif rest.laying is not None or rest.before:
+            rest.laying = rest.laying or self._laying(*self._gathered())
+            self._lay()
+        return bool(rest.stale or rest.before or rest.laying)
+
+    def _gathered(self) -> tuple[Sequence[Move], BitMap]:
+        before, was_believed = self._unsettled.taken()
+        return [(one, self.members[one.number]) for one in before], was_believed
+
+    def _lay(self) -> None:
+        rest = self._unsettled
+        if rest.laying is not None and next(rest.laying, self) is self:
+            rest.laying, rest.machines = None, BitMap(rest.before)
+
+    def _laying(self, moves: Sequence[Move], was_believed: BitMap) -> Iterator[None]:
+        leaves = BitMap()
+        for start in range(0, len(moves), PART):
+            leaves.update(*self._counted_otherwise(moves[start : start + PART], was_believed))
+            yield
+        leaves |= yield from self._index.putting(_changes(moves))
+        moved = self._moved_with(_machines(moves), leaves)
+        self._unsettled.stale += self._by_update.known() if moved is None else moved
+
+    def _recount(self, updates: Iterable[UUID]) -> None:
+        ground = self._ground
+        for key in updates:
+            known, update = self._by_update.get(key), self.updates.get(key)
+            self._uncount(key)
+            if known is not None and update is not None and ground is not None:
+                self._by_update.put(key, self._tallied(update, ground))
+        self.version = next(self._versions)
+
+    def _counted_otherwise(
+        self, moves: Iterable[Move], was_believed: BitMap
+    ) -> Iterator[Iterable[int]]:
+        """Yield leaves that count otherwise, besides those that are in another state now."""
+        for before, after in () if self._ground is None else moves:
+            was, now = before.number in was_believed, after.number in self._believed
+            old, new = before.states, after.states
+            if was and now and old.shards.keys() == new.shards.keys():
+                yield from self._counting.between(old.shards, new.shards)
+                continue
+            if was:
+                yield self._counting.depends_on(old)
+            if now:
+                yield self._counting.depends_on(new)
+
+
+def _changes(moves: Iterable[Move]) -> Sequence[Change]:
+    return [Change(before.number, before.states, now.states) for before, now in moves]
+
+
+def _machines(moves: Iterable[Move]) -> BitMap:
+    return BitMap([before.number for before, _ in moves])

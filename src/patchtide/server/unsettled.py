@@ -1,0 +1,40 @@
+"""Machines that reported, where counts of updates do not speak of it yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from pyroaring import BitMap
+
+from patchtide.server.member import Member
+
+Move = tuple[Member, Member]
+"""A machine as counts have it, and as it is now."""
+
+
+@dataclass(slots=True)
+class Unsettled:
+    machines: BitMap = field(default_factory=BitMap)
+    before: dict[int, Member] = field(default_factory=dict)
+    """Those that were gathered, as counts have them."""
+    believed: BitMap = field(default_factory=BitMap)
+    """Of these, those whose word was believed then."""
+    laying: Iterator[None] | None = None
+    """Has counts speak of what was gathered earlier, part by part."""
+    stale: list[UUID] = field(default_factory=list)
+    """Updates that are to be counted anew after that."""
+
+    def gather(self, moves: Sequence[Move], *, was_believed: BitMap) -> None:
+        new = [before for before, _ in moves if before.number not in self.before]
+        self.before.update((before.number, before) for before in new)
+        numbers = BitMap([before.number for before in new])
+        self.believed |= was_believed & numbers
+        self.machines |= numbers
+
+    def taken(self) -> tuple[Sequence[Member], BitMap]:
+        """Hand over those that were gathered, and who of them was believed."""
+        before, believed = list(self.before.values()), self.believed
+        self.before, self.believed = {}, BitMap()
+        return before, believed
