@@ -171,16 +171,16 @@ def _names(collections: Iterable[UUID], held: Held) -> str:
     )
 
 
-def machines_called(fleet: Fleet, names: Sequence[str]) -> list[UUID]:
+def machines_called(fleet: Fleet, names: Sequence[str], *, where: str = "names") -> list[UUID]:
     """Return the machines of these names or ids, each once.
 
     Raises:
         InvalidDocument: with each that no machine has, or that several have.
     """
-    return fleet.ask(lambda view: _called(fleet, view, names)) if names else []
+    return fleet.ask(lambda view: _called(fleet, view, names, where)) if names else []
 
 
-def _called(fleet: Fleet, view: View, names: Sequence[str]) -> list[UUID]:
+def _called(fleet: Fleet, view: View, names: Sequence[str], where: str) -> list[UUID]:
     by_name = fleet.machines.values(view, "name")
     found: dict[UUID, None] = {}
     problems = []
@@ -189,13 +189,11 @@ def _called(fleet: Fleet, view: View, names: Sequence[str]) -> list[UUID]:
         if len(having) == 1:
             found[having[0].id] = None
         elif having:
-            problems.append(
-                Problem("names", f"hold {name!r}, which several machines are called: say the id")
-            )
+            problems.append(Problem(where, f"{name!r}: several machines are called so; say the id"))
         elif (one := _id(name)) is not None:  # whether it is there the decision itself sees
             found[one] = None
         else:
-            problems.append(Problem("names", f"hold {name!r}, which no machine is called"))
+            problems.append(Problem(where, f"{name!r}: no machine is called so"))
     if problems:
         raise InvalidDocument(problems)
     return list(found)

@@ -46,7 +46,8 @@ _TOKENS = Right(Kind.TOKENS, Verb.READ)
 _PEOPLE = Right(Kind.ACCOUNTS, Verb.READ)
 
 _NARROWED = {
-    "machines", "machine-completions", "act", "machine", "explanation", "updates", "update",
+    "machines", "machine-completions", "machine-names", "act", "machine", "explanation",
+    "updates", "update",
     "completions", "lists", "list", "reports", "report", "history",
     "targets", "collections", "collection", "calendar",
 }  # fmt: skip
@@ -68,6 +69,7 @@ _PAGES = (
         _MACHINES,
         "How a query over machines may go on.",
     ),
+    _page("machine-names", "/machine-names", _MACHINES, "What machines are called."),
     _form("act", "/machines/act", _MACHINES, "Do one thing to all machines that were chosen."),
     _page("import", "/machine-import", _DESCRIBING, "Import machines as a file."),
     replace(

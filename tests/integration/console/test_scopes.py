@@ -13,7 +13,7 @@ import pytest
 
 from patchtide.adapters.console import words
 from patchtide.domain.access.grants import limited
-from patchtide.domain.access.rights import MACHINE, ROLES, Kind, Right, Verb
+from patchtide.domain.access.rights import MACHINE, ROLES, Kind, Right, Verb, rights_of
 from patchtide.domain.collections.definitions import Definition
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.collections import StoredCollection
@@ -21,7 +21,7 @@ from patchtide.server.table import SAFE_METHODS, Operation
 from patchtide.wire.inventory import package_list
 from patchtide.wire.messages import EventV1
 from tests.integration.console.test_single_rights import Furnished
-from tests.integration.console.visitor import ConsoleSite
+from tests.integration.console.visitor import ConsoleSite, Visitor
 from tests.integration.http.plane import Answer
 from tests.simulator.catalogs import a_leaf, a_scan, an_update_id, some_details
 
@@ -140,6 +140,47 @@ async def test_a_role_for_one_machine_is_handed_on_where_there_is_that_machine(
     keeper = await scoped.visitor(*ROLES["full-administrator"])
     page = (await keeper.get("/people")).body.decode()
     assert f"{words.role('help-desk')} within {INSIDE}" in page
+
+
+async def test_rights_for_one_machine_are_handed_out_by_its_name_in_the_browser(
+    scoped: Scoped,
+) -> None:
+    await scoped.come(OUTSIDE)
+    keeper = await scoped.visitor(*ROLES["full-administrator"])
+    limited_keeper = await scoped.visitor(*HELD, *rights_of(["accounts.read", "accounts.create"]))
+    maria = {"name": "maria", "role": "help-desk", "machine": INSIDE}
+
+    async def offered(who: Visitor, typed: str) -> list[str]:
+        page = (await who.get(f"/machine-names?machine={typed}")).body.decode()
+        return re.findall(r'value="([^"]*)"', page)
+
+    assert await offered(keeper, "IN") == [INSIDE]
+    assert await offered(keeper, "mark") == [INSIDE, OUTSIDE]
+    assert await offered(limited_keeper, "mark") == [INSIDE]
+    for who in (keeper, limited_keeper):
+        await who.get("/people")
+    made = await keeper.post("/people", maria)
+    refused = [
+        await keeper.post("/people", {**maria, "name": "eve", **wrong})
+        for wrong in ({"machine": "nobody"}, {"within": WEB})
+    ]
+    hidden = await limited_keeper.post("/people", {**maria, "name": "eve", "machine": OUTSIDE})
+    page = (await keeper.get("/people")).body.decode()
+    [ola] = re.findall(
+        r'name="user" value="(\w+)" form="bulk" id="[^"]*" aria-label="Choose maria"', page
+    )
+    sure = await keeper.post(
+        "/people/act", {"act": "role", "user": ola, "role": "auditor", "machine": OUTSIDE}
+    )
+    place = re.findall(r'name="within" value="([^"]*)"', sure.body.decode())
+    said = {"act": "role", "user": ola, "role": "auditor", "within": place[0], "sure": "yes"}
+    done = await keeper.post("/people/act", said)
+    after = (await keeper.get("/people")).body.decode()
+
+    assert (made.status, f"{words.role('help-desk')} within {INSIDE}" in page) == (200, True)
+    assert [answer.status for answer in (*refused, hidden)] == [400, 400, 400]
+    assert "no machine is called so" in refused[0].body.decode()
+    assert done.status == 303 and f"{words.role('auditor')} within {OUTSIDE}" in after
 
 
 async def test_only_what_can_be_kept_within_is_answered(scoped: Scoped) -> None:

@@ -117,7 +117,7 @@ class Furnished:
         yield from (f"/history?update={self.update}", f"/history?list={LIST}")
         yield from ("/whatif?rule=always", f"/whatif/{self.machine}?rule=always")
         yield from ("/query-completions", "/query-completions?text=product%20%3D%20")
-        yield "/machine-query-completions"
+        yield from ("/machine-query-completions", "/machine-names?machine=mark")
         yield "/machine-query-completions?text=platform%20%3D%20"
 
     def path(self, operation: Operation) -> str:
@@ -268,7 +268,7 @@ def test_every_page_is_among_those_that_are_asked() -> None:
         "/", "/live", "/account", "/settings", "/synchronisations",
         "/synchronisations/files", *SHOWN.values(),
         "/machines/{machine}", "/updates/{update}", "/query-completions", "/searches",
-        "/machine-query-completions", "/machine-import",
+        "/machine-query-completions", "/machine-names", "/machine-import",
         "/new-search", "/lists",
         "/new-list", "/lists/{list}", "/define",
         "/machines/{machine}/why/{update}", "/whatif", "/whatif/{machine}",

@@ -268,8 +268,8 @@ def test_every_machine_that_nobody_knows_is_named() -> None:
         return await keeper.do("POST", name="Web", names=["web-1", "web-9", "db-9"])
 
     assert at_a_site(story).json["problems"] == [
-        {"where": "names", "what": "hold 'web-9', which no machine is called"},
-        {"where": "names", "what": "hold 'db-9', which no machine is called"},
+        {"where": "names", "what": "'web-9': no machine is called so"},
+        {"where": "names", "what": "'db-9': no machine is called so"},
     ]
 
 

@@ -11,6 +11,7 @@ from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
+from patchtide.adapters.console.machine_names import place_said
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit, local_path
 from patchtide.domain.access.principals import SessionHolder
@@ -21,6 +22,7 @@ from patchtide.server.users import IssuedLink, ShownUser
 
 PEOPLE = Rows(field="user", form="/people/act", noun="person", plural="people")
 LINK, FORGET, ROLE = "link", "forget", "role"
+TYPED = ("name", "role", "within", "machine")
 LIMITS = ("person", "site", "described", "described_site")
 NEW_LINK = Act(
     operation="users.link",
@@ -74,7 +76,7 @@ async def create(desk: Desk, visit: Visit) -> Reply:
             "users.create",
             name=visit.said("name").strip(),
             role=visit.said("role"),
-            within=visit.said("within"),
+            within=await place_said(desk, visit),
         )
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
@@ -91,7 +93,11 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     if name == ROLE and not visit.said(ROLE):
         no_role = InvalidDocument([Problem("role", "is missing: choose one beside the button")])
         return await _shown(desk, visit, error=no_role)
-    more = {field: visit.said(field) for field in (ROLE, "within")} if name == ROLE else {}
+    try:
+        within = await place_said(desk, visit) if name == ROLE else ""
+    except InvalidDocument as error:
+        return await _shown(desk, visit, error=error)
+    more = {ROLE: visit.said(ROLE), "within": within} if name == ROLE else {}
     chosen = await _chosen(desk, visit, ids)
     return await carry_out(desk, visit, PEOPLE, name, ACTS[name], chosen, back=back, **more)
 
@@ -177,7 +183,7 @@ async def _shown(
         second=await desk.ask(visit, "settings.second-factor"),
         standing=standing,
         server=f"https://{visit.headers.get('host', '')}",
-        typed={name: visit.said(name) if error else "" for name in ("name", "role", "within")},
+        typed={name: visit.said(name) if error else "" for name in TYPED},
     )
 
 
