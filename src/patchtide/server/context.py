@@ -150,6 +150,8 @@ class Call:
             count = len(tx.noted) if whole is None else whole.counted
             if self.deed is not None and count:
                 spend(tx, principal.actor, self.deed, count, now=now)
+            if whole is not None and whole.expected:
+                spend(tx, principal.actor, Deed.EXPECT, whole.expected, now=now)
             return done
 
         decide = self.context.decisions.decide

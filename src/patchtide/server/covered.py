@@ -19,7 +19,7 @@ from patchtide.server.collection_asks import held
 from patchtide.server.collection_reach import holder_within
 from patchtide.server.described_reach import deciding
 from patchtide.server.disruptions import done_lately
-from patchtide.server.four_eyes import FOUR_EYES, Asking, FourEyes, read_rule
+from patchtide.server.four_eyes import FOUR_EYES, Asking, FourEyes, Told, read_rule
 from patchtide.server.granting import Asked
 from patchtide.server.machine_descriptions import RIGHTS_END_AT
 from patchtide.server.ports.decisions import Transaction
@@ -116,10 +116,15 @@ def _unmarks(asking: Asking) -> bool:
     return any(detail.get("tier", "").startswith("0") for _, detail in asking.tx.noted)
 
 
+def _moves_where_rights_end(told: Told) -> bool:
+    return any(RIGHTS_END_AT in detail for _, detail in told)
+
+
 def _describes_many(asking: Asking) -> bool:
-    if any(RIGHTS_END_AT in detail for _, detail in asking.tx.noted):
+    if _moves_where_rights_end(asking.tx.noted):
         return True
-    lately = done_lately(asking.tx, asking.actor, Deed.DESCRIBE, now=asking.now)
+    deeds = Deed.DESCRIBE, Deed.EXPECT
+    lately = sum(done_lately(asking.tx, asking.actor, deed, now=asking.now) for deed in deeds)
     return max(lately, asking.changes) > asking.rule.machines
 
 
@@ -140,5 +145,5 @@ LETS_IN_WITHOUT_KEY = FourEyes(covers=_lets_in_without_key)
 WEAKENS_RULE = FourEyes(covers=_weakens_rule)
 MOVES_REACH = FourEyes(covers=_moves_reach, seen=_collection, approver=KEEPING)
 LEAVES_TIER_ZERO = FourEyes(covers=_unmarks, seen=_collection, approver=TIER_ZERO)
-DESCRIBES = FourEyes(covers=_describes_many, approver=KEEPING)
+DESCRIBES = FourEyes(covers=_describes_many, approver=KEEPING, approver_for=_moves_where_rights_end)
 ONE_OF_MANY = FourEyes(covers=_one_of_many)

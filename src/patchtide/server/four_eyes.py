@@ -39,6 +39,8 @@ from patchtide.server.role_book import ROLE_BOOK, read_roles, rights_by
 
 T = TypeVar("T")
 FOUR_EYES = "access.four-eyes"
+Told = Sequence[tuple[str, Mapping[str, Any]]]
+"""What would be noted in the audit, of what."""
 SHOWN = 20
 """So many entries of the audit are told of what a proposal would do."""
 
@@ -80,6 +82,8 @@ class Whole:
     changes: int
     counted: int
     """How many of them count against the limits per hour."""
+    expected: int
+    """How many of them are of machines that are not there yet."""
     seen: object
 
 
@@ -89,7 +93,7 @@ class Waits(Exception):
 
     content: bytes
     asked: bytes
-    told: Sequence[tuple[str, Mapping[str, Any]]]
+    told: Told
     changes: int
 
 
@@ -124,7 +128,9 @@ class FourEyes:
     seen: Callable[[Transaction, Any], object] | None = None
     """What it is done to, as it is before; none: what it would note says that as well."""
     approver: Right | None = None
-    """What others must hold everywhere to agree; none: what it needs itself."""
+    """What others must hold everywhere to agree, besides what it needs itself."""
+    approver_for: Callable[[Told], bool] = lambda told: True
+    """Whether they must, for what it would note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +141,13 @@ class Watched:
     asked: Struct
     four_eyes: FourEyes
     needs: Sequence[Right]
-    """What others must hold to agree."""
+    """What it needs itself, which others must hold to agree."""
     proposal: str = ""
     """What is enacted by it; none: it is asked for by itself."""
+
+    def needs_for(self, told: Told) -> tuple[Right, ...]:
+        """Return what others must hold to agree to what it would note."""
+        return needs_of(self.needs, self.four_eyes, told)
 
     def carried_out(
         self,
@@ -188,7 +198,8 @@ class Watched:
         check_open(stored.proposal, now)
         if behind(principal.actor, tx.api_token_makers()) != stored.proposal.person:
             raise Refused("only who proposed it has it done")
-        lacks = missing(stored.proposal, rule, eyes(tx, self.needs, now=now), now=now)
+        able = eyes(tx, self.needs_for(stored.told), now=now)
+        lacks = missing(stored.proposal, rule, able, now=now)
         if not lacks.is_nothing:
             raise WrongState(f"the proposal {in_words(lacks)}")
         return stored
@@ -202,6 +213,12 @@ class Watched:
         tx.proposals.put(proposal.ended(State.ENACTED, by=by, now=now))
         agreed = ", ".join(one.person for one in proposal.approvals)
         tx.remark(proposal=proposal.id, approved_by=agreed or "nobody: there was nobody else")
+
+
+def needs_of(needs: Sequence[Right], four_eyes: FourEyes | None, told: Told) -> tuple[Right, ...]:
+    if four_eyes is None or four_eyes.approver is None or not four_eyes.approver_for(told):
+        return tuple(needs)
+    return (*needs, four_eyes.approver)
 
 
 def canonical(value: object) -> bytes:

@@ -147,6 +147,7 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
         whole = Whole(
             changes=len(plan.changed) + len(plan.expected),
             counted=len(plan.changed),
+            expected=len(plan.expected),
             seen=plan.name,
         )
         said = await looked_at(call, plan.pairs())

@@ -62,7 +62,8 @@ async def approve(
         one = approved(
             stored.proposal, by=principal.actor, person=person, content=content, now=call.now
         )
-        if not may_agree_to(covered, one, rights) or person not in _able(tx, covered, one, call):
+        able = _able(tx, covered, stored, call)
+        if not may_agree_to(covered, stored, rights) or person not in able:
             raise Refused("you could not do this yourself")
         tx.proposals.put(one)
         _note(tx, one, approvals=len(one.approvals))
@@ -138,14 +139,15 @@ def _held(
     person = behind(principal.actor, tx.api_token_makers())
     if stored is None or (
         stored.proposal.person != person
-        and not may_agree_to(covered, stored.proposal, somebody(principal).rights)
+        and not may_agree_to(covered, stored, somebody(principal).rights)
     ):
         raise NotFound
     return stored, person
 
 
-def _able(tx: Transaction, covered: Covered, one: Proposal, call: Call) -> frozenset[str]:
-    return frozenset(eyes(tx, covered[one.operation].approver_needs, now=call.now).able)
+def _able(tx: Transaction, covered: Covered, one: StoredProposal, call: Call) -> frozenset[str]:
+    needs = covered[one.proposal.operation].approver_needs(one.told)
+    return frozenset(eyes(tx, needs, now=call.now).able)
 
 
 def _end(

@@ -44,7 +44,7 @@ def propose(
     if not same:
         _check_room(tx, person, open_=len(waiting), asked=waits.asked, now=now)
     made = same[0] if same else _made(watched, waits, actor, person, now, lasts=rule.lasts)
-    lacks = missing(made, rule, eyes(tx, watched.needs, now=now), now=now)
+    lacks = missing(made, rule, eyes(tx, watched.needs_for(waits.told), now=now), now=now)
     if not same:
         tx.proposals.add(
             StoredProposal(

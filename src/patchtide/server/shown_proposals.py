@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.persons import behind
 from patchtide.domain.access.principals import Principal, may_read, somebody
-from patchtide.domain.access.proposals import Eyes, Missing, Proposal, State, missing
+from patchtide.domain.access.proposals import Eyes, Missing, State, missing
 from patchtide.domain.access.rights import Kind, Right
 from patchtide.domain.errors import NotFound
 from patchtide.server.context import Call
@@ -99,8 +99,8 @@ class Viewer:
         tokens = lookups.api_tokens()
         self.person = behind(principal.actor, {t.id: t.created_by for t in tokens})
         self._rights = somebody(principal).rights
-        self.agrees_to = frozenset(
-            name for name, one in covered.items() if may_agree(self._rights, one.approver_needs)
+        self.may_do = frozenset(
+            name for name, one in covered.items() if may_agree(self._rights, one.rights_needed)
         )
         self._eyes = dict[tuple[Right, ...], Eyes]()
         self._rule = read_rule(lookups.setting(FOUR_EYES))
@@ -113,22 +113,22 @@ class Viewer:
         return one.proposal.person == self.person or self.may_agree(one)
 
     def may_agree(self, one: StoredProposal) -> bool:
-        return one.proposal.operation in self.agrees_to
+        return may_agree_to(self._covered, one, self._rights)
 
-    def _lacks(self, one: Proposal) -> Missing:
+    def _lacks(self, one: StoredProposal) -> Missing:
         """Say what an open one lacks; who could agree is worked out once for the same needs."""
-        operation = self._covered.get(one.operation)
-        needs = operation.approver_needs if operation else ()
+        operation = self._covered.get(one.proposal.operation)
+        needs = operation.approver_needs(one.told) if operation else ()
         if needs not in self._eyes:
             self._eyes[needs] = eyes_among(self._users, needs, self._setting, now=self._now)
-        return missing(one, self._rule, self._eyes[needs], now=self._now)
+        return missing(one.proposal, self._rule, self._eyes[needs], now=self._now)
 
     def shown(self, one: StoredProposal) -> ShownProposal:
         proposal, state = one.proposal, one.proposal.state_at(self._now)
         operation = self._covered.get(proposal.operation)
         asked = one.asked.decode()
         is_open = state is State.OPEN
-        lacks = self._lacks(proposal) if is_open else Missing()
+        lacks = self._lacks(one) if is_open else Missing()
         is_own = proposal.person == self.person
         has_agreed = any(a.person == self.person for a in proposal.approvals)
         return ShownProposal(
@@ -163,9 +163,9 @@ class Viewer:
         return self._names.get(actor, actor)
 
 
-def may_agree_to(covered: Covered, proposal: Proposal, rights: frozenset[Right]) -> bool:
-    operation = covered.get(proposal.operation)
-    return operation is not None and may_agree(rights, operation.approver_needs)
+def may_agree_to(covered: Covered, one: StoredProposal, rights: frozenset[Right]) -> bool:
+    operation = covered.get(one.proposal.operation)
+    return operation is not None and may_agree(rights, operation.approver_needs(one.told))
 
 
 async def list_some(
@@ -178,13 +178,13 @@ async def list_some(
         newest = partial(
             call.context.reading.proposals.proposals,
             person=viewer.person,
-            operations=viewer.agrees_to,
+            operations=viewer.may_do,
             now=call.now,
             limit=NEWEST,
         )
         # Apart: what has ended takes no place of what waits.
         found = [*newest(is_open=True), *(newest(is_open=False) if asked.all else ())]
-        return ProposalList(items=tuple(viewer.shown(one) for one in found))
+        return ProposalList(items=tuple(viewer.shown(one) for one in found if viewer.sees(one)))
 
     return await call.read(found)
 

@@ -23,7 +23,7 @@ from patchtide.domain.access.rights import Right, Verb
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server.context import Call, Context, nothing
 from patchtide.server.fleet import Fleet
-from patchtide.server.four_eyes import FourEyes, Watched
+from patchtide.server.four_eyes import FourEyes, Told, Watched, needs_of
 from patchtide.server.tier_zero import EVERY_MACHINE, Targets, check_targets
 
 API = "/api/v1"
@@ -165,7 +165,7 @@ class Operation:
             operation=self.name,
             asked=asked,
             four_eyes=self.four_eyes,
-            needs=self.approver_needs,
+            needs=self.rights_needed,
             proposal=proposal,
         )
 
@@ -181,11 +181,12 @@ class Operation:
         return Targets(machines=named_machines(asked), collections=collections)
 
     @property
-    def approver_needs(self) -> tuple[Right, ...]:
-        """What others must hold to agree to it."""
-        declared = self.four_eyes.approver if self.four_eyes else None
-        rights = tuple(need for need in self.needs if isinstance(need, Right))
-        return rights if declared is None else (*rights, declared)
+    def rights_needed(self) -> tuple[Right, ...]:
+        return tuple(need for need in self.needs if isinstance(need, Right))
+
+    def approver_needs(self, told: Told) -> tuple[Right, ...]:
+        """Return what others must hold to agree to what it would note."""
+        return needs_of(self.rights_needed, self.four_eyes, told)
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -69,6 +69,13 @@ async def do(site: ConsoleSite, visitor: Visitor, operation: str, **asked: Any) 
     return await perform(site.plane.context, found, principal=holder, asked=wanted)
 
 
+async def waiting(site: ConsoleSite, visitor: Visitor, operation: str, **asked: Any) -> str:
+    """Return what waits then, by its id."""
+    with pytest.raises(Proposed) as waits:
+        await do(site, visitor, operation, **asked)
+    return waits.value.proposal.id
+
+
 async def token_of(site: ConsoleSite, user: str) -> str:
     holder = SessionHolder(
         user_id=user, name="maria", rights=ROLES["full-administrator"], proved_at=site.clock.now()
@@ -272,7 +279,37 @@ async def test_many_machines_are_described_alone_in_no_two_parts(site: ConsoleSi
     later = await do(site, helper, "machines.describe", machines=machines[2:], owner="web")
 
     assert later.changed == 2
-    assert second.value.missing.people == 1, "of those who administer accounts"
+    assert second.value.missing.people == 1
+
+
+async def test_files_of_expected_machines_count_together_within_the_hour(site: ConsoleSite) -> None:
+    maria = await site.signed_in("maria")
+    await site.person("tom")
+    await maria.post("/proposals/rule", {**ON, "machines_over": "3"})
+
+    first = await do(site, maria, "machines.import", csv="name\na\nb\n", expect=True)
+    with pytest.raises(Proposed):
+        await do(site, maria, "machines.import", csv="name\nc\nd\n", expect=True)
+    site.clock.advance(hours=1)
+    later = await do(site, maria, "machines.import", csv="name\nc\nd\n", expect=True)
+
+    assert (first.expected, later.expected) == (2, 2)
+
+
+async def test_many_descriptions_are_approved_by_who_might_say_them(site: ConsoleSite) -> None:
+    maria, helper = await site.signed_in("maria"), await site.signed_in("help", "help-desk")
+    web, tier0 = [str(one) for one in await site.machines("web-1", "tier0-1")]
+    await do(site, maria, "machines.describe", machines=[web], owner="web")
+    made = await do(site, maria, "collections.create", name="Web", query="owner = web")
+    eve = await site.person("eve", "auditor")
+    await do(site, maria, "users.role", user=eve, role="full-administrator", within=str(made.id))
+    await maria.post("/proposals/rule", {**ON, "machines_over": "1"})
+    asked = ({"machines": [web, tier0], "location": "x"}, {"machines": [tier0], "owner": "web"})
+    many, reaching = [await waiting(site, maria, "machines.describe", **one) for one in asked]
+
+    assert (await helper.get(f"/proposals/{reaching}")).status == 404
+    assert "Approved" in await act(helper, many, "approve")
+    assert "Done." in await act(maria, many, "enact")
 
 
 async def test_what_was_changed_meanwhile_makes_a_proposal_void(site: ConsoleSite) -> None:

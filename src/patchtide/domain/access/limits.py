@@ -20,6 +20,9 @@ class Deed(StrEnum):
     DESCRIBE = "describe"
     """Says something else of a machine. The audit has what was said before, so it can be undone,
     and a day's work is hundreds of them: they have ten times as many."""
+    EXPECT = "expect"
+    """Says something of a machine before it is there. That disturbs nothing, and a site begins with
+    thousands: it has no limit, but counts where many at once need a second person."""
     DEFEND = "defend"
     """Shuts somebody or something out. Who uses up what the whole site has must not keep others
     from that: so the site has no limit, and each person one of her own."""
@@ -35,13 +38,15 @@ class Limits:
     """So many machines that one person says something else of."""
     described_site: int = 3000
 
-    def of(self, deed: Deed) -> tuple[int, int | None]:
-        """Return how much one person may, and all together; None: no more than each."""
+    def of(self, deed: Deed) -> tuple[int | None, int | None]:
+        """Return how much one person may, and all of them together; None: as much as they will."""
         match deed:
             case Deed.DISTURB:
                 return self.person, self.site
             case Deed.DESCRIBE:
                 return self.described, self.described_site
+            case Deed.EXPECT:
+                return None, None
             case Deed.DEFEND:
                 return self.person, None
 
@@ -113,16 +118,14 @@ def exceeded(done: Iterable[Disruption], wanted: Disruption, limits: Limits) -> 
     own = [one for one in counted if one.by == wanted.by]
     of_person, of_site = limits.of(wanted.deed)
     over = _over(own, wanted, of_person, is_of_site=False)
-    if over is None and of_site is not None:
-        over = _over(counted, wanted, of_site, is_of_site=True)
-    return over
+    return over or _over(counted, wanted, of_site, is_of_site=True)
 
 
 def _over(
-    done: list[Disruption], wanted: Disruption, limit: int, *, is_of_site: bool
+    done: list[Disruption], wanted: Disruption, limit: int | None, *, is_of_site: bool
 ) -> Exceeded | None:
     spent = sum(one.count for one in done)
-    if spent + wanted.count <= limit:
+    if limit is None or spent + wanted.count <= limit:
         return None
     left, free_at = spent, wanted.at
     for one in sorted(done, key=lambda one: one.at):
