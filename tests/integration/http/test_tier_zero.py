@@ -37,13 +37,16 @@ WITHOUT = ROLES["full-administrator"] - {TIER_ZERO, Right(Kind.METRICS, Verb.ADM
 TARGETING = {
     "machines.approve", "machines.decommission", "machines.describe", "machines.full-report",
     "machines.import", "machines.quarantine", "machines.release", "machines.repair",
-    "machines.scan", "collections.add", "collections.change", "collections.delete",
+    "machines.scan", "machines.get-policy", "collections.scan", "collections.get-policy",
+    "collections.add", "collections.change", "collections.delete",
     "collections.remove", "windows.create", "windows.change", "windows.delete", "freezes.create",
     "freezes.change", "freezes.delete", "hours.set", "hours.clear", "settings.set-agents",
     "settings.set-agents-proxy", "settings.set-collection-agents",
     "settings.clear-collection-agents",
 }  # fmt: skip
 """What is refused to him: a new operation that aims at machines belongs here."""
+ELSEWISE = {"lists.scan", "collections.create"}
+"""What leaves such machines out, and what has none yet."""
 
 AT_NIGHT = {"name": "x", "comes": "days", "at": "22:00"}
 
@@ -74,6 +77,19 @@ async def answers(operation: Operation) -> list[int]:
         if answer.status != 403:
             break
     return found
+
+
+def test_whatever_changes_machines_or_collections_is_asked_about_tier_zero() -> None:
+    kinds = (Kind.MACHINES, Kind.COLLECTIONS)
+    changing = {
+        one.name
+        for one in BY_TOKEN
+        for need in one.needs
+        if one.audited and isinstance(need, Right) and need.kind in kinds
+        if need.verb is not Verb.READ
+    }
+
+    assert changing - TARGETING == ELSEWISE
 
 
 def test_only_who_may_target_tier_zero_has_anything_done_to_it() -> None:
