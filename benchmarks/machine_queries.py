@@ -13,6 +13,7 @@ import gc
 import random
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -21,13 +22,15 @@ from time import process_time
 from typing import Any
 from uuid import UUID
 
+from pyroaring import BitMap
+
 from benchmarks import reports
 from patchtide.domain.collections.definitions import ALL_MACHINES, Definition
 from patchtide.domain.compliance.states import States
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fact_index import FactFollower, FactIndex
 from patchtide.server.followed_view import FollowedView
-from patchtide.server.known_updates import Catalog
+from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.member import Said
 from patchtide.server.ports.collections import StoredCollection
@@ -38,6 +41,7 @@ from patchtide.wire.messages import encode
 from tests.simulator.reports import LINEAGE, NOON
 
 LISTS, PACKAGES, QUERIES, CHANGES = 2_000, 600, 1_000, 30
+STATES = reports.profiles()
 DICE = random.Random(20261122)
 PLATFORMS = ("debian", "12", "deb"), ("ubuntu", "24.04", "deb"), ("rhel", "9.4", "rpm")
 
@@ -127,6 +131,9 @@ def queries() -> Iterator[str]:
         lambda n: f"(standing = required or unknown > {n % 9}) and model = 'Model {n % 60}'",
         lambda n: f"host contains -{n} or name = machine-{n}",
         lambda n: f"model in (a, 'Model {n % 60}') and processors > {n % 16} and not restart",
+        lambda n: f"requires('CVE-2024-{n}') and not restart",
+        lambda n: f"requires(severity = critical and age > {n % 90}d) and arch = amd64",
+        lambda n: f"requires(title contains u{n}) or requires(exploited)",
         lambda n: f"silent > {n % 30}d and arch = amd64 and enrolled >= {n % 7}d",
     )
     for n in range(QUERIES):
@@ -135,16 +142,30 @@ def queries() -> Iterator[str]:
 
 def a_view() -> FollowedView:
     view = FollowedView(now=NOON)
-    known = {update.id: update for update in reports.updates()}
+    known = {one.id: one for one in map(dressed, range(reports.UPDATES), reports.updates())}
     machines = range(1, reports.MACHINES + 1)
     view.put_clients([reports.a_client(n) for n in machines])
     view.put_catalog(LINEAGE, dict.fromkeys(reports.PLATFORMS, 9), Catalog(updates=known))
-    states = reports.profiles()
-    view.put_rows(said(n, states[n % len(states)]) for n in machines)
+    view.put_rows(said(n, STATES[n % len(STATES)]) for n in machines)
     now = view.now.timestamp()
     at = {n: now - (n % 3600 if n % 50 else n % 40 * 86_400 + n) for n in machines}
     view.put_heard({n: n % 25 == 0 for n in machines}, at=at)
     return view
+
+
+def dressed(n: int, update: KnownUpdate) -> KnownUpdate:
+    """Return it as people read it: with a CVE, and released some day."""
+    assert update.details is not None
+    cve = f"CVE-2024-{n % 5_000}"
+    released = NOON - timedelta(days=n % 700)
+    details = replace(update.details, cves=(cve,), released=released)
+    return replace(update, details=details, text=f"{update.title}\n{cve}".casefold())
+
+
+def with_ten_more(states: States) -> States:
+    """Return them with ten updates installed that were needed before, or needed that were not."""
+    others = BitMap(sorted(states.required or states.installed)[:10])
+    return replace(states, required=states.required ^ others, installed=states.installed ^ others)
 
 
 def said(n: int, states: States) -> Said:
@@ -211,6 +232,7 @@ def main() -> None:
     figure("one machine's change, all of those", median(ask, machines[::89]), "<= 5 ms", plain)
     come(new[CHANGES:], of="all of those")
     asked = [*texts[:200], *(f"collection = d{n} and restart" for n in range(900, 920))]
+    asked += ["requires()", "requires(severity >= low)", "not requires(age > 14d) and required > 0"]
     singles = {text: cpu(partial(collections.answering, view, text)) for text in asked}
     worst = max(singles, key=lambda text: singles[text])
     figure(f"any query, the dearest: {worst}", singles[worst], "<= 100 ms", plain)
@@ -228,8 +250,9 @@ def a_change(
     collections: CollectionIndex,
     machine: int,
 ) -> None:
-    """Let a machine have ten newer packages and wait for a restart, and ask who is in what."""
+    """Let a machine have newer packages, need other updates, and wait for a restart."""
     store.tell(machine, "packages", packages_of(store.lists[machine], newer=10))
+    view.put_rows([said(machine, with_ten_more(STATES[machine % len(STATES)]))])
     view.put_heard({machine: True})
     follower.follow()
     collections.ground(view)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from pyroaring import BitMap
 
+from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import Severity
 from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance.judgement import Doubt
@@ -21,6 +22,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.known_updates import SEVERITY_RANKS, Catalog, Counted, KnownUpdate
 from patchtide.server.listing import paged
+from patchtide.server.machine_index import MachineIndex
 from patchtide.server.member import Said
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.update_index import UpdateIndex
@@ -312,3 +314,31 @@ def test_what_is_gathered_of_a_stream_is_counted_in_parts_as_at_once(
 
     assert counts(stream) == counts(plain)
     assert all(stream.index.required.values())
+
+
+@settings(max_examples=60)
+@given(
+    catalogs(),
+    st.lists(reports, max_size=10),
+    st.sets(st.sampled_from(NAMES)),
+    st.booleans(),
+)
+def test_who_needs_some_of_several_updates_is_who_says_so_of_one_of_them(
+    catalog: Catalog, told: list[tuple[int, States, str]], names: set[str], is_asked: bool
+) -> None:
+    view, index = a_view(catalog), MachineIndex()
+    query = " or ".join(f"title = {name}" for name in sorted(names))
+    text = f"requires({query})"
+    if is_asked:  # what is kept follows, instead of being found anew
+        index.kept(view, text)
+    for number, there, scan in told:
+        view.put_rows([said(number, there, scan)])
+        index.kept(view, text)
+
+    some = [one for one in catalog.updates.values() if not names or one.title in names]
+    plain = {
+        number
+        for number, member in view.members.items()
+        if any(view.states_on(member)(one) is LeafState.REQUIRED for one in some)
+    }
+    assert set(view.needing(some)) == set(index.kept(view, text)) == plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,22 +12,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
+from patchtide.domain.catalog.judged import Judged
+from patchtide.domain.catalog.queries import Asked, Query, conditions
 from patchtide.domain.catalog.query_parser import parse_query
+from patchtide.domain.catalog.risk import Rating
+from patchtide.domain.catalog.update_query import UPDATE_FIELDS
+from patchtide.domain.catalog.updates import UpdateId
 from patchtide.domain.collections.definitions import Definition
 from patchtide.domain.collections.facts import Facts
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 from patchtide.domain.compliance.states import States
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fleet_view import View
+from patchtide.server.known_updates import Catalog, KnownUpdate
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.machine_standings import Standing
 from patchtide.server.member import Said
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.collections import StoredCollection
+from patchtide.server.ports.update_lists import StoredList
 from tests.property.plain_machines import answers
 from tests.property.test_fact_laws import facts_of
 from tests.property.test_fact_laws import told as lists
-from tests.property.test_machine_list_laws import LINEAGE, SHARD, a_client, a_view, described, told
+from tests.property.test_machine_list_laws import (
+    LINEAGE,
+    SHARD,
+    a_catalog,
+    a_client,
+    a_view,
+    described,
+    told,
+)
+from tests.simulator.catalogs import an_update_id
 from tests.simulator.reports import NOON
 
 QUERIES = (
@@ -36,6 +53,9 @@ QUERIES = (
     "address = 10.1.0.0/16 or unknown = 0", "package(openssl) != 1.0 and group = blue",
     "enrolled < 3d and processors > 1", "service = a or scan = failed", "restart or silent >= 1d",
     "silent < 2d and enrolled between 1d and 4d",
+    "requires(u1)", "not requires(title = u0 or u2) and red",
+    "requires() and not requires(exploited)",
+    "requires(not title in (u0, u1)) or requires(exploited and u1)",
 )  # fmt: skip
 steps = st.lists(
     st.tuples(
@@ -68,6 +88,11 @@ def test_what_is_kept_is_what_asking_anew_finds(
             index.facts.move(number, facts.get(number, {}), now)
             facts[number] = now
         view.now += timedelta(hours=hours)
+        if hours == 1:  # some updates are withdrawn, or there again
+            view.put_catalog(LINEAGE, {SHARD: 1}, a_catalog() if is_replaced else _fewer())
+        if hours == 20:
+            rated = Rating(exploited=is_replaced)
+            view.put_judged(Judged(ratings={UpdateId(an_update_id("u1")): rated}))
         view = view.copied() if is_replaced else view
 
         turned = index.turned(view)
@@ -77,9 +102,18 @@ def test_what_is_kept_is_what_asking_anew_finds(
             anew = CollectionIndex(MachineIndex(index.facts))
             assert found == anew.answering(view, text, among=view.present)
             query = parse_query(text, MACHINE_FIELDS)
-            every = ((n, view.standings()[n]) for n in view.present)
-            plain = [n for n, one in every if answers(query, _said(view, one, facts.get(n, {})),
-                                                      text=_text(one))]  # fmt: skip
+            plain = [
+                n
+                for n in view.present
+                if answers(
+                    query,
+                    {
+                        **_said(view, view.standings()[n], facts.get(n, {})),
+                        **_needed(view, view.standings()[n], query),
+                    },
+                    text=_text(view.standings()[n]),
+                )
+            ]
             assert list(found) == plain
             was, kept[text] = kept.get(text), (found, list(found))
             # What somebody took is never changed, and who moved is told.
@@ -180,6 +214,52 @@ def _said(view: View, one: Standing, told: Facts) -> dict[str, tuple[Any, ...]]:
         "scan": (one.member.scan,),
         "restart": (one.restart_pending,),
     }
+
+
+def _fewer() -> Catalog:
+    known = a_catalog().updates
+    return Catalog(updates={key: one for key, one in known.items() if one.title != "u2"})
+
+
+def _needed(view: View, one: Standing, query: Query) -> dict[str, tuple[Any, ...]]:
+    """Say plainly which of the queries over updates find one that the machine named."""
+    asked = {c.of for c in conditions(query) if isinstance(c, Asked) and c.field == "requires"}
+    named = [
+        update
+        for update in view.updates.values()
+        if one.judgement.doubt in ("", "old-catalog", "some-unknown")
+        and update.leaves[0].number in one.member.states.required
+    ]
+
+    def fits(text: str, update: KnownUpdate) -> bool:
+        rating = view.judged.rating(UpdateId(update.id))
+        told = {"title": (update.title,), "exploited": (rating.exploited,)}
+        return answers(parse_query(text, UPDATE_FIELDS), told, text=update.text)
+
+    found = {text: [True for update in named if fits(text, update)] for text in asked}
+    return {f"requires({text})" if text else "requires": tuple(n) for text, n in found.items()}
+
+
+def test_a_list_that_is_gone_leaves_nobody_where_what_needs_it_not_is_asked() -> None:
+    view, machines = a_view(), MachineIndex()
+    index = CollectionIndex(machines)
+    view.put_clients([a_client(n, "web", "red", ClientState.ACTIVE) for n in (1, 2)])
+    view.put_rows([a_report(1, {1}, "completed", 0), a_report(2, {2}, "completed", 0)])
+    some = a_collection(0, "not requires(list = spring)")
+    spring = StoredList(
+        name="spring", note="", by="anna", at=NOON, updates=frozenset({an_update_id("u1")})
+    )
+    view.put_collections([some])
+
+    assert not index.ground(view).members_of(some.id)
+    assert "spring" in index.why_unknown(view, some.id)
+    view.put_lists([spring])
+    assert list(index.ground(view).members_of(some.id)) == [2]
+    view.put_lists([replace(spring, updates=frozenset({an_update_id("u2")}))])
+    assert list(index.ground(view).members_of(some.id)) == [1]
+    view.put_lists([], gone=["spring"])
+    assert not index.ground(view).members_of(some.id)
+    assert "spring" in index.why_unknown(view, some.id)
 
 
 def _text(one: Standing) -> str:

@@ -65,7 +65,10 @@ def a_catalog() -> Catalog:
     for number in range(UPDATES):
         uuid = an_update_id(f"u{number}")
         leaf = PlacedLeaf(number=UpdateNumber(number), shard=SHARD, entered=1)
-        made[uuid] = KnownUpdate(id=uuid, title=f"u{number}", leaves=(leaf,), order=(0, "", ""))
+        name = f"u{number}"
+        made[uuid] = KnownUpdate(
+            id=uuid, title=name, leaves=(leaf,), order=(0, name, ""), text=name
+        )
     return Catalog(updates=made)
 
 

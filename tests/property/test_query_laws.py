@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from patchtide.domain.catalog.query_tests import Fits, Value
 from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.catalog.update_query import UPDATE_FIELDS as FIELDS
+from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 
 TEXTS = st.one_of(
     st.sampled_from(
@@ -88,6 +90,16 @@ class Rows:
 @given(QUERIES)
 def test_the_text_of_a_query_is_read_back_to_the_same(query: Query) -> None:
     assert parse_query(query_text(query, FIELDS), FIELDS) == query
+
+
+@given(QUERIES)
+def test_a_query_within_one_is_read_back_to_the_same(query: Query) -> None:
+    text = query_text(query, FIELDS)
+    within = {**MACHINE_FIELDS, "requires": replace(MACHINE_FIELDS["requires"], within=FIELDS)}
+    read = parse_query(f"not requires({text}) and web", within)
+
+    assert read == All((No(Asked("requires", Operator.HOLDS, (), text)), Mentions("web")))
+    assert parse_query(query_text(read, within), within) == read
 
 
 @given(QUERIES)

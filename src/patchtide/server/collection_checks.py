@@ -22,7 +22,12 @@ from patchtide.domain.collections.definitions import (
     made_of,
 )
 from patchtide.domain.collections.names import names_asked, with_asked
-from patchtide.domain.compliance.machine_query import JUDGED, MACHINE_FIELDS, machine_fields
+from patchtide.domain.compliance.machine_query import (
+    JUDGED,
+    MACHINE_FIELDS,
+    REQUIRES,
+    machine_fields,
+)
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
@@ -44,7 +49,8 @@ def may_ask(principal: Principal, collection: UUID | None, query: str = "") -> N
     """Let somebody ask who is in a collection, if he asks for one, or his query names some.
 
     Raises:
-        NotFound, Refused: he may not read collections, or not all and his query names some.
+        NotFound, Refused: he may not read collections, or not all and his query names some; or he
+            may not read the catalog, and it asks for updates.
     """
     if names_asked(query):
         check_right(principal, Right(Kind.COLLECTIONS, Verb.READ))
@@ -53,6 +59,17 @@ def may_ask(principal: Principal, collection: UUID | None, query: str = "") -> N
         places = _scope(principal).places
         if places is not None and str(collection) not in {*places, str(ALL_MACHINES)}:
             raise NotFound(f"there is no collection {collection}")
+    may_ask_updates(principal, query)
+
+
+def may_ask_updates(principal: Principal, query: str) -> None:
+    """Let somebody ask who needs which updates, if his query asks for that.
+
+    Raises:
+        NotFound, Refused: he may not read the catalog.
+    """
+    if REQUIRES in query and REQUIRES in _fields_asked(query):
+        check_right(principal, Right(Kind.CATALOG, Verb.READ), narrows=True)
 
 
 def may_name(principal: Principal) -> bool:
@@ -71,6 +88,13 @@ def readable(principal: Principal, view: View) -> Mapping[UUID, StoredCollection
 def _scope(principal: Principal) -> Scope:
     held = frozenset() if isinstance(principal, Anonymous) else principal.rights
     return visible(held, Right(Kind.COLLECTIONS, Verb.READ))
+
+
+def may_read_updates(principal: Principal) -> bool:
+    """Say whether somebody may ask for updates, if only as some machines stand on them."""
+    if isinstance(principal, Anonymous):
+        return False
+    return not visible(principal.rights, Right(Kind.CATALOG, Verb.READ)).is_nothing
 
 
 def one_of(held: Held, collection: UUID) -> StoredCollection:

@@ -20,6 +20,7 @@ from patchtide.server.collection_checks import (
     check_settled,
     in_words_of,
     machines_called,
+    may_ask_updates,
     numbers_of,
     one_of,
 )
@@ -121,6 +122,7 @@ async def create(call: Call, principal: Principal, asked: CreateCollection) -> C
         InvalidDocument: it speaks of what is not there, or of itself in the end.
         WrongState: there is one of that name, or there are too many.
     """
+    may_ask_updates(principal, asked.query)
     if asked.tier_zero:
         check_marking(principal)
     machines = await _called(call, asked.names)
@@ -165,6 +167,7 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
         WrongState: there is another one of that name, queries name it by the one it has, or it is
             the one of all machines.
     """
+    may_ask_updates(principal, asked.query)
 
     def work(tx: Transaction) -> StoredCollection:
         known = held(tx)

@@ -73,7 +73,7 @@ class Fleet:
         self.store = store
         self.updates = UpdateIndex()
         self.facts = FactIndex(is_whole=False)
-        self.machines = MachineIndex(self.facts)
+        self.machines = MachineIndex(self.facts, self.updates)
         self.collections = CollectionIndex(self.machines)
         """All four are asked within a question alone."""
         self._clock = clock

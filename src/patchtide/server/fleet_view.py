@@ -19,7 +19,7 @@ from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.overtaken import moved as not_missed
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
-from patchtide.domain.compliance.states import Tally, state_of
+from patchtide.domain.compliance.states import PlacedLeaf, Tally, state_of
 from patchtide.domain.errors import NotFound
 from patchtide.domain.schedules.scanning import Habit, ScanRule
 from patchtide.server.catalog_view import CatalogView
@@ -272,6 +272,20 @@ class View(CatalogView):
         """Return which active machines stand how on the update."""
         told = self._current_ground().held(update.leaves)
         return self._overtaken_now().held(update.id, told)
+
+    def needing(self, updates: Iterable[KnownUpdate]) -> BitMap:
+        """Return the active machines that require some of these."""
+        ground, overtaken = self._current_ground(), self._overtaken_now()
+        plain, alone = list[PlacedLeaf](), list[KnownUpdate]()
+        for one in updates:
+            if len(one.leaves) == 1 and one.id not in overtaken:
+                plain.append(one.leaves[0])
+            else:
+                alone.append(one)
+        found = ground.requiring(plain)
+        for one in alone:
+            found |= overtaken.held(one.id, ground.held(one.leaves)).required
+        return found
 
     def behind(self, update: KnownUpdate) -> int:
         """Return how many active machines are unknown since they look with an older catalog."""

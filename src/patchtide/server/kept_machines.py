@@ -13,6 +13,7 @@ from pyroaring import BitMap
 from patchtide.domain.catalog.queries import Condition, Mentions, fits_of
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.query_tests import Fits, Value
+from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.collections.kept_queries import Finder, KeptQueries
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 from patchtide.server.fact_index import FactIndex, FactMoves
@@ -20,9 +21,11 @@ from patchtide.server.fleet_view import View
 from patchtide.server.machine_ages import MachineAges
 from patchtide.server.machine_orders import Moved
 from patchtide.server.machine_standings import Standing
+from patchtide.server.needed_updates import NeededUpdates, is_needing
 
 FEW, PART = 500, 8
 """More machines than that, and more than such a part of all, are not asked by themselves."""
+_NEEDS: Sequence[Value] = (True,)
 Reader = Callable[[Standing], Sequence[Value]]
 Told = dict[str, dict[int, Sequence[Value]]]
 
@@ -32,11 +35,13 @@ class KeptMachines:
         self,
         facts: FactIndex,
         ages: Mapping[str, MachineAges],
+        needed: NeededUpdates,
         readers: Mapping[str, Reader],
         text: Callable[[Standing], str],
     ) -> None:
         self._facts = facts
         self._ages = ages
+        self._needed = needed
         self._readers = readers
         self._text = text
         self._queries = KeptQueries()
@@ -102,17 +107,24 @@ class KeptMachines:
         if told is None or max(len(self._moved), len(came)) > few:
             self.forget()
         elif self._moved or told or came:
-            self._move(told, came, view.present)
+            self._move(view, told, came)
         if came:
             self._present = view.present.copy()
         self._followed = {log: log.end for log in self._logs()}
 
     def _told(self, view: View) -> Told | None:
-        """Return what is another fact, or another age, since this was asked last."""
+        """Return what is another fact, age, or need of what is published, since this was asked."""
         for place, ages in self._ages.items():
             if place in self._queries.places:
                 ages.column(view)
         found: Told = {}
+        try:
+            for place in self._needed.otherwise(view, self._queries.places):
+                now = self._needed.machines(view, place)
+                others = self._queries.holding(place) ^ now
+                found[place] = {n: _NEEDS if n in now else () for n in others}
+        except InvalidQuery:
+            return None
         for log in self._logs():
             moves = log.since(self._followed[log]) if log in self._followed else None
             if moves is None:
@@ -128,14 +140,20 @@ class KeptMachines:
         places = self._queries.places
         return [self._facts.moves, *(a.moves for place, a in self._ages.items() if place in places)]
 
-    def _move(self, told: Told, came: BitMap, present: BitMap) -> None:
+    def _move(self, view: View, told: Told, came: BitMap) -> None:
         queries, texts = self._queries, dict[int, str]()
+        needing = [place for place in queries.places if is_needing(place)]
         for number, moved in self._moved.items():
             if queries.mentions and moved.is_described_otherwise:
                 texts[number] = self._text(moved.now)
             self._compare(number, moved, told)
+            if needing and _may_need_otherwise(moved):
+                now = set(self._needed.on(view, moved.now, needing))
+                for place in needing:
+                    if (place in now) is not (number in queries.holding(place)):
+                        told.setdefault(place, {})[number] = _NEEDS if place in now else ()
         self._moved.clear()
-        turned = queries.move(told, texts, rows=present, came=came)
+        turned = queries.move(told, texts, rows=view.present, came=came)
         if self._turned is not None:
             for text, machines in turned.items():
                 known = self._turned.get(text)
@@ -149,6 +167,15 @@ class KeptMachines:
                 now = read(moved.now)
                 if moved.before is None or now != read(moved.before):
                     told.setdefault(place, {})[number] = now
+
+
+def _may_need_otherwise(moved: Moved) -> bool:
+    was, now = moved.before, moved.now
+    return (
+        was is None
+        or was.member.states is not now.member.states
+        or was.judgement.doubt is not now.judgement.doubt
+    )
 
 
 def finder(where: Callable[[str, Fits], BitMap], mentioning: Callable[[str], BitMap]) -> Finder:

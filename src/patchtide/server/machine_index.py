@@ -12,9 +12,11 @@ from functools import partial
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.query_tests import Fits, Value
+from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.collections.facts import Column
 from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.machine_query import FACTS, UNSAID
+from patchtide.domain.errors import Unavailable
 from patchtide.server.fact_index import FactIndex
 from patchtide.server.fleet_view import View
 from patchtide.server.kept_machines import KeptMachines, finder
@@ -22,6 +24,8 @@ from patchtide.server.machine_ages import SINCE, MachineAges
 from patchtide.server.machine_orders import MachineOrders, Moved
 from patchtide.server.machine_standings import Following, Standing
 from patchtide.server.member import Member
+from patchtide.server.needed_updates import NeededUpdates, is_needing
+from patchtide.server.update_index import UpdateIndex
 
 Values = Mapping[Value, BitMap]
 MANY = 4
@@ -29,15 +33,18 @@ MANY = 4
 
 
 class MachineIndex:
-    def __init__(self, facts: FactIndex | None = None) -> None:
+    def __init__(self, facts: FactIndex | None = None, updates: UpdateIndex | None = None) -> None:
         self.facts = facts or FactIndex()
+        self._needed = NeededUpdates(updates or UpdateIndex())
         self._moves = Following()
         self._known: dict[int, Standing] = {}
         self._texts: dict[int, str] | None = None
         self._values: dict[str, Column] = {}
         self._orders = MachineOrders()
         self._ages = {place: MachineAges(place) for place in SINCE}
-        self._kept = KeptMachines(self.facts, self._ages, _TOLD, lambda s: _text(s.member))
+        self._kept = KeptMachines(
+            self.facts, self._ages, self._needed, _TOLD, lambda s: _text(s.member)
+        )
 
     def ground(self, view: View, *, rows: BitMap | None = None) -> MachineGround:
         """Return the machines as they are in the view: those let in, or else these."""
@@ -54,7 +61,7 @@ class MachineIndex:
             Unavailable: it asks what machines told, and that was not read yet.
         """
         self._follow(view)
-        find = finder(partial(self.where, view), partial(self.mentioning, view))
+        find = finder(partial(self._where_it_is_known, view), partial(self.mentioning, view))
         return self._kept.answering(view, query, find=find)
 
     def turned(self, view: View) -> Mapping[str, BitMap] | None:
@@ -102,11 +109,21 @@ class MachineIndex:
         """Return who, let in or not, has a value that fits.
 
         Raises:
+            InvalidQuery: it asks what machines need, of a list that is not there.
             Unavailable: see `values`.
         """
         if place == "restart":
             return view.restarting
+        if is_needing(place):
+            return self._needed.machines(view, place)
         return self.column(view, place).where(fits)
+
+    def _where_it_is_known(self, view: View, place: str, fits: Fits) -> BitMap:
+        """Raises Unavailable: also where something that it names is gone, and may come back."""
+        try:
+            return self.where(view, place, fits)
+        except InvalidQuery as error:
+            raise Unavailable(f"what machines need cannot be asked: {error}") from error
 
     def mentioning(self, view: View, *texts: str) -> BitMap:
         """Return the machines, let in or not, that have all texts in what is told of them."""

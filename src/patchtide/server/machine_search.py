@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -10,16 +11,18 @@ from pyroaring import BitMap
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.query_completion import Completion, complete
 from patchtide.domain.catalog.query_tests import Value, said
+from patchtide.domain.catalog.update_query import LIST
 from patchtide.domain.collections.definitions import ALL_MACHINES_NAME
 from patchtide.domain.collections.facts import Column
 from patchtide.domain.compliance.machine_query import COLLECTION, MACHINE_FIELDS
-from patchtide.server.collection_checks import may_name
+from patchtide.server.collection_checks import may_name, may_read_updates
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import in_order
 from patchtide.server.machine_index import MachineIndex, is_fact
 from patchtide.server.saved_searches import Complete, Completed, Suggested
 from patchtide.server.told_lists import PACKAGE
+from patchtide.server.update_search import known_values
 
 OFFERED = 200
 """Of a fact with more values than that none is offered."""
@@ -32,13 +35,18 @@ _OFFERS = (
 
 async def suggest(call: Call, principal: Principal, asked: Complete) -> Completed:
     fleet = call.context.fleet
-    sees_collections = may_name(principal)
+    sees_collections, sees_updates = may_name(principal), may_read_updates(principal)
 
     def question(view: View) -> Completion:
         names = [ALL_MACHINES_NAME, *(one.name for one in view.collections.values())]
         collections = sorted(names, key=in_order) if sees_collections else ()
         among = BitMap(view.members) if fleet.scopes else None
-        known = KnownValues(fleet.machines, view, collections, among=among)
+        known: Mapping[str, Sequence[str]] = KnownValues(
+            fleet.machines, view, collections, among=among
+        )
+        if sees_updates:
+            own = {LIST: sorted(view.lists), **known_values(fleet.updates, view)}
+            known = ChainMap(own, known)  # type: ignore[arg-type]
         return complete(asked.text, asked.position, MACHINE_FIELDS, known=known)
 
     def answer() -> Completion:

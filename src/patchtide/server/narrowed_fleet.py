@@ -38,7 +38,7 @@ class NarrowedFleet(Fleet):
         self.updates = UpdateIndex()
         self.facts = whole.facts
         """Of all machines: an answer is what is found of them among those that are here."""
-        self.machines = MachineIndex(self.facts)
+        self.machines = MachineIndex(self.facts, self.updates)
         self.collections = self._collections = _NarrowedCollections(self.machines)
         places = frozenset.intersection(*(scope.places or frozenset() for scope in scopes))
         self._places = {UUID(one) for one in places if not one.startswith(MACHINE)}

@@ -9,9 +9,11 @@ from urllib.parse import quote
 import pytest
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.access.rights import right
 from patchtide.domain.catalog.details import Classification, Severity
 from tests.integration.http.plane import AdministratorsPlane, Answer
-from tests.simulator.catalogs import Catalog, a_leaf, an_update_id, some_details
+from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
+from tests.simulator.reports import enrolled
 
 pytestmark = pytest.mark.anyio
 
@@ -98,3 +100,48 @@ async def test_every_mistake_of_a_query_is_told_with_its_place(site: Site) -> No
         "line 1, column 1",
         "line 1, column 25",
     ]
+
+
+async def test_machines_are_asked_for_by_the_updates_that_they_need(site: Site) -> None:
+    """On SQLite and PostgreSQL: in lists, reports, collections, completed and with its mistakes."""
+    plane, storage = site.plane, site.plane.storage
+    machines = await enrolled(storage, 4)
+    needs = ([1], [2], [1, 2], [])
+    for one, required in zip(machines, needs, strict=True):
+        rest = {1, 2, 3} - set(required)
+        scan = a_scan(one.number, 1, required=required, installed=sorted(rest))
+        await storage.accept([scan], now=plane.clock.now().timestamp())
+    token = await plane.token(role="full-administrator")
+
+    async def do(path: str, **document: Any) -> Answer:
+        method = "POST" if document else "GET"
+        return await plane.ask(method, f"/api/v1{path}", token=token, document=document or None)
+
+    async def found(query: str, path: str = "/machines?query=") -> list[int]:
+        answer = (await do(f"{path}{quote(query)}")).json
+        names = [one.name for one in machines]
+        return sorted(names.index(item["name"]) for item in answer["items"])
+
+    asked = ("requires(CVE-2026-1)", "requires(severity >= low)", "not requires()",
+             "requires(cve = CVE-2026-2) and required > 1", "requires(list = spring)")  # fmt: skip
+    await do("/lists", name="spring", query="curl")
+    made = await do("/collections", name="needing", query="requires(list = spring)")
+    members = f"/collections/{made.json['id']}/machines?limit="
+    before = await found("9", members)
+    await storage.accept(
+        [a_scan(machines[1].number, 2, installed=[1, 2, 3])], now=plane.clock.now().timestamp()
+    )
+    report = (await do(f"/reports/by-machine?machines={quote('requires(openssl)')}")).json
+    begun = quote("name = a or requires(severity >= l")
+    offered = (await do(f"/machine-query-completions?text={begun}")).json["items"]
+    wrong = await do(f"/machines?query={quote('requires(list = autumn)')}")
+    counted = await do(f"/machines?query={quote('requires(required > 3)')}")
+    blind = await plane.token(rights=frozenset({right("machines.read")}))
+    path = f"/api/v1/machines?query={quote('requires(openssl)')}"
+
+    assert [await found(query) for query in asked] == [[0, 2], [0, 2], [1, 3], [2], [2]]
+    assert (before, await found("9", members)) == ([1, 2], [2])
+    assert report["members"] == 2 and offered[0]["text"] == "low"
+    assert (wrong.status, "autumn" in wrong.body.decode()) == (400, True)
+    assert counted.json["problems"][0]["where"] == "line 1, column 10"
+    assert (await plane.ask("GET", path, token=blind)).status == 404

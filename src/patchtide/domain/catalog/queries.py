@@ -91,6 +91,8 @@ class QueryField:
     there: `package(openssl)`."""
     may_lack: bool = False
     """`= ""` asks for what nothing is said of."""
+    within: Fields | None = None
+    """What is asked in the parentheses behind it, which is a query by itself."""
 
 
 Fields = Mapping[str, QueryField]

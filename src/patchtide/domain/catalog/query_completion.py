@@ -41,10 +41,26 @@ def complete(
             begun, start = last.text.casefold(), last.span.start
         else:
             before.append(last)
+    before, fields = _innermost(before, fields)
     offered = _offered(before, fields, known or {})
     fitting = [one for one in offered if begun in one.text.casefold()]
     fitting.sort(key=lambda one: not one.text.casefold().strip('"').startswith(begun))
     return Completion(start, tuple(fitting[:MOST]))
+
+
+def _innermost(before: list[Token], fields: Fields) -> tuple[list[Token], Fields]:
+    """Return what stands in the query that is open there, which may be one within the other."""
+    opened: list[tuple[int, Fields | None]] = []
+    for at, token in enumerate(before):
+        if token.kind is TokenKind.OPEN:
+            field = _field_at(before, at - 1, fields)
+            opened.append((at, field.within if field else None))
+        elif token.kind is TokenKind.CLOSE and opened:
+            opened.pop()
+    for at, within in opened:
+        if within is not None:
+            return before[at + 1 :], within
+    return before, fields
 
 
 def _offered(

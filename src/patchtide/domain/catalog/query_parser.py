@@ -23,6 +23,7 @@ from patchtide.domain.catalog.queries import (
     conditions,
 )
 from patchtide.domain.catalog.query_tests import spelled_address
+from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.catalog.rule_combinations import Combinations, Language
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery, Mistake, did_you_mean, in_sight
 from patchtide.domain.catalog.rule_reading import INSTEAD, Reading
@@ -95,11 +96,13 @@ def _begins(token: Token, fields: Fields) -> bool:
     return token.kind is TokenKind.WORD and is_own
 
 
-def _condition(reading: Reading, fields: Fields) -> Query:
+def _condition(reading: Reading, fields: Fields) -> Query | None:
     here, behind = reading.here, reading.behind
     field = fields.get(here.text) if here.kind is TokenKind.WORD else None
     if field is not None:
         reading.advance()
+        if field.within is not None:
+            return _of_query(reading, field, field.within, here)
         return _of_field(reading, field, here)
     is_field = _is_asked(behind) or (
         _is_joined(here, behind) and any(f.of for f in fields.values())
@@ -138,6 +141,23 @@ def _of_field(reading: Reading, field: QueryField, named: Token) -> Query:
     if not reading.take("and"):
         reading.lose(reading.here, "`between` is followed by two values, as `between 1 and 5`")
     return Asked(field.name, operator, (first, _value(reading, field)), of)
+
+
+def _of_query(reading: Reading, field: QueryField, within: Fields, named: Token) -> Query | None:
+    if not reading.is_kind(TokenKind.OPEN):
+        hint = f"as `{field.name}(severity = critical)`"
+        reading.lose(named, f"of which {field.of} is missing behind `{field.name}`", hint)
+    opened = reading.here
+    if reading.behind.kind is TokenKind.CLOSE:
+        reading.advance()
+        reading.advance()
+        return Asked(field.name, Operator.HOLDS)
+    query = Combinations(_language(within), reading).in_parentheses()
+    if query is None:
+        return None
+    if len(list(conditions(query))) > MAX_CONDITIONS:
+        reading.lose(opened, f"a query has at most {MAX_CONDITIONS} conditions")
+    return Asked(field.name, Operator.HOLDS, (), query_text(query, within))
 
 
 def _argument(reading: Reading, field: QueryField, named: Token) -> str:

@@ -52,6 +52,8 @@ def _asked(asked: Asked, fields: Fields) -> str:
             said = list(asked.values)
         case _:
             said = [word(value) for value in asked.values]
+    if field.within is not None:
+        return place_of(asked.field, asked.of)
     name = place_of(asked.field, word(asked.of)) if asked.of else asked.field
     match asked.operator:
         case Operator.HOLDS:

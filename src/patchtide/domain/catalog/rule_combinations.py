@@ -38,8 +38,8 @@ class Language(Generic[T]):
     negated: Callable[[T], T]
     begins: Callable[[Token], bool]
     """Whether the word begins a condition."""
-    condition: Callable[[Reading], T]
-    """Reads one that begins here; raises Lost."""
+    condition: Callable[[Reading], T | None]
+    """Reads one that begins here; raises Lost. None: it has told of mistakes, and read on."""
     beginnings: tuple[str, ...]
     """Words with which conditions begin, for whoever mistyped one."""
     may_omit_and: bool = False
@@ -77,6 +77,10 @@ class Combinations(Generic[T]):
         except _GiveUp:
             return None
         return rule
+
+    def in_parentheses(self) -> T | None:
+        """Read what stands in the parentheses that open here, as part of another text."""
+        return self._parenthesis(self.reading.here)
 
     def _rest(self) -> None:
         """Read what follows a parenthesis or comma too many, for the mistakes in it."""

@@ -83,6 +83,11 @@ class KeptQueries:
         """Return what some query asks about."""
         return self._by_place
 
+    def holding(self, place: str) -> BitMap:
+        """Return of whom what is asked there holds, where that is one thing; not to be changed."""
+        [held] = self._by_place[place]
+        return held.machines
+
     @property
     def mentions(self) -> bool:
         """Whether some query looks for a text in what people read."""

@@ -215,6 +215,14 @@ class Ground:
             doubtful |= self._followers_of(some[0].shard) - evaluated
         return self._stand(required, installed, doubtful)
 
+    def requiring(self, leaves: Iterable[PlacedLeaf]) -> BitMap:
+        """Return who requires some of these leaves."""
+        found = BitMap()
+        for some in _alike(x for x in leaves if x.number in self._index.required).values():
+            named = _union(_those(self._index.required, some))
+            found |= self._evaluated_since(some[0]) & named
+        return found
+
     def late(self, leaves: Iterable[PlacedLeaf]) -> BitMap:
         """Return who evaluated some of these leaves in an older revision, of those asked."""
         alike = {(leaf.shard, leaf.entered): leaf for leaf in leaves}.values()

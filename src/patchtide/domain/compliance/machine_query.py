@@ -8,17 +8,30 @@ from types import MappingProxyType
 
 from patchtide.domain.catalog.queries import FieldKind, Fields, QueryField
 from patchtide.domain.catalog.risk import Exposure
+from patchtide.domain.catalog.update_query import LIST, UPDATE_FIELDS
 from patchtide.domain.compliance.described import RestartCode
 from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.findings import FAULTS, UPDATERS
 
 COLLECTION = "collection"
+REQUIRES = "requires"
 SILENT, ENROLLED = "silent", "enrolled"
-JUDGED = frozenset(("standing", "doubt", "required", "installed", "unknown"))
+JUDGED = frozenset(("standing", "doubt", "required", "installed", "unknown", REQUIRES))
 """Fields that say something else once a report is too old, and so by how often a machine scans."""
 UNSAID = "unsaid"
 """How a code is asked for that nobody has given."""
 _TEXT, _VERSION, _NUMBER = FieldKind.TEXT, FieldKind.VERSION, FieldKind.NUMBER
+
+
+_COUNTED = ("state", "required", "installed", "unknown")
+"""What is asked of updates by how machines stand on them: whom that concerns goes round."""
+_NEEDED: Fields = MappingProxyType(
+    {
+        **{name: one for name, one in UPDATE_FIELDS.items() if name not in _COUNTED},
+        LIST: QueryField(name=LIST, kind=FieldKind.NAME, says="a list that it is on"),
+    }
+)
+"""Whether a list is there, these do not say."""
 
 
 def _said(name: str, says: str) -> QueryField:
@@ -84,6 +97,13 @@ _DECLARED = (
         choices=tuple(one.value for one in Doubt if one not in (Doubt.NONE, Doubt.NOT_ACTIVE)),
     ),
     QueryField(name="restart", kind=FieldKind.FLAG, says="it waits for a restart"),
+    QueryField(
+        name=REQUIRES,
+        kind=FieldKind.FLAG,
+        says="it needs some update that answers to this: `requires(severity = critical)`",
+        of="updates",
+        within=_NEEDED,
+    ),
     QueryField(name="required", kind=_NUMBER, says="how many updates it needs"),
     QueryField(name="installed", kind=_NUMBER, says="how many updates it has"),
     QueryField(name="unknown", kind=_NUMBER, says="of how many updates is unknown how it stands"),
