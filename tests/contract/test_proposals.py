@@ -24,7 +24,9 @@ def a_proposal(id: str = "1" * 12, *, person: str = "user:1") -> StoredProposal:
         id=id, operation="users.role", content=b"c" * 32, author=person, person=person, at=NOON,
         expires_at=NOON + timedelta(days=7),
     )  # fmt: skip
-    return StoredProposal(proposal=made, asked=b'{"role":"auditor"}', told=TOLD, changes=7)
+    return StoredProposal(
+        proposal=made, asked=b'{"role":"auditor"}', told=TOLD, changes=7, reach=b"r"
+    )
 
 
 async def test_a_proposal_is_kept_as_it_was_made_and_as_it_ended(storage: Storage) -> None:

@@ -15,13 +15,14 @@ from patchtide.domain.access.principals import Principal
 from patchtide.server.attempts import Attempts
 from patchtide.server.authentication import ApiTokens
 from patchtide.server.bootstrap_code import BootstrapCode
+from patchtide.server.bound_reach import reaching
 from patchtide.server.catalog_files import CatalogExchange
 from patchtide.server.descriptions import Descriptions
 from patchtide.server.disruptions import REACHED, HourlyLimit, spend
 from patchtide.server.drafts import DraftDesk
 from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
-from patchtide.server.four_eyes import Void, Waits, Watched, Whole
+from patchtide.server.four_eyes import FOUR_EYES, Void, Waits, Watched, Whole, read_rule
 from patchtide.server.makers import check_still_let_in
 from patchtide.server.narrowed_fleet import NarrowedFleets
 from patchtide.server.passwords import PasswordDesk
@@ -137,13 +138,18 @@ class Call:
         """
         if not self.audited:
             raise LookupError(f"{self.operation} is declared as one that decides nothing")
-        now = self.now
+        now, fleet = self.now, self.context.fleet
+        if self.watched is not None and await self.read(self._is_watched):
+            # Before, since machines' reports wait for whoever decides.
+            await self.read_fleet(lambda: fleet.ask(fleet.collections.ground))
 
         def decided(tx: Transaction) -> T:
             check_still_let_in(tx, principal, now=now)
             if self.watched is None:
                 return counted(tx)
-            return self.watched.carried_out(tx, principal, counted, whole=whole, now=now)
+            return self.watched.carried_out(
+                tx, principal, counted, whole=whole, reaching=reaching(fleet), now=now
+            )
 
         def counted(tx: Transaction) -> T:
             done = work(tx)
@@ -185,6 +191,9 @@ class Call:
 
         decide = self.context.decisions.decide
         return await decide(principal.actor, operation, decided, now=now)
+
+    def _is_watched(self) -> bool:
+        return read_rule(self.context.lookups.setting(FOUR_EYES)).is_on
 
     def _note_limit(self, error: HourlyLimit, tx: Transaction) -> None:
         tx.note("site", operation=self.operation, count=error.count, why=str(error))

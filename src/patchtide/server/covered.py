@@ -13,7 +13,7 @@ from uuid import UUID
 
 from patchtide.domain.access.grants import ROLE, come_to
 from patchtide.domain.access.limits import Deed
-from patchtide.domain.access.rights import KEEPING, TIER_ZERO, Right, holds
+from patchtide.domain.access.rights import AT, KEEPING, TIER_ZERO, Right, holds
 from patchtide.domain.errors import NotFound
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_reach import holder_within
@@ -35,8 +35,11 @@ def _asked_rights(tx: Transaction, asked: Asked) -> frozenset[Right]:
 
 def _handed(tx: Transaction, asked: Asked) -> list[object]:
     rights = _asked_rights(tx, asked)
-    places = {asked.within, *(one.within for one in rights)}
-    return [sorted(map(str, rights)), _made_of(tx, places)]
+    return [sorted(map(str, rights)), _made_of(tx, _handed_within(tx, asked))]
+
+
+def _handed_within(tx: Transaction, asked: Asked) -> frozenset[str]:
+    return frozenset({asked.within, *(one.within for one in _asked_rights(tx, asked))})
 
 
 def _made_of(tx: Transaction, places: Collection[str]) -> list[object]:
@@ -67,6 +70,13 @@ def _person(tx: Transaction, asked: Any) -> list[object]:
     ]
 
 
+def _held_within(tx: Transaction, asked: Any) -> frozenset[str]:
+    user = tx.lock_user(asked.user)
+    return (
+        frozenset(one.within for one in held_by(user.rights, tx.setting)) if user else frozenset()
+    )
+
+
 def _person_and_grants(tx: Transaction, asked: Any) -> list[object]:
     return [*_person(tx, asked), *_handed(tx, asked)]
 
@@ -80,6 +90,13 @@ def _role(tx: Transaction, asked: Any) -> list[object]:
     people = [*tx.lock_users(), *tx.disabled_users()]
     holders = sorted(user.id for user in people if hands_on(user.rights, asked.name))
     return [] if was is None else [was.rights, was.about, holders]
+
+
+def _role_within(tx: Transaction, asked: Any) -> frozenset[str]:
+    """Return where the rights of a role end, and where its holders hold it."""
+    people = [*tx.lock_users(), *tx.disabled_users()]
+    texts = [text for user in people for text in user.rights if hands_on([text], asked.name)]
+    return frozenset(text.partition(AT)[2] for text in (*texts, *getattr(asked, "rights", ())))
 
 
 def _raises_limits(asking: Asking) -> bool:
@@ -135,11 +152,13 @@ def _one_of_many(asking: Asking) -> bool:
 
 _WHO_IS_IN = ("names", "limiting", "query", "include", "exclude", "forget")
 """What is said of a collection that decides who is in it."""
-HANDS_ON = FourEyes(seen=_handed, approver=KEEPING)
-MAKES_TOKEN = FourEyes(covers=_makes_administrator, seen=_handed, approver=KEEPING)
-CHANGES_RIGHTS = FourEyes(seen=_person_and_grants, approver=KEEPING)
-LETS_IN = FourEyes(seen=_person, approver=KEEPING)
-CHANGES_ROLE = FourEyes(seen=_role, approver=KEEPING)
+HANDS_ON = FourEyes(seen=_handed, reaches=_handed_within, approver=KEEPING)
+MAKES_TOKEN = FourEyes(
+    covers=_makes_administrator, seen=_handed, reaches=_handed_within, approver=KEEPING
+)
+CHANGES_RIGHTS = FourEyes(seen=_person_and_grants, reaches=_handed_within, approver=KEEPING)
+LETS_IN = FourEyes(seen=_person, reaches=_held_within, approver=KEEPING)
+CHANGES_ROLE = FourEyes(seen=_role, reaches=_role_within, approver=KEEPING)
 RAISES_LIMITS = FourEyes(covers=_raises_limits)
 LETS_IN_WITHOUT_KEY = FourEyes(covers=_lets_in_without_key)
 WEAKENS_RULE = FourEyes(covers=_weakens_rule)

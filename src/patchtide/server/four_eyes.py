@@ -8,7 +8,7 @@ is as it was: what people agreed to, their rights, and what it is done to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ from patchtide.domain.access.proposals import (
 )
 from patchtide.domain.access.rights import Right, holds
 from patchtide.domain.errors import NotFound, Refused, StaleRevision, WrongState
+from patchtide.server.bound_reach import Reaching, has_grown, written
 from patchtide.server.ports.accounts import User
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.proposals import StoredProposal
@@ -95,6 +96,7 @@ class Waits(Exception):
     asked: bytes
     told: Told
     changes: int
+    reach: bytes
 
 
 class Void(StaleRevision):
@@ -127,6 +129,8 @@ class FourEyes:
     covers: Callable[[Asking], bool] = lambda asking: True
     seen: Callable[[Transaction, Any], object] | None = None
     """What it is done to, as it is before; none: what it would note says that as well."""
+    reaches: Callable[[Transaction, Any], Collection[str]] = lambda tx, asked: ()
+    """Where the rights end that others agree to: at no more machines than when it was proposed."""
     approver: Right | None = None
     """What others must hold everywhere to agree, besides what it needs itself."""
     approver_for: Callable[[Told], bool] = lambda told: True
@@ -156,6 +160,7 @@ class Watched:
         work: Callable[[Transaction], T],
         *,
         whole: Whole | None = None,
+        reaching: Reaching,
         now: datetime,
     ) -> T:
         """Do the work, if nobody else has to agree or enough people did.
@@ -171,6 +176,7 @@ class Watched:
                 raise WrongState("no second person is asked for any more: ask for it by itself")
             return work(tx)
         held = self._held(tx, principal, rule, now) if self.proposal else None
+        places = self.four_eyes.reaches(tx, self.asked)
         before = self.four_eyes.seen(tx, self.asked) if self.four_eyes.seen else None
         done = work(tx)
         told, changes = tx.noted, len(tx.noted)
@@ -180,13 +186,17 @@ class Watched:
         asked = canonical(self.asked)
         content = content_of(self.operation, asked, canonical(seen))
         if held is not None:
+            if has_grown(held.reach, reaching(places)):
+                raise Void
             self._enact(tx, held, content, by=principal.actor, now=now)
             return done
         asking = Asking(
             tx=tx, actor=principal.actor, asked=self.asked, rule=rule, changes=changes, now=now
         )
         if told and self.four_eyes.covers(asking):
-            raise Waits(content=content, asked=asked, told=told[:SHOWN], changes=changes)
+            reach = written(reaching(places))
+            told = told[:SHOWN]
+            raise Waits(content=content, asked=asked, told=told, changes=changes, reach=reach)
         return done
 
     def _held(

@@ -52,6 +52,7 @@ def propose(
                 asked=waits.asked,
                 told=tuple(waits.told),
                 changes=waits.changes,
+                reach=waits.reach,
             )
         )
         tx.note(

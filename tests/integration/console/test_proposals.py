@@ -226,6 +226,27 @@ async def test_other_machines_where_rights_are_to_end_make_them_void(site: Conso
     assert "propose it again" in await act(maria, proposal, "enact")
 
 
+@pytest.mark.parametrize("grows", [True, False])
+async def test_what_reaches_more_machines_than_people_agreed_to_is_void(
+    site: ConsoleSite, grows: bool
+) -> None:
+    maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
+    web, other = [str(one) for one in await site.machines("web-1", "other-1")]
+    eve = await site.person("eve", "auditor")
+    await do(site, maria, "machines.describe", machines=[web], location="Bonn")
+    bonn = await do(site, maria, "collections.create", name="Bonn", query="location = Bonn")
+    await maria.post("/proposals/rule", ON)
+    wanted = {"user": eve, "role": "deployer", "within": str(bonn.id)}
+    proposal = await waiting(site, maria, "users.role", **wanted)
+    await act(tom, proposal, "approve")
+    moved, where = (other, "Bonn") if grows else (web, "Kiel")
+    await do(site, maria, "machines.describe", machines=[moved], location=where)
+
+    said = await act(maria, proposal, "enact")
+
+    assert ("propose it again" if grows else "Done.") in said
+
+
 async def test_who_holds_a_role_is_what_people_agree_to(site: ConsoleSite) -> None:
     maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
     eve = await site.person("eve", "auditor")

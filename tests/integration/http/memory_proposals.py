@@ -25,7 +25,7 @@ class MemoryProposals:
         return None if held is None else replace(held, asked=b"")
 
     def open_of(self, person: str, *, now: datetime) -> Sequence[StoredProposal]:
-        return [replace(one, asked=b"") for one in self._open_of(person, now)]
+        return [replace(one, asked=b"", reach=b"") for one in self._open_of(person, now)]
 
     def _open_of(self, person: str, now: datetime) -> list[StoredProposal]:
         return [
@@ -50,7 +50,7 @@ class MemoryProposals:
         self, *, person: str, operations: Collection[str], is_open: bool, now: datetime, limit: int
     ) -> Sequence[StoredProposal]:
         found = [
-            replace(one, asked=b"")
+            replace(one, asked=b"", reach=b"")
             for one in reversed(self.kept.values())
             if (one.proposal.person == person or one.proposal.operation in operations)
             and (one.proposal.state_at(now) is State.OPEN) is is_open

@@ -24,6 +24,7 @@ proposal = Table(
     Column("asked", LargeBinary, nullable=False),
     Column("told", Text, nullable=False),
     Column("changes", Number, nullable=False),
+    Column("reach", LargeBinary),
     Index("proposal_by_time", "proposed_at"),
     Index("proposal_by_person", "person", "ended_at"),
 )

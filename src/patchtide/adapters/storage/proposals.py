@@ -26,8 +26,9 @@ from patchtide.adapters.storage.update_lists import Read
 from patchtide.domain.access.proposals import Approval, Proposal, State
 from patchtide.server.ports.proposals import StoredProposal
 
-# Inputs may be files of megabytes: lists come without.
-_LISTED = select(*(column for column in proposal.c if column.name != "asked"))
+# Inputs may be files of megabytes, and fleets large: lists come without.
+_HELD = select(*(column for column in proposal.c if column.name != "asked"))
+_LISTED = select(*(column for column in proposal.c if column.name not in ("asked", "reach")))
 
 
 class ProposalWrites:
@@ -50,14 +51,15 @@ class ProposalWrites:
                 asked=made.asked,
                 told=json.dumps(made.told),
                 changes=made.changes,
+                reach=made.reach,
                 **_standing(one),
             )
         )
 
     def hold(self, id: str) -> StoredProposal | None:
-        found = _LISTED.where(proposal.c.id == id).with_for_update()
+        found = _HELD.where(proposal.c.id == id).with_for_update()
         row = self._connection.execute(found).first()
-        return None if row is None else _stored(row)
+        return None if row is None else _stored(row, reach=row.reach)
 
     def open_of(self, person: str, *, now: datetime) -> Sequence[StoredProposal]:
         found = _LISTED.where(proposal.c.person == person, _is_open(now))
@@ -100,7 +102,7 @@ class ProposalReads:
     def proposal(self, id: str) -> StoredProposal | None:
         found = select(proposal).where(proposal.c.id == id)
         row = self._read(lambda c: c.execute(found).first())
-        return None if row is None else _stored(row, asked=row.asked)
+        return None if row is None else _stored(row, asked=row.asked, reach=row.reach)
 
 
 def trim(connection: Connection, *, before: float, slice_: int) -> bool:
@@ -139,7 +141,7 @@ def _standing(one: Proposal) -> Mapping[str, Any]:
     }
 
 
-def _stored(row: Any, *, asked: bytes = b"") -> StoredProposal:
+def _stored(row: Any, *, asked: bytes = b"", reach: bytes | None = None) -> StoredProposal:
     approvals = tuple(
         Approval(person=person, by=by, at=instant(at), content=bytes.fromhex(content))
         for person, by, at, content in json.loads(row.approvals)
@@ -158,4 +160,6 @@ def _stored(row: Any, *, asked: bytes = b"") -> StoredProposal:
         ended_by=row.ended_by,
     )
     told = tuple((subject, detail) for subject, detail in json.loads(row.told))
-    return StoredProposal(proposal=made, asked=asked, told=told, changes=row.changes)
+    return StoredProposal(
+        proposal=made, asked=asked, told=told, changes=row.changes, reach=reach or b""
+    )

@@ -19,6 +19,8 @@ class StoredProposal:
     """What it would do, as the audit would say it: the first of its entries."""
     changes: int
     """How many entries that would be."""
+    reach: bytes = b""
+    """Which machines the rights reach that it hands on, as it was proposed; not in lists."""
 
 
 class ProposalWriting(Protocol):
