@@ -112,6 +112,35 @@ async def test_while_reports_stream_in_they_are_gathered_but_decisions_are_not(
     assert fleet.ask(lambda view: view.tally_of(view.update(openssl)).required) == seen - 1
 
 
+async def test_in_a_stream_a_question_looks_for_nothing_but_what_was_decided_here(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = await site.begin(STREAM)
+    fleet, asked = site.fleet, list[object]()
+    decided = site.storage.decided
+    assert site.on("openssl") == Tally(unknown=STREAM)
+    monkeypatch.setattr(fleet_module, "DECIDED_S", 3600)
+    await site.report(*(a_scan(m.number, 1, serial=1, required=[1]) for m in machines))
+    fleet.keep_up()
+    monkeypatch.setattr(
+        site.storage, "decided", lambda *args, **more: asked.append(args) or decided(*args, **more)
+    )
+
+    assert site.on("openssl") == Tally(required=STREAM)
+    assert asked == []
+    await site.storage.decide(
+        "admin",
+        "machines.quarantine",
+        lambda tx: (
+            tx.set_client_state([machines[0].uuid], ClientState.QUARANTINED),
+            tx.note(machines[0].uuid.hex()),
+        ),
+        now=NOON,
+    )
+    assert site.on("openssl") == Tally(required=STREAM - 1)
+    assert len(asked) == 1
+
+
 async def test_a_stream_is_followed_in_slices_between_which_questions_have_their_turn(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +174,7 @@ async def test_counts_of_updates_follow_a_stream_now_and_then_and_machines_at_on
         stand = Counter(view.judgement(m).compliance for m in view.members.values())
         return stand[Compliance.REQUIRED], view.tally_of(view.updates[openssl]).required
 
-    monkeypatch.setattr(fleet_module, "SETTLE_S", 3600)
+    monkeypatch.setattr(fleet_module, "SETTLE_SHARE", 10**9)
     assert fleet.ask(look) == (0, 0)
     for start in range(0, len(machines), STREAM):
         some = machines[start : start + STREAM]

@@ -200,6 +200,9 @@ class ToldFleet:
     def epoch(self) -> Cursor:
         return Cursor(epoch=f"epoch-{self._epoch}", n=self._n)
 
+    def decided_here(self) -> int:
+        return self._n
+
     def clients(self, *, after: int = 0, limit: int = 100) -> Sequence[Client]:
         behind = (self.clients_by_number[n] for n in sorted(self.clients_by_number) if n > after)
         return list(islice(behind, limit))

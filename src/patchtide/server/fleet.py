@@ -45,12 +45,12 @@ PATIENCE_S = 0.05
 """After so long nobody waits for a view that is being made; for a small fleet it is enough."""
 GATHER_S = 2.0
 """While reports stream in, no question follows them, unless nobody else did for so long."""
+DECIDED_S = 0.5
+"""While they do, nor does a question look for what other nodes decided, if somebody just has."""
 SLICE = 250
 """Of a stream, so many reports are followed before whoever asked meanwhile has his turn."""
-SETTLE_S = 1.0
-"""In a stream, counts of updates follow no more often."""
 SETTLE_SHARE = 10
-"""Nor is more than such a part of the time spent on them."""
+"""Of the time in which a stream is followed such a part goes to counts of updates, at most."""
 
 
 class Fleet:
@@ -81,6 +81,7 @@ class Fleet:
         self._gather_s = gather_s
         self._followed_at = 0.0
         self._settle_at = 0.0
+        self._decided = 0
         self._keeping = keeping
         self._kept: tuple[Cursor, Cursor, Mapping[int, Habit]] | None = None
         """How far was followed what is written down, with the habits of machines."""
@@ -164,7 +165,7 @@ class Fleet:
             with self._lock:
                 goes_on = self._current.settle_some()
         now = monotonic()
-        self._settle_at = now + max(SETTLE_S, SETTLE_SHARE * (now - began))
+        self._settle_at = now + SETTLE_SHARE * (now - began)
 
     def follow_facts(self) -> None:
         """Take up what machines have told of themselves, before somebody asks for it."""
@@ -214,7 +215,11 @@ class Fleet:
     def _follow(self) -> bool:
         """Bring it up to date for a question; a stream is left to who follows it in slices."""
         now = monotonic()
-        is_early = self._current.is_streaming and now - self._followed_at < self._gather_s
+        decided, waited = self.store.decided_here(), now - self._followed_at
+        if self._current.is_streaming and waited < DECIDED_S and decided == self._decided:
+            return self._current.is_whole
+        self._decided = decided
+        is_early = self._current.is_streaming and waited < self._gather_s
         is_of_now = self._current.follow(leaves_reports=is_early)
         if not is_early:
             self._followed_at = now
@@ -223,7 +228,7 @@ class Fleet:
         return is_of_now
 
     def _follow_up_to(self, ahead: Ahead | None, *, goes_on: bool) -> bool:
-        now = monotonic()
+        now, self._decided = monotonic(), self.store.decided_here()
         is_of_now = self._current.follow_up_to(ahead, goes_on=goes_on)
         self._followed_at = now
         if is_of_now and not self._current.has_more:

@@ -180,6 +180,11 @@ class FleetFollower:
         """Have counts of updates follow a stream by a part; say whether there is more to do."""
         return self.view.settle_some()
 
+    @property
+    def is_whole(self) -> bool:
+        """Say whether nothing large is missing."""
+        return not (self.is_lost or self.is_outdated)
+
     def checkpoint(self) -> Checkpoint | None:
         """Return what a later run can go on from; None: this one knows nothing it could."""
         if self.is_lost or self._reported is None or self._decided is None:

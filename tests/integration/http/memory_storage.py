@@ -282,6 +282,9 @@ class MemoryStorage:
             raise self.breaks
         return Cursor(epoch=f"e{self.epochs}", n=len(self.entries))
 
+    def decided_here(self) -> int:
+        return len(self.entries)
+
     def standings(self, uuids: Sequence[bytes]) -> Sequence[Standing]:
         return [one for one in self.standings_after(0, limit=10**6) if one.uuid in uuids]
 

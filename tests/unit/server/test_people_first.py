@@ -12,9 +12,34 @@ from patchtide.server.people_first import PeopleFirst
 pytestmark = pytest.mark.anyio
 
 
-async def of_a_machine(people: PeopleFirst, done: list[str]) -> None:
-    await people.give_way()
-    done.append("machine")
+@pytest.fixture(autouse=True)
+def one_machine_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people_first, "FEW", 1)
+
+
+class Machines:
+    """Each is answered when the test says so."""
+
+    def __init__(self, people: PeopleFirst) -> None:
+        self.people = people
+        self.begun: list[str] = []
+        self._may_end = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def come(self, *names: str) -> list[asyncio.Task[None]]:
+        came = [asyncio.create_task(self._asked(name)) for name in names]
+        self._tasks += came
+        await a_few_laps()
+        return came
+
+    async def end(self) -> None:
+        self._may_end.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _asked(self, name: str) -> None:
+        async with self.people.giving_way():
+            self.begun.append(name)
+            await self._may_end.wait()
 
 
 async def a_few_laps() -> None:
@@ -22,53 +47,63 @@ async def a_few_laps() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_machine_waits_for_nobody_where_nobody_is() -> None:
-    done: list[str] = []
+async def test_machines_wait_for_nobody_where_nobody_is() -> None:
+    machines = Machines(PeopleFirst())
+    await machines.come("a", "b", "c")
 
-    await of_a_machine(PeopleFirst(), done)
+    assert machines.begun == ["a", "b", "c"]
+    await machines.end()
 
-    assert done == ["machine"]
 
-
-async def test_a_machine_waits_until_the_last_page_is_served() -> None:
-    people, done = PeopleFirst(), list[str]()
+async def test_few_are_worked_on_while_somebody_waits_and_the_others_come_after_the_last_page() -> (
+    None
+):
+    machines = Machines(people := PeopleFirst())
     with people.serving():
         with people.serving():
-            machine = asyncio.create_task(of_a_machine(people, done))
-            await a_few_laps()
+            await machines.come("a", "b", "c")
         await a_few_laps()
-        done.append("page")
+        assert machines.begun == ["a"]
+    await a_few_laps()
 
-    await machine
+    assert machines.begun == ["a", "b", "c"]
+    await machines.end()
 
-    assert done == ["page", "machine"]
+
+async def test_who_is_answered_makes_room_for_the_next() -> None:
+    machines = Machines(people := PeopleFirst())
+    with people.serving():
+        await machines.come("a", "b", "c")
+        await machines.end()
+
+        assert machines.begun == ["a", "b", "c"]
 
 
-async def test_a_page_that_takes_long_is_waited_for_no_longer_than_patience_lasts(
+async def test_a_page_is_waited_for_no_longer_than_patience_lasts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(people_first, "PATIENCE_S", 0.01)
-    people, done = PeopleFirst(), list[str]()
+    machines = Machines(people := PeopleFirst())
     with people.serving():
-        await asyncio.gather(*(of_a_machine(people, done) for _ in range(3)))
-        done.append("page")
+        await machines.come("a", "b", "c")
+        await asyncio.sleep(0.05)
 
-    assert done == ["machine"] * 3 + ["page"]
+        assert machines.begun == ["a", "b", "c"]
+    await machines.end()
 
 
-async def test_a_machine_that_went_away_keeps_nobody_waiting() -> None:
-    people, done = PeopleFirst(), list[str]()
+async def test_who_went_away_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people_first, "PATIENCE_S", 3600)
+    machines = Machines(people := PeopleFirst())
     with people.serving():
-        gone, stays = (asyncio.create_task(of_a_machine(people, done)) for _ in range(2))
-        await a_few_laps()
+        _, gone, _ = await machines.come("a", "b", "c")
         gone.cancel()
+        await machines.end()
 
-    await stays
-
-    assert done == ["machine"]
+        assert machines.begun == ["a", "c"]
 
 
-async def test_a_page_that_fails_is_served_too() -> None:
+async def test_a_page_that_fails_is_over_too() -> None:
     people = PeopleFirst()
     with pytest.raises(ZeroDivisionError), people.serving():
         raise ZeroDivisionError

@@ -141,8 +141,8 @@ class AgentsPlane:
             return self._signed(come_back(wait))
         counts = False
         try:
-            await self._people.give_way()
-            answer = await work(call)
+            async with self._people.giving_way():
+                answer = await work(call)
             counts = True
         except _Signed as refused:
             answer, counts = refusal(refused.error, refused.signature), refused.is_verified

@@ -72,6 +72,7 @@ class Storage(FleetReads):
         self.when_taken: Callable[[Sequence[Accepted], float], None] = lambda taken, seconds: None
         """Told of each group of reports and how long it took, in the writer's thread."""
         self._seal, self._beside = seal, beside
+        self._decided = 0
         self._write_engine = writer
         self._report_engine = reporter
         self.update_lists = ListReads(self._read)
@@ -137,9 +138,15 @@ class Storage(FleetReads):
     async def decide(
         self, actor: str, operation: str, work: Callable[[Transaction], T], *, now: datetime
     ) -> T:
-        return await self._write(
-            Rank.DECISION, lambda c: decisions.decide(c, actor, operation, work, now=now)
-        )
+        try:
+            return await self._write(
+                Rank.DECISION, lambda c: decisions.decide(c, actor, operation, work, now=now)
+            )
+        finally:
+            self._decided += 1  # whatever became of it: one too many does no harm
+
+    def decided_here(self) -> int:
+        return self._decided
 
     async def _write(self, rank: Rank, work: Callable[[Connection], T]) -> T:
         return await self._writer.run(rank, lambda: committed(self._write_engine, work))

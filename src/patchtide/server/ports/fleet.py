@@ -49,6 +49,10 @@ class ToldList(NamedTuple):
 class FleetReading(Protocol):
     def epoch(self) -> Cursor: ...
 
+    def decided_here(self) -> int:
+        """Return how often something was decided at this node; asks no database."""
+        ...
+
     def clients(
         self, *, after: int = 0, limit: int = 100, search: str = "", state: str = ""
     ) -> Sequence[Client]: ...
