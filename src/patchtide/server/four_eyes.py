@@ -42,7 +42,7 @@ T = TypeVar("T")
 FOUR_EYES = "access.four-eyes"
 Told = Sequence[tuple[str, Mapping[str, Any]]]
 """What would be noted in the audit, of what."""
-SHOWN = 20
+SHOWN = 500
 """So many entries of the audit are told of what a proposal would do."""
 
 

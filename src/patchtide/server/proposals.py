@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
@@ -21,6 +22,8 @@ from patchtide.server.shown_proposals import (
     OneProposal,
     ShownProposal,
     Viewer,
+    input_of,
+    is_cut,
     may_agree_to,
     show,
 )
@@ -33,6 +36,13 @@ class ApproveProposal(OneProposal, kw_only=True, frozen=True):
         Meta(
             pattern=or_nothing(SHA256),
             description="Only if this is the SHA-256 of what it would do, as it was shown.",
+        ),
+    ] = ""
+    whole: Annotated[
+        str,
+        Meta(
+            pattern=or_nothing(SHA256),
+            description="The SHA-256 of its whole input, which was read: of one that is shown cut.",
         ),
     ] = ""
 
@@ -51,10 +61,11 @@ async def approve(
 
     Raises:
         NotFound
-        Refused: it is her own, or no person asks, or she looked at something else.
+        Refused: it is her own, or no person asks, or she looked at something else, or not at all.
         WrongState: it has ended, or she agreed before.
     """
     rights = somebody(principal).rights
+    kept = await call.read(lambda: call.context.reading.proposals.proposal(asked.proposal))
 
     def work(tx: Transaction) -> None:
         stored, person = _held(tx, covered, principal, asked.proposal)
@@ -65,6 +76,8 @@ async def approve(
         able = _able(tx, covered, stored, call)
         if not may_agree_to(covered, stored, rights) or person not in able:
             raise Refused("you could not do this yourself")
+        if kept is None or (is_cut(kept) and asked.whole != _digest(kept)):
+            raise Refused("not all of it was on that page: read all of it, and approve it there")
         tx.proposals.put(one)
         _note(tx, one, approvals=len(one.approvals))
 
@@ -155,6 +168,10 @@ def _end(
 ) -> None:
     tx.proposals.put(proposal.ended(state, by=principal.actor, now=call.now))
     _note(tx, proposal)
+
+
+def _digest(one: StoredProposal) -> str:
+    return sha256(input_of(one)).hexdigest()
 
 
 def _note(tx: Transaction, proposal: Proposal, **detail: int) -> None:

@@ -25,6 +25,8 @@ from patchtide.server.table import Input, Operation, Output
 Covered = Mapping[str, Operation]
 NEWEST = 500
 """So many are listed that wait, and so many that have ended."""
+TOLD_IN_LISTS = 20
+"""Of what each would do."""
 ASKED_SHOWN = 20_000
 """So many letters of an input are shown; a file of machines may be longer."""
 ProposalId = Annotated[str, Meta(max_length=12, pattern=SHORT_ID, description="The proposal's id.")]
@@ -79,6 +81,8 @@ class ShownProposal(Output, kw_only=True, frozen=True):
     """With what it was asked, as JSON, or the beginning of it; lists come without."""
     asked_letters: int
     """How many letters all of that has. What has ended keeps none."""
+    is_cut: bool
+    """This is not all of it: who approves it must have read all of its input."""
     is_own: bool
     may_approve: bool
     may_enact: bool
@@ -123,7 +127,7 @@ class Viewer:
             self._eyes[needs] = eyes_among(self._users, needs, self._setting, now=self._now)
         return missing(one.proposal, self._rule, self._eyes[needs], now=self._now)
 
-    def shown(self, one: StoredProposal) -> ShownProposal:
+    def shown(self, one: StoredProposal, *, told: int | None = None) -> ShownProposal:
         proposal, state = one.proposal, one.proposal.state_at(self._now)
         operation = self._covered.get(proposal.operation)
         asked = one.asked.decode()
@@ -150,10 +154,11 @@ class Viewer:
                 ShownApproval(person=a.person, name=self.name(a.person), at=a.at)
                 for a in proposal.approvals
             ),
-            told=tuple(ShownEntry(subject=s, detail=dict(detail)) for s, detail in one.told),
+            told=tuple(ShownEntry(subject=s, detail=dict(detail)) for s, detail in one.told[:told]),
             changes=one.changes,
             asked=asked[:ASKED_SHOWN],
             asked_letters=len(asked),
+            is_cut=is_cut(one),
             is_own=is_own,
             may_approve=is_open and not is_own and not has_agreed and self.may_agree(one),
             may_enact=is_open and is_own and lacks.is_nothing,
@@ -161,6 +166,15 @@ class Viewer:
 
     def name(self, actor: str) -> str:
         return self._names.get(actor, actor)
+
+
+def is_cut(one: StoredProposal) -> bool:
+    return len(one.asked.decode()) > ASKED_SHOWN or one.changes > len(one.told)
+
+
+def input_of(one: StoredProposal) -> bytes:
+    """Return the whole input as people read it."""
+    return msgspec.json.format(one.asked, indent=2)
 
 
 def may_agree_to(covered: Covered, one: StoredProposal, rights: frozenset[Right]) -> bool:
@@ -184,7 +198,8 @@ async def list_some(
         )
         # Apart: what has ended takes no place of what waits.
         found = [*newest(is_open=True), *(newest(is_open=False) if asked.all else ())]
-        return ProposalList(items=tuple(viewer.shown(one) for one in found if viewer.sees(one)))
+        some = (viewer.shown(one, told=TOLD_IN_LISTS) for one in found if viewer.sees(one))
+        return ProposalList(items=tuple(some))
 
     return await call.read(found)
 
@@ -205,7 +220,7 @@ async def whole_input(
         stored = _seen(Viewer(call, covered, principal), call, asked.proposal)
         if stored.proposal.state_at(call.now) is not State.OPEN:
             raise NotFound("what has ended keeps no input")
-        return msgspec.json.format(stored.asked, indent=2)
+        return input_of(stored)
 
     return await call.read(found)
 

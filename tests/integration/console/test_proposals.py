@@ -34,12 +34,10 @@ SESSION = "__Host-patchtide-session"
 ON = {"on": "yes", "approvers": "1", "machines_over": "50", "delay_h": "24", "lasts_h": "168"}
 
 
-async def act(visitor: Visitor, proposal: str, name: str) -> str:
-    page = (await visitor.get(f"/proposals/{proposal}")).body.decode()
-    content = found[1] if (found := re.search(r'name="content" value="(\w+)"', page)) else ""
-    done = await visitor.post(
-        "/proposals/act", {"act": name, "proposal": proposal, "content": content}
-    )
+async def act(visitor: Visitor, proposal: str, name: str, *, at: str = "") -> str:
+    page = (await visitor.get(f"/proposals/{proposal}{at}")).body.decode()
+    said = dict(re.findall(r'name="(content|whole)" value="(\w+)"', page))
+    done = await visitor.post("/proposals/act", {"act": name, "proposal": proposal, **said})
     where = done.headers.get("location")
     return ((await visitor.get(where)) if where else done).body.decode()
 
@@ -449,10 +447,14 @@ async def test_what_people_agree_to_can_be_read_whole(site: ConsoleSite) -> None
 
     cut, whole = [(await tom.get(at)).body.decode() for at in (address, small)]
     file = await tom.get(f"{address}?format=json")
+    all_of_it = (await tom.get(f"{address}?whole=yes")).body.decode()
 
     assert re.search(r"the first 20 of 4.001 changes, and the first 20.000 of 44.035 letters", cut)
-    assert cut.index("Not all of it is on this page") < cut.index('value="approve"')
+    assert "Not all of it is on this page" in cut and 'value="approve"' not in cut
     assert "Not all of it" not in whole and 'value="approve"' in whole
+    assert all_of_it.index("tier0-1,eve") < all_of_it.index('value="approve"')
+    assert "read all of it, and approve it there" in await act(tom, large.proposal.id, "approve")
+    assert "Approved" in await act(tom, large.proposal.id, "approve", at="?whole=yes")
     assert "tier0-1" not in cut and msgspec.json.decode(file.body) == msgspec.json.decode(asked)
     assert "attachment" in file.headers["content-disposition"]
     assert (await eve.get(f"{address}?format=json")).status == 404

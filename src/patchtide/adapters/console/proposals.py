@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, download, see_other
@@ -27,7 +30,7 @@ async def one(desk: Desk, visit: Visit) -> Reply:
     if visit.query.get("format") == "json":
         whole = await desk.ask(visit, "proposals.input", proposal=proposal)
         return download(whole, kind="application/json", name=f"proposal-{proposal}.json")
-    return await _shown(desk, visit, proposal)
+    return await _shown(desk, visit, proposal, is_whole="whole" in visit.query)
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
@@ -35,7 +38,8 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     name, proposal = visit.said("act"), visit.said("proposal")
     if name not in ACTS:
         raise InvalidDocument([Problem("act", "is nothing that can be done to a proposal")])
-    said = {"content": visit.said("content")} if name == "approve" else {}
+    read = {field: visit.said(field) for field in ("content", "whole")}
+    said = read if name == "approve" else {}
     try:
         done = await desk.ask(visit, f"proposals.{name}", proposal=proposal, **said)
     except PatchtideError as error:
@@ -75,13 +79,26 @@ async def _shown(
     *,
     answer: Mapping[str, Any] = NOTHING,
     error: PatchtideError | None = None,
+    is_whole: bool = False,
 ) -> Reply:
+    whole = await desk.ask(visit, "proposals.input", proposal=proposal) if is_whole else b""
     return desk.page(
         visit,
         "proposal.html",
         status=200 if error is None else desk.status_of(error),
         one=await desk.ask(visit, "proposals.show", proposal=proposal),
+        fields=_fields(whole),
+        whole=sha256(whole).hexdigest() if whole else "",
         answer=answer,
         server=f"https://{visit.headers.get('host', '')}",
         error=error,
     )
+
+
+def _fields(whole: bytes) -> Sequence[tuple[str, str]]:
+    """Return what was asked, field by field: texts as they were written, a file line by line."""
+    said: Mapping[str, Any] = msgspec.json.decode(whole) if whole else {}
+    return [
+        (name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        for name, value in said.items()
+    ]
