@@ -11,8 +11,10 @@ import msgspec
 
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.schedules.permission import Times
+from patchtide.domain.schedules.spans import Span
 from patchtide.domain.schedules.windows import DEFAULT_HOURS, BusinessHours, Freeze, Window
 from patchtide.domain.schedules.windows import hours_of as hours_that_hold
+from patchtide.server.building import build_of
 from patchtide.server.collection_index import is_of_tier_zero
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
@@ -54,6 +56,8 @@ class Subject:
     location: str = ""
     zone: str = ""
     """By which clocks it goes itself, as far as it has told that."""
+    build: Span | None = None
+    """While it is in build; its windows stand in its calendar as if it were not."""
 
 
 def packed(said: msgspec.Struct) -> bytes:
@@ -108,6 +112,7 @@ async def subject_of_machine(call: Call, machine: UUID) -> Subject:
             unsure=frozenset(ground.unknown) | (others if zero is None else frozenset()),
             outside=others if zero is not None else frozenset(),
             location=client.described.location,
+            build=build_of(client),
         )
 
     def read() -> Subject:

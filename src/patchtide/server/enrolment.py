@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from patchtide.domain.errors import Refused
 from patchtide.server.admission import Verify
+from patchtide.server.building import build_ends
 from patchtide.server.ports.clients import Client, ClientState, NewClient
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.site import Site
@@ -110,20 +111,23 @@ class Enrolment:
             raise EnrolmentRefused
         # A machine that is known under another key may be a copy: a person decides.
         double = any(c.state is not ClientState.DECOMMISSIONED for c in alike)
+        waits = taken.approve or double
         new = NewClient(
             uuid=uuid4().bytes,
             name=asked.name,
             public_key=asked.public_key,
             machine=asked.machine,
             site=taken.site,
-            state=ClientState.WAITING if taken.approve or double else ClientState.ACTIVE,
+            state=ClientState.WAITING if waits else ClientState.ACTIVE,
             group=taken.group,
             platform=asked.platform,
             agent_version=asked.agent_version,
+            build_until=0 if waits else build_ends(tx, now),
         )
         # Whoever has a token can take any name, and with it what people said of the machine that
         # they expect, its collections and its schedule: so a person says whether this is the one.
-        was_expected = tx.enrol_expected(replace(new, state=ClientState.WAITING), now=now)
+        waiting = replace(new, state=ClientState.WAITING, build_until=0)
+        was_expected = tx.enrol_expected(waiting, now=now)
         client = was_expected or tx.add_client(new, now=now)
         said = {"name": client.name, "token": taken.id, "state": client.state.value}
         tx.note(client.uuid.hex(), **said, **({"was": "expected"} if was_expected else {}))

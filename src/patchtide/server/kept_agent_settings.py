@@ -49,6 +49,8 @@ class KeptAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A machine is silent once so many check-ins are missing."""
     updaters: UpdatersName = ""
     """What becomes of others that install updates on the machines; empty: they are left."""
+    build_h: int = 0
+    """A new machine is in build for so many hours at most; 0: none is."""
     before_s: int = 0
     """Between two scans, as it was set before."""
     since: float = 0.0

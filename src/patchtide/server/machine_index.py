@@ -271,6 +271,7 @@ _DESCRIBED: Mapping[str, _Reader] = {
     "state": lambda s: (s.member.client.state.value,),
     "platform": lambda s: (s.member.client.platform,),
     "group": lambda s: (s.member.client.group,),
+    "in-build": lambda s: (s.member.client.build_until > 0,),
     "site": lambda s: (s.member.client.site,),
     **{place: _of_described(read) for place, read in SAID.items()},
 }

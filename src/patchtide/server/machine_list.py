@@ -79,6 +79,8 @@ class Machine(Output, kw_only=True, frozen=True):
     seen_at: datetime | None
     restart_pending: bool
     """What is installed there takes effect only after a restart."""
+    in_build: bool
+    """It is new: no maintenance window binds it until it is handed over."""
     site: str
     group: str
     platform: str
@@ -216,6 +218,7 @@ def shown(standing: Standing, heard: Heard | None) -> Machine:
         reported_at=member.reported_at,
         seen_at=seen_at(heard),
         restart_pending=standing.restart_pending,
+        in_build=client.build_until > 0,
         site=client.site,
         group=client.group,
         platform=client.platform,

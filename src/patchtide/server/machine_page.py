@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Anonymous, Principal, may_read
 from patchtide.domain.access.rights import Kind
+from patchtide.server.building import build_of
 from patchtide.server.collection_checks import readable
 from patchtide.server.collection_view import NamedCollection, named
 from patchtide.server.context import Call
@@ -67,6 +68,8 @@ class ShownMachine(Machine, kw_only=True, frozen=True):
     services: tuple[str, ...]
     time_zone: str
     """By which clocks it goes, as it told; empty: it did not."""
+    build_until: datetime | None
+    """It is in build, and at the latest until then; null: it was handed over, or never was."""
     faults: tuple[str, ...]
     """What it finds wrong with itself, by code; who else installs updates there among it."""
     taken_over: tuple[str, ...]
@@ -138,6 +141,7 @@ def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
         faults=health_of(heard).faults,
         taken_over=health_of(heard).taken_over,
         takes_over=told.takes_over,
+        build_until=(build := build_of(client)) and build.ends,
         **{name: getattr(hardware, name) for name in HardwareV1.__struct_fields__},
     )
 

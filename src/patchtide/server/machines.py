@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import NotFound, WrongState
+from patchtide.server.building import build_ends
 from patchtide.server.context import Call
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
@@ -23,10 +24,11 @@ class OneMachine(Input, kw_only=True, frozen=True):
     machine: MachineId
 
 
+APPROVE = "machines.approve"
 # From which states an operation may lead, and where to.
 _MOVES: Mapping[str, tuple[frozenset[ClientState], ClientState]] = MappingProxyType(
     {
-        "machines.approve": (frozenset({ClientState.WAITING}), ClientState.ACTIVE),
+        APPROVE: (frozenset({ClientState.WAITING}), ClientState.ACTIVE),
         "machines.quarantine": (
             frozenset({ClientState.WAITING, ClientState.ACTIVE}),
             ClientState.QUARANTINED,
@@ -54,6 +56,8 @@ async def move(call: Call, principal: Principal, asked: OneMachine) -> None:
         client = _client(tx, uuid)
         if client.state not in origins or not tx.set_client_state([uuid], goal):
             raise WrongState(f"the machine is {client.state}")
+        if call.operation == APPROVE:
+            tx.begin_build([uuid], until=build_ends(tx, call.now))
         tx.note(uuid.hex(), name=client.name, was=client.state.value, state=goal.value)
 
     await call.decide(principal, work)

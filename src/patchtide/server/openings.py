@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Annotated
 from uuid import UUID
@@ -153,6 +154,7 @@ async def ask_machine(call: Call, principal: Principal, asked: AskMachine) -> An
     """Raises InvalidDocument or NotFound."""
     subject = await subject_of_machine(call, asked.machine)
     times = await times_of(call, subject, zone=checked_zone(asked.zone))
+    times = replace(times, build=subject.build)
     wanted = Wanted(
         work=asked.work,
         needs=timedelta(minutes=asked.minutes),

@@ -76,6 +76,10 @@ class SetAgents(SaidAgents, kw_only=True, frozen=True):
         int,
         Meta(ge=0, le=100, description="It is silent after so many missed check-ins; else 3."),
     ] = 0
+    build_h: Annotated[
+        int,
+        Meta(ge=0, le=720, description="A new machine is in build for so many hours at most."),
+    ] = 0
 
 
 class SetProxy(Input, kw_only=True, frozen=True):
@@ -109,6 +113,8 @@ class ShownAgents(Output, kw_only=True, frozen=True):
     proxy_direct: tuple[str, ...]
     updaters: UpdatersName
     """What becomes of others that install updates there: take-over or leave."""
+    build_h: int
+    """For how many hours at most a new machine is in build; 0: none is."""
     missed: int
     """A machine that misses so many check-ins is silent."""
     silent_after_s: int
@@ -124,7 +130,7 @@ async def show(call: Call, principal: Principal, asked: Nothing) -> ShownAgents:
 
 async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> ShownAgents:
     """Raises InvalidDocument: an interval is out of its limits, or the words make no days."""
-    wanted = msgspec.structs.replace(asked.kept(), missed=asked.missed)
+    wanted = msgspec.structs.replace(asked.kept(), missed=asked.missed, build_h=asked.build_h)
     settings_in(wanted)
 
     def work(tx: Transaction) -> bytes:
@@ -138,6 +144,7 @@ async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> Show
             cycle=asked.cycle,
             missed=asked.missed,
             updaters=asked.updaters,
+            build_h=asked.build_h,
         )
         return data
 
@@ -200,6 +207,7 @@ def _shown(call: Call, kept: KeptAgents) -> ShownAgents:
         proxy=kept.proxy.address if kept.proxy else "",
         proxy_direct=kept.proxy.direct if kept.proxy else (),
         updaters=kept.updaters or "leave",
+        build_h=kept.build_h,
         missed=kept.missed or MISSED,
         silent_after_s=int(call.context.agents.silent_after.total_seconds()),
         stale_after_s=int(stale_after(every_s).total_seconds()),

@@ -498,6 +498,17 @@ class MemoryTransaction:
                 changed += 1
         return changed
 
+    def begin_build(self, uuids: Sequence[bytes], *, until: int) -> None:
+        for uuid in uuids:
+            now = replace(self.storage.machines[uuid], build_until=until)
+            self.storage.machines[uuid] = now
+
+    def end_build(self, uuids: Sequence[bytes]) -> Sequence[bytes]:
+        ended = [uuid for uuid in uuids if self.storage.machines[uuid].build_until]
+        for uuid in ended:
+            self.storage.machines[uuid] = replace(self.storage.machines[uuid], build_until=0)
+        return ended
+
     def ask_scan(self, uuids: Sequence[bytes], *, now: datetime) -> int:
         for uuid in uuids:
             wanted = replace(self.storage.machines[uuid], scan_wanted=int(now.timestamp()))

@@ -31,8 +31,9 @@ async def set_target(desk: Desk, visit: Visit) -> Reply:
 
 async def set_agents(desk: Desk, visit: Visit) -> Reply:
     try:
-        missed = {"missed": visit.said("missed")} if visit.said("missed") else {}
-        await desk.ask(visit, "settings.set-agents", **_habits(visit), **missed)
+        names = ("missed", "build_h")
+        of_site = {name: visit.said(name) for name in names if visit.said(name)}
+        await desk.ask(visit, "settings.set-agents", **_habits(visit), **of_site)
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
     return see_other("/settings?done=agents")

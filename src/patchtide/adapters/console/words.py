@@ -235,6 +235,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "machines.import": "Imported what is said of it",
         "machines.describe": "Described",
         "machines.scan": "Asked for a scan",
+        "machines.hand-over": "Handed over: in build no more",
         "machines.get-policy": "Called to come for settings and orders",
         "collections.get-policy": "Called machines to come for settings and orders",
         "collections.scan": "Asked the machines of a collection for scans",

@@ -210,6 +210,15 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
             .values(state=state.value)
         ).rowcount
 
+    def begin_build(self, uuids: Sequence[bytes], *, until: int) -> None:
+        those = update(client).where(client.c.uuid.in_(uuids))
+        self._connection.execute(those.values(build_until=until))
+
+    def end_build(self, uuids: Sequence[bytes]) -> Sequence[bytes]:
+        in_build = update(client).where(client.c.uuid.in_(uuids), client.c.build_until > 0)
+        ended = in_build.values(build_until=0).returning(client.c.uuid)
+        return list(self._connection.execute(ended).scalars())
+
     def ask_full_report(self, uuids: Sequence[bytes]) -> int:
         return self._connection.execute(
             update(client_state)

@@ -38,6 +38,11 @@ def clients_of(connection: Connection, uuids: Sequence[bytes]) -> Sequence[Clien
     return [rows.client_of(row) for part in found for row in connection.execute(part)]
 
 
+def clients_in_build(connection: Connection) -> Mapping[bytes, int]:
+    found = select(client.c.uuid, client.c.build_until).where(client.c.build_until > 0)
+    return {row.uuid: row.build_until for row in connection.execute(found)}
+
+
 def clients_numbered(connection: Connection, numbers: Sequence[int]) -> Sequence[Client]:
     found = (CLIENTS.where(client.c.number.in_(part)) for part in _parts(numbers))
     return [rows.client_of(row) for part in found for row in connection.execute(part)]

@@ -52,6 +52,9 @@ class FleetReads:
     def scan_rule(self) -> ScanRule:
         return self._read(update_rows.scan_rule)
 
+    def clients_in_build(self) -> Mapping[bytes, int]:
+        return self._read(fleet.clients_in_build)
+
     def expired_updates(self, *, by: datetime) -> Sequence[UUID]:
         return self._read(lambda c: update_rows.expired(c, by=by))
 

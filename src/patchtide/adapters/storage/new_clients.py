@@ -44,6 +44,7 @@ def add(connection: Connection, new: NewClient, *, now: datetime) -> Client:
         group=new.group,
         platform=new.platform,
         agent_version=new.agent_version,
+        build_until=new.build_until,
     )
 
 
@@ -114,6 +115,7 @@ def _told(new: NewClient, now: datetime) -> dict[str, Any]:
         "platform": new.platform,
         "agent_version": new.agent_version,
         "enrolled_at": now.timestamp(),
+        "build_until": new.build_until,
     }
 
 
@@ -130,6 +132,7 @@ def _row(one: Client) -> dict[str, Any]:
         "platform": one.platform,
         "agent_version": one.agent_version,
         "enrolled_at": one.enrolled_at.timestamp(),
+        "build_until": 0,
         **described.columns_of(one.described),
     }
 

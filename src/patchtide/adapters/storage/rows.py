@@ -38,6 +38,7 @@ def client_of(row: Any) -> Client:
         full_report=bool(row.full_report),
         described=described_of(row),
         scan_wanted=row.scan_wanted,
+        build_until=row.build_until,
     )
 
 

@@ -61,9 +61,18 @@ client = Table(
     _required("roles", Text, server_default=""),
     _required("exposure", String(32), server_default=""),
     _required("location", String(256), server_default=""),
+    # It is in build until then at the latest; 0: it was handed over, or never was.
+    _required("build_until", Number, server_default="0"),
     Index("client_by_key", "public_key"),
     Index("client_by_machine", "machine"),
     Index("client_by_name", "name"),
+)
+# Of a hundred thousand machines a few are in build.
+Index(
+    "client_in_build",
+    client.c.build_until,
+    sqlite_where=client.c.build_until > 0,
+    postgresql_where=client.c.build_until > 0,
 )
 
 client_state = Table(

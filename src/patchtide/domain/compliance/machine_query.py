@@ -96,6 +96,7 @@ _DECLARED = (
         says="why that is unknown",
         choices=tuple(one.value for one in Doubt if one not in (Doubt.NONE, Doubt.NOT_ACTIVE)),
     ),
+    QueryField(name="in-build", kind=FieldKind.FLAG, says="it is new, and no window binds it yet"),
     QueryField(name="restart", kind=FieldKind.FLAG, says="it waits for a restart"),
     QueryField(
         name=REQUIRES,

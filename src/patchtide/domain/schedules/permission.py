@@ -6,6 +6,7 @@ touches anything. What binds, in this order:
 | what | binds | but for |
 | --- | --- | --- |
 | freezes | everything | emergencies |
+| that it is in build | nothing that follows binds | |
 | windows, if it has any | everything; some are for updates only | what ignores them |
 | that nobody knows whether it has any | everything | what ignores windows |
 | business hours, without a window | what keeps out of them: rollouts, forced restarts | all else |
@@ -44,6 +45,8 @@ class Times:
     windows are not for it."""
     freezes: tuple[Freeze, ...] = ()
     hours: tuple[BusinessHours, ...] = ()
+    build: Span | None = None
+    """While it is in build: neither windows nor business hours bind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,8 @@ class Why(StrEnum):
 
     WINDOW_OPEN = "window-open"
     WINDOWS_IGNORED = "windows-ignored"
+    IN_BUILD = "in-build"
+    """It is new, and to be handed over compliant."""
     NO_WINDOWS = "no-windows"
     FROZEN = "frozen"
     WINDOW_CLOSED = "window-closed"
@@ -95,7 +100,7 @@ def may_change(times: Times, wanted: Wanted, now: datetime) -> Verdict:
     current = _open_now(times, wanted, now)
     if current is not None and current.ends - now >= wanted.needs:
         until = current.ends if current.ends < now + _LOOKS_AHEAD[-1] else None
-        return Verdict(may=True, why=_why(times, wanted), until=until)
+        return Verdict(may=True, why=_why(times, wanted, now), until=until)
     if current is not None:
         why, freeze = Why.TOO_SHORT, _cutting(times, current)
     else:
@@ -112,16 +117,22 @@ def allowed(times: Times, wanted: Wanted, during: Span) -> list[Span]:
     Openings come whole, with where they begin and end outside of it. Where nothing binds, it is
     the span itself. How long the work takes is not looked at.
     """
+    found = _opened(times, wanted, during)
+    if times.build is not None and times.build.begins < during.ends:
+        found = [one for one in united([*found, times.build]) if one.ends > during.begins]
+    if wanted.is_emergency:
+        return found
+    return without(found, united(freeze.span(times.zone) for freeze in times.freezes))
+
+
+def _opened(times: Times, wanted: Wanted, during: Span) -> list[Span]:
+    """Return when windows, or business hours, let such work be done."""
     if times.is_unsure and not wanted.ignores_windows:
         return []
     if times.windows and not wanted.ignores_windows:
         serving = (one for one in times.windows if one.covers.serves(wanted.work))
-        found = openings(serving, during, times.zone)
-    else:
-        found = without([during], _busy(times, wanted, during))
-    if wanted.is_emergency:
-        return found
-    return without(found, united(freeze.span(times.zone) for freeze in times.freezes))
+        return openings(serving, during, times.zone)
+    return without([during], _busy(times, wanted, during))
 
 
 def upcoming(times: Times, wanted: Wanted, now: datetime, *, most: int) -> list[Span]:
@@ -171,7 +182,9 @@ def _busy(times: Times, wanted: Wanted, during: Span) -> list[Span]:
     return united(span for hours in times.hours for span in hours.spans(during, times.zone))
 
 
-def _why(times: Times, wanted: Wanted) -> Why:
+def _why(times: Times, wanted: Wanted, now: datetime) -> Why:
+    if times.build is not None and times.build.has(now):
+        return Why.IN_BUILD
     if not times.windows and not times.is_unsure:
         return Why.NO_WINDOWS
     return Why.WINDOWS_IGNORED if wanted.ignores_windows else Why.WINDOW_OPEN

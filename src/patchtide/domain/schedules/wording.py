@@ -46,6 +46,7 @@ _WHY: Mapping[Why, str] = MappingProxyType(
     {
         Why.WINDOW_OPEN: "a maintenance window is open",
         Why.WINDOWS_IGNORED: "this ignores maintenance windows",
+        Why.IN_BUILD: "it is in build, and no maintenance window binds it yet",
         Why.NO_WINDOWS: "no maintenance window binds this machine",
         Why.FROZEN: "it is frozen",
         Why.WINDOW_CLOSED: "no maintenance window is open",

@@ -13,6 +13,7 @@ from uuid import UUID
 from patchtide.domain.errors import Unavailable
 from patchtide.entry.server.alerting import alert_watch, courier, subscription_watch
 from patchtide.entry.server.node import Server
+from patchtide.server.building import BuildWatch
 from patchtide.server.called import let_in_of
 from patchtide.server.catalog import CatalogPublisher
 from patchtide.server.decision_watch import DecisionWatch
@@ -37,6 +38,8 @@ UPKEEP_S = 60.0
 FAILURES_S = 60.0
 """How often is asked whether failed sign-ins are to be written down."""
 EXPIRE_S = 3600.0
+BUILD_S = 10.0
+"""How often is asked whether a machine in build is to be handed over."""
 FLEET_S = 600.0
 """How often the view of the fleet is written down, besides at the end."""
 HISTORY_S = 60.0
@@ -88,6 +91,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield FAILURES_S, server.context.failed_sign_ins.step
     yield SYNCHRONISE_S, server.context.synchronisations.step
     yield FOLLOW_S, server.context.descriptions.step
+    yield BUILD_S, _building(server).step
     yield EXPIRE_S, _expired(server).step
     yield EXPIRE_S, server.context.drafts.step
     yield ALERT_S, alert_watch(server).step
@@ -104,6 +108,16 @@ def _upkeep(server: Server) -> Upkeep:
         archive=server.context.audit_archive,
         inventories=server.agents.inventories,
         clock=server.context.clock,
+    )
+
+
+def _building(server: Server) -> BuildWatch:
+    context = server.context
+    return BuildWatch(
+        reading=server.storage,
+        fleet=context.fleet,
+        decisions=server.storage,
+        clock=context.clock,
     )
 
 

@@ -41,6 +41,8 @@ class Client:
     described: Described = UNDESCRIBED
     scan_wanted: int = 0
     """When somebody asked for a scan that was not told of yet, in epoch seconds; 0: nobody did."""
+    build_until: int = 0
+    """It is in build until then at the latest, in epoch seconds; 0: it was handed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class NewClient:
     group: str = ""
     platform: str = ""
     agent_version: str = ""
+    build_until: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,14 @@ class ClientWriting(Protocol):
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         """Return how many changed. A decommissioned client never changes again (S43)."""
+        ...
+
+    def begin_build(self, uuids: Sequence[bytes], *, until: int) -> None:
+        """Have them be in build until then at the latest, in epoch seconds."""
+        ...
+
+    def end_build(self, uuids: Sequence[bytes]) -> Sequence[bytes]:
+        """Return those of them that were in build until now: another node may have been first."""
         ...
 
     def ask_full_report(self, uuids: Sequence[bytes]) -> int: ...

@@ -18,6 +18,7 @@ from patchtide.domain.schedules.days import (
     Once,
 )
 from patchtide.domain.schedules.permission import Times, Wanted, may_change, upcoming
+from patchtide.domain.schedules.spans import Span
 from patchtide.domain.schedules.windows import (
     DEFAULT_HOURS,
     BusinessHours,
@@ -61,7 +62,35 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=BERLIN).astimezone(UTC)
 
 
+BUILD = Span(at("2026-12-08 12:00"), at("2026-12-11 23:00"))
+NEW = {"build": BUILD}
+ADVENT = replace(CHRISTMAS, begins=datetime.fromisoformat("2026-12-09 00:00"))
 ANSWERS = {
+    "in build, whatever its windows": (
+        a_time(**NEW), OTHER, "2026-12-09 12:00",
+        "Yes, until Sat 2026-12-12 02:00: it is in build, and no maintenance window binds it yet",
+    ),
+    "in build, where nobody knows by which windows it goes": (
+        a_time(windows=(), is_unsure=True, **NEW), UPDATES, "2026-12-09 12:00",
+        "Yes, until Fri 2026-12-11 23:00: it is in build, and no maintenance window binds it yet",
+    ),
+    "in build, and people work there": (
+        replace(DURING_HOURS, build=BUILD), ROLLOUT, "2026-12-09 12:00",
+        "Yes, until Mon 2026-12-14 08:00: it is in build, and no maintenance window binds it yet",
+    ),
+    "in build, and frozen": (
+        a_time(freezes=(ADVENT,), **NEW), UPDATES, "2026-12-09 12:00",
+        "Not before Fri 2027-01-15 22:00: it is frozen until Mon 2027-01-04 06:00 (year's end)",
+    ),
+    "in build until a freeze": (
+        a_time(freezes=(CHRISTMAS,), build=Span(at("2026-12-08 12:00"), at("2026-12-20 12:00"))),
+        UPDATES, "2026-12-09 12:00",
+        "Yes, until Fri 2026-12-11 23:00: it is in build, and no maintenance window binds it yet",
+    ),
+    "handed over": (
+        a_time(windows=(AT_NIGHT,), **NEW), UPDATES, "2026-12-12 12:00",
+        "Not before Sun 2026-12-13 02:30: no maintenance window is open",
+    ),
     "three days after Patch Tuesday, in the night": (
         a_time(), UPDATES, "2026-12-11 23:00",
         "Yes, until Sat 2026-12-12 02:00: a maintenance window is open",
