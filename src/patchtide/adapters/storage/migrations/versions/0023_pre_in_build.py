@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022_pre_in_build"
-down_revision = "0021_pre_needed_before"
+revision = "0023_pre_in_build"
+down_revision = "0022_pre_bound_reach"
 branch_labels = None
 depends_on = None
 _IN_BUILD = sa.text("build_until > 0")
