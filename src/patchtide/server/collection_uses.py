@@ -23,10 +23,13 @@ Use = Callable[[Transaction, UUID], Iterator[str]]
 def uses(tx: Transaction, collection: UUID, *, may_name: bool) -> list[str]:
     """Return in words what uses it. `may_name`: who asks may hear what people are called."""
     told = [told for use in _USES for told in use(tx, collection)]
-    rights = list(_rights(tx, collection))
-    if rights and not may_name:
-        rights = ["somebody has rights within it"]
-    return told + rights
+    return told + ending_at(tx, str(collection), may_name=may_name)
+
+
+def ending_at(tx: Transaction, place: str, *, may_name: bool) -> list[str]:
+    """Return in words whose rights end there."""
+    rights = list(_rights(tx, place))
+    return ["somebody has rights within it"] if rights and not may_name else rights
 
 
 def naming(tx: Transaction, one: StoredCollection) -> Iterator[str]:
@@ -59,8 +62,8 @@ def _subscriptions(tx: Transaction, collection: UUID) -> Iterator[str]:
             yield f"the subscription {one.name} reports on it"
 
 
-def _rights(tx: Transaction, collection: UUID) -> Iterator[str]:
-    limit = f"{AT}{collection}"
+def _rights(tx: Transaction, place: str) -> Iterator[str]:
+    limit = f"{AT}{place}"
     for user in tx.lock_users():
         if any(text.endswith(limit) for text in user.rights):
             yield f"{user.name} has rights within it"

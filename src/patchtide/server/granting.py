@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.grants import come_to, grants_of
 from patchtide.domain.access.principals import SignedIn
-from patchtide.domain.access.rights import MACHINE, Right, beyond
+from patchtide.domain.access.rights import LIST, MACHINE, Right, beyond
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
 from patchtide.server.patterns import PLACE, ROLE, or_nothing
@@ -24,7 +24,8 @@ Rights = Annotated[
         max_length=64,
         description="Rights, each as kind.verb, for example machines.read, or roles, each as"
         " role:name; with @ and a collection's id, only for its machines; with @machine: and a"
-        " machine's id, only for that one.",
+        " machine's id, only for that one; catalog.modify with @list: and a list's name, only to"
+        " say what is on it.",
     ),
 ]
 Within = Annotated[
@@ -69,16 +70,21 @@ def granted(
 
 
 def _check_places(tx: Transaction, places: Collection[str]) -> None:
-    """Raises InvalidDocument: there is no such collection or machine."""
+    """Raises InvalidDocument: there is no such collection, machine or list."""
+    lists = {one for one in places if one.startswith(LIST)}
+    for name in sorted(one.removeprefix(LIST) for one in lists):
+        if tx.update_lists.put_on(name, ()) is None:
+            raise InvalidDocument([Problem("rights", f"speak of {name}: there is no such list")])
+    places = set(places) - lists
     machines = {one for one in places if one.startswith(MACHINE)}
     asked = [UUID(one.removeprefix(MACHINE)) for one in machines]
     there = {f"{MACHINE}{UUID(bytes=one.uuid)}" for one in tx.clients([id.bytes for id in asked])}
     if unknown := sorted(machines - there):
         raise InvalidDocument([Problem("within", f"says {unknown[0]}: there is no such machine")])
-    if machines == set(places):
+    if machines == places:
         return
     known = {str(ALL_MACHINES), *(str(one.id) for one in tx.collections.hold())}
-    if unknown := sorted(set(places) - machines - known):
+    if unknown := sorted(places - machines - known):
         raise InvalidDocument([Problem("within", f"there is no collection {unknown[0]}")])
 
 

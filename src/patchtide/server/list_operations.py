@@ -182,6 +182,7 @@ LISTS = (
         output=update_lists.Changed,
         handler=update_lists.put_on,
         audited=True,
+        of_list=True,
         example="lists add october --updates 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
     ),
     Operation(
@@ -211,6 +212,7 @@ LISTS = (
         output=update_lists.Changed,
         handler=update_lists.take_off,
         audited=True,
+        of_list=True,
         example="lists remove october --updates 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
     ),
     Operation(

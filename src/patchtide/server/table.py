@@ -19,7 +19,7 @@ from msgspec import Struct
 from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.principals import Policy, Principal, check, scopes_of
 from patchtide.domain.access.proofs import check_proof
-from patchtide.domain.access.rights import Right, Verb
+from patchtide.domain.access.rights import LIST, Right, Verb
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server.context import Call, Context, nothing
 from patchtide.server.fleet import Fleet
@@ -107,6 +107,8 @@ class Operation:
     narrows: bool = False
     """Whoever has the rights for some collections only is answered for their machines; without
     this he is refused."""
+    of_list: bool = False
+    """It says what is on the update list of its name: a right may end at that one."""
     targets_all: bool = False
     """What it says holds for every machine."""
     deed: Deed | None = None
@@ -168,6 +170,10 @@ class Operation:
             needs=self.rights_needed,
             proposal=proposal,
         )
+
+    def place(self, name: str) -> str:
+        """Return the one object that it is about, where a right may end at that."""
+        return f"{LIST}{name}" if self.of_list else ""
 
     def targets(self, asked: Struct) -> Targets:
         """Return the machines and collections that it would do something to, as far as its input
@@ -267,13 +273,14 @@ async def perform(
         SignInAgain: the person must prove anew who she is (domain.access.proofs).
         Proposed: others have to agree first; that it waits for them is written down.
     """
+    at = operation.place(getattr(asked, "name", ""))
     for policy in operation.needs:
-        check(principal, policy, narrows=operation.narrows)
+        check(principal, policy, narrows=operation.narrows, at=at)
     if operation.needs_proof:
         check_proof(principal, now=context.clock.now(), only_people=operation.only_people)
     if operation.handler is None:
         raise LookupError(f"{operation.name} is no use case")
-    if scopes := scopes_of(principal, operation.needs):
+    if scopes := scopes_of(principal, operation.needs, at=at):
         context = context.within(scopes)
         await check_within(context.fleet, asked)
     await check_targets(context.fleet, principal, operation.targets(asked))

@@ -15,12 +15,15 @@ from uuid import UUID
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.access.rights import LIST as LIST_PLACE
 from patchtide.domain.catalog.queries import Fields, with_value
 from patchtide.domain.catalog.query_parser import MAX_LENGTH, parse_query
 from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.catalog.update_query import LIST
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
+from patchtide.server.collection_reach import may_name_holders
+from patchtide.server.collection_uses import ending_at
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Limit, paged
@@ -245,12 +248,13 @@ async def rename_list(call: Call, principal: Principal, asked: NewName) -> None:
 
     Raises:
         NotFound
-        WrongState: there is one of that name.
+        WrongState: there is one of that name, or rights end at this one.
     """
     fleet = call.context.fleet
     fields = await call.read_fleet(lambda: fleet.ask(fields_of))
 
     def work(tx: Transaction) -> None:
+        _check_rights(tx, principal, asked.name)
         renamed = tx.update_lists.rename_list(asked.name, asked.to)
         if renamed is None:
             raise NotFound
@@ -269,12 +273,13 @@ async def delete_list(call: Call, principal: Principal, asked: OneName) -> None:
 
     Raises:
         NotFound
-        WrongState: saved searches name it.
+        WrongState: saved searches name it, or rights end at it.
     """
     fleet = call.context.fleet
     fields = await call.read_fleet(lambda: fleet.ask(fields_of))
 
     def work(tx: Transaction) -> None:
+        _check_rights(tx, principal, asked.name)
         if not tx.update_lists.drop_list(asked.name):
             raise NotFound
         naming = [one for one, _ in _naming(tx, asked.name, "", fields=fields)]
@@ -284,6 +289,13 @@ async def delete_list(call: Call, principal: Principal, asked: OneName) -> None:
         tx.note(asked.name)
 
     await call.decide(principal, work)
+
+
+def _check_rights(tx: Transaction, principal: Principal, name: str) -> None:
+    """Raises WrongState: rights end at it by its name, and would be to another one of that."""
+    may_name = may_name_holders(principal)
+    if holders := ending_at(tx, f"{LIST_PLACE}{name}", may_name=may_name):
+        raise WrongState(f"{name} has to stay: {'; '.join(holders)}")
 
 
 def _naming(

@@ -123,3 +123,28 @@ async def test_whoever_may_only_read_is_offered_nothing_that_changes(site: Conso
     assert {answer.status for answer in answers} == {200} and "october" in pages[1]
     assert "needs the right catalog.modify" in forced.body.decode()
     assert (await reader.get("/lists/october")).status == 200
+
+
+async def test_whose_right_ends_at_one_list_is_offered_that_one(site: ConsoleSite) -> None:
+    keeper = await engineer(site)
+    for name in ("october", "november"):
+        await keeper.post("/lists", {"name": name, "query": "curl"})
+    ola = await site.person("ola", "auditor")
+    rights = ["catalog.read", "catalog.modify@list:october"]
+    await site.storage.decide("x", "x", lambda tx: tx.set_rights(ola, rights), now=site.clock.now())
+    visitor = site.visitor()
+    await visitor.sign_in("ola")
+    pages = {p: (await visitor.get(f"/lists/{p}")).body.decode() for p in ("october", "november")}
+    bash = str(an_update_id("bash"))
+
+    chosen = await visitor.post("/lists/choice", {"update": bash})
+    put = await visitor.post("/lists/choice", {"update": bash, "list": "october"})
+    other = await visitor.post("/lists/choice", {"update": bash, "list": "november"})
+
+    assert re.findall(r'<option value="(\w+)">', chosen.body.decode()) == ["october"]
+    assert "Make the list" not in chosen.body.decode()
+    assert put.headers["location"] == "/lists/october?done=listed-1"
+    assert other.status == 403
+    assert ["Take off the list" in pages[p] for p in ("october", "november")] == [True, False]
+    assert ["Rename" in pages[p] for p in ("october", "november")] == [False, False]
+    assert "Put on a list" in (await visitor.get("/updates")).body.decode()

@@ -15,7 +15,7 @@ from dataclasses import replace
 from enum import Enum
 from itertools import product
 
-from patchtide.domain.access.rights import MACHINE, Right, Verb
+from patchtide.domain.access.rights import LIST, MACHINE, Right, Verb
 from patchtide.server.table import SAFE_METHODS, Operation
 from tests.integration.http.plane import AdministratorsPlane
 from tests.integration.http.test_policy import BY_TOKEN, OF_MACHINES, Prepared, prepared
@@ -30,11 +30,14 @@ class Way(Enum):
     ITSELF = "for the machine itself"
     OTHER_COLLECTION = "for a collection that it is not in"
     OTHER_MACHINE = "for another machine"
+    LIST = "for the update list that is named x"
+    OTHER_LIST = "for another list"
     NOT = "not at all"
 
 
 HERE = {Way.COLLECTION, Way.ITSELF}
 ELSEWHERE = {Way.OTHER_COLLECTION, Way.OTHER_MACHINE}
+AT_LIST = {Way.LIST, Way.OTHER_LIST}
 WHOLE = {Way.EVERYWHERE, Way.ADMINISTERS}
 HANDED_ON: Mapping[str, Mapping[str, object]] = {
     "api-tokens.create": {"name": "n", "rights": ["accounts.create"]},
@@ -58,6 +61,8 @@ def cases(operation: Operation) -> Iterator[Case]:
 def can_be(need: Right, way: Way) -> bool:
     if way is Way.ADMINISTERS:
         return need.verb is not Verb.ADMINISTER
+    if way in AT_LIST:
+        return replace(need, within=LIST).can_be_limited
     if way in (Way.ITSELF, Way.OTHER_MACHINE):
         return replace(need, within=MACHINE).can_be_limited
     return way in WHOLE or way is Way.NOT or need.can_be_limited
@@ -65,6 +70,9 @@ def can_be(need: Right, way: Way) -> bool:
 
 def expected(operation: Operation, case: Case) -> int:
     """Return the status, as the reference says it: 404 is for what is none of one's business."""
+    # To a list ends only what says what is on it: anything else is as if it were not held.
+    at_list = {Way.LIST: Way.EVERYWHERE if operation.of_list else Way.NOT, Way.OTHER_LIST: Way.NOT}
+    case = tuple(at_list.get(way, way) for way in case)
     ways = list(zip(needs_of(operation), case, strict=True))
     for need, way in ways:
         if way in HERE | ELSEWHERE and not operation.narrows:
@@ -120,13 +128,16 @@ class Tried:
             here = f"/collections/{self.places[Way.COLLECTION]}"
             path = re.sub(r"/collections/[^/]+", here, self.made.path)
             self.made = replace(self.made, path=path)
+        self.places |= {Way.LIST: f"{LIST}x", Way.OTHER_LIST: f"{LIST}y"}
         self.places[Way.ITSELF] = f"{MACHINE}{self.made.machine}"
         self.places[Way.OTHER_MACHINE] = f"{MACHINE}{other}"
 
     async def ask(self, case: Case) -> int:
         """Return the status; -1: it tells of the machine although that is elsewhere."""
         # What is somebody's own is the first token's.
-        token = "" if self.made or (HERE | ELSEWHERE) & {*case} else await self._token(case)
+        token = (
+            "" if self.made or (HERE | ELSEWHERE | AT_LIST) & {*case} else await self._token(case)
+        )
         if self.made is None:
             await self.begin()
         assert self.made is not None

@@ -190,3 +190,35 @@ async def test_a_query_is_completed_from_what_the_catalog_holds(site: Site) -> N
 
     assert (fields["start"], fields["items"][0]["text"]) == (0, "severity")
     assert feeds["start"] == len("feed = ") and feeds["items"]
+
+
+async def test_a_right_ends_at_one_list_which_then_keeps_its_name(site: Site) -> None:
+    for name in ("october", "november"):
+        await site.do("POST", "/lists", {"name": name, "query": "curl"})
+    asked = {"name": "ola", "rights": ["catalog.read", "catalog.modify@list:october"]}
+    full: RoleName = "full-administrator"
+    made = await site.do("POST", "/api-tokens", asked, role=full)
+    nowhere = {"name": "n", "rights": ["catalog.modify@list:nowhere"]}
+    refused = await site.do("POST", "/api-tokens", nowhere, role=full)
+
+    async def ola(method: str, path: str, said: Any = None) -> int:
+        token = made.json["token"]
+        answer = await site.plane.ask(method, f"/api/v1{path}", token=token, document=said)
+        return answer.status
+
+    assert (refused.status, "no such list" in str(refused.json)) == (400, True)
+    assert await ola("POST", "/lists/october/updates", ids("bash")) == 200
+    assert await site.on("october") == ["bash", "curl"]
+    assert [
+        await ola("POST", "/lists/november/updates", ids("bash")),
+        await ola("POST", "/lists/october/name", {"to": "x"}),
+        await ola("DELETE", "/lists/october"),
+        await ola("POST", "/lists", {"name": "mine"}),
+        await ola("PUT", "/searches/mine", {"query": "curl"}),
+        await ola("POST", "/api-tokens", asked),
+    ] == [403, 403, 403, 403, 403, 404]
+    renamed = await site.do("POST", "/lists/october/name", {"to": "x"}, role=full)
+    assert (renamed.status, "ola has rights" in renamed.json["detail"]) == (409, True)
+    assert (await site.do("DELETE", "/lists/october")).status == 409
+    await site.do("DELETE", f"/api-tokens/{made.json['id']}", role=full)
+    assert (await site.do("DELETE", "/lists/october")).status == 204

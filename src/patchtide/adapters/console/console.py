@@ -47,11 +47,12 @@ from patchtide.domain.access.principals import (
     Principal,
     SessionHolder,
     check,
+    holds_at,
     may_read,
     scopes_of,
 )
 from patchtide.domain.access.proofs import SignInAgain
-from patchtide.domain.access.rights import Kind, Right, Verb, holds
+from patchtide.domain.access.rights import LIST, Kind, Right, Verb, holds
 from patchtide.domain.access.rights import right as right_of
 from patchtide.domain.access.second_factor import SecondFactorNeeded
 from patchtide.domain.catalog.rule_mistakes import Mistake
@@ -140,11 +141,16 @@ class Desk:
             within = wanted in self.narrowing and not visible(rights, wanted).is_nothing
             return holds(rights, wanted) or within
 
+        def may_at(right: str, place: str) -> bool:
+            return holds_at(rights, right_of(right), place)
+
         known = {
             "visit": visit,
             "user": holder,
             "may": may,
             "may_everywhere": may_everywhere,
+            "may_at": may_at,
+            "lists_within": [r.within for r in rights if r.within.startswith(LIST)],
             "kinds": frozenset(kind.value for kind in Kind if may_read(rights, kind)),
             "whole": frozenset(k.value for k in Kind if holds(rights, Right(k, Verb.READ))),
             "form_token": visit.form_token,

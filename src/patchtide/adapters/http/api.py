@@ -49,8 +49,9 @@ class UseCase:
             scope["headers"], caller=caller_key(scope.get("client")), policy=operation.policy
         )
         # `perform` checks again; here it keeps a stranger's input from being read at all.
+        at = operation.place(scope["path_params"].get("name", ""))
         for policy in operation.needs:
-            check(principal, policy, narrows=operation.narrows)
+            check(principal, policy, narrows=operation.narrows, at=at)
         body = b""
         if not operation.takes_file:
             body = await body_of(receive, limit=operation.largest_body)

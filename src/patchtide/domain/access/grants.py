@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from patchtide.domain.access.rights import (
     AT,
+    LIST,
     ROLES,
     TIER_ZERO,
     Right,
@@ -57,7 +58,7 @@ def visible(held: Iterable[Right], wanted: Right) -> Scope:
     held = frozenset(held)
     if holds(held, wanted):
         return EVERYTHING
-    places = {one.within for one in held if one.within}
+    places = {one.within for one in held if one.within and not one.within.startswith(LIST)}
     where = (Right(wanted.kind, wanted.verb, within) for within in places)
     return Scope(frozenset(one.within for one in where if holds(held, one)))
 
@@ -119,8 +120,8 @@ def limited(rights: Iterable[Right], within: str) -> frozenset[Right]:
 def _parts(one: Right, within: str) -> Iterable[Right]:
     if one.within:
         return ()
-    # Administering a kind that only its reading can be limited of includes that.
-    verbs = {one.verb, Verb.READ} if one.verb is Verb.ADMINISTER else {one.verb}
+    # Administering a kind of which only some can be limited includes that.
+    verbs = {one.verb, Verb.READ, Verb.MODIFY} if one.verb is Verb.ADMINISTER else {one.verb}
     found = (Right(one.kind, verb, within) for verb in verbs)
     return [r for r in found if r.can_be_limited]
 

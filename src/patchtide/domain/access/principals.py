@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from patchtide.domain.access.grants import Scope, bounds, visible
-from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.access.rights import Kind, Right, Verb, holds
 from patchtide.domain.access.second_factor import Owed, SecondFactorNeeded
 from patchtide.domain.errors import NotFound, Refused, Unauthenticated
 
@@ -82,8 +82,10 @@ class Gate(StrEnum):
 Policy = Gate | Right
 
 
-def check(principal: Principal, policy: Policy, *, narrows: bool = False) -> None:
+def check(principal: Principal, policy: Policy, *, narrows: bool = False, at: str = "") -> None:
     """Let the request pass, or raise why not. `narrows`: the answer can be kept within a scope.
+
+    `at`: the one object that it is about, where rights may end at that.
 
     | the principal                    | a right is asked   | signed in is asked |
     | -------------------------------- | ------------------ | ------------------ |
@@ -92,13 +94,15 @@ def check(principal: Principal, policy: Policy, *, narrows: bool = False) -> Non
     | may not even read that kind      | NotFound           | passes             |
     | may read it, but lacks the right | Refused            | passes             |
     | holds it within collections      | if it narrows      | passes             |
+    | holds it for the object          | passes             | passes             |
     | holds the right                  | passes             | passes             |
 
     The other gates look at another credential, which whoever stands behind them checks.
     """
     match policy:
         case Right():
-            _check_right(principal, policy, narrows=narrows)
+            if not holds_at(_signed_in(principal).rights, policy, at):
+                _check_right(principal, policy, narrows=narrows)
         case Gate.SIGNED_IN:
             _signed_in(principal)
         case Gate.FIRST_FACTOR:
@@ -144,12 +148,18 @@ def _check_right(principal: Principal, wanted: Right, *, narrows: bool) -> None:
     raise Refused(f"this needs the right {wanted}")
 
 
-def scopes_of(principal: Principal, needed: Iterable[Policy]) -> frozenset[Scope]:
+def holds_at(held: Iterable[Right], wanted: Right, at: str) -> bool:
+    """Say whether he has that right for the object, wherever else he lacks it."""
+    return bool(at) and holds(held, Right(wanted.kind, wanted.verb, at))
+
+
+def scopes_of(principal: Principal, needed: Iterable[Policy], *, at: str = "") -> frozenset[Scope]:
     """Return what an answer to somebody who passed is kept within; nothing: he may see all."""
     if isinstance(principal, Anonymous):
         return frozenset()
-    rights = [one for one in needed if isinstance(one, Right)]
-    return bounds(principal.rights, rights, Right(Kind.MACHINES, Verb.READ))
+    held = principal.rights
+    rights = [one for one in needed if isinstance(one, Right) and not holds_at(held, one, at)]
+    return bounds(held, rights, Right(Kind.MACHINES, Verb.READ))
 
 
 def may_read(held: Iterable[Right], kind: Kind) -> bool:

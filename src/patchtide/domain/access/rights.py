@@ -1,4 +1,4 @@
-"""Rights: a verb on a kind of object, everywhere or for one place: a collection or a machine.
+"""Rights: a verb on a kind of object, everywhere or for one place: a collection, a machine, a list.
 
 Roles are nothing but named sets of rights. `administer` on a kind includes every other verb on it,
 and what holds everywhere holds in each place; no other right implies another.
@@ -6,6 +6,7 @@ and what holds everywhere holds in each place; no other right implies another.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +32,10 @@ class Kind(StrEnum):
 AT = "@"
 """Stands between a right, or a role, and the place that it is limited to."""
 MACHINE = "machine:"
-"""What a place begins with that is a single machine; any other is the id of a collection."""
+"""What a place begins with that is a single machine."""
+LIST = "list:"
+"""What one begins with that is an update list, by its name; any other is a collection's id."""
+_LIST_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 class Verb(StrEnum):
@@ -64,8 +68,11 @@ class Right:
         """Say whether it means anything of some machines alone, or of where it is limited to.
 
         Who may read the catalog within a collection sees updates as its machines stand on them;
-        who may read collections there sees that very one.
+        who may read collections there sees that very one. Who may modify the catalog at a list
+        says what is on it, and nothing else.
         """
+        if self.within.startswith(LIST):
+            return (self.kind, self.verb) == (Kind.CATALOG, Verb.MODIFY)
         if self.kind is Kind.COLLECTIONS:
             return self.verb is Verb.READ and not self.within.startswith(MACHINE)
         return self.kind is Kind.MACHINES or (self.kind, self.verb) == (Kind.CATALOG, Verb.READ)
@@ -97,6 +104,10 @@ def place(text: str) -> str:
     Raises:
         ValueError: it is none.
     """
+    if text.startswith(LIST):
+        if not _LIST_NAME.fullmatch(text.removeprefix(LIST)):
+            raise ValueError(f"not the name of a list: {text!r}")
+        return text
     id = text.removeprefix(MACHINE)
     if str(UUID(id)) != id:
         raise ValueError(f"not an id: {id!r}")

@@ -21,6 +21,7 @@ from patchtide.domain.access.grants import (
     visible,
 )
 from patchtide.domain.access.rights import (
+    LIST,
     MACHINE,
     ROLES,
     Kind,
@@ -39,7 +40,7 @@ ANY = st.builds(Right, st.sampled_from(Kind), st.sampled_from(Verb))
 PLACED = st.builds(
     lambda one, within: placed if (placed := replace(one, within=within)).can_be_limited else one,
     ANY,
-    st.sampled_from(["", WEB, DB]),
+    st.sampled_from(["", WEB, DB, f"{LIST}october"]),
 )
 SETS = st.frozensets(PLACED, max_size=8)
 SEEING = Right(Kind.MACHINES, Verb.READ)
