@@ -74,6 +74,13 @@ async def waiting(site: ConsoleSite, visitor: Visitor, operation: str, **asked: 
     return waits.value.proposal.id
 
 
+async def number_on(visitor: Visitor) -> str:
+    """Return the number beside "Proposals" on each page."""
+    page = (await visitor.get("/account")).body.decode()
+    found = re.search(r"<span>Proposals</span><span[^>]*>(\d+)<", page)
+    return found[1] if found else ""
+
+
 async def token_of(site: ConsoleSite, user: str) -> str:
     holder = SessionHolder(
         user_id=user, name="maria", rights=ROLES["full-administrator"], proved_at=site.clock.now()
@@ -138,9 +145,13 @@ async def test_a_link_is_shown_to_who_proposed_the_person(site: ConsoleSite) -> 
     proposal = made.headers["location"].split("/")[-1].partition("?")[0]
     assert "eve" not in [user.name for user in site.storage.users()]
 
+    waiting = [await number_on(one) for one in (maria, tom)]
     approved = await act(tom, proposal, "approve")
+    waiting += [await number_on(one) for one in (maria, tom)]
     done = await act(maria, proposal, "enact")
+    waiting += [await number_on(one) for one in (maria, tom)]
 
+    assert waiting == ["", "1", "1", "", "", ""], "who is to approve it, then who has it done"
     assert "/welcome#" not in approved and "/welcome#" in done
     assert "eve" in [user.name for user in site.storage.users()]
 
@@ -422,7 +433,8 @@ async def test_what_has_ended_hides_nothing_that_waits(
     page = (await tom.get("/proposals")).body.decode()
 
     assert f"/proposals/{proposal}" in page and page.index("bob") < page.index("olga")
-    assert len(asked) == 1, "who could agree is worked out once, and not for what has ended"
+    # For the list and for the number beside it, and not for what has ended.
+    assert len(asked) == 2, "who could agree is worked out once for all"
 
 
 async def test_what_people_agree_to_can_be_read_whole(site: ConsoleSite) -> None:

@@ -57,5 +57,8 @@ class MemoryProposals:
         ]
         return found[:limit]
 
+    def any_open(self, now: datetime) -> bool:
+        return any(one.proposal.state_at(now) is State.OPEN for one in self.kept.values())
+
     def proposal(self, id: str) -> StoredProposal | None:
         return self.kept.get(id)

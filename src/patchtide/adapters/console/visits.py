@@ -56,6 +56,8 @@ class Visit:
     principal: Principal
     form: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_new_visitor: bool = False
+    waiting: int = 0
+    """How many proposals wait for the visitor."""
 
     @property
     def form_token(self) -> str:

@@ -99,6 +99,10 @@ class ProposalReads:
         )
         return self._read(lambda c: [_stored(row) for row in c.execute(found)])
 
+    def any_open(self, now: datetime) -> bool:
+        found = select(proposal.c.id).where(_is_open(now)).limit(1)
+        return self._read(lambda c: c.execute(found).first()) is not None
+
     def proposal(self, id: str) -> StoredProposal | None:
         found = select(proposal).where(proposal.c.id == id)
         row = self._read(lambda c: c.execute(found).first())
