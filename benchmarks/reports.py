@@ -134,6 +134,8 @@ def site(view: FollowedView) -> Any:
         machines=machines,
         collections=CollectionIndex(machines),
         follow_facts=lambda: None,
+        facts=machines.facts,
+        store=SimpleNamespace(heard=lambda numbers: {}),
         scopes=frozenset(),
     )
     return SimpleNamespace(

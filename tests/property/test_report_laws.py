@@ -56,6 +56,8 @@ def a_site(view: View) -> Any:
         machines=machines,
         collections=CollectionIndex(machines),
         follow_facts=lambda: None,
+        facts=machines.facts,
+        store=SimpleNamespace(heard=lambda numbers: {}),
         scopes=frozenset(),
     )
     return SimpleNamespace(
@@ -67,7 +69,7 @@ def a_site(view: View) -> Any:
     )
 
 
-OF_NOW = sorted(name for name, named in NAMED.items() if "machines" not in named.lacks)
+OF_NOW = sorted(NAMED.keys() - {"history", "targets"})
 """The reports that say how machines stand; the others read what was counted day by day."""
 
 

@@ -49,7 +49,10 @@ class CheckIns:
             raise NotAdmitted(entry.state)
         if health.trust_seen:
             await self.divergence.watch(entry.uuid, health.trust_seen, now=now)
-        self.standings.seen(entry, now=now.timestamp(), health=encode(health))
+        has_policy = self.told.settings_of(entry.uuid).is_had_by(said.settings)
+        self.standings.seen(
+            entry, now=now.timestamp(), health=encode(health), has_policy=has_policy
+        )
         return await self._news(entry, said)
 
     async def _news(self, entry: Entry, said: CheckInV1) -> CheckInAnswerV1 | None:

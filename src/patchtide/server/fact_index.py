@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from pyroaring import BitMap
+
 from patchtide.domain.collections.facts import Facts, FactTable
 from patchtide.domain.errors import CursorLost, Unavailable
 from patchtide.server.ports.fleet import FleetDetails, ToldList
@@ -73,6 +75,8 @@ class FactIndex:
 
     table: FactTable = field(default_factory=FactTable)
     moves: FactMoves = field(default_factory=FactMoves)
+    telling: BitMap = field(default_factory=BitMap)
+    """Who has ever told which packages it has."""
     is_whole: bool = True
     """No: the lists were not read yet, and nobody can say who has told what."""
 
@@ -82,8 +86,8 @@ class FactIndex:
             raise Unavailable("what machines have told is still being read; ask again in a minute")
         return self.table
 
-    def replace(self, table: FactTable) -> None:
-        self.table, self.is_whole = table, True
+    def replace(self, table: FactTable, telling: Iterable[int] = ()) -> None:
+        self.table, self.telling, self.is_whole = table, BitMap(telling), True
         self.moves.forget()
 
     def move(self, machine: int, was: Facts, now: Facts, *, gone: Iterable[str] = ()) -> None:
@@ -189,6 +193,8 @@ class FactFollower:
         for one in moves:
             gone = () if one.was is not None else _places(self._index.table, one.kind)
             self._index.move(one.machine, one.was or _NO_FACTS, one.now, gone=gone)
+            if one.kind == PACKAGES:
+                self._index.telling.add(one.machine)
 
     def _load(self) -> None:
         # The position first: what comes while they are read is read once more.
@@ -199,7 +205,7 @@ class FactFollower:
         for kind in KINDS:
             self._read(kind, held[kind], orders, table)
         self._held, self._orders = held, orders
-        self._within(lambda: self._index.replace(table))
+        self._within(lambda: self._index.replace(table, held[PACKAGES]))
         self._cursor = cursor
 
     def _holders(self, kind: str) -> dict[int, bytes]:

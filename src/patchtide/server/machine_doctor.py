@@ -14,7 +14,7 @@ from patchtide.domain.compliance.health import FULL_REPORT, SCAN, Seen, examined
 from patchtide.domain.errors import NotFound, WrongState
 from patchtide.domain.findings import Finding, Level
 from patchtide.server.context import Call
-from patchtide.server.machine_list import health_of, seen_at
+from patchtide.server.machine_list import health_of, policy_at, seen_at
 from patchtide.server.machines import OneMachine
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.decisions import Transaction
@@ -91,6 +91,7 @@ def _found(call: Call, machine: UUID) -> Iterator[Finding]:
             state=client.state.value,
             enrolled_at=client.enrolled_at,
             heard_at=seen_at(heard),
+            policy_at=policy_at(heard),
             silent_after=context.agents.settings_of(machine.bytes).silent_after,
             reported_at=member.reported_at,
             doubt=standing.judgement.doubt,

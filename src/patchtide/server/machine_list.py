@@ -250,3 +250,8 @@ def health_of(heard: Heard | None) -> HealthV1:
 
 def seen_at(heard: Heard | None) -> datetime | None:
     return datetime.fromtimestamp(heard.at, UTC) if heard and heard.at else None
+
+
+def policy_at(heard: Heard | None) -> datetime | None:
+    """Return when it last came with the settings that hold for it."""
+    return datetime.fromtimestamp(heard.policy_at, UTC) if heard and heard.policy_at else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from pyroaring import BitMap
@@ -13,11 +14,14 @@ from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.domain.findings import FAULTS, UPDATERS
 from patchtide.server.context import Context
+from patchtide.server.fact_index import FactIndex
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import in_order
+from patchtide.server.machine_list import policy_at
 from patchtide.server.member import Member
 from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows
 from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.fleet import FleetDetails, Heard
 from patchtide.server.report_compliance import ID
 from patchtide.server.report_scope import AskReport, Scope
 from patchtide.server.report_table import Asking, Maker, Table, machine_path
@@ -34,6 +38,7 @@ _COLUMNS = (
     ReportColumn(key="heard_at", heading="Last heard", kind=CellKind.INSTANT, falls=True),
     ReportColumn(key="reported_at", heading="Last report", kind=CellKind.INSTANT, falls=True),
     ReportColumn(key="scanned_at", heading="Last scan", kind=CellKind.INSTANT, falls=True),
+    ReportColumn(key="policy_at", heading="Last policy", kind=CellKind.INSTANT, is_sortable=False),
     ReportColumn(key="agent_version", heading="Agent"),
     ReportColumn(key="owner", heading="Owner"),
     ReportColumn(key="location", heading="Location"),
@@ -45,10 +50,11 @@ Ailments = Mapping[str, BitMap]
 
 def health(context: Context, asked: AskReport) -> Maker:
     kept = read_health(context.lookups.setting(HEALTH))
-    return lambda asking: _table(asking, kept)
+    context.fleet.follow_facts()
+    return lambda asking: _table(asking, kept, context.fleet.store)
 
 
-def _table(asking: Asking, kept: KeptHealth) -> Table:
+def _table(asking: Asking, kept: KeptHealth, store: FleetDetails) -> Table:
     """Raises InvalidDocument: there is no such state."""
     scope, state = asking.scope, asking.asked.state
     if state and state not in AILMENTS:
@@ -58,6 +64,7 @@ def _table(asking: Asking, kept: KeptHealth) -> Table:
         name: some & asked
         for name, some in _ailments(view, asked, kept, silent_after=asking.silent_after).items()
     }
+    ailments["missing"] = _missing(view, asked, kept, scope.fleet.facts) | ailments["expected"]
     wanted = ailments[state] if state else BitMap().union(*ailments.values())
     found = [view.members[number] for number in scope.machines.ordered(wanted)]
     keys: Mapping[str, Callable[[Member], Any]] = {
@@ -71,15 +78,23 @@ def _table(asking: Asking, kept: KeptHealth) -> Table:
         "location": lambda m: m.client.described.location,
     }
 
+    page = asking.arranged(found, _COLUMNS, keys)
+
+    @cache
+    def policies() -> Mapping[int, Heard]:
+        # It changes with every check-in: it is read only for rows that somebody reads.
+        return store.heard([member.number for member in page])
+
     def row(member: Member) -> Row:
         ails = tuple(words for name, words in AILMENTS.items() if member.number in ailments[name])
         shown = {**{k: key(member) for k, key in keys.items()}, "name": member.client.name}
-        cells = (shown.pop("name"), ails, *shown.values(), str(member.id))
+        shown |= {"ails": ails, "policy_at": policy_at(policies().get(member.number))}
+        cells = (*(shown[column.key] for column in _COLUMNS[:-1]), str(member.id))
         return Row(cells, {"name": f"{machine_path(member.id)}?tab=health"})
 
     return Table(
         columns=_COLUMNS,
-        rows=Rows(asking.arranged(found, _COLUMNS, keys), row),
+        rows=Rows(page, row),
         total=len(found),
         figures=[
             Figure(
@@ -132,6 +147,18 @@ def _ailments(view: View, asked: BitMap, kept: KeptHealth, *, silent_after: time
     return found
 
 
+def _missing(view: View, asked: BitMap, kept: KeptHealth, facts: FactIndex) -> BitMap:
+    """Return who was let in long enough ago and has told of no packages.
+
+    Nobody, until it is known again who told what.
+    """
+    if not facts.is_whole:
+        return BitMap()
+    too_long = view.now - timedelta(hours=kept.waiting_h)
+    silent = (asked & view.active) - facts.telling
+    return BitMap([n for n in silent if view.members[n].client.enrolled_at <= too_long])
+
+
 def _told(view: View, number: int, kept: KeptHealth) -> Iterator[str]:
     spoken = view.spoken_by(number)
     if spoken.degraded or spoken.floor_lost:
@@ -152,7 +179,7 @@ def _since(view: View, member: Member, ailments: Ailments) -> datetime | None:
         return _heard_at(view, member)
     if number in ailments["stale"]:
         return member.reported_at
-    never = ("never-heard", "never-reported", "waiting", "expected")
+    never = ("never-heard", "never-reported", "waiting", "expected", "missing")
     if any(number in ailments[name] for name in never):
         return member.client.enrolled_at
     return None

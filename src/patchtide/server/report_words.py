@@ -79,6 +79,7 @@ AILMENTS: Mapping[str, str] = MappingProxyType(
         "quarantined": "Quarantined",
         "waiting": "Waits for approval too long",
         "expected": "Expected, never enrolled",
+        "missing": "Missing from inventory",
     }
 )
 SCHEDULES: Mapping[str, str] = MappingProxyType(

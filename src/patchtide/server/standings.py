@@ -26,8 +26,9 @@ class Entry:
     """One client's standing on this node. Mutable on purpose: 100,000 of them, touched often."""
 
     __slots__ = (
-        "booted_at", "boots", "counter", "digest", "full_report", "health", "number", "public_key",
-        "restores", "scan_wanted", "seen_at", "state", "tokens", "tokens_at", "used", "uuid",
+        "booted_at", "boots", "counter", "digest", "full_report", "health", "number", "policy_at",
+        "public_key", "restores", "scan_wanted", "seen_at", "state", "tokens", "tokens_at", "used",
+        "uuid",
     )  # fmt: skip
 
     def __init__(self, standing: Standing) -> None:
@@ -35,6 +36,7 @@ class Entry:
         self.number = standing.number
         self.seen_at = 0.0
         self.health = b""
+        self.policy_at = 0.0
         self.tokens = 0.0
         self.tokens_at = 0.0
         self.boots: tuple[str, ...] = ()
@@ -161,8 +163,10 @@ class Standings:
         uuids, self._unknown = self._unknown, set()
         await self.refresh(sorted(uuids))
 
-    def seen(self, entry: Entry, *, now: float, health: bytes) -> None:
+    def seen(self, entry: Entry, *, now: float, health: bytes, has_policy: bool = False) -> None:
         entry.seen_at = now
+        if has_policy:
+            entry.policy_at = now
         entry.health = health
         self._unsaved[entry.uuid] = entry
 
@@ -170,7 +174,13 @@ class Standings:
         """Hand over what has to be flushed; what comes later belongs to the next batch."""
         entries, self._unsaved = self._unsaved, {}
         return [
-            Presence(client=e.number, counter=e.counter, seen_at=e.seen_at, health=e.health)
+            Presence(
+                client=e.number,
+                counter=e.counter,
+                seen_at=e.seen_at,
+                health=e.health,
+                policy_at=e.policy_at,
+            )
             for e in entries.values()
         ]
 

@@ -65,6 +65,10 @@ class Told:
     def silent_after(self) -> timedelta:
         return silent_after(self.poll_s, missed=self.missed)
 
+    def is_had_by(self, mark: bytes | None) -> bool:
+        """Say whether whoever names this mark has the settings."""
+        return mark is not None and mark in self.marks
+
     def newer_than(self, mark: bytes | None) -> bytes:
         """Return the settings unless the machine has them, or takes none."""
         return b"" if mark is None or mark in self.marks else self.settings

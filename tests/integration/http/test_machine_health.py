@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from patchtide.adapters.storage import Storage
 from patchtide.server.fleet_follower import HEARD_EVERY
 from patchtide.server.ports.clients import ClientState
+from patchtide.wire.inventory import package_list
 from patchtide.wire.messages import HealthV1
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.agents_plane import MachineUnderTest, PlaneUnderTest, enrolled
@@ -35,7 +38,7 @@ class Site:
     async def comes(self, name: str, **health: Any) -> MachineUnderTest:
         """A machine enrols, checks in and reports."""
         machine = await enrolled(self.agents, name=name)
-        await machine.check_in(health=HealthV1(boot_id="boot-1", **health))
+        await machine.check_in(health=HealthV1(boot_id="boot-1", **health), settings=b"")
         await machine.report(required={1}, scan="completed", scanned_at=1)
         await self.storage.flush_presence(self.agents.standings.unsaved())
         self.agents.clock.advance(seconds=HEARD_EVERY.seconds)
@@ -124,3 +127,52 @@ async def test_who_is_held_back_ails_from_nothing_and_can_be_asked_for(site: Sit
         "held-1": [OTHER],
         "free-1": [OTHER, "Others install updates, too"],
     }
+
+
+async def test_it_is_told_when_a_machine_last_came_with_its_settings(site: Site) -> None:
+    """One that does not take newer ones is heard, and stands there with when it did last."""
+    machine = await site.comes("web-1")
+    then = site.agents.clock.now()
+    taken = then - timedelta(seconds=HEARD_EVERY.seconds)
+    await site.ask("/settings/agents", "PUT", {"scan_every_h": 5})
+    site.agents.told.load(site.storage)  # as another node finds it a second later
+    site.agents.clock.advance(hours=4)
+    await machine.check_in(settings=b"")
+    await site.storage.flush_presence(site.agents.standings.unsaved())
+    site.agents.clock.advance(seconds=HEARD_EVERY.seconds)
+
+    [row] = (await site.ask("/reports/health")).json["items"]
+    file = (await site.ask("/reports/health/csv")).body.decode()
+    [shown] = (await site.ask("/machines")).json["items"]
+    found = (await site.ask(f"/machines/{shown['id']}/doctor")).json["items"]
+
+    assert datetime.fromisoformat(row["cells"]["policy_at"]) == taken
+    assert datetime.fromisoformat(row["cells"]["heard_at"]) > taken + timedelta(hours=3)
+    assert [one["level"] for one in found if one["check"] == "policy"] == ["wrong"]
+    [line] = csv.DictReader(io.StringIO(file, newline=""))
+    assert line["policy_at"].startswith(f"{taken:%Y-%m-%d}"), line
+
+
+async def test_who_never_came_or_never_told_its_packages_is_missing_from_inventory(
+    site: Site,
+) -> None:
+    await site.comes("told-1")
+    [told] = site.storage.clients()
+    body = package_list([("openssl", "3.0.2-1", "amd64")])
+    at = site.agents.clock.now().timestamp()
+    digest = sha256(body).digest()
+    await site.storage.put_inventory(told.number, kind="packages", digest=digest, body=body, now=at)
+    await site.comes("mute-1")
+    named = {"csv": "name,location\nexpected-1,Bern\n", "expect": True}
+    assert (await site.ask("/machine-imports", "POST", named)).status < 300
+    bern = {"name": "Bern", "query": "location = Bern"}
+    made = (await site.ask("/collections", "POST", bern)).json
+    missing = "Missing from inventory"
+    at_once = await site.ailing("?state=missing")
+    site.agents.clock.advance(hours=25)
+    later = await site.ailing("?state=missing")
+    inside = await site.ailing(f"?state=missing&collection={made['id']}")
+
+    assert at_once == {} and later.keys() == {"expected-1", "mute-1"}
+    assert inside == {"expected-1": ["Expected, never enrolled", missing]}
+    assert missing in later["mute-1"]

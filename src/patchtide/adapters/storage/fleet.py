@@ -61,7 +61,7 @@ def heard(connection: Connection, clients: Sequence[int]) -> Mapping[int, Heard]
     columns = client_presence.c
     found = (select(client_presence).where(columns.client.in_(part)) for part in _parts(clients))
     return {
-        row.client: Heard(at=row.seen_at, health=row.health)
+        row.client: Heard(at=row.seen_at, health=row.health, policy_at=row.policy_at)
         for part in found
         for row in connection.execute(part)
     }

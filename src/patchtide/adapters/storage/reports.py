@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, Float, bindparam, case, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from patchtide.adapters.storage import states, ticket
@@ -81,7 +81,19 @@ _EVENT = Batch(insert(client_event))
 _SEEN = Batch(
     update(client_presence)
     .where(client_presence.c.client == bindparam("of"), client_presence.c.counter <= bindparam("n"))
-    .values(counter=bindparam("n"), seen_at=bindparam("at"), health=bindparam("said"))
+    .values(
+        counter=bindparam("n"),
+        seen_at=bindparam("at"),
+        health=bindparam("said"),
+        # Of one that came without its settings stays when it had them last.
+        policy_at=case(
+            (
+                bindparam("policy", type_=Float) > client_presence.c.policy_at,
+                bindparam("policy", type_=Float),
+            ),
+            else_=client_presence.c.policy_at,
+        ),
+    )
 )
 
 
@@ -217,5 +229,14 @@ def flush_presence(connection: Connection, seen: Sequence[Presence]) -> None:
     """Keep what was seen; a counter never falls."""
     _SEEN.run(
         connection,
-        [{"of": p.client, "n": p.counter, "at": p.seen_at, "said": p.health} for p in seen],
+        [
+            {
+                "of": p.client,
+                "n": p.counter,
+                "at": p.seen_at,
+                "said": p.health,
+                "policy": p.policy_at,
+            }
+            for p in seen
+        ],
     )

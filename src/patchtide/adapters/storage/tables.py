@@ -131,6 +131,7 @@ client_presence = Table(
     _required("counter", Number),
     _required("seen_at", Float),
     _required("health", LargeBinary),
+    _required("policy_at", Float, server_default="0"),
 )
 
 inventory_blob = Table(

@@ -26,6 +26,8 @@ class Seen:
     state: str
     enrolled_at: datetime
     heard_at: datetime | None
+    policy_at: datetime | None
+    """When it last came with the settings that hold for it."""
     silent_after: timedelta
     reported_at: datetime | None
     doubt: Doubt
@@ -60,6 +62,7 @@ def examined(seen: Seen) -> Iterator[Finding]:
     yield heard
     if seen.heard_at is None:
         return
+    yield _policy(seen)
     yield from _faults(seen)
     yield _report(seen)
     yield _scan(seen)
@@ -98,6 +101,17 @@ def _heard(seen: Seen) -> Finding:
         cure = "see whether it is switched on and reaches the server; there: patchtide agent doctor"
         return wrong("check-in", said, cure)
     return fine("check-in", said)
+
+
+def _policy(seen: Seen) -> Finding:
+    if seen.policy_at is None:
+        said = "it never said that it has its settings"
+        return note("policy", said, "a newer agent takes them with its next check-ins")
+    said = f"it last came with its settings {ago((seen.now - seen.policy_at).total_seconds())}"
+    if seen.heard_at is not None and seen.heard_at - seen.policy_at >= seen.silent_after:
+        cure = "its agent does not take newer ones; there: patchtide agent doctor"
+        return wrong("policy", f"{said}, and was heard since", cure)
+    return fine("policy", said)
 
 
 def _faults(seen: Seen) -> Iterator[Finding]:

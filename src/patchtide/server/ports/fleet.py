@@ -36,6 +36,8 @@ class Heard:
     at: float
     """Epoch seconds; 0: never."""
     health: bytes
+    policy_at: float = 0.0
+    """When it last came with the settings that hold for it; 0: never, or it takes none."""
 
 
 class ToldList(NamedTuple):

@@ -70,6 +70,8 @@ class Presence:
     counter: int
     seen_at: float
     health: bytes = b""
+    policy_at: float = 0.0
+    """When it last came with the settings that hold for it; 0: not since this node knows it."""
 
 
 class StateRow(Struct, frozen=True, kw_only=True):

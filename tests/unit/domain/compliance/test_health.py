@@ -19,6 +19,7 @@ WELL = Seen(
     state="active",
     enrolled_at=NOON - 90 * 24 * HOUR,
     heard_at=NOON - HOUR / 2,
+    policy_at=NOON - HOUR / 2,
     silent_after=3 * HOUR,
     reported_at=NOON - 20 * HOUR,
     doubt=Doubt.NONE,
@@ -42,6 +43,8 @@ AILING: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "is retired": ({"state": "decommissioned"}, ("standing",), ""),
     "never came": ({"heard_at": None}, ("check-in",), FULL_REPORT),
     "is silent": ({"heard_at": NOON - 3 * HOUR}, ("check-in",), ""),
+    "takes no settings": ({"policy_at": None}, ("policy",), ""),
+    "took them last long ago": ({"policy_at": NOON - 4 * HOUR}, ("policy",), ""),
     "its clock is off": ({"faults": ("clock",)}, ("clock",), ""),
     "a newer agent finds more": ({"faults": ("paper",)}, ("paper",), ""),
     "another updater is at work": ({"faults": ("dnf-automatic",)}, ("updaters",), ""),
@@ -64,7 +67,7 @@ def test_a_machine_that_is_well_is_fine_in_every_check() -> None:
 
     assert {finding.level for finding in found} == {Level.FINE}
     assert [finding.check for finding in found] == [
-        "standing", "check-in", "report", "scan", "catalog", "lists", "agent", "restart",
+        "standing", "check-in", "policy", "report", "scan", "catalog", "lists", "agent", "restart",
     ]  # fmt: skip
 
 
