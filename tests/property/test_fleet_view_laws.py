@@ -309,8 +309,9 @@ def test_what_is_gathered_of_a_stream_is_counted_in_parts_as_at_once(
             case "later":
                 stream.now = plain.now = plain.now + timedelta(days=how)
 
-    while stream.settle_some():
-        pass
+    for _ in range(2):  # what was begun, and what was put meanwhile
+        while stream.settle_some():
+            pass
 
     assert counts(stream) == counts(plain)
     assert all(stream.index.required.values())

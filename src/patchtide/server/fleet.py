@@ -49,6 +49,8 @@ DECIDED_S = 0.5
 """While they do, nor does a question look for what other nodes decided, if somebody just has."""
 SLICE = 250
 """Of a stream, so many reports are followed before whoever asked meanwhile has his turn."""
+SETTLE_S = 0.1
+"""After so long with counts of updates, a stream is followed on before they go on."""
 SETTLE_SHARE = 10
 """Of the time in which a stream is followed such a part goes to counts of updates, at most."""
 
@@ -80,7 +82,7 @@ class Fleet:
         self._patience_s = patience_s
         self._gather_s = gather_s
         self._followed_at = 0.0
-        self._settle_at = 0.0
+        self._settle_at = self._settling_s = 0.0
         self._decided = 0
         self._keeping = keeping
         self._kept: tuple[Cursor, Cursor, Mapping[int, Habit]] | None = None
@@ -157,15 +159,17 @@ class Fleet:
 
     def _settle(self) -> None:
         """Have counts of updates follow: a stream now and then, its end at once."""
-        began = monotonic()
+        began = now = monotonic()
         if self._current.is_streaming and began < self._settle_at:
             return
         goes_on = True
-        while goes_on:
+        while goes_on and (now - began < SETTLE_S or not self._current.is_streaming):
             with self._lock:
                 goes_on = self._current.settle_some()
-        now = monotonic()
-        self._settle_at = now + SETTLE_SHARE * (now - began)
+            now = monotonic()
+        self._settling_s += now - began
+        if not goes_on:
+            self._settle_at, self._settling_s = now + SETTLE_SHARE * self._settling_s, 0.0
 
     def follow_facts(self) -> None:
         """Take up what machines have told of themselves, before somebody asks for it."""

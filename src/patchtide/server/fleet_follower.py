@@ -177,7 +177,7 @@ class FleetFollower:
         return not self.is_outdated
 
     def settle_some(self) -> bool:
-        """Have counts of updates follow a stream by a part; say whether there is more to do."""
+        """Have counts of updates follow a stream by a part; say whether it goes on."""
         return self.view.settle_some()
 
     @property

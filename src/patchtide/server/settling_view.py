@@ -42,7 +42,10 @@ class SettlingView(View):
         rest.stale.clear()
 
     def settle_some(self) -> bool:
-        """Do a part of it, and count what moved; say whether there is more to do."""
+        """Do a part of it, and count what moved; say whether there is more of what was there then.
+
+        What is put meanwhile is left for the next time.
+        """
         self._age()
         rest = self._unsettled
         if rest.stale:
@@ -51,7 +54,7 @@ class SettlingView(View):
         elif rest.laying is not None or rest.before:
             rest.laying = rest.laying or self._laying(*self._gathered())
             self._lay()
-        return bool(rest.stale or rest.before or rest.laying)
+        return bool(rest.stale or rest.laying)
 
     def _gathered(self) -> tuple[Sequence[Move], BitMap]:
         before, was_believed = self._unsettled.taken()
