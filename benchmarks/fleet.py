@@ -92,6 +92,7 @@ async def enrol_all(url: str, machines: Sequence[Machine]) -> None:
                     ),
                     now=now,
                 )
+                tx.note(machine.uuid.hex)
 
         await storage.decide("bench", "machines.enrol", work, now=now)
     await storage.close()
