@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from patchtide.adapters.platforms.taken_over import CONDITION, DROP_IN, SERVICES
+from patchtide.adapters.platforms.taken_over import CONDITION, DROP_IN, MARK, SERVICES
 from tests.simulator.agent_command import a_leaf
 from tests.simulator.agent_package import INSTALLER, ROOT, build, call
 from tests.simulator.site_server import Site, running
@@ -133,8 +133,10 @@ def test_removing_keeps_the_identity_and_purging_forgets_it(
     machine: ThrowawayRoot, site: Site
 ) -> None:
     install(machine, site)
+    machine.run("touch", f"{STATE}/{MARK}")
 
     removed = machine.run("/media/install-agent", "--uninstall")
+    held = machine.run("ls", f"{STATE}/{MARK}")
     kept = machine.run("ls", f"{STATE}/identity").stdout.split()
     left = machine.run("find", "/usr/lib/patchtide-agent", UNIT, "/usr/bin/patchtide").stdout
     package = next(iter(machine.run("sh", "-c", "ls /media/*.deb").stdout.split()))
@@ -144,6 +146,7 @@ def test_removing_keeps_the_identity_and_purging_forgets_it(
     assert (removed.returncode, again.returncode, purged.returncode) == (0, 0, 0), again.stderr
     assert "patchtide machines decommission" in purged.stderr
     assert (kept, left) == (["enrolment", "key"], "")
+    assert held.returncode != 0
     assert machine.run("ls", "/var/lib/patchtide").returncode != 0
     assert machine.run("getent", "passwd", "patchtide-agent").stdout == ""
 

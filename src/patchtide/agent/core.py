@@ -191,8 +191,7 @@ class AgentCore:
 
     def _follow(self, answer: Answer) -> None:
         """Take other updaters over, or give them back."""
-        wanted = self._ports.settings.takes_over
-        notes, why_not = followed(self._ports.takeover, answer, is_wanted=wanted)
+        notes, why_not = followed(self._ports.takeover, answer, self._ports.settings)
         for said in notes:
             self.note(said.code, said.detail)
         if why_not is not None:

@@ -94,6 +94,11 @@ class Settings:
         self._data = data
         check(decode(data, AgentSettingsV1))
 
+    @property
+    def takes_over_here(self) -> bool | None:
+        """Return the same as it was written on the machine; None: nothing was."""
+        return self._local.take_over_updaters
+
     def takes_over(self) -> bool:
         """Say whether others that install updates here are to be held back."""
         return takes_over(read_told(self._data), self._local)

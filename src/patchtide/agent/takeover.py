@@ -5,10 +5,11 @@ Whoever the site does not know any more gives them back: a machine that was reti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from patchtide.agent.ports.link import Answer, LinkFailed, News, NoNews
 from patchtide.agent.ports.takeover import Takeover, TakeoverFailed
+from patchtide.agent.settings import Settings
 from patchtide.domain.sequencer import events as ev
 
 RETIRED = "not-recognised"
@@ -27,19 +28,22 @@ class NobodyElse:
 
 
 def followed(
-    takeover: Takeover, answer: Answer, *, is_wanted: Callable[[], bool]
+    takeover: Takeover, answer: Answer, settings: Settings
 ) -> tuple[list[ev.Note], str | None]:
     """Do what the site's answer means; return what happened, and why it is not done.
 
-    None: the answer means nothing for it.
+    What was written on the machine needs no answer. None: there is nothing to do.
     """
+    wanted = settings.takes_over_here
     match answer:
         case News() | NoNews():
-            wanted = is_wanted()
+            wanted = settings.takes_over()
         case LinkFailed(code=code) if code == RETIRED:
             wanted = False
         case _:
-            return [], None
+            pass
+    if wanted is None:
+        return [], None
     before = set(takeover.taken())
     try:
         takeover.hold(wanted=wanted)

@@ -84,7 +84,9 @@ async def collection(call: Call, principal: Principal, asked: CallCollection) ->
 
     def work(tx: Transaction) -> None:
         if is_whole or not members.uuids:
-            tx.note(asked.collection.hex, name=members.name, machines=len(members.uuids))
+            said = {"whole": True} if is_whole and members.uuids else {}
+            count = len(members.uuids)
+            tx.note(asked.collection.hex, name=members.name, machines=count, **said)
             return
         for uuid in members.uuids:
             tx.note(uuid.hex(), collection=members.name)
@@ -153,5 +155,5 @@ def called_in(events: Iterable[DecisionEvent]) -> Iterator[bytes]:
 
 def collections_called_in(events: Iterable[DecisionEvent]) -> Iterator[UUID]:
     for event in events:
-        if event.operation == COLLECTION and "machines" in event.detail:
+        if event.operation == COLLECTION and event.detail.get("whole"):
             yield UUID(hex=event.subject)

@@ -725,7 +725,8 @@ class TestReports:
         for operation, subject, said in (
             ("machines.get-policy", first.hex(), {}),
             ("collections.get-policy", second.hex(), {"collection": "Web"}),
-            ("collections.get-policy", collection.hex, {"machines": 2}),
+            ("collections.get-policy", collection.hex, {"machines": 2, "whole": True}),
+            ("collections.get-policy", uuid4().hex, {"machines": 0}),
         ):
             await plane.storage.decide(
                 "test",

@@ -133,6 +133,10 @@ async def test_of_a_lists_machines_those_of_tier_zero_are_left_out(site: Site) -
     called = await site.ask(f"/collections/{web}/policy-calls")
 
     assert [answer.json, called.json] == [{"machines": 1, "left_out": 1}] * 2
+    # Where all are left out nobody is called, and not the whole.
+    alone = await site.ask(f"/collections/{await site.make('Alone', 0)}/policy-calls")
+
+    assert alone.json == {"machines": 0, "left_out": 1}
     assert list(called_in(site.decided())) == [site.clients[2].uuid]
     assert list(collections_called_in(site.decided())) == []
     assert [bool(one) for one in site.wanted()] == [False, False, True]

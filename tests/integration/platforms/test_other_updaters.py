@@ -88,6 +88,26 @@ def test_an_administrators_own_file_of_that_name_counts_before_the_packages(
     assert others(root).taken() == ("dnf-automatic",)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_held"),
+    [
+        ("etc/systemd/system/apt-daily-upgrade.service.d/90-mine.conf", False),
+        ("run/systemd/system/apt-daily-.service.d/90-mine.conf", False),
+        ("etc/systemd/system/service.d/90-mine.conf", False),
+        ("etc/systemd/system/apt-daily-upgrade.service.d/10-mine.conf", True),
+        ("etc/systemd/system/apt-daily-upgrade.service.d/90-mine", True),
+    ],
+)
+def test_a_file_that_takes_all_conditions_back_lets_it_run(
+    root: DebianRoot, name: str, is_held: bool
+) -> None:
+    root.write(name, "[Unit]\nConditionACPower =\n")
+    others(root).hold(wanted=True)
+
+    assert ("unattended-upgrades" in others(root).taken()) is is_held
+    assert ("unattended-upgrades" in others(root).at_work()) is not is_held
+
+
 def test_what_packagekit_prepared_is_left_to_who_asked_for_it(root: DebianRoot) -> None:
     (root.folder / "system-update").symlink_to("/var/cache/PackageKit/prepared-update")
     others(root).hold(wanted=True)

@@ -102,7 +102,8 @@ def test_what_cannot_be_held_is_told_of_once_and_again_after_it_could() -> None:
 
 
 def test_a_full_disk_is_why_it_is_not_done() -> None:
-    notes, why_not = followed(Others(is_full=True), NoNews(900), is_wanted=lambda: True)
+    settings = Settings(MemorySettings(), LocalSettings(take_over_updaters=True))
+    notes, why_not = followed(Others(is_full=True), NoNews(900), settings)
 
     assert (notes, why_not) == ([], "no room")
 
@@ -114,3 +115,17 @@ def test_what_was_written_on_the_machine_wins(own: bool | None) -> None:
         settings.take(encode(AgentSettingsV1(takes_over=wanted)))
 
         assert settings.takes_over() is (wanted if own is None else own)
+
+
+NO_ANSWERS = (LinkFailed("unreachable"), LinkFailed("not-admitted"), Busy(60))
+
+
+@pytest.mark.parametrize("answer", NO_ANSWERS, ids=str)
+def test_what_was_written_on_the_machine_holds_without_the_site(answer: Answer) -> None:
+    for own in (True, False):
+        others = Others(is_held=not own)
+        settings = Settings(MemorySettings(), LocalSettings(take_over_updaters=own))
+        notes, _ = followed(others, answer, settings)
+
+        assert others.is_held is own
+        assert [note.code for note in notes] == [TAKEN if own else GIVEN]

@@ -8,6 +8,7 @@ there are no drop-ins, and nothing is held, whatever the folder has.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ SERVICES = {
     ),
 }
 """What PackageKit has prepared somebody at the machine asked for; that is left to them."""
+_NO_CONDITIONS = re.compile(r"\s*Condition\w+\s*=\s*")
 _FOLDERS = (
     *("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system"),
     *("usr/lib/systemd/system", "lib/systemd/system"),
@@ -76,14 +78,31 @@ def _held(system: System) -> Iterator[str]:
     """Yield whose services systemd passes over by now."""
     if system.exists(f"{STATE}/{MARK}"):
         for code, services in SERVICES.items():
-            if all(CONDITION in _drop_in(system, service) for service in services):
+            if all(_is_conditional(system, service) for service in services):
                 yield code
 
 
-def _drop_in(system: System, service: str) -> list[str]:
-    """Return the lines of the drop-in that counts: an administrator may put one before ours."""
-    for folder in _FOLDERS:
-        name = f"{folder}/{service}.d"
-        if DROP_IN in system.names(name):
-            return (system.text(f"{name}/{DROP_IN}") or "").splitlines()
-    return []
+def _is_conditional(system: System, service: str) -> bool:
+    """Say whether our condition is among the service's in the end.
+
+    An administrator may put a file in the place of ours, or take all conditions back after it.
+    """
+    found = _drop_ins(system, service)
+    later = (lines for name, lines in found.items() if name > DROP_IN)
+    return CONDITION in found.get(DROP_IN, ()) and not any(
+        _NO_CONDITIONS.fullmatch(line) for lines in later for line in lines
+    )
+
+
+def _drop_ins(system: System, service: str) -> dict[str, list[str]]:
+    """Return the lines of each drop-in: that of a name that systemd finds first hides others."""
+    stem = service.removesuffix(".service")
+    # Whatever begins so has drop-ins in common, as have all services.
+    common = [f"{stem[: place + 1]}.service" for place, char in enumerate(stem) if char == "-"]
+    found: dict[str, list[str]] = {}
+    for unit in (service, *reversed(common), "service"):
+        for folder in _FOLDERS:
+            for name in system.names(f"{folder}/{unit}.d"):
+                if name.endswith(".conf") and name not in found:
+                    found[name] = (system.text(f"{folder}/{unit}.d/{name}") or "").splitlines()
+    return found
