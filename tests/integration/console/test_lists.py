@@ -105,6 +105,7 @@ async def test_a_role_is_copied_with_what_no_page_asks_for_yet(site: ConsoleSite
     page = (await visitor.get("/roles?role=deployer")).body.decode()
 
     assert 'value="machines.deploy" checked' in page
+    assert 'value="tier-zero.administer">' in page
 
 
 async def test_what_hurts_is_done_only_when_it_was_confirmed(site: ConsoleSite) -> None:

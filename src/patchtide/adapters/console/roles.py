@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
-from patchtide.domain.access.rights import Right
+from patchtide.domain.access.rights import TIER_ZERO, Right
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.roles import ShownRole
 from patchtide.server.table import Table
@@ -46,7 +46,7 @@ async def act(desk: Desk, visit: Visit) -> Reply:
 
 def asked_for(table: Table) -> Mapping[str, Sequence[str]]:
     """Return the rights that open anything, by their kinds."""
-    rights = {need for one in table for need in one.needs if isinstance(need, Right)}
+    rights = {need for one in table for need in one.needs if isinstance(need, Right)} | {TIER_ZERO}
     found: dict[str, list[str]] = defaultdict(list)
     for right in sorted(rights):
         found[right.kind.value].append(right.verb.value)
