@@ -46,6 +46,7 @@ def test_whoever_is_handed_a_part_of_the_fleet_sees_that_part(
     with reader(browser, site.url, viewport=PHONE) as window:
         come_in(window, link)
         sees_his_part(window)
+        opens_his_collection(window, collection)
         nothing_else_is_there(window, elsewhere, collection)
         describes_one(window)
         assert set(window.complaints) <= {NOT_FOUND}
@@ -127,12 +128,26 @@ def nothing_else_is_there(window: Reader, machine: str, collection: str) -> None
     for path in (machine, f"{machine}?tab=attributes", none):
         assert window.page.goto(window.url + path).status == 404  # type: ignore[union-attr]
         assert "shop-" not in page.locator("main").inner_text()
-    for path in (collection, "/collections/" + "0" * 32, "/people", "/machine-import"):
+    closed = f"{collection}/definition", f"{collection}/window", "/collections/" + "0" * 32
+    for path in (*closed, "/people", "/machine-import", "/business-hours"):
         assert ask(window.url + path).status in (403, 404)
     places = set(page.locator("nav[aria-label=Main] a").all_inner_texts())
     assert places.isdisjoint({"People", "Audit", "Enrolment", "Synchronisation", "Settings"})
     for link in page.locator("nav[aria-label=Main] a").all():
         assert ask(f"{window.url}{link.get_attribute('href')}").ok
+
+
+def opens_his_collection(window: Reader, collection: str) -> None:
+    page = window.open("/collections")
+    names = page.locator("a.rowlink").all_inner_texts()
+    assert len(names) == 2 and "All machines" in names, names
+    page = window.open(collection)
+    expect(page.locator("#windows")).to_contain_text("Patch night")
+    expect(page.locator(".range")).to_contain_text(f"{len(THERE)} machines")
+    for closed in ("Change", "Add a window", "Put machines in"):
+        expect(page.get_by_text(closed, exact=True)).to_have_count(0)
+    assert window.stays_within_the_window() and not window.accessibility_faults()
+    expect(window.open(f"{collection}/calendar").get_by_role("heading", level=1)).to_be_visible()
 
 
 def describes_one(window: Reader) -> None:

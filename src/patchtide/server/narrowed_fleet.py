@@ -15,6 +15,7 @@ from pyroaring import BitMap
 
 from patchtide.domain.access.grants import Scope
 from patchtide.domain.access.rights import MACHINE
+from patchtide.domain.collections.definitions import Definition
 from patchtide.domain.collections.memberships import Memberships
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fleet import Fleet
@@ -39,7 +40,9 @@ class NarrowedFleet(Fleet):
         self.facts = whole.facts
         """Of all machines: an answer is what is found of them among those that are here."""
         self.machines = MachineIndex(self.facts, self.updates)
-        self.collections = self._collections = _NarrowedCollections(self.machines)
+        self.collections = self._collections = _NarrowedCollections(
+            self.machines, whole.collections
+        )
         places = frozenset.intersection(*(scope.places or frozenset() for scope in scopes))
         self._places = {UUID(one) for one in places if not one.startswith(MACHINE)}
         """Other collections are none here, as other machines are not."""
@@ -90,12 +93,16 @@ def _in(view: View, memberships: Memberships, place: str) -> BitMap:
 class _NarrowedCollections(CollectionIndex):
     """The collections as the whole fleet has them, with these machines only."""
 
-    def __init__(self, machines: MachineIndex) -> None:
+    def __init__(self, machines: MachineIndex, whole: CollectionIndex) -> None:
         super().__init__(machines)
         self.found = Memberships()
+        self._whole = whole
 
     def ground(self, view: View) -> Memberships:
         return self.found
+
+    def has_answered(self, view: View, collection: Definition, machine: int) -> bool:
+        return self._whole.has_answered(view, collection, machine)
 
 
 class _Within(Memberships):

@@ -221,6 +221,7 @@ async def test_of_collections_he_sees_his_own_and_no_name_of_another(scoped: Sco
     assert [m["name"] for m in answers["collections.members"].json["items"]] == [INSIDE]
     assert {name for name, answer in answers.items() if OUTSIDE.encode() in answer.body} == set()
     assert {path for path, body in pages.items() if OUTSIDE in body} == set()
+    assert "by its query" in pages[f"/machines/{scoped.machine}"]
     page = pages[f"/collections/{WEB}"]
     assert INSIDE in page and "what other collections say" in page
 
