@@ -47,6 +47,7 @@ SCAN, POLICY, COLLECT, REPAIR = "scan", "policy", "collect", "repair"
 """What is asked of all that were chosen at once."""
 EXAMPLES: tuple[tuple[str, str], ...] = (
     ("package(openssl) < 3.0.11", "has an openssl that is older, by its system's own order"),
+    ("requires(severity = critical and age > 14d)", "needs a critical update of two weeks ago"),
     ("service = nginx.service and restart", "runs nginx, and waits for a restart"),
     ("address = 10.1.0.0/16 and required > 0", "in this network, and needs something"),
     ("silent > 7d", "nobody heard of it for a week"),
