@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from patchtide.adapters.platforms.commands import CommandFailed, run
+from patchtide.adapters.platforms.commands import CommandFailed, lines_of, run
 
 HOSTILE = ["$(touch x)", "; true", "-rf", "a\nb", "`id`", "*", "'", '"']
 
@@ -79,3 +79,10 @@ def test_what_a_command_started_ends_with_it_when_its_time_is_over(tmp_path: Pat
     time.sleep(1.5)
 
     assert not mark.exists()
+
+
+def test_a_line_ends_where_the_program_ended_it_and_nowhere_else() -> None:
+    said = "lib\u2028a\t1\x0b\r\nb\t2\n\n".encode()
+
+    assert lines_of(said) == ["lib\u2028a\t1\x0b\r", "b\t2", ""]
+    assert lines_of(b"") == []

@@ -103,6 +103,24 @@ async def test_a_month_shows_what_falls_on_its_days_and_openings_are_a_file(
     assert (await visitor.get("/collections/x/calendar")).status == 404
 
 
+async def test_the_month_says_that_nobody_knows_by_which_windows_a_machine_goes(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    [machine] = await site.machines("web-1")
+    # Nothing was read yet of what machines tell of themselves.
+    made = await visitor.post("/collections", {"name": "Debian", "query": "os = debian"})
+    here = made.headers["location"].partition("?")[0]
+
+    before = (await visitor.get(f"/machines/{machine}/calendar")).body.decode()
+    await visitor.post(f"{here}/window", {**NIGHT, "act": "save"})
+    after = (await visitor.get(f"/machines/{machine}/calendar")).body.decode()
+
+    assert "No window: at any time" in before and "Nobody knows" not in before
+    assert "Nobody knows by which windows it goes: not now." in after
+    assert "at any time" not in after
+
+
 async def test_business_hours_are_set_and_taken_back_on_their_page(site: ConsoleSite) -> None:
     visitor = await site.signed_in()
     hours = {"of": "location", "location": "Ulm", "collection": "of no other choice"}

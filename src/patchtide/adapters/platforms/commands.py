@@ -38,6 +38,15 @@ class CommandFailed(PatchtideError):
     code = "command-failed"
 
 
+def lines_of(said: bytes) -> list[str]:
+    """Return what a program printed, line by line.
+
+    Only a line feed ends one: `splitlines` ends it at what stands in a name, too, as U+2028.
+    """
+    text = said.decode("utf-8", "replace").removesuffix("\n")
+    return text.split("\n") if text else []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """How a command ended. Output beyond the limit is dropped, and said to be."""
@@ -47,6 +56,14 @@ class Finished:
     errors: bytes
     aside: bytes = b""
     truncated: bool
+
+    @property
+    def lines(self) -> list[str]:
+        return lines_of(self.output)
+
+    @property
+    def complaints(self) -> list[str]:
+        return [line for line in lines_of(self.errors) if line.strip()]
 
 
 class Run(Protocol):

@@ -39,9 +39,9 @@ def installed(root: Path, run: Run) -> list[Row]:
         output_limit=_OUTPUT_LIMIT,
     )
     if ended.status != 0 or ended.truncated:
-        said = ended.errors.decode("utf-8", "replace").strip().splitlines()
+        said = ended.complaints
         raise CommandFailed(f"dpkg-query: {said[0] if said else 'its output has no end'}")
-    return list(rows(ended.output.decode("utf-8", "replace").splitlines()))
+    return list(rows(ended.lines))
 
 
 def rows(lines: Iterable[str]) -> Iterator[Row]:

@@ -45,9 +45,9 @@ def _halfway(root: Path, run: Run) -> tuple[str, ...]:
         timeout_s=_TIMEOUT_S,
     )
     if ended.status != 0 or ended.truncated:
-        said = ended.errors.decode("utf-8", "replace").strip().splitlines()
+        said = ended.complaints
         raise CommandFailed(f"dpkg-query: {said[0] if said else ended.status}")
-    rows = (line.partition("\t") for line in ended.output.decode("utf-8", "replace").splitlines())
+    rows = (line.partition("\t") for line in ended.lines)
     return tuple(sorted({name for name, _, status in rows if not _is_settled(status)}))
 
 

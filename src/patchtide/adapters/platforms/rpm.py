@@ -60,14 +60,14 @@ def installed(root: Path, run: Run) -> list[Installed]:
     status, said = query(root, run, "--all", f"--queryformat={_FORMAT}")
     if status != 0:
         raise CommandFailed(f"rpm ended with status {status}")
-    found = list(rows(said.splitlines()))
+    found = list(rows(said))
     if not found:
         raise CommandFailed(f"rpm's database under {root} holds no package")
     return found
 
 
-def query(root: Path, run: Run, *words: str) -> tuple[int, str]:
-    """Return rpm's exit status and what it says when it is asked for packages.
+def query(root: Path, run: Run, *words: str) -> tuple[int, list[str]]:
+    """Return rpm's exit status and what it says, line by line, when it is asked for packages.
 
     Raises:
         CommandFailed: not all that it should.
@@ -83,7 +83,7 @@ def query(root: Path, run: Run, *words: str) -> tuple[int, str]:
     )
     if complaint := _complaint(ended):
         raise CommandFailed(f"rpm: {complaint}")
-    return ended.status, ended.output.decode("utf-8", "replace")
+    return ended.status, ended.lines
 
 
 def _complaint(ended: Finished) -> str:
@@ -92,8 +92,7 @@ def _complaint(ended: Finished) -> str:
         return f"ended by signal {-ended.status}"
     if ended.truncated:
         return "its output has no end"
-    said = ended.errors.decode("utf-8", "replace").splitlines()
-    return next((line for line in said if line.startswith("error:")), "")
+    return next((line for line in ended.complaints if line.startswith("error:")), "")
 
 
 def rows(lines: Iterable[str]) -> Iterator[Installed]:

@@ -48,7 +48,7 @@ def _doubled(root: Path, run: Run) -> Iterator[str]:
     if several:
         form = "--queryformat=%{NAME}\\t%{ARCH}\\n"
         _, said = rpm.query(root, run, form, "--whatprovides", *SIDE_BY_SIDE)
-        several -= {(name, arch) for name, _, arch in (x.partition("\t") for x in said.split("\n"))}
+        several -= {(name, arch) for name, _, arch in (x.partition("\t") for x in said)}
     yield from {name for name, _ in several}
 
 

@@ -102,7 +102,7 @@ def _control(data: bytes) -> Identity:
 
 
 def _stanza(text: str) -> Identity:
-    lines = (line.partition(":") for line in text.splitlines() if line[:1].strip())
+    lines = (line.partition(":") for line in text.split("\n") if line[:1].strip())
     said = {name.lower(): value.strip() for name, _, value in lines}
     return _identity(said["package"], said["version"], said["architecture"])
 

@@ -247,6 +247,12 @@
     rest.delete("done");
     history.replaceState(null, "", location.pathname + (rest.size ? `?${rest}` : ""));
   }
+  // On a narrow screen the tab that is open may stand beside it
+  const tab = find(".tabs [aria-current]");
+  if (tab) {
+    const [row, here] = [tab.parentElement, tab.getBoundingClientRect()];
+    row.scrollLeft += here.left - row.getBoundingClientRect().left - (row.clientWidth - here.width) / 2;
+  }
   find("[data-focus]")?.focus();
   find("form[data-at-once] button")?.click();
   nameTheme();
