@@ -34,6 +34,7 @@ from patchtide.entry.cli.names import (
     MACHINES,
     OTHERS,
     UPDATE,
+    WITHIN,
     Ask,
     NotOneCollection,
     NotOneMachine,
@@ -286,6 +287,9 @@ def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
     elif field.name in (COLLECTION, LIMITING):
         plain = str if field.required else str | None
         text = f"{text.removesuffix('.').removesuffix(', by its id')}, by its id or its name."
+    elif field.name == WITHIN:
+        text = text.replace("The id of a collection", "A collection, by its id or its name")
+        text = text.replace("the id of one machine", "one machine's id or name")
     elif field.name in OTHERS:
         plain = GenericAlias(tuple, (str, ...))
         text = text.replace("Ids", "Ids or names", 1)

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from patchtide.domain.access.rights import LIST
+from patchtide.domain.access.rights import MACHINE as ONE_MACHINE
 from patchtide.domain.errors import PatchtideError
 from patchtide.entry.cli.client import Answer
 from patchtide.server.operations import OPERATIONS
@@ -15,6 +17,7 @@ from patchtide.server.table import Operation
 
 MACHINE, MACHINES, UPDATE = "machine", "machines", "update"
 COLLECTION, LIMITING, OTHERS = "collection", "limiting", ("include", "exclude")
+WITHIN = "within"
 _SHOWN = 5
 _LOOKED_AT = 500
 
@@ -54,6 +57,8 @@ def with_ids(
     meant = _with_machines(said, ask) if is_some else _with_machine(said, ask)
     if not isinstance(meant, Answer):
         meant = _with_collections(meant, ask)
+    if not isinstance(meant, Answer):
+        meant = _with_place(meant, ask)
     return meant if isinstance(meant, Answer) or not by_title else _with_update(meant, ask)
 
 
@@ -97,6 +102,19 @@ def _with_collections(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | 
         if found:
             meant[place] = found[0] if isinstance(names, str) else found
     return meant
+
+
+def _with_place(said: Mapping[str, Any], ask: Ask) -> Mapping[str, Any] | Answer:
+    place = said.get(WITHIN) or ""
+    if place.startswith(ONE_MACHINE):
+        meant = _with_machine({MACHINE: place.removeprefix(ONE_MACHINE)}, ask)
+        return (
+            meant if isinstance(meant, Answer) else {**said, WITHIN: ONE_MACHINE + meant[MACHINE]}
+        )
+    if not place or place.startswith(LIST) or _is_id(place):
+        return said
+    id = _collection(place, ask)
+    return id if isinstance(id, Answer) else {**said, WITHIN: id}
 
 
 def _collection(name: str, ask: Ask) -> str | Answer:

@@ -204,6 +204,24 @@ def test_collections_are_known_by_their_names_whatever_their_capitals() -> None:
     assert told == "no collection is called 'servers'; there is Web servers, Test servers"
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("'web servers'", "3"),
+        ("machine:web-2", "machine:2"),
+        ("list:spring", "list:spring"),
+        ("018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69", "018f4d3e-6f9a-4a53-9f6e-1f2d3c4b5a69"),
+    ],
+)
+def test_the_place_that_rights_end_at_is_known_by_its_name(said: str, meant: str) -> None:
+    known = {"items": [*COLLECTIONS, *MACHINES]}
+
+    ended, _, asked = ran(f"users create eve --role engineer --within {said}", document=known)
+
+    assert ended == 0
+    assert [v["within"] for name, v in asked if name == "users.create"] == [meant]
+
+
 @pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\rb", "\u202e", "[red]"])
 @pytest.mark.parametrize("flag", ["", "--json"])
 def test_a_machines_name_cannot_command_the_terminal(name: str, flag: str) -> None:
