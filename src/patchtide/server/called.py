@@ -7,6 +7,7 @@ those that listen there; any other machine comes when it is its time, and has it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -15,7 +16,7 @@ from msgspec import Meta
 from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
-from patchtide.domain.errors import NotFound, WrongState
+from patchtide.domain.errors import NotFound, Unavailable, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
@@ -75,6 +76,7 @@ async def collection(call: Call, principal: Principal, asked: CallCollection) ->
 
     Raises:
         NotFound: there is no such collection.
+        Unavailable: nobody knows who is in it.
         WrongState: he may call too many of it to name each, and not all.
     """
     members = await _members(call, principal, asked.collection)
@@ -100,6 +102,7 @@ async def scan_collection(call: Call, principal: Principal, asked: CallCollectio
 
     Raises:
         NotFound: there is no such collection.
+        Unavailable: nobody knows who is in it.
     """
     members = await _members(call, principal, asked.collection)
     subject = asked.collection.hex
@@ -138,12 +141,19 @@ async def _are_all(call: Call, collection: UUID, members: _Members) -> bool:
 
 
 def let_in(fleet: Fleet, view: View, collection: UUID) -> BitMap:
-    """Return the machines of a collection that are let in."""
-    return fleet.collections.ground(view).members_of(collection) & view.active
+    """Return the machines of a collection that are let in.
+
+    Raises:
+        NotFound, Unavailable: there is no such collection, or nobody knows who is in it.
+    """
+    return fleet.collections.members_of(view, collection) & view.active
 
 
 def let_in_of(fleet: Fleet, view: View, collection: UUID) -> Sequence[bytes]:
-    return [view.members[number].client.uuid for number in let_in(fleet, view, collection)]
+    """Return them, or nobody where that is not known: they come when it is their time."""
+    with suppress(NotFound, Unavailable):
+        return [view.members[number].client.uuid for number in let_in(fleet, view, collection)]
+    return []
 
 
 def called_in(events: Iterable[DecisionEvent]) -> Iterator[bytes]:

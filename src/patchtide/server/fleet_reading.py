@@ -22,6 +22,10 @@ from patchtide.server.ports.following import DecisionEvent
 LISTS = "lists."
 """What all decisions about update lists begin with; their subject is a list's name."""
 COLLECTIONS = "collections."
+_DEFINING = frozenset(
+    f"{COLLECTIONS}{deed}" for deed in ("create", "change", "add", "remove", "delete")
+)
+"""To call a collection's machines, or have them scan, says nothing else of it."""
 """What all decisions about collections begin with; their subject is a collection's id."""
 
 
@@ -144,7 +148,7 @@ def machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:
 
 
 def collections_in(events: Iterable[DecisionEvent]) -> Iterable[UUID]:
-    """Yield the collections that decisions speak of."""
+    """Yield the collections that are others since these decisions."""
     for event in events:
-        if event.operation.startswith(COLLECTIONS):
+        if event.operation in _DEFINING:
             yield UUID(event.subject)

@@ -351,6 +351,16 @@ def test_the_agent_at_work_comes_for_its_policy_or_scans_when_somebody_asks(
     assert loop.poll() is None
 
 
+def test_an_agent_that_has_just_begun_is_not_ended_by_who_asks(enrolled: Agent, site: Site) -> None:
+    site.publish("custom", a_leaf(1, "openssl", "3.0.2"))
+    with subprocess.Popen(enrolled.working("run"), env=environment()) as process:
+        asked = enrolled.run(enrolled.working("scan"))
+        still = process.poll()
+        process.kill()
+
+    assert (asked.returncode, still) == (0, None), asked.stderr
+
+
 def test_without_an_agent_at_work_policy_and_scan_are_done_at_once(
     enrolled: Agent, site: Site
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.errors import Unavailable
 from patchtide.server.called import called_in, collections_called_in
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.following import DecisionEvent
@@ -219,3 +220,18 @@ async def test_who_may_see_some_machines_calls_no_others(site: Site) -> None:
     assert (others.status, other.status, his.json) == (404, 404, {"machines": 2, "left_out": 0})
     assert list(called_in(site.decided())) == []
     assert list(collections_called_in(site.decided())) == [UUID(own)]
+
+
+async def test_of_a_collection_of_which_nobody_knows_who_is_in_it_nobody_is_called(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/collections/{await site.make('Web', 0)}"
+
+    def nobody_knows(*_: object) -> None:
+        raise Unavailable("nobody knows who is in Web")
+
+    monkeypatch.setattr(site.plane.context.fleet.collections, "members_of", nobody_knows)
+    said = [await site.ask(f"{path}/{what}") for what in ("policy-calls", "scans")]
+
+    assert [answer.status for answer in said] == [503, 503]
+    assert list(collections_called_in(site.decided())) == []

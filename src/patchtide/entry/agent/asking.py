@@ -6,6 +6,7 @@ Whoever asks has become the agent's own user before, so a signal reaches nothing
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from patchtide.entry.agent.status import scanned_at
 DONE, REFUSED, UNREACHABLE = 0, 1, 3
 PATIENCE_S = {"get-policy": 60.0, "scan": 600.0}
 LOOKS_EVERY_S = 0.2
+TRIES = 10
 _SIGNALS = {"get-policy": signal.SIGHUP, "scan": signal.SIGUSR1}
 
 
@@ -37,12 +39,13 @@ def ask(asked: argparse.Namespace, work_now: Callable[[argparse.Namespace], int]
 
 
 def _rung(state: Path, by: signal.Signals) -> bool:
-    """Ask whoever holds the folder."""
-    try:
-        os.kill(int((state / "lock").read_text("ascii")), by)
-    except (OSError, ValueError):
-        return False
-    return True
+    """Ask whoever holds the folder, once it can be asked."""
+    for _ in range(TRIES):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((state / "lock").read_text("ascii")), by)
+            return True
+        time.sleep(LOOKS_EVERY_S)
+    return False
 
 
 def _awaited(asked: argparse.Namespace, began: float, before: int) -> int:

@@ -54,9 +54,7 @@ def only_instance(state: Path) -> Iterator[int]:
     descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(descriptor)
-        # Whoever finds it held knows whom to ask.
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -94,6 +92,8 @@ class Loop:
         signal.signal(signal.SIGINT, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_ring)
         signal.signal(signal.SIGUSR1, self._on_scan)
+        # Whoever finds the lock held knows whom to ask, now that asking does not end it.
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
 
     def run(self) -> int:
         say_ready()
