@@ -92,6 +92,17 @@ def test_a_key_from_its_first_day_to_its_last(browser: Browser, site: Furnished)
         page.get_by_label("What you call it").fill("New key")
         page.get_by_role("button", name="Register", exact=True).click()
         expect(page.get_by_role("rowheader", name="New key")).to_be_visible()
+
+        page.goto(f"{url}/proposals")
+        page.get_by_text("Change", exact=True).click()
+        page.get_by_label("Second person").select_option("yes")
+        page.get_by_role("button", name="Set", exact=True).click()
+        page.goto(f"{url}/people")
+        page.get_by_role("button", name="Let them in without").click()
+        waits = page.get_by_role("heading", name="Let administrators in without a key")
+        expect(waits).to_be_visible()
+        page.goto(f"{url}/people")
+        expect(page.get_by_text("may do nothing without one")).to_be_visible()
         assert window.complaints == []
 
 
