@@ -22,11 +22,11 @@ from patchtide.server.ports.following import DecisionEvent
 LISTS = "lists."
 """What all decisions about update lists begin with; their subject is a list's name."""
 COLLECTIONS = "collections."
+"""What all decisions about collections begin with; their subject is a collection's id."""
 _DEFINING = frozenset(
     f"{COLLECTIONS}{deed}" for deed in ("create", "change", "add", "remove", "delete")
 )
 """To call a collection's machines, or have them scan, says nothing else of it."""
-"""What all decisions about collections begin with; their subject is a collection's id."""
 
 
 def shape_of(details: Iterable[UpdateDetails]) -> frozenset[tuple[object, ...]]:
