@@ -12,7 +12,7 @@ from msgspec import Meta
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.collection_asks import held
-from patchtide.server.collection_checks import check_settled, one_of
+from patchtide.server.collection_checks import check_settled, one_for
 from patchtide.server.context import Call
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
@@ -101,7 +101,7 @@ async def set_agents(
 
     def work(tx: Transaction) -> Order:
         known = held(tx)
-        one = one_of(known, asked.collection)
+        one = one_for(principal, known, asked.collection)
         check_settled({key: each.definition for key, each in known.items()}, [one.id])
         site = read_agents(tx.setting(AGENTS))
         order = list(read_order(tx.lock_setting(OF_COLLECTIONS)))
@@ -140,7 +140,7 @@ async def clear(call: Call, principal: Principal, asked: OfCollection) -> Collec
     """
 
     def work(tx: Transaction) -> Order:
-        one = one_of(held(tx), asked.collection)
+        one = one_for(principal, held(tx), asked.collection)
         order = read_order(tx.lock_setting(OF_COLLECTIONS))
         left = tuple(each for each in order if each.collection != one.id)
         if len(left) == len(order):

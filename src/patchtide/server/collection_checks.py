@@ -34,6 +34,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
+from patchtide.server.tier_zero import check_marking, deciding_tier
 
 Held = Mapping[UUID, StoredCollection]
 PLACES: Mapping[Reference, str] = {
@@ -109,6 +110,20 @@ def one_of(held: Held, collection: UUID) -> StoredCollection:
     if collection not in held:
         raise NotFound(f"there is no collection {collection}")
     return held[collection]
+
+
+def one_for(principal: Principal, held: Held, collection: UUID) -> StoredCollection:
+    """Return the one that he decides about, as it is when that is decided.
+
+    Raises:
+        NotFound
+        Refused: tier 0 is made of it, and he may do nothing to that.
+        WrongState: it is the one of all machines.
+    """
+    one = one_of(held, collection)
+    if collection in deciding_tier(held):
+        check_marking(principal)
+    return one
 
 
 def check(made: StoredCollection, held: Held) -> None:

@@ -64,7 +64,7 @@ def _subscriptions(tx: Transaction, collection: UUID) -> Iterator[str]:
 
 def _rights(tx: Transaction, place: str) -> Iterator[str]:
     limit = f"{AT}{place}"
-    for user in tx.lock_users():
+    for user in (*tx.lock_users(), *tx.disabled_users()):
         if any(text.endswith(limit) for text in user.rights):
             yield f"{user.name} has rights within it"
     for token in tx.lock_api_tokens():

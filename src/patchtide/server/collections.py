@@ -22,7 +22,7 @@ from patchtide.server.collection_checks import (
     machines_called,
     may_ask_updates,
     numbers_of,
-    one_of,
+    one_for,
 )
 from patchtide.server.collection_reach import check_who_decides, may_name_holders
 from patchtide.server.collection_uses import naming, uses
@@ -171,7 +171,7 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
 
     def work(tx: Transaction) -> StoredCollection:
         known = held(tx)
-        was = one_of(known, asked.collection)
+        was = one_for(principal, known, asked.collection)
         if asked.tier_zero and not was.is_tier_zero:
             check_marking(principal)
         if asked.revision not in (0, was.revision):
@@ -246,7 +246,7 @@ async def delete(call: Call, principal: Principal, asked: OneCollection) -> None
 
     def work(tx: Transaction) -> None:
         known = held(tx)
-        one = one_of(known, asked.collection)
+        one = one_for(principal, known, asked.collection)
         if using := uses(tx, one.id, may_name=may_name_holders(principal)):
             raise WrongState(f"{one.name} is in use: {'; '.join(using)}")
         tx.collections.drop(one.id)
@@ -268,7 +268,7 @@ async def put_in(call: Call, principal: Principal, asked: SomeMachines) -> Chang
 
     def work(tx: Transaction) -> ChangedMembers:
         known = held(tx)
-        one = one_of(known, asked.collection)
+        one = one_for(principal, known, asked.collection)
         check_who_decides(tx, principal, known, [one.id])
         numbers = numbers_of(tx, machines)
         new = tx.collections.put_in(one.id, list(numbers))
@@ -293,7 +293,7 @@ async def take_out(call: Call, principal: Principal, asked: SomeMachines) -> Cha
 
     def work(tx: Transaction) -> ChangedMembers:
         known = held(tx)
-        one = one_of(known, asked.collection)
+        one = one_for(principal, known, asked.collection)
         check_who_decides(tx, principal, known, [one.id])
         numbers = numbers_of(tx, machines, may_be_retired=True)
         gone = tx.collections.take_out(one.id, list(numbers))

@@ -98,6 +98,11 @@ class Fleet:
         self._told = FactFollower(store, self.facts, store.epoch, self._within)
         self._is_made = False
 
+    @property
+    def everything(self) -> Fleet:
+        """Return the fleet with all machines, whoever asks this one."""
+        return self
+
     def heard_of_late(self, silent_after: timedelta) -> int:
         """Return how many active machines are not silent, which is this long for most of them."""
         return self.ask(

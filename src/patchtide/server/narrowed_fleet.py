@@ -50,6 +50,10 @@ class NarrowedFleet(Fleet):
         self._some = BitMap()
         self._view: FollowedView | None = None
 
+    @property
+    def everything(self) -> Fleet:
+        return self.whole
+
     async def run(self, work: Callable[[], T]) -> T:
         return await self.whole.run(work)
 
@@ -71,6 +75,9 @@ class NarrowedFleet(Fleet):
         if self._view is None or seen != self._seen or some != self._some:
             self._view, self._seen, self._some = view.narrowed(some, self._places), seen, some
         self._collections.found = _Within(memberships, some)
+        # Of tier 0 is a machine by a collection, too, that nobody here is told of.
+        zero = self.whole.collections.tier_zero(view)
+        self._collections.zero = None if zero is None else zero & some
         self._view.now = view.now
         return self._view
 
@@ -96,10 +103,14 @@ class _NarrowedCollections(CollectionIndex):
     def __init__(self, machines: MachineIndex, whole: CollectionIndex) -> None:
         super().__init__(machines)
         self.found = Memberships()
+        self.zero: BitMap | None = BitMap()
         self._whole = whole
 
     def ground(self, view: View) -> Memberships:
         return self.found
+
+    def tier_zero(self, view: View) -> BitMap | None:
+        return self.zero
 
     def has_answered(self, view: View, collection: Definition, machine: int) -> bool:
         return self._whole.has_answered(view, collection, machine)

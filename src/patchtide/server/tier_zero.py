@@ -58,7 +58,9 @@ async def check_targets(fleet: Fleet, principal: Principal, targets: Targets) ->
     """Raises Refused: something of it is of tier 0, or may be, and that he may do nothing to."""
     if targets.is_nothing or may_target(principal):
         return
-    if why := await fleet.run(lambda: _why_not(fleet, targets)):
+    # What he may not see can be of tier 0 as well.
+    whole = fleet.everything
+    if why := await fleet.run(lambda: _why_not(whole, targets)):
         raise Refused(f"{why}: this needs the right {TIER_ZERO}")
 
 
