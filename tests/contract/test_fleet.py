@@ -18,6 +18,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server import fleet as fleet_module
+from patchtide.server import fleet_follower
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_follower import STREAM, in_time
 from patchtide.server.fleet_view import View
@@ -110,6 +111,31 @@ async def test_while_reports_stream_in_they_are_gathered_but_decisions_are_not(
     )
 
     assert fleet.ask(lambda view: view.tally_of(view.update(openssl)).required) == seen - 1
+
+
+async def test_machines_that_much_is_decided_of_are_read_in_pages(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = await site.begin(5)
+    assert site.on("openssl") == Tally(unknown=5)
+    pages, clients_of = list[int](), site.storage.clients_of
+    monkeypatch.setattr(fleet_follower, "PAGE", 2)
+    monkeypatch.setattr(
+        site.storage, "clients_of", lambda some: pages.append(len(some)) or clients_of(some)
+    )
+
+    await site.storage.decide(
+        "admin",
+        "machines.quarantine",
+        lambda tx: (
+            tx.set_client_state([m.uuid for m in machines], ClientState.QUARANTINED),
+            [tx.note(m.uuid.hex()) for m in machines],
+        ),
+        now=NOON,
+    )
+
+    assert site.on("openssl") == Tally()
+    assert pages == [2, 2, 1]
 
 
 async def test_in_a_stream_a_question_looks_for_nothing_but_what_was_decided_here(

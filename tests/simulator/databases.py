@@ -42,8 +42,9 @@ _LEAVE_IT = """
 class Postgres:
     """One PostgreSQL server of our own, in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self._folder = folder
+        self._options = (*_OPTIONS, *options)
         self._bin = _binaries(folder)
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +74,7 @@ class Postgres:
     def start(self) -> None:
         command = [str(self._bin / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         self._process = subprocess.Popen(
-            [*command, *(part for option in _OPTIONS for part in ("-c", option))],
+            [*command, *(part for option in self._options for part in ("-c", option))],
             **_unprivileged(self._folder),
             stdout=subprocess.DEVNULL,
             stderr=(self._folder / "log").open("ab"),
@@ -202,11 +203,11 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
+def postgres(*options: str) -> Iterator[Postgres]:
     """Run a PostgreSQL server until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="patchtide-postgres-"))
     folder.chmod(0o755)
-    server = Postgres(folder)
+    server = Postgres(folder, *options)
     try:
         yield server
     finally:
@@ -232,5 +233,6 @@ def _empty_sqlite() -> bytes:
 
 @contextlib.contextmanager
 def postgres_url() -> Iterator[str]:
-    with postgres() as server:
+    """Lend a database that is measured: what it acknowledges is on the disk."""
+    with postgres("fsync=on") as server:
         yield server.create()

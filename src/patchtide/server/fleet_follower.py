@@ -298,8 +298,10 @@ class FleetFollower:
             lists.update(lists_in(events))
             collections.update(collections_in(events))
             is_done = len(events) < PAGE
-        if uuids:
-            self.view.put_clients(self._store.clients_of(sorted(uuids)))
+        wanted = sorted(uuids)
+        for start in range(0, len(wanted), PAGE):
+            # A hundred thousand in one reading would take longer than one may.
+            self.view.put_clients(self._store.clients_of(wanted[start : start + PAGE]))
         if PUBLISH in operations:
             self.is_outdated = True
         elif not operations.isdisjoint((DESCRIBE, FORGET)):
