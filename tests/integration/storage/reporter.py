@@ -46,7 +46,7 @@ async def say_when_there_is(beside: ReporterProcess) -> None:
 async def main(url: str, clients: list[int]) -> None:
     beside = ReporterProcess(url, crowd=2)
     storage = Storage.open(url, beside=beside)
-    counters = {s.number: s.counter for s in storage.standings()}
+    counters = {s.number: s.counter for s in storage.standings_after(0, limit=1000)}
     work = [report_for_ever(storage, client, counters[client]) for client in clients]
     await asyncio.gather(decide_for_ever(storage), say_when_there_is(beside), *work)
 
