@@ -8,7 +8,7 @@ from uuid import UUID
 
 from patchtide.domain.access.rights import AT
 from patchtide.domain.collections.definitions import Reference
-from patchtide.domain.collections.names import names_asked
+from patchtide.domain.collections.names import lists_asked, names_asked
 from patchtide.server.collection_asks import held
 from patchtide.server.kept_agent_settings import OF_COLLECTIONS, read_order
 from patchtide.server.ports.calendar import EntryKind
@@ -38,6 +38,21 @@ def naming(tx: Transaction, one: StoredCollection) -> Iterator[str]:
         if one.id in other.definition.asks_for:
             yield f"{other.name} {Reference.ASKS} it"
     yield from _subscriptions_naming(tx, one.name)
+
+
+def naming_list(tx: Transaction, name: str, *, may_name: bool) -> list[str]:
+    """Return in words what names a list of updates in a query over machines."""
+    collections = [
+        f"{one.name} asks for it"
+        for one in held(tx).values()
+        if name.casefold() in lists_asked(one.definition.query)
+    ]
+    subscriptions = [
+        f"the subscription {one.name} asks for it"
+        for one in read_subscriptions(tx.setting(SUBSCRIPTIONS)).values()
+        if name.casefold() in lists_asked(one.about.get("machines", ""))
+    ]
+    return [*(collections if may_name else _ANY[: len(collections)]), *subscriptions]
 
 
 def _subscriptions_naming(tx: Transaction, name: str) -> Iterator[str]:
@@ -89,6 +104,7 @@ def _agents(tx: Transaction, collection: UUID) -> Iterator[str]:
         yield "it has settings for agents"
 
 
+_ANY = ["a collection asks for it"]
 _ENTRIES = {
     EntryKind.WINDOW: "maintenance windows ({})",
     EntryKind.FREEZE: "freezes ({})",

@@ -14,7 +14,8 @@ from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.collections.definitions import ALL_MACHINES, Definition
 from patchtide.domain.collections.names import with_asked
 from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, WrongState
-from patchtide.server.collection_asks import held
+from patchtide.server.collection_asks import asking, held
+from patchtide.server.collection_bounds import check_bounds
 from patchtide.server.collection_checks import (
     check,
     check_settled,
@@ -120,7 +121,8 @@ async def create(call: Call, principal: Principal, asked: CreateCollection) -> C
 
     Raises:
         InvalidDocument: it speaks of what is not there, or of itself in the end.
-        WrongState: there is one of that name, or there are too many.
+        WrongState: there is one of that name, or there are too many; or it is to be of tier 0, and
+            asks which updates machines need.
     """
     may_ask_updates(principal, asked.query)
     if asked.tier_zero:
@@ -147,6 +149,8 @@ async def create(call: Call, principal: Principal, asked: CreateCollection) -> C
         if len(known) >= COLLECTIONS:
             raise WrongState(f"there are {COLLECTIONS} collections already; delete one first")
         check(made, known)
+        if made.is_tier_zero:
+            check_bounds(tx, asking([*known.values(), made]))
         numbers = numbers_of(tx, machines)
         tx.collections.add(made)
         tx.collections.put_in(made.id, list(numbers))
@@ -164,8 +168,8 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
         NotFound
         Refused: people have rights within it, and this is not one who hands them on.
         StaleRevision: somebody else changed it meanwhile.
-        WrongState: there is another one of that name, queries name it by the one it has, or it is
-            the one of all machines.
+        WrongState: there is another one of that name, queries name it by the one it has, it is
+            the one of all machines; or rights end at what asks which updates machines need then.
     """
     may_ask_updates(principal, asked.query)
 
@@ -189,6 +193,7 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
         check(now, known)
         _check_name(tx, was, now)
         _check_agents(tx, now, known)
+        check_bounds(tx, asking({**known, now.id: now}.values()))
         if replace(now.definition, name=was.name) != was.definition:
             check_who_decides(tx, principal, known, [was.id])
         tx.collections.change(now)

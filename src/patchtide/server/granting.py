@@ -10,9 +10,11 @@ from msgspec import Meta
 
 from patchtide.domain.access.grants import come_to, grants_of
 from patchtide.domain.access.principals import SignedIn
-from patchtide.domain.access.rights import LIST, MACHINE, Right, beyond
+from patchtide.domain.access.rights import AT, LIST, MACHINE, Right, beyond
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
+from patchtide.server.collection_asks import held
+from patchtide.server.collection_bounds import check_bounds
 from patchtide.server.patterns import PLACE, ROLE, or_nothing
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, read_roles, rights_by
@@ -60,12 +62,15 @@ def granted(
     Raises:
         InvalidDocument: nothing, or what does not exist.
         Refused: the creator lacks some of them.
+        WrongState: who is in a collection of these follows from which updates machines need.
     """
     roles = rights_by(read_roles(tx.setting(ROLE_BOOK)).values())
     grants = grants_of(asked.rights, role=asked.role, within=asked.within, roles=roles)
     rights = come_to(grants, roles)
     check_reach(creator, rights, "you cannot hand on what you lack")
     _check_places(tx, {one.within for one in rights if one.within})
+    if handed := {place for text in grants if (place := text.partition(AT)[2])}:
+        check_bounds(tx, held(tx), handed=handed)
     return grants, rights
 
 

@@ -22,8 +22,9 @@ from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.catalog.update_query import LIST
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
+from patchtide.server.collection_checks import may_name
 from patchtide.server.collection_reach import may_name_holders
-from patchtide.server.collection_uses import ending_at
+from patchtide.server.collection_uses import ending_at, naming_list
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.listing import After, Limit, paged
@@ -248,13 +249,13 @@ async def rename_list(call: Call, principal: Principal, asked: NewName) -> None:
 
     Raises:
         NotFound
-        WrongState: there is one of that name, or rights end at this one.
+        WrongState: there is one of that name; or rights end at this one, or collections ask for it.
     """
     fleet = call.context.fleet
     fields = await call.read_fleet(lambda: fleet.ask(fields_of))
 
     def work(tx: Transaction) -> None:
-        _check_rights(tx, principal, asked.name)
+        _check_uses(tx, principal, asked.name)
         renamed = tx.update_lists.rename_list(asked.name, asked.to)
         if renamed is None:
             raise NotFound
@@ -273,13 +274,13 @@ async def delete_list(call: Call, principal: Principal, asked: OneName) -> None:
 
     Raises:
         NotFound
-        WrongState: saved searches name it, or rights end at it.
+        WrongState: saved searches or collections name it, or rights end at it.
     """
     fleet = call.context.fleet
     fields = await call.read_fleet(lambda: fleet.ask(fields_of))
 
     def work(tx: Transaction) -> None:
-        _check_rights(tx, principal, asked.name)
+        _check_uses(tx, principal, asked.name)
         if not tx.update_lists.drop_list(asked.name):
             raise NotFound
         naming = [one for one, _ in _naming(tx, asked.name, "", fields=fields)]
@@ -291,11 +292,12 @@ async def delete_list(call: Call, principal: Principal, asked: OneName) -> None:
     await call.decide(principal, work)
 
 
-def _check_rights(tx: Transaction, principal: Principal, name: str) -> None:
-    """Raises WrongState: rights end at it by its name, and would be to another one of that."""
-    may_name = may_name_holders(principal)
-    if holders := ending_at(tx, f"{LIST_PLACE}{name}", may_name=may_name):
-        raise WrongState(f"{name} has to stay: {'; '.join(holders)}")
+def _check_uses(tx: Transaction, principal: Principal, name: str) -> None:
+    """Raises WrongState: rights end at it, or machines are asked for, by its name."""
+    used = ending_at(tx, f"{LIST_PLACE}{name}", may_name=may_name_holders(principal))
+    used += naming_list(tx, name, may_name=may_name(principal))
+    if used:
+        raise WrongState(f"{name} has to stay: {'; '.join(used)}")
 
 
 def _naming(

@@ -1,4 +1,7 @@
-"""Collections that queries name: `collection = "Web servers"`."""
+"""What queries over machines name: collections, and lists of the updates that they need.
+
+`collection = "Web servers"` and `requires(list = spring)`.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ from dataclasses import replace
 from functools import lru_cache
 from uuid import UUID
 
-from patchtide.domain.catalog.queries import values_asked
+from patchtide.domain.catalog.queries import Asked, conditions, values_asked
 from patchtide.domain.catalog.query_parser import parse_query
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
+from patchtide.domain.catalog.update_query import LIST
 from patchtide.domain.collections.definitions import (
     ALL_MACHINES,
     ALL_MACHINES_NAME,
     Definition,
     Definitions,
 )
-from patchtide.domain.compliance.machine_query import COLLECTION, MACHINE_FIELDS
+from patchtide.domain.compliance.machine_query import COLLECTION, MACHINE_FIELDS, REQUIRES
 
 _TEXTS = 4_000
 """More than a site has collections: a change of one has no query read again."""
@@ -32,6 +36,26 @@ def names_asked(query: str) -> frozenset[str]:
     except InvalidQuery:
         return frozenset()
     return frozenset(name.casefold() for name in found)
+
+
+@lru_cache(maxsize=_TEXTS)
+def updates_asked(query: str) -> frozenset[str]:
+    """Return what it asks of updates that machines need, each a query of its own."""
+    if REQUIRES not in query:
+        return frozenset()
+    try:
+        parsed = parse_query(query, MACHINE_FIELDS)
+    except InvalidQuery:
+        return frozenset()
+    asked = (one for one in conditions(parsed) if isinstance(one, Asked))
+    return frozenset(one.of for one in asked if one.field == REQUIRES)
+
+
+def lists_asked(query: str) -> frozenset[str]:
+    """Return the names, case-folded, of the lists of updates that it asks for, there or not."""
+    fields = MACHINE_FIELDS[REQUIRES].within or {}
+    parsed = (parse_query(text, fields) for text in updates_asked(query) if text)
+    return frozenset(name.casefold() for one in parsed for name in values_asked(one, LIST))
 
 
 def with_asked(definitions: Definitions) -> Mapping[UUID, Definition]:
