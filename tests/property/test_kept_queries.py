@@ -122,17 +122,33 @@ def test_what_is_kept_is_what_asking_anew_finds(
                 assert turned.get(text, BitMap()) >= was[0] ^ found
 
 
-COLLECTED = (
-    "collection = c0 and required > 0", "not collection in (c0, c1) or package(curl)",
-    "collection != c1 and (web or collection = c2)", "collection = c3",
-    'collection = "All machines" and scan = failed',
+ASKED = (
+    "web", "not red", "scan = failed", "requires(u1)", "silent < 2d", "package(curl)",
+    'collection = "All machines"', 'collection != "All machines"',
 )  # fmt: skip
 
 
+@st.composite
+def collected(draw: st.DrawFn) -> tuple[str, ...]:
+    """Draw queries each of which may ask who is in the collections before it."""
+    found: list[str] = []
+    for n in range(5):
+        before = [f"c{m}" for m in range(n)]
+        naming = [f"collection {sign} {name}" for name in before for sign in ("=", "!=")]
+        several = [f'collection in ({name}, "All machines")' for name in before]
+        one = st.sampled_from((*ASKED, *naming, *naming, *several))
+        parts = st.lists(st.builds(str.__add__, st.sampled_from(("", "not ")), one), min_size=1)
+        sides = draw(parts.map(lambda some: some[:3]))
+        found.append(draw(st.sampled_from((" and ", " or "))).join(sides))
+    return tuple(found)
+
+
 @settings(max_examples=40, deadline=None)
-@given(steps)
+@given(steps, collected(), collected())
 def test_collections_that_ask_for_others_have_whom_asking_anew_finds(
     steps: Sequence[tuple[Any, Any, Mapping[int, Any], bool, int]],
+    first: tuple[str, ...],
+    others: tuple[str, ...],
 ) -> None:
     view, facts = a_view(), dict[int, Facts]()
     machines = MachineIndex()
@@ -144,9 +160,10 @@ def test_collections_that_ask_for_others_have_whom_asking_anew_finds(
             now = facts_of(machine)
             machines.facts.move(number, facts.get(number, {}), now)
             facts[number] = now
-        view.now += timedelta(hours=hours)
-        first = "web" if is_replaced else "group = red"
-        view.put_collections(map(a_collection, range(len(COLLECTED) + 1), (first, *COLLECTED)))
+        # Not always so long that everything is evaluated anew.
+        view.now += timedelta(minutes=hours)
+        defined = others if is_replaced else first
+        view.put_collections(map(a_collection, range(len(defined)), defined))
         members = index.ground(view)
 
         anew = CollectionIndex(MachineIndex(machines.facts))

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from pyroaring import BitMap
 
-from patchtide.domain.access.rights import MACHINE
+from patchtide.domain.access.rights import is_collection
 from patchtide.server.fleet import Fleet
 
 Reach = Mapping[str, BitMap]
@@ -21,7 +21,7 @@ Reaching = Callable[[Collection[str]], Reach]
 
 
 def reaching(fleet: Fleet) -> Reaching:
-    """Return what says which machines are in these places now; a single machine is no question.
+    """Return what says which machines are in the collections among these places now.
 
     Raises:
         NotFound: there is no such collection.
@@ -29,7 +29,7 @@ def reaching(fleet: Fleet) -> Reaching:
     """
 
     def asked(places: Collection[str]) -> Reach:
-        some = [place for place in places if place and not place.startswith(MACHINE)]
+        some = list(filter(is_collection, places))
         if not some:
             return {}
         members_of = fleet.collections.members_of

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
-from patchtide.domain.access.rights import MACHINE
+from patchtide.domain.access.rights import is_collection
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.compliance.history import MachineCount, UpdateCount, machines_on
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem
@@ -145,7 +145,7 @@ def _only_place(fleet: Fleet) -> UUID | None:
     if len(fleet.scopes) != 1:
         return None
     [places] = [scope.places or frozenset() for scope in fleet.scopes]
-    named = [one for one in places if not one.startswith(MACHINE)]
+    named = list(filter(is_collection, places))
     return UUID(named[0]) if len(named) == len(places) == 1 else None
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from patchtide.domain.access.grants import Scope
-from patchtide.domain.access.rights import MACHINE
+from patchtide.domain.access.rights import MACHINE, is_collection
 from patchtide.domain.collections.definitions import Definition
 from patchtide.domain.collections.memberships import Memberships
 from patchtide.server.collection_index import CollectionIndex
@@ -44,7 +44,7 @@ class NarrowedFleet(Fleet):
             self.machines, whole.collections
         )
         places = frozenset.intersection(*(scope.places or frozenset() for scope in scopes))
-        self._places = {UUID(one) for one in places if not one.startswith(MACHINE)}
+        self._places = {UUID(one) for one in places if is_collection(one)}
         """Other collections are none here, as other machines are not."""
         self._seen: tuple[int, int] | None = None
         self._some = BitMap()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.access.proposals import Rule
 from patchtide.server.api_tokens import RoleName
+from patchtide.server.four_eyes import FOUR_EYES
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.catalogs import Catalog, a_leaf, an_update_id, some_details
+from tests.simulator.clock import START
 
 pytestmark = pytest.mark.anyio
 NAMES = ("openssl", "curl", "bash")
@@ -222,3 +226,41 @@ async def test_a_right_ends_at_one_list_which_then_keeps_its_name(site: Site) ->
     assert (await site.do("DELETE", "/lists/october")).status == 409
     await site.do("DELETE", f"/api-tokens/{made.json['id']}", role=full)
     assert (await site.do("DELETE", "/lists/october")).status == 204
+
+
+async def test_a_right_at_a_list_waits_for_others_as_any_right_does(site: Site) -> None:
+    full: RoleName = "full-administrator"
+    asked = {"name": "ola", "rights": ["catalog.modify@list:october"]}
+    wider = ["accounts.administer", *asked["rights"]]
+    await site.do("POST", "/lists", {"name": "october"})
+    ola = (await site.do("POST", "/users", asked, role=full)).json["id"]
+    rule = msgspec.msgpack.encode(Rule(is_on=True))
+    await site.storage.decide("x", "x", lambda tx: tx.put_setting(FOUR_EYES, rule), now=START)
+
+    found = [
+        await site.do("POST", "/users", {**asked, "name": "eve"}, role=full),
+        await site.do("POST", f"/users/{ola}/role", {"rights": wider}, role=full),
+        await site.do("POST", f"/users/{ola}/link", role=full),
+        await site.do("POST", "/api-tokens", {"name": "m", "rights": wider}, role=full),
+        await site.do("POST", "/api-tokens", asked, role=full),
+    ]
+
+    assert [one.status for one in found] == [202, 202, 202, 202, 201]
+
+
+async def test_a_list_keeps_its_name_while_a_person_who_is_disabled_has_rights_at_it(
+    site: Site,
+) -> None:
+    full: RoleName = "full-administrator"
+    await site.do("POST", "/lists", {"name": "october"})
+    asked = {"name": "ola", "rights": ["catalog.modify@list:october"]}
+    ola = (await site.do("POST", "/users", asked, role=full)).json["id"]
+    assert (await site.do("POST", f"/users/{ola}/disable", role=full)).status < 300
+
+    refused = [
+        await site.do("DELETE", "/lists/october", role=full),
+        await site.do("POST", "/lists/october/name", {"to": "x"}, role=full),
+    ]
+
+    assert [one.status for one in refused] == [409, 409]
+    assert all("ola has rights" in one.json["detail"] for one in refused)

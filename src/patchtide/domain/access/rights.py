@@ -98,6 +98,11 @@ def right(text: str) -> Right:
     return found
 
 
+def is_collection(within: str) -> bool:
+    """Say whether that is a collection, and neither everywhere, one machine, nor a list."""
+    return bool(within) and not within.startswith((MACHINE, LIST))
+
+
 def place(text: str) -> str:
     """Return a place in the one form in which places are compared.
 

@@ -53,7 +53,7 @@ class Memberships:
         self._naming: Mapping[UUID, BitMap] = {}
         """The machines that collections name."""
         self._of_all: Collection[UUID] = ()
-        """Those that include everybody."""
+        """Those that include everybody, or whose queries ask who is of all machines."""
         self._members: dict[UUID, BitMap] = {}
         self._unknown = set[UUID]()
 
@@ -93,7 +93,11 @@ class Memberships:
             key: tuple(other for _, other in one.references()) for key, one in definitions.items()
         }
         self._naming = {key: one.direct for key, one in definitions.items() if one.direct}
-        self._of_all = [key for key, one in definitions.items() if ALL_MACHINES in one.include]
+        self._of_all = [
+            key
+            for key, one in definitions.items()
+            if ALL_MACHINES in one.include or ALL_MACHINES in one.asks_for
+        ]
         for key in gone:
             self._members.pop(key, None)
             self._unknown.discard(key)
