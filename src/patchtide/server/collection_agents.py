@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -32,6 +33,7 @@ from patchtide.server.kept_agent_settings import (
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.site_agents import HOUR_S, NO_ANCHOR, SaidAgents
 from patchtide.server.table import Input, Nothing, Output
+from patchtide.server.taking_over import check_raised, look, said
 
 MOST = 100
 """Collections that have settings of their own."""
@@ -93,6 +95,7 @@ async def set_agents(
         InvalidDocument: an interval is out of its limits, the words make no days, or nothing is
             said.
         NotFound: there is no such collection.
+        SignInAgain: other updaters would be held back on more machines.
         WrongState: who is in it follows from how machines stand, or there are too many.
     """
     wanted = asked.kept()
@@ -117,6 +120,8 @@ async def set_agents(
         order.insert(place, kept)
         if len(order) > MOST:
             raise WrongState(f"{MOST} collections have settings for agents already")
+        before = said(tx)
+        raised = check_raised(call, principal, before, replace(before, order=tuple(order)))
         tx.put_setting(OF_COLLECTIONS, msgspec.msgpack.encode(order))
         tx.note(
             one.id.hex,
@@ -126,9 +131,11 @@ async def set_agents(
             scan_every_h=asked.scan_every_h,
             cycle=asked.cycle,
             updaters=asked.updaters,
+            **raised,
         )
         return tuple(order)
 
+    await look(call)
     return await _decided(call, await call.decide(principal, work))
 
 
@@ -137,6 +144,7 @@ async def clear(call: Call, principal: Principal, asked: OfCollection) -> Collec
 
     Raises:
         NotFound: there is no such collection, or it has no settings.
+        SignInAgain: other updaters would be held back on more machines.
     """
 
     def work(tx: Transaction) -> Order:
@@ -145,10 +153,13 @@ async def clear(call: Call, principal: Principal, asked: OfCollection) -> Collec
         left = tuple(each for each in order if each.collection != one.id)
         if len(left) == len(order):
             raise NotFound(f"{one.name} has no settings for agents")
+        before = said(tx)
+        raised = check_raised(call, principal, before, replace(before, order=left))
         tx.put_setting(OF_COLLECTIONS, msgspec.msgpack.encode(left))
-        tx.note(one.id.hex, name=one.name)
+        tx.note(one.id.hex, name=one.name, **raised)
         return left
 
+    await look(call)
     return await _decided(call, await call.decide(principal, work))
 
 
@@ -178,16 +189,16 @@ def _listed(fleet: Fleet, view: View, order: Order) -> CollectionAgentsList:
         members = fleet.collections.targets_of(view, one.collection)
         stored = view.collections.get(one.collection)
         if stored is not None:  # else it is out of this view's reach
-            said = one.said
+            own = one.said
             items.append(
                 CollectionAgents(
                     place=place,
                     collection=one.collection,
                     name=stored.name,
-                    poll_s=said.poll_s,
-                    scan_every_h=said.scan_every_s // HOUR_S,
-                    **msgspec.structs.asdict(said.anchor or NO_ANCHOR),
-                    updaters=said.updaters,
+                    poll_s=own.poll_s,
+                    scan_every_h=own.scan_every_s // HOUR_S,
+                    **msgspec.structs.asdict(own.anchor or NO_ANCHOR),
+                    updaters=own.updaters,
                     machines=len(members),
                     decides_for=len(members & left),
                 )

@@ -14,16 +14,20 @@ from uuid import UUID
 from patchtide.domain.access.grants import ROLE, come_to
 from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import AT, KEEPING, TIER_ZERO, Right, holds
+from patchtide.domain.collections.definitions import depending
 from patchtide.domain.errors import NotFound
 from patchtide.server.collection_asks import held
+from patchtide.server.collection_checks import Held
 from patchtide.server.collection_reach import holder_within
 from patchtide.server.described_reach import deciding
 from patchtide.server.disruptions import done_lately
 from patchtide.server.four_eyes import FOUR_EYES, Asking, FourEyes, Told, read_rule
 from patchtide.server.granting import Asked
+from patchtide.server.kept_agent_settings import AGENTS, OF_COLLECTIONS
 from patchtide.server.machine_descriptions import RIGHTS_END_AT
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, hands_on, held_by, read_roles, rights_by
+from patchtide.server.taking_over import BUILD_WAS, TAKES_OVER, decides_who_is_held_back
 from patchtide.server.tier_zero import deciding_tier
 
 
@@ -125,7 +129,30 @@ def _moves_reach(asking: Asking) -> bool:
         _unmarks(asking)
         or collection in deciding_tier(known)
         or (holder_within(asking.tx, known, [collection]) is not None)
+        or _moves_held_back(asking.tx, known, collection)
     )
+
+
+def _moves_held_back(tx: Transaction, known: Held, collection: UUID) -> bool:
+    definitions = {key: one.definition for key, one in known.items()}
+    return decides_who_is_held_back(tx, depending(definitions, [collection]))
+
+
+def _takes_from_many(asking: Asking) -> bool:
+    """Nobody knows how many new machines there will be, so longer in build is always many."""
+    return any(
+        BUILD_WAS in detail or detail.get(TAKES_OVER, 0) > asking.rule.machines
+        for _, detail in asking.tx.noted
+    )
+
+
+def _agents(tx: Transaction, asked: Any) -> list[object]:
+    places = _of_collection(tx, asked)
+    return [tx.setting(AGENTS), tx.setting(OF_COLLECTIONS), _made_of(tx, places)]
+
+
+def _of_collection(tx: Transaction, asked: Any) -> frozenset[str]:
+    return frozenset({str(asked.collection)} if hasattr(asked, "collection") else ())
 
 
 def _unmarks(asking: Asking) -> bool:
@@ -166,3 +193,4 @@ MOVES_REACH = FourEyes(covers=_moves_reach, seen=_collection, approver=KEEPING)
 LEAVES_TIER_ZERO = FourEyes(covers=_unmarks, seen=_collection, approver=TIER_ZERO)
 DESCRIBES = FourEyes(covers=_describes_many, approver=KEEPING, approver_for=_moves_where_rights_end)
 ONE_OF_MANY = FourEyes(covers=_one_of_many)
+TAKES_FROM_MANY = FourEyes(covers=_takes_from_many, seen=_agents, reaches=_of_collection)

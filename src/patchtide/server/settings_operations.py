@@ -12,7 +12,12 @@ from patchtide.server import (
     site_limits,
     site_targets,
 )
-from patchtide.server.covered import LETS_IN_WITHOUT_KEY, RAISES_LIMITS, WEAKENS_RULE
+from patchtide.server.covered import (
+    LETS_IN_WITHOUT_KEY,
+    RAISES_LIMITS,
+    TAKES_FROM_MANY,
+    WEAKENS_RULE,
+)
 from patchtide.server.table import API, Operation, Plane
 
 _OF_COLLECTIONS = (
@@ -144,6 +149,7 @@ SETTINGS = (
         handler=site_agents.set_agents,
         audited=True,
         targets_all=True,
+        four_eyes=TAKES_FROM_MANY,
         example="settings set-agents --scan-every-h 24 --cycle patch-tuesday --for-days 5",
     ),
     Operation(
@@ -208,6 +214,7 @@ SETTINGS = (
         handler=collection_agents.set_agents,
         audited=True,
         columns=_OF_COLLECTIONS,
+        four_eyes=TAKES_FROM_MANY,
         example="settings set-collection-agents 'Web servers' --poll-s 900 --scan-every-h 24",
     ),
     Operation(
@@ -223,6 +230,7 @@ SETTINGS = (
         handler=collection_agents.clear,
         audited=True,
         columns=_OF_COLLECTIONS,
+        four_eyes=TAKES_FROM_MANY,
         example="settings clear-collection-agents 'Web servers'",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -32,6 +33,7 @@ from patchtide.server.kept_agent_settings import (
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.synchronisation_plan import CycleName
 from patchtide.server.table import Input, Nothing, Output
+from patchtide.server.taking_over import check_raised, look, said
 
 HOUR_S = 3600
 NO_ANCHOR = SaidAnchor(cycle="")
@@ -129,12 +131,19 @@ async def show(call: Call, principal: Principal, asked: Nothing) -> ShownAgents:
 
 
 async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> ShownAgents:
-    """Raises InvalidDocument: an interval is out of its limits, or the words make no days."""
+    """Set all of it at once.
+
+    Raises:
+        InvalidDocument: an interval is out of its limits, or the words make no days.
+        SignInAgain: machines would be without other updaters, or longer in build.
+    """
     wanted = msgspec.structs.replace(asked.kept(), missed=asked.missed, build_h=asked.build_h)
     settings_in(wanted)
 
     def work(tx: Transaction) -> bytes:
         known = read_agents(tx.lock_setting(AGENTS))
+        was = said(tx)
+        raised = check_raised(call, principal, was, replace(was, site=wanted))
         data = msgspec.msgpack.encode(_since(known, wanted, now=call.now.timestamp()))
         tx.put_setting(AGENTS, data)
         tx.note(
@@ -145,9 +154,11 @@ async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> Show
             missed=asked.missed,
             updaters=asked.updaters,
             build_h=asked.build_h,
+            **raised,
         )
         return data
 
+    await look(call)
     data = await call.decide(principal, work)
     await call.read(lambda: call.context.agents.load(call.context.lookups))
     return _shown(call, read_agents(data))
