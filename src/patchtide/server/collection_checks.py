@@ -67,10 +67,23 @@ def may_ask_updates(principal: Principal, query: str) -> None:
     """Let somebody ask who needs which updates, if his query asks for that.
 
     Raises:
-        NotFound, Refused: he may not read the catalog.
+        NotFound, Refused: he may not read the catalog, or not as all machines that he sees stand.
     """
     if REQUIRES in query and REQUIRES in _fields_asked(query):
-        check_right(principal, Right(Kind.CATALOG, Verb.READ), narrows=True)
+        narrows = _sees_no_more_than_updates(principal)
+        check_right(principal, Right(Kind.CATALOG, Verb.READ), narrows=narrows)
+
+
+def _sees_no_more_than_updates(principal: Principal) -> bool:
+    """Say whether of each machine that somebody is shown he may read how it stands on updates."""
+    if isinstance(principal, Anonymous):
+        return False
+    seen, read = (
+        visible(principal.rights, Right(kind, Verb.READ)) for kind in (Kind.MACHINES, Kind.CATALOG)
+    )
+    if read.places is None or seen.places is None:
+        return read.is_everything
+    return not seen.is_nothing and seen.places <= read.places
 
 
 def may_name(principal: Principal) -> bool:

@@ -26,6 +26,7 @@ from patchtide.server.needed_updates import NeededUpdates, is_needing
 FEW, PART = 500, 8
 """More machines than that, and more than such a part of all, are not asked by themselves."""
 _NEEDS: Sequence[Value] = (True,)
+_NOBODY = BitMap()
 Reader = Callable[[Standing], Sequence[Value]]
 Told = dict[str, dict[int, Sequence[Value]]]
 
@@ -142,16 +143,11 @@ class KeptMachines:
 
     def _move(self, view: View, told: Told, came: BitMap) -> None:
         queries, texts = self._queries, dict[int, str]()
-        needing = [place for place in queries.places if is_needing(place)]
         for number, moved in self._moved.items():
             if queries.mentions and moved.is_described_otherwise:
                 texts[number] = self._text(moved.now)
             self._compare(number, moved, told)
-            if needing and _may_need_otherwise(moved):
-                now = set(self._needed.on(view, moved.now, needing))
-                for place in needing:
-                    if (place in now) is not (number in queries.holding(place)):
-                        told.setdefault(place, {})[number] = _NEEDS if place in now else ()
+        self._need(view, told)
         self._moved.clear()
         turned = queries.move(told, texts, rows=view.present, came=came)
         if self._turned is not None:
@@ -159,11 +155,26 @@ class KeptMachines:
                 known = self._turned.get(text)
                 self._turned[text] = machines if known is None else known | machines
 
+    def _need(self, view: View, told: Told) -> None:
+        """Add what those who moved need now and did not, or the contrary."""
+        places = [place for place in self._queries.places if is_needing(place)]
+        moved = [one.now for one in self._moved.values() if places and _may_need_otherwise(one)]
+        if not moved:
+            return
+        those = BitMap([one.member.number for one in moved])
+        now = self._needed.among(view, moved, places)
+        for place in places:
+            needing = now.get(place, _NOBODY)
+            others = (self._queries.holding(place) & those) ^ needing
+            if others:
+                said = told.setdefault(place, {})
+                said.update((n, _NEEDS if n in needing else ()) for n in others)
+
     def _compare(self, number: int, moved: Moved, told: Told) -> None:
         """Add the values that are others now, in the places that some query asks about."""
-        for place in self._queries.places:
-            read = self._readers.get(place)
-            if read is not None:
+        places = self._queries.places
+        for place, read in self._readers.items():
+            if place in places:
                 now = read(moved.now)
                 if moved.before is None or now != read(moved.before):
                     told.setdefault(place, {})[number] = now

@@ -7,7 +7,7 @@ machine that moves only what it named itself is looked at. Ages count as of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pyroaring import BitMap
@@ -35,6 +35,15 @@ class Wanted:
     leaves: BitMap
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """What is meant at all the places that are asked about."""
+
+    asked: tuple[str, ...]
+    leaves: Mapping[str, BitMap]
+    together: BitMap
+
+
 def is_needing(place: str) -> bool:
     """Say whether it is asked there what machines need."""
     return place.partition("(")[0] == REQUIRES
@@ -48,6 +57,7 @@ class NeededUpdates:
         self._moment: tuple[object, ...] = ()
         self._ages: Mapping[int, BitMap] | None = None
         self._wanted: dict[str, Wanted | InvalidQuery] = {}
+        self._places: _Places | None = None
         self._followed: tuple[object, ...] = ()
         self._published: object = None
         self._meant: dict[str, Wanted] = {}
@@ -76,21 +86,29 @@ class NeededUpdates:
         self._followed, self._published, self._meant = self._moment, view.catalog, now
         return [place for place, wanted in now.items() if wanted != before.get(place)]
 
-    def on(self, view: View, standing: Standing, places: Collection[str]) -> Iterator[str]:
-        """Yield at which of these places one machine needs something."""
-        stands = view.states_on(standing.member)
-        named, known = standing.member.states.required, dict[int, bool]()
+    def among(
+        self, view: View, standings: Collection[Standing], places: Collection[str]
+    ) -> Mapping[str, BitMap]:
+        """Return which of these machines need something at each of the places, where one does.
 
-        def needs(leaf: int) -> bool:
-            if leaf not in known:
-                update = view.of_leaf(leaf)
-                known[leaf] = update is not None and stands(update) is LeafState.REQUIRED
-            return known[leaf]
+        Raises:
+            InvalidQuery: at one of them nothing is meant.
+        """
+        meant = self._all_of(view, tuple(places))
+        found: dict[str, list[int]] = {}
+        for one in standings:
+            if needed := _needed(view, one, meant.together):
+                for place, leaves in meant.leaves.items():
+                    if needed.intersect(leaves):
+                        found.setdefault(place, []).append(one.member.number)
+        return {place: BitMap(numbers) for place, numbers in found.items()}
 
-        for place in places:
-            leaves = self._asked(view, place).leaves
-            if named.intersect(leaves) and any(map(needs, named & leaves)):
-                yield place
+    def _all_of(self, view: View, places: tuple[str, ...]) -> _Places:
+        self._look(view)
+        if self._places is None or self._places.asked != places:
+            leaves = {place: self._asked(view, place).leaves for place in places}
+            self._places = _Places(places, leaves, BitMap().union(*leaves.values()))
+        return self._places
 
     def _asked(self, view: View, place: str) -> Wanted:
         self._look(view)
@@ -111,7 +129,7 @@ class NeededUpdates:
         if known and known[0] == moment[0] and known[1] is moment[1] and known[2] == moment[2]:
             return
         self._moment = moment
-        self._wanted, self._ages = {}, None
+        self._wanted, self._ages, self._places = {}, None, None
 
     def _found(self, view: View, place: str) -> Wanted:
         fields, ground = fields_of(view), self._index.ground(view)
@@ -132,6 +150,16 @@ class NeededUpdates:
                     found[days] = found[days] | rows if days in found else rows
             self._ages = found
         return self._ages
+
+
+def _needed(view: View, standing: Standing, asked: BitMap) -> BitMap:
+    """Return the leaves, of those that are asked about, of updates that one machine needs."""
+    named = standing.member.states.required & asked
+    if not named:
+        return named
+    stands = view.states_on(standing.member)
+    updates = ((leaf, view.of_leaf(leaf)) for leaf in named)
+    return BitMap([n for n, one in updates if one and stands(one) is LeafState.REQUIRED])
 
 
 @dataclass(frozen=True, slots=True)

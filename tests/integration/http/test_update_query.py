@@ -136,12 +136,18 @@ async def test_machines_are_asked_for_by_the_updates_that_they_need(site: Site) 
     offered = (await do(f"/machine-query-completions?text={begun}")).json["items"]
     wrong = await do(f"/machines?query={quote('requires(list = autumn)')}")
     counted = await do(f"/machines?query={quote('requires(required > 3)')}")
-    blind = await plane.token(rights=frozenset({right("machines.read")}))
     path = f"/api/v1/machines?query={quote('requires(openssl)')}"
+    at, updates = f"@{made.json['id']}", "catalog.read"
+    limited = [["machines.read"], ["machines.read", updates + at], ["machines.read" + at, updates]]
+    limited.append(["machines.read" + at, updates + at])
+    tokens = [await plane.token(rights=frozenset(map(right, one))) for one in limited]
+    told = [await plane.ask("GET", path, token=token) for token in tokens]
 
     assert [await found(query) for query in asked] == [[0, 2], [0, 2], [1, 3], [2], [2]]
     assert (before, await found("9", members)) == ([1, 2], [2])
     assert report["members"] == 2 and offered[0]["text"] == "low"
     assert (wrong.status, "autumn" in wrong.body.decode()) == (400, True)
     assert counted.json["problems"][0]["where"] == "line 1, column 10"
-    assert (await plane.ask("GET", path, token=blind)).status == 404
+    # Whoever reads updates as some machines stand on them asks who needs them of these alone.
+    assert [one.status for one in told] == [404, 403, 200, 200]
+    assert [len(one.json["items"]) for one in told[2:]] == [1, 1]
