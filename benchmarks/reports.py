@@ -144,6 +144,7 @@ def site(view: FollowedView) -> Any:
         site_name="hq",
         reports_waiting=lambda: 0,
         lookups=SimpleNamespace(setting=lambda name: None),
+        reading=SimpleNamespace(calendar=SimpleNamespace(entries=tuple)),
     )
 
 

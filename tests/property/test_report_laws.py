@@ -66,6 +66,7 @@ def a_site(view: View) -> Any:
         site_name="hq",
         reports_waiting=lambda: 0,
         lookups=SimpleNamespace(setting=lambda name: None),
+        reading=SimpleNamespace(calendar=SimpleNamespace(entries=tuple)),
     )
 
 

@@ -141,10 +141,10 @@ NAMED: Mapping[str, NamedReport] = MappingProxyType(
             sort="required",
         ),
         "undescribed": NamedReport(
-            title="Machines without owner or schedule",
-            says="Machines of which nobody has said whose they are, or that have no schedule whose"
-            " collection is there.",
-            begin=given(undescribed),
+            title="Machines without valid data",
+            says="Machines of which nobody has said whose they are, who manages them or how they"
+            " may be restarted, or that have no schedule whose collection is there, with a window.",
+            begin=undescribed,
             takes=("state",),
             states=LACKS,
             sort="name",

@@ -60,7 +60,13 @@ TARGET_STATES: Mapping[str, str] = MappingProxyType(
     {"late": "Late", "open": "In time", "met": "Met"}
 )
 LACKS: Mapping[str, str] = MappingProxyType(
-    {"no-owner": "Have no owner", "no-schedule": "Have no valid schedule"}
+    {
+        "no-owner": "Have no owner",
+        "no-schedule": "Have no valid schedule",
+        "no-window": "Their schedule has no window",
+        "no-management-group": "Have no management group",
+        "no-restart-code": "Have no restart code",
+    }
 )
 AILMENTS: Mapping[str, str] = MappingProxyType(
     {
@@ -83,7 +89,12 @@ AILMENTS: Mapping[str, str] = MappingProxyType(
     }
 )
 SCHEDULES: Mapping[str, str] = MappingProxyType(
-    {"none": "None", "gone": "Its collection is gone", "valid": "Valid"}
+    {
+        "none": "None",
+        "gone": "Its collection is gone",
+        "no-window": "Its collection has no window",
+        "valid": "Valid",
+    }
 )
 OUTLOOKS: Mapping[str, str] = MappingProxyType(
     {

@@ -203,22 +203,37 @@ async def test_machines_are_asked_for_by_what_people_say_and_a_schedule_cannot_b
     )  # fmt: skip
     found = [await site.named(f"query={quote(one)}") for one in asked]
     await site.say(2, owner="ops")
+    await site.say(0, restart="script")
+    windowless = await site.get("/reports/undescribed?state=no-window")
+    made = await site.plane.ask(
+        "POST",
+        f"/api/v1/collections/{night}/windows",
+        token=token,
+        document={"name": "n", "comes": "days", "at": "22:00"},
+    )
     report = await site.get("/reports/undescribed")
     unowned = await site.get("/reports/undescribed?state=no-owner")
     summary = await site.get("/reports/overall?by=management-group&sort=management-group")
     await site.say(0, forget=["schedule"])
+    await site.plane.ask("DELETE", f"/api/v1/windows/{made.json['id']}", token=token)
 
     lacking = [one["cells"] for one in report["items"]]
     groups = [one["cells"] for one in summary["items"]]
     assert [one["cells"]["name"] for one in unowned["items"]] == ["web-0"]
-    assert [(one["name"], one["owner"], one["schedule"]) for one in lacking] == [
-        ("web-0", "", "valid"),
-        ("web-2", "ops", "none"),
+    columns = ("name", "owner", "schedule", "management_group", "restart")
+    assert [tuple(one[column] for column in columns) for one in lacking] == [
+        ("web-0", "", "valid", "ops", "script"),
+        ("web-2", "ops", "none", "", ""),
     ]
-    assert [(one["key"], one["count"]) for one in report["figures"]] == [
-        ("no-owner", 1),
-        ("no-schedule", 1),
-    ]
+    assert {one["key"]: one["count"] for one in report["figures"]} == {
+        "no-owner": 1,
+        "no-schedule": 1,
+        "no-window": 0,
+        "no-management-group": 1,
+        "no-restart-code": 1,
+    }
+    said = [(one["cells"]["name"], one["cells"]["schedule"]) for one in windowless["items"]]
+    assert said == [("web-0", "no-window")]
     assert [(one["management-group"], one["members"]) for one in groups] == [("", 1), ("ops", 1)]
     assert refused.status == 409
     assert refused.json["detail"] == "Night is in use: it is the schedule of 1 machine"
