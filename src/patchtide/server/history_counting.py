@@ -158,7 +158,7 @@ class SetCounts:
         return counts
 
     def add_all(self) -> None:
-        self.fleet.ask(lambda view: self._pair(view, on_all(self.fleet, view, view.active)))
+        self._pair(self.fleet.ask(lambda view: on_all(self.fleet, view, view.active)))
 
     def add_list(self, one: StoredList) -> None:
         made_at = one.at.timestamp()
@@ -173,7 +173,7 @@ class SetCounts:
             self.searches[one.name] = row
 
     def _counted(self, which: Which, of: str, *, made_at: float = 0.0) -> CountRow | None:
-        def question(view: View) -> CountRow | None:
+        def question(view: View) -> tuple[Classes, CountRow] | None:
             updates = which(view)
             if updates is None:
                 return None
@@ -182,13 +182,16 @@ class SetCounts:
                 return None
             self.left -= len(updates)
             classes = machine_classes(self.fleet, view, updates)
-            self._pair(view, classes, of)
-            return CountRow.of(machines_on(classes), updates=len(updates), made_at=made_at)
+            row = CountRow.of(machines_on(classes), updates=len(updates), made_at=made_at)
+            return classes, row
 
-        return self.fleet.ask(question)
+        if (found := self.fleet.ask(question)) is None:
+            return None
+        self._pair(found[0], of)
+        return found[1]
 
-    def _pair(self, view: View, classes: Classes, of: str = ALL_UPDATES) -> None:
-        found = dict(by_collection(self.fleet, view, classes, of, silent=self.silent))
+    def _pair(self, classes: Classes, of: str = ALL_UPDATES) -> None:
+        found = dict(by_collection(self.fleet, classes, of, silent=self.silent))
         if len(self.pairs) + len(found) > PAIRS:
             self.left_out += 1
         else:

@@ -7,7 +7,8 @@ collection or the list gets another name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from uuid import UUID, uuid5
 
 from pyroaring import BitMap
@@ -20,6 +21,8 @@ from patchtide.server.fleet_view import View
 
 PAIRS = 20_000
 """So many are counted on a day; of sets for which there is no room, none is."""
+AT_ONCE = 20
+"""Collections that the fleet is asked for together."""
 ALL_UPDATES = "all"
 
 
@@ -58,18 +61,30 @@ def doubts_of(fleet: Fleet, view: View, some: BitMap) -> dict[str, int]:
 
 
 def by_collection(
-    fleet: Fleet, view: View, classes: Classes, of: str, *, silent: BitMap
+    fleet: Fleet, classes: Classes, of: str, *, silent: BitMap
 ) -> Iterator[tuple[UUID, UpdateCount]]:
     """Yield what is counted of each collection that has machines, under the id of the pair.
 
-    Of a collection of which nobody knows who is in it nothing is counted.
+    Of a collection of which nobody knows who is in it nothing is counted. Others may ask the fleet
+    in between.
     """
+    collections = fleet.ask(lambda view: list(view.collections))
+    for start in range(0, len(collections), AT_ONCE):
+        part = partial(_counted, fleet, collections[start : start + AT_ONCE], classes, of, silent)
+        yield from fleet.ask(part)
+
+
+def _counted(
+    fleet: Fleet, collections: Sequence[UUID], classes: Classes, of: str, silent: BitMap, view: View
+) -> list[tuple[UUID, UpdateCount]]:
     ground = fleet.collections.ground(view)
-    for key in view.collections:
+    found = []
+    for key in collections:
         some = ground.members_of(key) & view.active
         if some and key not in ground.unknown:
             count = machines_on(classes.among(some))
-            yield pair_of(key, of), as_count(count, reporting=len(some - silent))
+            found.append((pair_of(key, of), as_count(count, reporting=len(some - silent))))
+    return found
 
 
 def as_count(found: MachineCount, *, reporting: int) -> UpdateCount:
