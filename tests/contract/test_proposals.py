@@ -59,8 +59,8 @@ async def test_a_proposal_is_kept_as_it_was_made_and_as_it_ended(storage: Storag
     still = storage.proposals.proposal(other.proposal.id)
     assert still is not None and still.asked == other.asked
     assert storage.proposals.proposal("4" * 12) is None
-    assert storage.proposals.any_open(NOON)
-    assert not storage.proposals.any_open(NOON + timedelta(days=7))
+    assert storage.proposals.what_is_open(NOON)[0] == 1
+    assert storage.proposals.what_is_open(NOON + timedelta(days=7)) == (0, 0.0, 0)
 
 
 async def test_what_waits_is_listed_apart_from_what_has_ended(storage: Storage) -> None:

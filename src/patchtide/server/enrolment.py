@@ -122,7 +122,7 @@ class Enrolment:
             group=taken.group,
             platform=asked.platform,
             agent_version=asked.agent_version,
-            build_until=0 if waits else build_ends(tx, now),
+            build_until=0 if waits or alike else build_ends(tx, now),
         )
         # Whoever has a token can take any name, and with it what people said of the machine that
         # they expect, its collections and its schedule: so a person says whether this is the one.

@@ -56,7 +56,7 @@ async def move(call: Call, principal: Principal, asked: OneMachine) -> None:
         client = _client(tx, uuid)
         if client.state not in origins or not tx.set_client_state([uuid], goal):
             raise WrongState(f"the machine is {client.state}")
-        if call.operation == APPROVE:
+        if call.operation == APPROVE and _is_new(tx, client):
             tx.begin_build([uuid], until=build_ends(tx, call.now))
         tx.note(uuid.hex(), name=client.name, was=client.state.value, state=goal.value)
 
@@ -76,6 +76,12 @@ async def ask_full_report(call: Call, principal: Principal, asked: OneMachine) -
 
     await call.decide(principal, work)
     await call.context.machines_changed([uuid])
+
+
+def _is_new(tx: Transaction, client: Client) -> bool:
+    """Say whether its machine was never known under another key: such a one was at work before."""
+    alike = tx.clients_like(public_key=client.public_key, machine=client.machine)
+    return all(one.uuid == client.uuid for one in alike)
 
 
 def _client(tx: Transaction, uuid: bytes) -> Client:

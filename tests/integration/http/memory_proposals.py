@@ -57,8 +57,10 @@ class MemoryProposals:
         ]
         return found[:limit]
 
-    def any_open(self, now: datetime) -> bool:
-        return any(one.proposal.state_at(now) is State.OPEN for one in self.kept.values())
+    def what_is_open(self, now: datetime) -> tuple[int, float, int]:
+        found = [p.proposal for p in self.kept.values() if p.proposal.state_at(now) is State.OPEN]
+        newest = max((one.at.timestamp() for one in found), default=0.0)
+        return len(found), newest, sum(len(one.approvals) for one in found)
 
     def proposal(self, id: str) -> StoredProposal | None:
         return self.kept.get(id)

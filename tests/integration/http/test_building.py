@@ -11,7 +11,7 @@ from patchtide.server.building import BuildWatch
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from tests.integration.http.plane import AdministratorsPlane
-from tests.simulator.agents_plane import PlaneUnderTest, enrolled
+from tests.simulator.agents_plane import MachineUnderTest, PlaneUnderTest, enrolled
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, some_details
 from tests.simulator.reports import enrolled as reporting
 
@@ -130,3 +130,22 @@ async def test_who_waits_for_approval_is_in_build_from_then_on(site: Site) -> No
     await site.ask(f"/machines/{uuid}/approve", "POST")
 
     assert (waiting, await site.building()) == ([], ["waits-1"])
+
+
+async def test_a_known_machine_that_comes_with_another_key_is_not_in_build(site: Site) -> None:
+    known = await enrolled(site.agents, name="db-1")
+    retired = await enrolled(site.agents, name="db-2")
+    await site.ask(f"/machines/{retired.client.hex()}", "DELETE")
+    await site.begin()
+
+    for before in (known, retired):
+        again = MachineUnderTest(site.agents, name=before.name)
+        again.machine = before.machine  # the same host, whose agent lost its key
+        await again.enrol(await site.agents.token())
+    waiting = (await site.ask("/machines?state=waiting"))["items"]
+    for one in waiting:
+        await site.ask(f"/machines/{one['id']}/approve", "POST")
+    new = await enrolled(site.agents, name="db-3")
+
+    assert [one["name"] for one in waiting] == ["db-1"]
+    assert (await site.building(), new.name) == (["db-3"], "db-3")

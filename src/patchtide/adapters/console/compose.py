@@ -10,6 +10,7 @@ from patchtide.adapters.console.pages import PAGES
 from patchtide.adapters.console.pulse import Pulse
 from patchtide.adapters.console.rendering import Templates
 from patchtide.adapters.console.static_files import StaticFiles
+from patchtide.adapters.console.waiting import Waiting
 from patchtide.domain.catalog.rule_mistakes import Mistake
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.context import Context
@@ -40,6 +41,7 @@ def build_console(
         rows=rows,
         narrowed_rows=NarrowedRows(),
         pulse=Pulse(lambda: context.fleet.run(look), context.clock),
+        waiting=Waiting(),
         status_of=status_of,
         mistakes_in=mistakes_in,
         narrowing=frozenset(one.policy for one in table if one.narrows and one.plane.is_interface),

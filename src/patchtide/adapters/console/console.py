@@ -40,7 +40,7 @@ from patchtide.adapters.console.visits import (
     new_secret,
     query_of,
 )
-from patchtide.adapters.console.waiting import waiting_for
+from patchtide.adapters.console.waiting import Waiting
 from patchtide.domain.access.grants import visible
 from patchtide.domain.access.principals import (
     Anonymous,
@@ -85,6 +85,7 @@ class Desk:
     rows: FleetRows
     narrowed_rows: NarrowedRows
     pulse: Pulse
+    waiting: Waiting
     status_of: Callable[[PatchtideError], int]
     mistakes_in: Callable[[str], Sequence[Mistake]]
     """What is wrong with the definition of a custom update."""
@@ -181,7 +182,7 @@ class Page:
         try:
             visit = await self._visit(scope, receive)
             check(visit.principal, self._operation.policy, narrows=self._operation.narrows)
-            visit = replace(visit, waiting=await waiting_for(self._desk, visit))
+            visit = replace(visit, waiting=await self._desk.waiting.number_for(self._desk, visit))
             reply = await self._serve(self._desk.within(visit.principal, self._operation), visit)
         except Proposed as outcome:
             return see_other(f"/proposals/{outcome.proposal.id}?done=proposed")

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.principals import SessionHolder
+from patchtide.domain.access.rights import Right
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.context import Context
 from patchtide.server.shown_proposals import ProposalList
+
+KEPT_FOR = timedelta(minutes=1)
+"""What others may do meanwhile, who could agree besides, changes the number only rarely."""
+VISITORS = 200
 
 
 class _Desk(Protocol):
@@ -19,13 +27,43 @@ class _Desk(Protocol):
     async def ask(self, visit: Visit, operation: str, /) -> ProposalList: ...
 
 
-async def waiting_for(desk: _Desk, visit: Visit) -> int:
-    """Ask once whether any is open; only then look whose."""
-    if not isinstance(visit.principal, SessionHolder) or visit.wants_fragment:
-        return 0
-    proposals, now = desk.context.reading.proposals, desk.context.clock.now()
-    if not await asyncio.to_thread(lambda: proposals.any_open(now)):
-        return 0
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    what: tuple[int, float, int]
+    rights: frozenset[Right]
+    at: datetime
+    number: int
+
+
+@dataclass(slots=True)
+class Waiting:
+    """The numbers as they were counted; whether they still hold is one small question."""
+
+    _counted: OrderedDict[str, _Counted] = field(default_factory=OrderedDict)
+
+    async def number_for(self, desk: _Desk, visit: Visit) -> int:
+        who = visit.principal
+        if not isinstance(who, SessionHolder) or visit.wants_fragment:
+            return 0
+        proposals, now = desk.context.reading.proposals, desk.context.clock.now()
+        what = await asyncio.to_thread(lambda: proposals.what_is_open(now))
+        if not what[0]:
+            return 0
+        known = self._counted.get(who.user_id)
+        if (
+            known is None
+            or (known.what, known.rights) != (what, who.rights)
+            or not timedelta() <= now - known.at < KEPT_FOR
+        ):
+            known = _Counted(what, who.rights, now, await _counted(desk, visit))
+            self._counted[who.user_id] = known
+            self._counted.move_to_end(who.user_id)
+            while len(self._counted) > VISITORS:
+                self._counted.popitem(last=False)
+        return known.number
+
+
+async def _counted(desk: _Desk, visit: Visit) -> int:
     try:
         found = (await desk.ask(visit, "proposals.list")).items
     except PatchtideError:  # whoever lacks the second factor is asked for that first

@@ -99,9 +99,12 @@ class ProposalReads:
         )
         return self._read(lambda c: [_stored(row) for row in c.execute(found)])
 
-    def any_open(self, now: datetime) -> bool:
-        found = select(proposal.c.id).where(_is_open(now)).limit(1)
-        return self._read(lambda c: c.execute(found).first()) is not None
+    def what_is_open(self, now: datetime) -> tuple[int, float, int]:
+        newest = func.coalesce(func.max(proposal.c.proposed_at), 0.0)
+        agreed = func.coalesce(func.sum(func.length(proposal.c.approvals)), 0)
+        found = select(func.count(), newest, agreed).where(_is_open(now))
+        count, at, letters = self._read(lambda c: c.execute(found).one())
+        return int(count), float(at), int(letters)
 
     def proposal(self, id: str) -> StoredProposal | None:
         found = select(proposal).where(proposal.c.id == id)
