@@ -1,6 +1,6 @@
 """What the queries of collections find, as it was asked last.
 
-A query that names collections is taken apart: its other conditions are kept as queries are, and who
+A query that names collections is taken apart: what it asks besides is kept as queries are, and who
 is in the collections that it names is asked at the moment at which it counts, in their turn.
 """
 
@@ -13,8 +13,12 @@ from functools import lru_cache
 from pyroaring import BitMap
 
 from patchtide.domain.catalog.queries import (
+    All,
     Asked,
     Condition,
+    Either,
+    Mentions,
+    No,
     Operator,
     Query,
     combined,
@@ -38,7 +42,7 @@ Named = Callable[[Sequence[str]], BitMap | None]
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """A query that names collections, with the texts of its other conditions."""
+    """A query that names collections; each part that names none is a condition by its text."""
 
     query: Query
     named: Sequence[Condition]
@@ -157,7 +161,23 @@ def _is_not_in(one: Condition) -> bool:
 
 @lru_cache(maxsize=_TEXTS)
 def _taken_apart(query: str) -> _Asking:
-    parsed = parse_query(query, MACHINE_FIELDS)
-    every = tuple(dict.fromkeys(conditions(parsed)))
-    texts = {one: query_text(one, MACHINE_FIELDS) for one in every if not is_named(one)}
-    return _Asking(parsed, [one for one in every if is_named(one)], texts)
+    parted = _parted(parse_query(query, MACHINE_FIELDS))
+    every = tuple(dict.fromkeys(conditions(parted)))
+    texts: dict[Condition, str] = {one: one.text for one in every if isinstance(one, Mentions)}
+    return _Asking(parted, [one for one in every if is_named(one)], texts)
+
+
+def _parted(query: Query) -> Query:
+    """Return it with each part that names no collection as one condition: the text of that part.
+
+    The larger the parts, the fewer of their answers turn as machines come and move.
+    """
+    if not any(map(is_named, conditions(query))):
+        return Mentions(query_text(query, MACHINE_FIELDS))
+    match query:
+        case All(members) | Either(members):
+            return type(query)(tuple(map(_parted, members)))
+        case No(member):
+            return No(_parted(member))
+        case _:
+            return query
