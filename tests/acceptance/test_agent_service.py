@@ -104,6 +104,17 @@ def test_reload_means_check_in_now(host: Host) -> None:
     assert main_process(host) == process
 
 
+def test_a_repair_starts_a_service_that_was_disabled(host: Host) -> None:
+    host.run("systemctl", "disable", "--now", UNIT)
+    before = host.attempt("patchtide", "agent", "doctor").stdout
+
+    said = host.run("patchtide", "agent", "doctor", "--repair")
+
+    assert "its service is disabled" in before
+    assert f"{UNIT} was enabled and started" in said and said.endswith("nothing is wrong\n")
+    assert host.run("systemctl", "is-enabled", UNIT) == "enabled\n" and is_active(host)
+
+
 def test_installing_it_again_starts_it_anew_with_the_same_identity(host: Host) -> None:
     before, process = machine_at_server(host), main_process(host)
 

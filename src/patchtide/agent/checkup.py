@@ -26,6 +26,9 @@ SILENT_POLLS = 3
 OLD_LISTS = timedelta(days=7)
 CERTIFICATE_NOTE = timedelta(days=14)
 SOME = 5
+_TO_START = "systemctl enable --now patchtide-agent.service"
+CLOSE, START = "close", "start"
+"""What a repair does by itself: closes the folder to others, starts the agent's own service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ def on_modes(state: str, open_to_others: Sequence[str]) -> Finding:
         "state",
         f"others than the owner may look into {_some(open_to_others)}",
         f"chmod -R go= {state}; if it held for long, enrol the machine anew",
+        repair=CLOSE,
     )
 
 
@@ -61,12 +65,22 @@ def on_enrolment(site: str | None, *, of_this_machine: bool) -> Finding:
     return fine("enrolment", f"enrolled at {site}")
 
 
-def on_running(*, running: bool) -> Finding:
+def on_running(*, running: bool, can_be_started: bool = False) -> Finding:
     if running:
         return fine("agent", "one agent is at work")
-    return wrong(
-        "agent", "no agent is at work here", "systemctl enable --now patchtide-agent.service"
-    )
+    repair = START if can_be_started else ""
+    return wrong("agent", "no agent is at work here", _TO_START, repair=repair)
+
+
+def on_service(*, enabled: bool, masked: bool) -> Finding:
+    """A mask is somebody's will; to be disabled may be an oversight."""
+    if masked:
+        cure = "somebody keeps it from starting: systemctl unmask patchtide-agent.service"
+        return wrong("service", "the agent's service is masked", cure)
+    if enabled:
+        return fine("service", "the agent is started with the machine")
+    said = "the agent is not started with the machine: its service is disabled"
+    return wrong("service", said, _TO_START, repair=START)
 
 
 def on_clock(offset_s: float | None) -> Finding:

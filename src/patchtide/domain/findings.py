@@ -13,11 +13,12 @@ from types import MappingProxyType
 
 CLOCK_TOLERANCE_S = 300.0
 LITTLE_SPACE, TOO_LITTLE_SPACE = 256 << 20, 32 << 20
-CLOCK, SPACE = "clock", "space"
+CLOCK, SPACE, SERVICE = "clock", "space", "service"
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
         CLOCK: "its clock is off",
         SPACE: "its disk is full",
+        SERVICE: "its agent is not started with the machine",
     }
 )
 """What a machine tells its server of itself with each check-in, by code; an agent may know more."""

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from patchtide.adapters.agentstate.identity import open_identity
+from patchtide.adapters.platforms.own_service import DISABLED, UNIT, standing
+from patchtide.adapters.platforms.taken_over import STATE
 from patchtide.adapters.transport.probe import certificate_end
 from patchtide.adapters.transport.site_ca import find_ca
 from patchtide.agent.ports.web import TransferFailed, TransferUntrusted
@@ -217,3 +219,58 @@ def test_somebody_who_may_not_look_is_told_who_may(enrolled: Agent, command: str
 
     assert done.returncode == 1
     assert "only root may" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_repair_closes_what_is_open_and_follows_no_link(enrolled: Agent, tmp_path: Path) -> None:
+    outside, linked = tmp_path / "outside", tmp_path / "twice"
+    for path in (outside, linked):
+        path.write_text("x")
+        path.chmod(0o644)
+    key, folder = enrolled.state / "identity" / "key", enrolled.state / "trust"
+    folder.mkdir(exist_ok=True)
+    before = key.read_bytes()
+    key.chmod(0o640)
+    folder.chmod(0o755)
+    (enrolled.state / "link").symlink_to(outside)
+    (folder / "second").hardlink_to(linked)
+    os.mkfifo(folder / "pipe", 0o600)
+    if os.geteuid() == 0:
+        os.chown(key, 65534, 65534)
+
+    looked = json.loads(enrolled.doctor("--json").stdout)
+    untouched = key.stat().st_mode & 0o777
+    done = json.loads(enrolled.doctor("--json", "--repair").stdout)
+
+    [said] = done["repaired"]
+    assert (looked["repaired"], untouched, said["check"]) == ([], 0o640, "state")
+    assert str(key) in said["said"] and str(folder) in said["said"]
+    assert (key.stat().st_mode & 0o777, key.stat().st_uid) == (0o600, os.geteuid())
+    assert (folder.stat().st_mode & 0o777, key.read_bytes()) == (0o700, before)
+    assert [path.stat().st_mode & 0o777 for path in (outside, linked)] == [0o644, 0o644]
+    left = next(one for one in done["checks"] if one["check"] == "state")
+    assert left["level"] == "wrong" and str(folder / "second") in left["said"]
+    (folder / "second").unlink()
+    assert "state" not in wrong(enrolled)
+
+
+@needs_dpkg
+def test_a_service_that_is_disabled_is_told_and_started_only_on_the_system_that_runs(
+    agent: Agent, root: DebianRoot
+) -> None:
+    agent.state = root.folder / STATE
+    agent.state.mkdir(parents=True, mode=0o700)
+    without = examined(agent)
+    root.write(f"usr/lib/systemd/system/{UNIT}", "[Service]\n")
+    done = json.loads(agent.doctor("--json", "--repair").stdout)
+    told = standing(root.folder, agent.state)
+    root.write(f"etc/systemd/system/multi-user.target.wants/{UNIT}", "")
+    enabled = examined(agent)
+    (root.folder / "etc/systemd/system" / UNIT).symlink_to("/dev/null")
+    masked = examined(agent)
+    elsewhere = standing(root.folder, agent.folder)
+
+    assert "service" not in without and told == DISABLED and elsewhere == ""
+    [said] = done["repaired"]
+    assert said["check"] == "agent" and "is not the system that runs" in said["said"]
+    assert enabled["service"]["level"] == "fine"
+    assert masked["service"]["level"] == "wrong" and "unmask" in masked["service"]["cure"]

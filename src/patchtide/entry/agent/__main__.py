@@ -41,6 +41,9 @@ examples:
   # what is wrong with the agent, its way to the server or the machine, and what to do
   patchtide agent doctor
 
+  # and mend what is safe to mend: the rights on the agent's own files, and its own service
+  patchtide agent doctor --repair
+
 exit status: 0 done, 1 refused or failed, 2 misused, 3 server not reached
 """
 PLATFORM_HELP = (
@@ -82,6 +85,9 @@ def parser() -> argparse.ArgumentParser:
     _add_platform(doctor)
     doctor.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
     doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument(
+        "--repair", action="store_true", help="mend what is safe to mend first, and say what"
+    )
     explain = _command(commands, "explain", "say why an update is required here, or is not")
     explain.add_argument("update", metavar="UPDATE", help="number, id, or part of a name")
     _add_platform(explain)

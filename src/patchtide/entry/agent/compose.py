@@ -16,6 +16,7 @@ from patchtide.adapters.agentstate.local import DEFAULT_CONFIG, local_or_nothing
 from patchtide.adapters.agentstate.settings import KeptSettings
 from patchtide.adapters.agentstate.sqlite import open_journal
 from patchtide.adapters.agentstate.status import read_enrolment
+from patchtide.adapters.platforms import own_service
 from patchtide.adapters.platforms.machines import LinuxPlatform
 from patchtide.adapters.platforms.simulated import SimulatedPlatform
 from patchtide.adapters.transport.blobs import ContentBlobs
@@ -36,8 +37,8 @@ from patchtide.agent.ports.web import Getter
 from patchtide.agent.settings import Settings
 from patchtide.agent.vendors import VendorKeys, Vendors
 from patchtide.domain.errors import PatchtideError
-from patchtide.domain.findings import SPACE, TOO_LITTLE_SPACE
-from patchtide.entry.agent.machine import machine_of, takeover_of
+from patchtide.domain.findings import SERVICE, SPACE, TOO_LITTLE_SPACE
+from patchtide.entry.agent.machine import machine_of, root_of, takeover_of
 from patchtide.entry.agent.proxy import way_of
 from patchtide.wire.policy import keys_of
 
@@ -152,6 +153,9 @@ def composed(
 def _faults(state: Path, machine: LinuxPlatform | SimulatedPlatform) -> Iterator[str]:
     if shutil.disk_usage(state).free < TOO_LITTLE_SPACE:
         yield SPACE
+    root = root_of(machine)
+    if root and own_service.standing(root, state) in (own_service.DISABLED, own_service.MASKED):
+        yield SERVICE
     yield from machine.updaters()
 
 

@@ -1,6 +1,7 @@
 """`patchtide agent doctor`: looks at everything the agent needs, and says what to do.
 
-Nothing is changed and nothing is sent; the server is reached as far as its certificate.
+Nothing is sent; the server is reached as far as its certificate. Only with `--repair` anything is
+changed (see `repair`), and then everything is looked at once more.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from urllib.parse import urlsplit
 from patchtide.adapters.agentstate.identity import is_of_this_machine, read_machine_id
 from patchtide.adapters.agentstate.local import local_or_nothing
 from patchtide.adapters.agentstate.status import Status, open_to_others, read_status
+from patchtide.adapters.platforms import own_service
 from patchtide.adapters.platforms.apt import AptPlatform
 from patchtide.adapters.platforms.dnf import DnfPlatform
+from patchtide.adapters.platforms.machines import LinuxPlatform
+from patchtide.adapters.platforms.simulated import SimulatedPlatform
 from patchtide.adapters.transport.probe import certificate_end
 from patchtide.adapters.transport.ways import Way
 from patchtide.adapters.trust.ends import ends_of
@@ -27,9 +31,10 @@ from patchtide.agent.enrolment import Enrolment
 from patchtide.domain.errors import PatchtideError
 from patchtide.domain.findings import Finding, Level, fine, wrong
 from patchtide.domain.schedules.scanning import SCAN_EVERY_S
-from patchtide.entry.agent.machine import machine_of, takeover_of
+from patchtide.entry.agent.machine import machine_of, root_of, takeover_of
 from patchtide.entry.agent.printing import columns, print_json, print_lines
 from patchtide.entry.agent.proxy import way_of
+from patchtide.entry.agent.repair import Repaired, repaired
 from patchtide.entry.agent.status import is_running, scanned_at
 
 _MARKS = {Level.FINE: "ok", Level.NOTE: "note", Level.WRONG: "WRONG"}
@@ -42,12 +47,18 @@ _CURES = {
 
 
 def show_findings(asked: argparse.Namespace) -> int:
-    found = list(_findings(asked, time.time()))
+    found, done = list(_findings(asked, time.time())), list[Repaired]()
+    if asked.repair:
+        root = root_of(machine_of(asked.platform))
+        done = list(repaired(found, state=asked.state, root=root))
+        found = list(_findings(asked, time.time()))
     bad = sum(finding.level is Level.WRONG for finding in found)
     if asked.json:
-        print_json({"wrong": bad, "checks": [_as_json(finding) for finding in found]})
+        checks = [_as_json(finding) for finding in found]
+        repairs = [{"check": one.check, "said": one.said} for one in done]
+        print_json({"wrong": bad, "checks": checks, "repaired": repairs})
     else:
-        print_lines(_as_text(found, bad))
+        print_lines([*(f"repair {one.check}: {one.said}" for one in done), *_as_text(found, bad)])
     return 1 if bad else 0
 
 
@@ -60,8 +71,19 @@ def _findings(asked: argparse.Namespace, now: float) -> Iterator[Finding]:
         yield checkup.on_space(str(state), shutil.disk_usage(state).free)
     seen = read_status(state)
     yield from _of_the_site(asked, seen, now)
-    yield checkup.on_running(running=is_running(state))
+    yield from _of_the_service(machine_of(asked.platform), state)
     yield from _of_the_machine(asked.platform, state, now)
+
+
+def _of_the_service(machine: LinuxPlatform | SimulatedPlatform, state: Path) -> Iterator[Finding]:
+    root = root_of(machine)
+    stands = own_service.standing(root, state) if root else ""
+    can = stands in (own_service.ENABLED, own_service.DISABLED)
+    yield checkup.on_running(running=is_running(state), can_be_started=can)
+    if stands:
+        yield checkup.on_service(
+            enabled=stands == own_service.ENABLED, masked=stands == own_service.MASKED
+        )
 
 
 def _of_the_site(asked: argparse.Namespace, seen: Status, now: float) -> Iterator[Finding]:

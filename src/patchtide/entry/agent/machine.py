@@ -19,6 +19,11 @@ def takeover_of(machine: LinuxPlatform | SimulatedPlatform, state: Path) -> Take
     return OtherUpdaters(machine.root, state)
 
 
+def root_of(machine: LinuxPlatform | SimulatedPlatform) -> Path | None:
+    """Return the folder of the system that is looked at; None: it is only described."""
+    return None if isinstance(machine, SimulatedPlatform) else machine.root
+
+
 def machine_of(platform: str, content: Content | None = None) -> LinuxPlatform | SimulatedPlatform:
     """Return what `--platform` names: auto, apt, dnf, each with a :ROOT, or simulated:FILE.
 

@@ -1,0 +1,56 @@
+"""Gives all that lies in a state folder back to its owner alone.
+
+Root does it in a folder that another user may write, who may put anything in the place of what was
+just looked at: so each thing is held open, by no link, and what is changed is what is held.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+_HELD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+OWNERS_ALONE = 0o700
+
+
+def tighten(state: Path) -> list[str]:
+    """Return what was changed; what cannot be is left as it is."""
+    changed = []
+    owner = state.lstat()
+    for folder, _, files, held in os.fwalk(state, follow_symlinks=False):
+        if _tightened(".", held, owner):
+            changed.append(folder)
+        changed += [f"{folder}/{name}" for name in files if _tightened(name, held, owner)]
+    return changed
+
+
+def _tightened(name: str, folder: int, owner: os.stat_result) -> bool:
+    try:
+        if not _is_ours(os.stat(name, dir_fd=folder, follow_symlinks=False)):
+            return False  # to open a device may do something
+        held = os.open(name, _HELD, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        return _changed(held, owner)
+    except OSError:
+        return False
+    finally:
+        os.close(held)
+
+
+def _changed(held: int, owner: os.stat_result) -> bool:
+    seen = os.fstat(held)
+    is_others, is_open = seen.st_uid != owner.st_uid, seen.st_mode & 0o077
+    if not _is_ours(seen) or not (is_others or is_open):
+        return False
+    if is_others:
+        os.fchown(held, owner.st_uid, owner.st_gid)
+    os.fchmod(held, seen.st_mode & OWNERS_ALONE)
+    return True
+
+
+def _is_ours(seen: os.stat_result) -> bool:
+    """Say whether it is a folder, or a file that has no other name elsewhere."""
+    return stat.S_ISDIR(seen.st_mode) or (stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1)
