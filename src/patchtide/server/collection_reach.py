@@ -46,7 +46,8 @@ def holder_within(
     made_of = depending({key: one.definition for key, one in known.items()}, changed)
     reached = {str(key): known[key].name for key in made_of}
     holders = [
-        *((user.name, user.rights) for user in tx.lock_users()),
+        # Who is disabled may be let in again, with what he had.
+        *((user.name, user.rights) for user in (*tx.lock_users(), *tx.disabled_users())),
         *((token.name, token.rights) for token in tx.lock_api_tokens()),
     ]
     for holder, grants in holders:

@@ -148,7 +148,7 @@ class Call:
             if self.watched is None:
                 return counted(tx)
             return self.watched.carried_out(
-                tx, principal, counted, whole=whole, reaching=reaching(fleet), now=now
+                tx, principal, counted, whole=whole, reaching=reaching(fleet.everything), now=now
             )
 
         def counted(tx: Transaction) -> T:

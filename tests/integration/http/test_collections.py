@@ -172,13 +172,19 @@ def test_who_is_in_a_collection_that_rights_end_at_is_said_by_who_hands_rights_o
         inner = await keeper.make("Inner", names=["web-1"])
         outer = await keeper.make("Outer", include=[inner])
         free = await keeper.make("Free")
+        left = await keeper.make("Left")
         administrator = keeper.token
+        eve = {"name": "eve", "rights": [f"machines.delete@{left}"]}
+        made = await keeper.plane.ask("POST", "/api/v1/users", token=administrator, document=eve)
+        path = f"/api/v1/users/{made.json['id']}/disable"
+        assert (await keeper.plane.ask("POST", path, token=administrator)).status < 300
         await keeper.plane.token(rights=frozenset({Right(Kind.MACHINES, Verb.DELETE, outer)}))
         keeper.token = await keeper.plane.token(role="engineer")
         refused = [
             await keeper.do("POST", f"/{inner}/machines", names=["db-1"]),
             await keeper.do("POST", f"/{outer}/removals", names=["web-1"]),
             await keeper.do("PUT", f"/{inner}", query="name = db-1"),
+            await keeper.do("POST", f"/{left}/machines", names=["db-1"]),
         ]
         done = [
             await keeper.do("PUT", f"/{outer}", description="Rights end here."),
@@ -191,7 +197,7 @@ def test_who_is_in_a_collection_that_rights_end_at_is_said_by_who_hands_rights_o
 
     statuses, told, members = at_a_site(story)
 
-    assert (statuses, members) == ([403, 403, 403, 200, 200, 200], ["web-1", "web-2"])
+    assert (statuses, members) == ([403, 403, 403, 403, 200, 200, 200], ["web-1", "web-2"])
     assert told.startswith("somebody has rights within Outer")
 
 

@@ -268,6 +268,8 @@ async def test_one_person_alone_takes_nothing_out_of_tier_zero_where_others_must
     rule = msgspec.msgpack.encode(Rule(is_on=True))
     await site.plane.storage.decide("x", "x", lambda tx: tx.put_setting(FOUR_EYES, rule), now=START)
     zero, inner = f"/collections/{site.zero}", f"/collections/{site.inner}"
+    sees_less = await site.plane.token(rights=NARROWED)
+    handed = {"name": "eve", "rights": [f"machines.modify@{site.mixed}"]}
 
     done = [
         (await site.do("PUT", zero, description="x")).status,
@@ -276,9 +278,10 @@ async def test_one_person_alone_takes_nothing_out_of_tier_zero_where_others_must
         (await site.do("PUT", inner, query="role = nothing")).status,
         (await site.do("PUT", f"/collections/{site.mixed}", tier_zero=True)).status,
         (await site.do("DELETE", f"/collections/{site.mixed}")).status,
+        (await site.do("POST", "/users", by=sees_less, **handed)).status,
     ]
 
-    assert done == [200, 202, 202, 202, 200, 202]
+    assert done == [200, 202, 202, 202, 200, 202, 202]
 
 
 def test_who_was_a_full_administrator_is_one_of_tier_zero_and_nobody_else() -> None:
