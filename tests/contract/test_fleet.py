@@ -22,6 +22,7 @@ from patchtide.server import fleet_follower
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_follower import STREAM, in_time
 from patchtide.server.fleet_view import View
+from patchtide.server.followed_view import FollowedView
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import IncomingReport, Presence
@@ -207,8 +208,17 @@ async def test_counts_of_updates_follow_a_stream_now_and_then_and_machines_at_on
         await site.report(*(a_scan(m.number, 1, serial=1, required=[1]) for m in some))
         fleet.keep_up()
         seen.append(fleet.ask(look))
-    fleet.keep_up()  # and nothing more came
+    at_once = list[bool]()
+    settle = FollowedView.settle
+    monkeypatch.setattr(
+        FollowedView, "settle", lambda view: (at_once.append(not view.is_settled), settle(view))
+    )
+    version = fleet.version()
+    assert fleet.ask(look) == (3 * STREAM, STREAM)
+    fleet.keep_up()  # and nothing more came: it goes on in parts, whoever asks meanwhile
 
+    assert not any(at_once)
+    assert fleet.version() != version
     assert seen == [(STREAM, STREAM), (2 * STREAM, STREAM), (3 * STREAM, STREAM)]
     assert fleet.ask(look) == (3 * STREAM, 3 * STREAM)
 

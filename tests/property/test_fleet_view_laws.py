@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -169,6 +170,23 @@ def test_of_several_updates_together_is_said_who_needs_has_or_doubts_one(
         assert view.behind(update) <= view.tally_of(update).unknown
 
 
+def settle_in_parts(view: FollowedView) -> None:
+    for _ in range(2):  # what was begun, and what was put meanwhile
+        while view.settle_some():
+            pass
+
+
+SETTLES: dict[str, Callable[[FollowedView], object]] = {
+    "at once": lambda view: None,
+    "in parts": settle_in_parts,
+    "for a question about some": lambda view: view.narrowed(BitMap([1, 2]), ()),
+    "for a part": lambda view: view.part(view.active),
+    "for a copy": lambda view: view.copied(),
+    "with the next": lambda view: view.put_rows([]),
+}
+"""What counts speak of all that was gathered after, whoever wanted it."""
+
+
 def page(index: UpdateIndex, view: View, wanted: Wanted) -> tuple[list[str], int, object]:
     found = look(index, view, wanted)
     return [row.update.title for row in found.rows], found.total, found.counts
@@ -181,15 +199,23 @@ def page(index: UpdateIndex, view: View, wanted: Wanted) -> tuple[list[str], int
     st.sampled_from(["", "required > 0", "state = unknown or installed >= 1", "not superseded"]),
     st.sampled_from(sorted(SORTS)),
     st.booleans(),
+    st.sampled_from(sorted(SETTLES)),
 )
 def test_a_list_that_follows_shows_what_one_made_anew_does_and_pages_share_it_out(
-    catalog: Catalog, told: list[tuple[int, States, str]], query: str, sort: str, falls: bool
+    catalog: Catalog,
+    told: list[tuple[int, States, str]],
+    query: str,
+    sort: str,
+    falls: bool,
+    settles: str,
 ) -> None:
     following, view = UpdateIndex(), a_view(catalog)
     wanted = Wanted(query=query, sort=sort, descending=falls)
     for number, there, scan in told:
         look(following, view, wanted)
-        view.put_rows([said(number, there, scan)])
+        view.put_rows([said(number, there, scan)], gathers=settles != "at once")
+    look(following, view, wanted)
+    SETTLES[settles](view)
 
     whole = page(following, view, wanted)
     assert whole == page(UpdateIndex(), view, wanted)
@@ -309,9 +335,7 @@ def test_what_is_gathered_of_a_stream_is_counted_in_parts_as_at_once(
             case "later":
                 stream.now = plain.now = plain.now + timedelta(days=how)
 
-    for _ in range(2):  # what was begun, and what was put meanwhile
-        while stream.settle_some():
-            pass
+    settle_in_parts(stream)
 
     assert counts(stream) == counts(plain)
     assert all(stream.index.required.values())
@@ -323,9 +347,14 @@ def test_what_is_gathered_of_a_stream_is_counted_in_parts_as_at_once(
     st.lists(reports, max_size=10),
     st.sets(st.sampled_from(NAMES)),
     st.booleans(),
+    st.booleans(),
 )
 def test_who_needs_some_of_several_updates_is_who_says_so_of_one_of_them(
-    catalog: Catalog, told: list[tuple[int, States, str]], names: set[str], is_asked: bool
+    catalog: Catalog,
+    told: list[tuple[int, States, str]],
+    names: set[str],
+    is_asked: bool,
+    gathers: bool,
 ) -> None:
     view, index = a_view(catalog), MachineIndex()
     query = " or ".join(f"title = {name}" for name in sorted(names))
@@ -333,7 +362,7 @@ def test_who_needs_some_of_several_updates_is_who_says_so_of_one_of_them(
     if is_asked:  # what is kept follows, instead of being found anew
         index.kept(view, text)
     for number, there, scan in told:
-        view.put_rows([said(number, there, scan)])
+        view.put_rows([said(number, there, scan)], gathers=gathers)
         index.kept(view, text)
 
     some = [one for one in catalog.updates.values() if not names or one.title in names]
@@ -342,4 +371,6 @@ def test_who_needs_some_of_several_updates_is_who_says_so_of_one_of_them(
         for number, member in view.members.items()
         if any(view.states_on(member)(one) is LeafState.REQUIRED for one in some)
     }
+    assert set(index.kept(view, text)) == set(MachineIndex().kept(view, text)) == plain
+    settle_in_parts(view)
     assert set(view.needing(some)) == set(index.kept(view, text)) == plain

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
@@ -22,6 +24,7 @@ from patchtide.domain.collections.definitions import Definition
 from patchtide.domain.collections.facts import Facts
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 from patchtide.domain.compliance.states import States
+from patchtide.server import kept_machines
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import Catalog, KnownUpdate
@@ -68,19 +71,34 @@ steps = st.lists(
     min_size=1,
     max_size=5,
 )
+few = st.sampled_from((0, kept_machines.FEW))
+"""Where more moved, all is asked anew."""
 
 
 @settings(max_examples=60, deadline=None)
-@given(steps, st.sets(st.sampled_from(QUERIES), min_size=1, max_size=6))
+@given(steps, st.sets(st.sampled_from(QUERIES), min_size=1, max_size=6), st.booleans(), few)
 def test_what_is_kept_is_what_asking_anew_finds(
-    steps: Sequence[tuple[Any, Any, Mapping[int, Any], bool, int]], queries: set[str]
+    steps: Sequence[tuple[Any, Any, Mapping[int, Any], bool, int]],
+    queries: set[str],
+    gathers: bool,
+    few: int,
+) -> None:
+    with mock.patch.object(kept_machines, "FEW", few):
+        _follow(steps, queries | {"requires(u1)"}, gathers=gathers)
+
+
+def _follow(
+    steps: Sequence[tuple[Any, Any, Mapping[int, Any], bool, int]],
+    queries: set[str],
+    *,
+    gathers: bool,
 ) -> None:
     index, view = MachineIndex(), a_view()
     facts: dict[int, Facts] = {}
     kept: dict[str, Any] = {}
     for clients, reports, machines, is_replaced, hours in steps:
         view.put_clients([a_client(*one) for one in clients])
-        view.put_rows([a_report(*one) for one in reports])
+        view.put_rows([a_report(*one) for one in reports], gathers=gathers)
         at = {n: (view.now - timedelta(hours=5 * day)).timestamp() for n, _, _, day in reports}
         view.put_heard({number: number % 2 == 0 for number, *_ in reports}, at=at)
         for number, machine in machines.items():
@@ -144,18 +162,19 @@ def collected(draw: st.DrawFn) -> tuple[str, ...]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(steps, collected(), collected())
+@given(steps, collected(), collected(), st.booleans())
 def test_collections_that_ask_for_others_have_whom_asking_anew_finds(
     steps: Sequence[tuple[Any, Any, Mapping[int, Any], bool, int]],
     first: tuple[str, ...],
     others: tuple[str, ...],
+    gathers: bool,
 ) -> None:
     view, facts = a_view(), dict[int, Facts]()
     machines = MachineIndex()
     index = CollectionIndex(machines)
     for clients, reports, heard, is_replaced, hours in steps:
         view.put_clients([a_client(*one) for one in clients])
-        view.put_rows([a_report(*one) for one in reports])
+        view.put_rows([a_report(*one) for one in reports], gathers=gathers)
         for number, machine in heard.items():
             now = facts_of(machine)
             machines.facts.move(number, facts.get(number, {}), now)
@@ -282,3 +301,27 @@ def test_a_list_that_is_gone_leaves_nobody_where_what_needs_it_not_is_asked() ->
 def _text(one: Standing) -> str:
     client = one.member.client
     return f"{client.name}\n{client.group}\n{client.platform}\n{one.member.id}"
+
+
+@pytest.mark.parametrize("few", [0, kept_machines.FEW], ids=["asked anew", "followed"])
+def test_what_a_stream_says_goes_at_once_for_who_needs_something(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_machines, "FEW", few)
+    view, index, numbers = a_view(), MachineIndex(), range(1, 17)
+    spring = StoredList(name="spring", note="", by="anna", at=NOON, updates=frozenset())
+    one, two = an_update_id("u1"), an_update_id("u2")
+    view.put_lists([replace(spring, updates=frozenset({one}))])
+    view.put_clients([a_client(n, "web", "red", ClientState.ACTIVE) for n in numbers])
+    view.put_rows([a_report(n, {1}, "completed", 0) for n in numbers])
+    asked = ("requires(u1)", "requires(list = spring)")
+    assert all(list(index.kept(view, text)) == list(numbers) for text in asked)
+
+    view.put_rows([a_report(n, {2}, "completed", 0) for n in numbers[:9]], gathers=True)
+    assert all(list(index.kept(view, text)) == list(numbers[9:]) for text in asked)
+    view.put_lists([replace(spring, updates=frozenset({one, two}))])
+    for settles in (view.settle_some, view.settle):
+        assert list(index.kept(view, "requires(u1)")) == list(numbers[9:])
+        assert list(index.kept(view, "requires(list = spring)")) == list(numbers)
+        assert list(index.kept(view, f"requires(u2) and {asked[1]}")) == list(numbers[:9])
+        settles()

@@ -157,24 +157,25 @@ class Fleet:
                 if not is_of_now:
                     making = self._begun()
                     break
-            self._settle()
-            if not goes_on:
+            if not (self._settle() or goes_on):
                 return
         making.result()
 
-    def _settle(self) -> None:
-        """Have counts of updates follow: a stream now and then, its end at once."""
+    def _settle(self) -> bool:
+        """Have counts of updates follow for a while: a stream now and then, and say if its end."""
         began = now = monotonic()
-        if self._current.is_streaming and began < self._settle_at:
-            return
+        is_streaming = self._current.is_streaming
+        if is_streaming and began < self._settle_at:
+            return False
         goes_on = True
-        while goes_on and (now - began < SETTLE_S or not self._current.is_streaming):
+        while goes_on and now - began < SETTLE_S:
             with self._lock:
                 goes_on = self._current.settle_some()
             now = monotonic()
         self._settling_s += now - began
         if not goes_on:
             self._settle_at, self._settling_s = now + SETTLE_SHARE * self._settling_s, 0.0
+        return not (is_streaming or self._current.view.is_settled)
 
     def follow_facts(self) -> None:
         """Take up what machines have told of themselves, before somebody asks for it."""
@@ -225,10 +226,11 @@ class Fleet:
         """Bring it up to date for a question; a stream is left to who follows it in slices."""
         now = monotonic()
         decided, waited = self.store.decided_here(), now - self._followed_at
-        if self._current.is_streaming and waited < DECIDED_S and decided == self._decided:
+        is_counting = self._current.is_counting
+        if is_counting and waited < DECIDED_S and decided == self._decided:
             return self._current.is_whole
         self._decided = decided
-        is_early = self._current.is_streaming and waited < self._gather_s
+        is_early = is_counting and waited < self._gather_s
         is_of_now = self._current.follow(leaves_reports=is_early)
         if not is_early:
             self._followed_at = now
@@ -267,6 +269,7 @@ class Fleet:
                 made.renew()
             with self._lock:
                 # What happened meanwhile it follows from where it was copied.
+                self._current.view.let_go()
                 self._current, self._is_made = made, True
                 self._current_at = monotonic()
             # A million objects that stay: to look through them for circles again and again takes

@@ -157,7 +157,7 @@ class FleetFollower:
                 is_many = len(ahead.rows) >= STREAM
                 self.is_streaming = is_many or (goes_on and self.is_streaming)
                 self._let_in(said.client for said in ahead.rows)
-                self.view.put_rows(ahead.rows, gathers=self.is_streaming)
+                self.view.put_rows(ahead.rows, gathers=self.is_counting)
                 self._reported = ahead.up_to
 
         return self._follow(take)
@@ -175,6 +175,11 @@ class FleetFollower:
             return False
         self._listen()
         return not self.is_outdated
+
+    @property
+    def is_counting(self) -> bool:
+        """Say whether counts of updates follow beside: a stream, or what is left of one."""
+        return self.is_streaming or not self.view.is_settled
 
     def settle_some(self) -> bool:
         """Have counts of updates follow a stream by a part; say whether it goes on."""

@@ -274,7 +274,7 @@ class View(CatalogView):
         return self._overtaken_now().held(update.id, told)
 
     def needing(self, updates: Iterable[KnownUpdate]) -> BitMap:
-        """Return the active machines that require some of these."""
+        """Return the active machines that require some of these, but see `unsettled`."""
         ground, overtaken = self._current_ground(), self._overtaken_now()
         plain, alone = list[PlacedLeaf](), list[KnownUpdate]()
         for one in updates:
@@ -286,6 +286,11 @@ class View(CatalogView):
         for one in alone:
             found |= overtaken.held(one.id, ground.held(one.leaves)).required
         return found
+
+    @property
+    def unsettled(self) -> BitMap:
+        """Return who reported in a stream, where what is told by update does not speak of it."""
+        return self._unsettled.machines
 
     def behind(self, update: KnownUpdate) -> int:
         """Return how many active machines are unknown since they look with an older catalog."""

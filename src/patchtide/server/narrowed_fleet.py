@@ -73,7 +73,8 @@ class NarrowedFleet(Fleet):
         view.standings()  # who fell silent meanwhile moves by that
         seen = view.version, view.moves.end
         if self._view is None or seen != self._seen or some != self._some:
-            self._view, self._seen, self._some = view.narrowed(some, self._places), seen, some
+            self._view, self._some = view.narrowed(some, self._places), some
+            self._seen = view.version, view.moves.end  # counts follow for it, if they did not
         self._collections.found = _Within(memberships, some)
         # Of tier 0 is a machine by a collection, too, that nobody here is told of.
         zero = self.whole.collections.tier_zero(view)

@@ -21,6 +21,7 @@ from patchtide.domain.compliance.machine_query import REQUIRES
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.machine_standings import Standing
+from patchtide.server.member import Member
 from patchtide.server.update_index import UpdateGround, UpdateIndex
 from patchtide.server.update_search import fields_of
 
@@ -69,7 +70,12 @@ class NeededUpdates:
         Raises:
             InvalidQuery: it asks for a list that is not there.
         """
-        return view.needing(self._asked(view, place).updates)
+        wanted = self._asked(view, place)
+        found = view.needing(wanted.updates)
+        # Who moved is taken up once: what a stream says goes for all that is kept from now on.
+        lately = view.unsettled
+        needing = (n for n in lately if _needed(view, view.members[n], wanted.leaves))
+        return found - lately | BitMap(needing)
 
     def otherwise(self, view: View, places: Collection[str]) -> list[str]:
         """Return those of the places at which other updates are meant than when this was asked.
@@ -97,7 +103,7 @@ class NeededUpdates:
         meant = self._all_of(view, tuple(places))
         found: dict[str, list[int]] = {}
         for one in standings:
-            if needed := _needed(view, one, meant.together):
+            if needed := _needed(view, one.member, meant.together):
                 for place, leaves in meant.leaves.items():
                     if needed.intersect(leaves):
                         found.setdefault(place, []).append(one.member.number)
@@ -152,12 +158,12 @@ class NeededUpdates:
         return self._ages
 
 
-def _needed(view: View, standing: Standing, asked: BitMap) -> BitMap:
+def _needed(view: View, member: Member, asked: BitMap) -> BitMap:
     """Return the leaves, of those that are asked about, of updates that one machine needs."""
-    named = standing.member.states.required & asked
+    named = member.states.required & asked
     if not named:
         return named
-    stands = view.states_on(standing.member)
+    stands = view.states_on(member)
     updates = ((leaf, view.of_leaf(leaf)) for leaf in named)
     return BitMap([n for n, one in updates if one and stands(one) is LeafState.REQUIRED])
 

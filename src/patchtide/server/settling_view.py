@@ -16,7 +16,7 @@ from pyroaring import BitMap
 
 from patchtide.domain.compliance.index import PART, Change
 from patchtide.server.fleet_view import View
-from patchtide.server.unsettled import Move
+from patchtide.server.unsettled import Move, Unsettled
 
 COUNTED = 400
 """So many updates are counted anew at once."""
@@ -26,9 +26,16 @@ COUNTED = 400
 class SettlingView(View):
     """A view whose counts may follow what is put into it."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Say whether counts speak of all that was put."""
+        return self._unsettled.is_nothing
+
     def settle(self) -> None:
         """Have counts speak of all that was put; what moved is counted when it is asked for."""
         rest = self._unsettled
+        if rest.is_nothing:
+            return
         while rest.laying is not None:
             self._lay()
         if rest.before:
@@ -40,6 +47,7 @@ class SettlingView(View):
         for update in rest.stale:
             self._uncount(update)
         rest.stale.clear()
+        self.version = next(self._versions)
 
     def settle_some(self) -> bool:
         """Do a part of it, and count what moved; say whether there is more of what was there then.
@@ -64,6 +72,11 @@ class SettlingView(View):
         rest = self._unsettled
         if rest.laying is not None and next(rest.laying, self) is self:
             rest.laying, rest.machines = None, BitMap(rest.before)
+            self.version = next(self._versions)
+
+    def let_go(self) -> None:
+        """Leave what was begun, as it refers to this view: one that is replaced holds no circle."""
+        self._unsettled = Unsettled()
 
     def _laying(self, moves: Sequence[Move], was_believed: BitMap) -> Iterator[None]:
         leaves = BitMap()

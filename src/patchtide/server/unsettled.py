@@ -26,6 +26,10 @@ class Unsettled:
     stale: list[UUID] = field(default_factory=list)
     """Updates that are to be counted anew after that."""
 
+    @property
+    def is_nothing(self) -> bool:
+        return self.laying is None and not (self.before or self.stale)
+
     def gather(self, moves: Sequence[Move], *, was_believed: BitMap) -> None:
         new = [before for before, _ in moves if before.number not in self.before]
         self.before.update((before.number, before) for before in new)

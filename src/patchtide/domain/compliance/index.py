@@ -28,8 +28,8 @@ from patchtide.domain.compliance.moves import HeldByLeaf
 from patchtide.domain.compliance.states import PlacedLeaf, States, Tally
 
 _NOBODY = BitMap()
-PART = 200
-"""So many clients are put at once while others wait: some milliseconds."""
+PART = 25
+"""So many clients are put at once while others wait: milliseconds, or twenty for new ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
