@@ -468,6 +468,14 @@ class MemoryTransaction:
     def client(self, uuid: bytes) -> Client | None:
         return self.storage.machines.get(uuid)
 
+    def clients_like(self, *, public_key: bytes, machine: bytes) -> Sequence[Client]:
+        return [
+            one
+            for one in self.storage.machines.values()
+            if one.state is not ClientState.EXPECTED
+            and (one.public_key == public_key or one.machine == machine)
+        ]
+
     def clients(self, uuids: Sequence[bytes]) -> Sequence[Client]:
         return self.storage.clients_of(uuids)
 
