@@ -13,8 +13,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from pyroaring import BitMap
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.compliance.index import StateIndex
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server import fleet as fleet_module
@@ -23,6 +25,7 @@ from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_follower import STREAM, in_time
 from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
+from patchtide.server.history_needing import needing
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import IncomingReport, Presence
@@ -221,6 +224,33 @@ async def test_counts_of_updates_follow_a_stream_now_and_then_and_machines_at_on
     assert fleet.version() != version
     assert seen == [(STREAM, STREAM), (2 * STREAM, STREAM), (3 * STREAM, STREAM)]
     assert fleet.ask(look) == (3 * STREAM, 3 * STREAM)
+
+    some = machines[:STREAM]
+    await site.report(*(a_scan(m.number, 2, serial=1, installed=[1]) for m in some))
+    fleet.keep_up()
+    assert fleet.ask(look) == (2 * STREAM, 3 * STREAM)
+    assert len(BitMap.deserialize(needing(fleet, {openssl: 0})[0])) == 2 * STREAM  # of history
+
+
+@pytest.mark.parametrize("how", ["putting", "put"])
+async def test_counts_that_failed_to_follow_half_way_are_made_anew(
+    how: str, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = await site.begin(STREAM)
+    assert site.on("openssl") == Tally(unknown=STREAM)
+    await site.report(*(a_scan(m.number, 1, serial=1, required=[1]) for m in machines))
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    follow = site.fleet.keep_up if how == "putting" else site.fleet.version
+    with monkeypatch.context() as failing:
+        failing.setattr(StateIndex, how, fail)
+        with pytest.raises(MemoryError):
+            follow()
+    site.fleet.keep_up()
+
+    assert site.on("openssl") == Tally(required=STREAM)
 
 
 async def test_an_update_that_a_machine_has_not_evaluated_yet_is_unknown_there(

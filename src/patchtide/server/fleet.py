@@ -229,9 +229,9 @@ class Fleet:
         is_counting = self._current.is_counting
         if is_counting and waited < DECIDED_S and decided == self._decided:
             return self._current.is_whole
-        self._decided = decided
         is_early = is_counting and waited < self._gather_s
         is_of_now = self._current.follow(leaves_reports=is_early)
+        self._decided = decided
         if not is_early:
             self._followed_at = now
             if is_of_now:
@@ -239,9 +239,9 @@ class Fleet:
         return is_of_now
 
     def _follow_up_to(self, ahead: Ahead | None, *, goes_on: bool) -> bool:
-        now, self._decided = monotonic(), self.store.decided_here()
+        now, decided = monotonic(), self.store.decided_here()
         is_of_now = self._current.follow_up_to(ahead, goes_on=goes_on)
-        self._followed_at = now
+        self._followed_at, self._decided = now, decided
         if is_of_now and not self._current.has_more:
             self._current_at = now
         return is_of_now

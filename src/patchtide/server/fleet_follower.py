@@ -165,7 +165,7 @@ class FleetFollower:
     def _follow(self, follow_reports: Callable[[Cursor], None] | None) -> bool:
         self.view.now = self._clock.now()
         try:
-            if self.is_lost or self._reported is None or self._decided is None:
+            if self._has_lost or self._reported is None or self._decided is None:
                 raise CursorLost
             self._follow_decisions(self._decided)
             if follow_reports is not None:
@@ -186,13 +186,17 @@ class FleetFollower:
         return self.view.settle_some()
 
     @property
+    def _has_lost(self) -> bool:
+        return self.is_lost or self.view.is_torn
+
+    @property
     def is_whole(self) -> bool:
         """Say whether nothing large is missing."""
         return not (self.is_lost or self.is_outdated)
 
     def checkpoint(self) -> Checkpoint | None:
         """Return what a later run can go on from; None: this one knows nothing it could."""
-        if self.is_lost or self._reported is None or self._decided is None:
+        if self._has_lost or self._reported is None or self._decided is None:
             return None
         view = self.view
         return Checkpoint(

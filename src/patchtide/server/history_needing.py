@@ -51,6 +51,7 @@ def needing(fleet: Fleet, places: Mapping[UUID, int]) -> Needing:
 
 def _parts(fleet: Fleet) -> Iterator[Sequence[KnownUpdate]]:
     def wanted(view: View) -> Sequence[KnownUpdate]:
+        view.settle()
         return [one for one in view.updates.values() if view.tally_of(one).required]
 
     found = fleet.ask(wanted)

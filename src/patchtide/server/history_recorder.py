@@ -203,6 +203,7 @@ class HistoryRecorder:
         heard = self.fleet.heard_of_late(self.silent_after())
 
         def question(view: View) -> tuple[FleetCount, UpdateColumns]:
+            view.settle()  # machines and updates are counted as of one moment
             found = fleet_count(view)
             unknown = unbelieved(found.doubts)
             columns = update_columns(view, places, length=len(places), unbelieved=unknown)

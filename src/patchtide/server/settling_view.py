@@ -31,6 +31,11 @@ class SettlingView(View):
         """Say whether counts speak of all that was put."""
         return self._unsettled.is_nothing
 
+    @property
+    def is_torn(self) -> bool:
+        """Say whether counts failed to follow half-way: all is to be read anew."""
+        return self._unsettled.is_torn
+
     def settle(self) -> None:
         """Have counts speak of all that was put; what moved is counted when it is asked for."""
         rest = self._unsettled
@@ -38,6 +43,7 @@ class SettlingView(View):
             return
         while rest.laying is not None:
             self._lay()
+        rest.is_torn = True
         if rest.before:
             moves, was_believed = self._gathered()
             leaves = self._index.put(_changes(moves))
@@ -47,6 +53,7 @@ class SettlingView(View):
         for update in rest.stale:
             self._uncount(update)
         rest.stale.clear()
+        rest.is_torn = False
         self.version = next(self._versions)
 
     def settle_some(self) -> bool:
@@ -70,9 +77,11 @@ class SettlingView(View):
 
     def _lay(self) -> None:
         rest = self._unsettled
+        rest.is_torn = True
         if rest.laying is not None and next(rest.laying, self) is self:
             rest.laying, rest.machines = None, BitMap(rest.before)
             self.version = next(self._versions)
+        rest.is_torn = False
 
     def let_go(self) -> None:
         """Leave what was begun, as it refers to this view: one that is replaced holds no circle."""

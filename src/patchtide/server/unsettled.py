@@ -26,6 +26,9 @@ class Unsettled:
     stale: list[UUID] = field(default_factory=list)
     """Updates that are to be counted anew after that."""
 
+    is_torn: bool = False
+    """Something failed half-way."""
+
     @property
     def is_nothing(self) -> bool:
         return self.laying is None and not (self.before or self.stale)
