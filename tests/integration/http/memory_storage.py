@@ -479,10 +479,6 @@ class MemoryTransaction:
     def clients(self, uuids: Sequence[bytes]) -> Sequence[Client]:
         return self.storage.clients_of(uuids)
 
-    def clients_like(self, *, public_key: bytes, machine: bytes) -> Sequence[Client]:
-        known = (c for c in self.storage.machines.values() if c.state is not ClientState.EXPECTED)
-        return [c for c in known if c.public_key == public_key or c.machine == machine]
-
     def clients_named(self, names: Collection[str]) -> Sequence[Client]:
         return [c for c in self.storage.machines.values() if c.name in names]
 
