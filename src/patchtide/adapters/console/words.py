@@ -202,6 +202,9 @@ PROPOSED: Mapping[str, str] = MappingProxyType(
         "machines.decommission": "Retire a machine",
         "machines.describe": "Describe machines",
         "machines.import": "Import what is said of machines",
+        "settings.set-agents": "Set how agents go about",
+        "settings.set-collection-agents": "Set how a collection's agents go about",
+        "settings.clear-collection-agents": "Have a collection's agents go about as the site's",
     }
 )
 """What can wait for a second person."""
