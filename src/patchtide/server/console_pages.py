@@ -43,6 +43,7 @@ _CATALOG = Right(Kind.CATALOG, Verb.READ)
 _PUBLISH = Right(Kind.CATALOG, Verb.CREATE)
 _ALERTS = Right(Kind.ALERTS, Verb.READ)
 _TOKENS = Right(Kind.TOKENS, Verb.READ)
+_ENROLLING = Right(Kind.TOKENS, Verb.CREATE)
 _PEOPLE = Right(Kind.ACCOUNTS, Verb.READ)
 
 _NARROWED = {
@@ -77,6 +78,7 @@ _PAGES = (
         largest_file=LARGEST,
     ),
     _page("machine", "/machines/{machine}", _MACHINES, "One machine."),
+    _form("machine-enrolment", "/machines/{machine}/enrolment", _ENROLLING, "Enrol it alone."),
     _page("machine-calendar", "/machines/{machine}/calendar", _COLLECTIONS, "A month of one."),
     _page("explanation", "/machines/{machine}/why/{update}", _MACHINES, "Why it needs an update."),
     _page("whatif", "/whatif", _MACHINES, "Which machines would need an update with these rules."),

@@ -11,13 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from uuid import uuid4
 
 from patchtide.domain.errors import Refused
 from patchtide.server.admission import Verify
 from patchtide.server.building import build_ends
-from patchtide.server.ports.clients import Client, ClientState, NewClient
+from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.site import Site
 from patchtide.server.standings import Standings
@@ -25,6 +26,10 @@ from patchtide.server.token_book import TokenBook
 from patchtide.wire.messages import EnrolledV1, EnrolV1
 from patchtide.wire.request_signature import BadSignature, Flaw, SignatureClaim
 
+MISSES = 10
+"""So many machines of other names may show a token that is for one; then it is spent."""
+MISSED = "tokens.miss"
+"""What it is called in the audit that one did."""
 _TOKEN = re.compile(r"pt1\.([0-9a-z]{1,32})\.([0-9A-Za-z_-]{16,128})(?:\.[0-9a-f]{64})?")
 
 
@@ -32,6 +37,16 @@ class EnrolmentRefused(Refused):
     """The token is unknown, spent or expired, or this key is not welcome."""
 
     code = "enrolment-refused"
+
+
+class TokenForAnother(EnrolmentRefused):
+    """The token is for a machine of another name: take that (--name), or make another token."""
+
+    code = "token-for-another-machine"
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self.token = token
 
 
 class KeySeenElsewhere(Refused):
@@ -64,6 +79,7 @@ class Enrolment:
         Raises:
             BadSignature: not signed by the key that it brings.
             EnrolmentRefused: the token does not admit it.
+            TokenForAnother: it admits one machine, which is called otherwise.
             KeySeenElsewhere: the key belongs to another machine.
         """
         await self._check_possession(asked, claim)
@@ -73,12 +89,16 @@ class Enrolment:
         secret_hash = sha256(token[2].encode()).digest()
         if not await self.tokens.knows(token[1], secret_hash):
             raise EnrolmentRefused
-        outcome = await self.decisions.decide(
-            "agent",
-            "agents.enrol",
-            lambda tx: self._decide(tx, asked, (token[1], secret_hash), now),
-            now=now,
+        decide = self.decisions.decide
+        work = partial(
+            self._decide, asked=asked, token_id=token[1], secret_hash=secret_hash, now=now
         )
+        try:
+            outcome = await decide("agent", "agents.enrol", work, now=now)
+        except TokenForAnother as error:
+            # Whoever has the token only has to guess the name, from however many addresses.
+            await decide("agent", MISSED, partial(_miss, token=error.token, asked=asked), now=now)
+            raise
         if isinstance(outcome, _Clones):
             await self.standings.refresh(outcome.uuids)
             raise KeySeenElsewhere
@@ -98,7 +118,7 @@ class Enrolment:
             raise BadSignature(Flaw.FORGED)
 
     def _decide(
-        self, tx: Transaction, asked: EnrolV1, token: tuple[str, bytes], now: datetime
+        self, tx: Transaction, *, asked: EnrolV1, token_id: str, secret_hash: bytes, now: datetime
     ) -> _Enrolled | _Clones:
         alike = tx.clients_like(public_key=asked.public_key, machine=asked.machine)
         same_key = [c for c in alike if c.public_key == asked.public_key]
@@ -106,7 +126,7 @@ class Enrolment:
             return _quarantine(tx, elsewhere, why="the same key came from another machine")
         if same_key:
             return _Enrolled(_again(same_key[0]))
-        taken = tx.use_enrolment_token(token[0], secret_hash=token[1], now=now)
+        taken = tx.use_enrolment_token(token_id, secret_hash=secret_hash, now=now)
         if taken is None or taken.site != self.site.name:
             raise EnrolmentRefused
         # A machine that is known under another key may be a copy: a person decides.
@@ -124,14 +144,35 @@ class Enrolment:
             agent_version=asked.agent_version,
             build_until=0 if waits or alike else build_ends(tx, now),
         )
-        # Whoever has a token can take any name, and with it what people said of the machine that
-        # they expect, its collections and its schedule: so a person says whether this is the one.
-        waiting = replace(new, state=ClientState.WAITING, build_until=0)
-        was_expected = tx.enrol_expected(waiting, now=now)
+        was_expected = (_the_one if taken.machine else _one_of_that_name)(tx, new, taken, now)
         client = was_expected or tx.add_client(new, now=now)
         said = {"name": client.name, "token": taken.id, "state": client.state.value}
         tx.note(client.uuid.hex(), **said, **({"was": "expected"} if was_expected else {}))
         return _Enrolled(client)
+
+
+def _one_of_that_name(
+    tx: Transaction, new: NewClient, taken: EnrolmentToken, now: datetime
+) -> Client | None:
+    # Whoever has a token can take any name, and with it what people said of the machine that
+    # they expect, its collections and its schedule: so a person says whether this is the one.
+    waiting = replace(new, state=ClientState.WAITING, build_until=0)
+    return tx.enrol_expected(waiting, now=now)
+
+
+def _the_one(tx: Transaction, new: NewClient, taken: EnrolmentToken, now: datetime) -> Client:
+    """That this is the one said whoever made the token for it."""
+    client = tx.enrol_expected(new, now=now, machine=taken.machine)
+    if client is not None:
+        return client
+    meant = tx.client(taken.machine)
+    if meant is None or meant.state is not ClientState.EXPECTED:
+        raise EnrolmentRefused("the machine that this token is for is not expected any more")
+    raise TokenForAnother(taken.id)
+
+
+def _miss(tx: Transaction, *, token: str, asked: EnrolV1) -> None:
+    tx.note(token, name=asked.name, spent=tx.miss_enrolment_token(token, limit=MISSES))
 
 
 def _again(client: Client) -> Client:

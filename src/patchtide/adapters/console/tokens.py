@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from patchtide.adapters.console import machine_rows
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
@@ -52,19 +53,21 @@ async def _shown(
     asked = SHAPE.asked("/tokens", visit.query)
     if kind := visit.query.get("format"):
         return SHAPE.export(found.items, asked, kind)
+    meant = [token.machine for token in found.items if token.machine]
     values = {
         "listed": SHAPE.page(found.items, asked),
         "asked": asked,
         "issued": issued,
         "error": error,
-        "command": "" if issued is None else _line(visit, issued),
+        "command": "" if issued is None else enrol_line(visit, issued),
         "names": await names_of(desk, visit),
+        "machines": await machine_rows.names(desk, meant) if meant else {},
         "typed": {name: visit.said(name) if error else "" for name in _FIELDS},
     }
     return desk.page(visit, "tokens.html", status=status, **values)
 
 
-def _line(visit: Visit, issued: IssuedToken) -> str:
+def enrol_line(visit: Visit, issued: IssuedToken) -> str:
     """Return the one line that lets a machine enrol; the token is no argument of any process."""
     server = f"https://{visit.headers.get('host', '')}"
     return f"echo {issued.token} | sudo patchtide agent enrol --server {server} --token-file -"
@@ -86,6 +89,8 @@ SHAPE: Shape[ShownToken] = Shape(
         "group": lambda t: t.group,
         "uses_left": lambda t: t.uses_left,
         "approve": lambda t: t.approve,
+        "bound": lambda t: t.bound,
+        "machine": lambda t: str(t.machine or ""),
         "created_at": lambda t: t.created_at,
         "expires_at": lambda t: t.expires_at,
     },

@@ -246,6 +246,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "lists.scan": "Asked for scans because of a list",
         "tokens.create": "Made an enrolment token",
         "tokens.revoke": "Revoked an enrolment token",
+        "tokens.miss": "Showed an enrolment token that is for another machine",
         "api-tokens.create": "Made an API token",
         "api-tokens.revoke": "Revoked an API token",
         "users.create": "Added a person",

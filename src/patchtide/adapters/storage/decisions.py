@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, delete, insert, or_, select, update
+from sqlalchemy import Connection, Select, case, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from patchtide.adapters.storage import (
@@ -142,6 +142,7 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
                 created_at=token.created_at.timestamp(),
                 expires_at=token.expires_at.timestamp(),
                 created_by=token.created_by,
+                machine=token.machine,
             )
         )
 
@@ -161,6 +162,15 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
             .returning(enrolment_token)
         ).first()
         return None if row is None else enrolment_token_of(row)
+
+    def miss_enrolment_token(self, token_id: str, *, limit: int) -> bool:
+        token = enrolment_token.c
+        counted = update(enrolment_token).where(token.id == token_id)
+        left = case((token.misses + 1 >= limit, 0), else_=token.uses_left)
+        row = self._connection.execute(
+            counted.values(misses=token.misses + 1, uses_left=left).returning(token.uses_left)
+        ).scalar_one_or_none()
+        return not row
 
     def drop_enrolment_token(self, token_id: str) -> bool:
         found = delete(enrolment_token).where(enrolment_token.c.id == token_id)
@@ -197,8 +207,10 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
     def clients_named(self, names: Collection[str]) -> Sequence[Client]:
         return new_clients.named(self._connection, names)
 
-    def enrol_expected(self, client: NewClient, *, now: datetime) -> Client | None:
-        return new_clients.enrol(self._connection, client, now=now)
+    def enrol_expected(
+        self, client: NewClient, *, now: datetime, machine: bytes = b""
+    ) -> Client | None:
+        return new_clients.enrol(self._connection, client, now=now, machine=machine)
 
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         return self._connection.execute(

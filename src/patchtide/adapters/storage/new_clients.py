@@ -76,11 +76,15 @@ def expect(
     return made
 
 
-def enrol(connection: Connection, new: NewClient, *, now: datetime) -> Client | None:
+def enrol(
+    connection: Connection, new: NewClient, *, now: datetime, machine: bytes = b""
+) -> Client | None:
     """Looking and taking are one statement: of two that enrol by one name, one is expected."""
     those = select(client.c.number).where(
         _EXPECTED, client.c.site == new.site, client.c.name.in_({new.name, new.name.lower()})
     )
+    if machine:
+        those = those.where(client.c.uuid == machine)
     first = those.order_by(client.c.number).limit(1).scalar_subquery()
     taken = update(client).where(client.c.number == first, _EXPECTED)
     number = connection.execute(

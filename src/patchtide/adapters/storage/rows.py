@@ -53,6 +53,7 @@ def enrolment_token_of(row: Any) -> EnrolmentToken:
         created_at=instant(row.created_at),
         expires_at=instant(row.expires_at),
         created_by=row.created_by,
+        machine=row.machine or b"",
     )
 
 

@@ -167,6 +167,10 @@ enrolment_token = Table(
     _required("created_at", Float),
     _required("expires_at", Float),
     _required("created_by", String(256)),
+    # The expected machine that it is for, by its id; none: any machine.
+    Column("machine", LargeBinary),
+    # How often another machine showed it.
+    _required("misses", Integer, server_default="0"),
 )
 
 api_token = Table(

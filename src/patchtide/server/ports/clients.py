@@ -82,6 +82,8 @@ class EnrolmentToken:
     created_at: datetime
     expires_at: datetime
     created_by: str
+    machine: bytes = b""
+    """The expected machine that it lets in, and no other; empty: any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,10 @@ class ClientWriting(Protocol):
         self, token_id: str, *, secret_hash: bytes, now: datetime
     ) -> EnrolmentToken | None:
         """Take one use, or return None: unknown, spent, expired or wrong secret, all alike."""
+        ...
+
+    def miss_enrolment_token(self, token_id: str, *, limit: int) -> bool:
+        """Count that another machine than its own showed it; return whether that spent it."""
         ...
 
     def drop_enrolment_token(self, token_id: str) -> bool: ...
@@ -144,10 +150,12 @@ class ClientWriting(Protocol):
         """Add machines that have not enrolled yet; a few statements for all."""
         ...
 
-    def enrol_expected(self, client: NewClient, *, now: datetime) -> Client | None:
+    def enrol_expected(
+        self, client: NewClient, *, now: datetime, machine: bytes = b""
+    ) -> Client | None:
         """Make an expected machine of that name and site this one; None: none is expected.
 
-        It keeps its number, its id, and what people say of it.
+        It keeps its number, its id, and what people say of it. `machine`: it has to be that one.
         """
         ...
 

@@ -1,0 +1,200 @@
+"""S10: an enrolment token for one expected machine lets in that one, once, and nobody else."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from patchtide.adapters.storage import Storage
+from patchtide.domain.access.rights import ROLES, TIER_ZERO, Kind, Right, Verb
+from patchtide.server.enrolment import MISSES
+from patchtide.server.ports.clients import Client
+from tests.integration.http.plane import AdministratorsPlane, Answer
+from tests.simulator.agents_plane import FakeSite, MachineUnderTest, PlaneUnderTest, Said, at_once
+from tests.simulator.catalogs import Catalog
+
+pytestmark = pytest.mark.anyio
+CREATE = Right(Kind.TOKENS, Verb.CREATE)
+READ, APPROVE = Right(Kind.MACHINES, Verb.READ), Right(Kind.MACHINES, Verb.APPROVE)
+
+
+class Site:
+    """Two expected machines, and who asks for tokens for them."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.plane = AdministratorsPlane(storage, catalog=Catalog(storage))
+        here = FakeSite()
+        here.name = self.plane.context.site_name
+        self.agents = PlaneUnderTest(storage, clock=self.plane.clock, site=here)
+
+    async def begin(self) -> None:
+        self.full = await self.plane.token(role="full-administrator")
+        await self.ask(
+            "POST", "/machine-imports", csv="name,owner\nweb-1,ops\nweb-2,\n", expect=True
+        )
+        self.web_1, self.web_2 = (str(UUID(bytes=self.client(n).uuid)) for n in ("web-1", "web-2"))
+
+    def client(self, name: str) -> Client:
+        [found] = [one for one in self.storage.clients(limit=100) if one.name == name]
+        return found
+
+    async def ask(self, method: str, path: str, *, by: str = "", **document: Any) -> Answer:
+        token = by or self.full
+        return await self.plane.ask(method, f"/api/v1{path}", token=token, document=document)
+
+    async def token(self, machine: str = "", **said: Any) -> str:
+        made = await self.ask("POST", "/tokens", machine=machine or self.web_1, **said)
+        assert made.status == 201, made.body
+        return str(made.json["token"])
+
+    async def made(self, by: set[Right], **said: Any) -> int:
+        """Return what is answered to whoever holds these rights alone."""
+        token = await self.plane.token(rights=frozenset(by))
+        return (await self.ask("POST", "/tokens", by=token, **said)).status
+
+    async def enrol(self, name: str, token: str) -> Said:
+        return await MachineUnderTest(self.agents, name=name).enrol(token)
+
+    def entries(self, operation: str) -> list[dict[str, object]]:
+        found = self.storage.audit(limit=100)
+        return [dict(one.detail) for one in found if one.operation == operation]
+
+
+@pytest.fixture
+async def site(storage: Storage) -> Site:
+    made = Site(storage)
+    await made.begin()
+    return made
+
+
+async def test_it_lets_in_its_machine_alone_once_and_without_waiting(site: Site) -> None:
+    expected = site.client("web-1")
+    token = await site.token()
+
+    wrong = [await site.enrol(name, token) for name in ("web-2", "web-3")]
+    right, again = await site.enrol("web-1", token), await site.enrol("web-1", token)
+
+    now = site.client("web-1")
+    assert [said.status for said in (*wrong, right, again)] == [403, 403, 200, 403]
+    assert all(b"token-for-another-machine" in said.body and said.is_signed for said in wrong)
+    assert not any(b"web-1" in said.body for said in wrong), "the name is half of the key"
+    assert all(len(said.body) <= 256 for said in wrong), "an agent shows no more of it"
+    assert (now.uuid, now.described.owner, now.state.value) == (expected.uuid, "ops", "active")
+    assert [(e["name"], e["spent"]) for e in site.entries("tokens.miss")] == [
+        ("web-2", False),
+        ("web-3", False),
+    ]
+    assert len(site.entries("agents.enrol")) == 1
+    assert len(site.storage.clients(limit=100)) == 2
+
+
+async def test_of_many_at_once_one_gets_in(site: Site) -> None:
+    token = await site.token()
+
+    said = await at_once(*(site.enrol("web-1", token) for _ in range(8)))
+
+    assert sorted(one.status for one in said) == [200] + [403] * 7
+    assert len(site.storage.clients(limit=100)) == 2
+
+
+async def test_of_two_tokens_for_one_machine_one_is_used(site: Site) -> None:
+    tokens = [await site.token() for _ in range(2)]
+
+    said = await at_once(*(site.enrol("web-1", token) for token in tokens))
+
+    assert sorted(one.status for one in said) == [200, 403]
+
+
+async def test_whoever_tries_names_spends_it(site: Site) -> None:
+    token = await site.token()
+
+    tried = [await site.enrol(f"web-{n}", token) for n in range(10, 10 + MISSES)]
+    right = await site.enrol("web-1", token)
+
+    assert {said.status for said in tried} == {403} and right.status == 403
+    assert [e["spent"] for e in site.entries("tokens.miss")] == [False] * (MISSES - 1) + [True]
+    assert site.client("web-1").state.value == "expected"
+
+
+@pytest.mark.parametrize("what", ["expired", "revoked", "retired", "enrolled by another token"])
+async def test_what_came_between_makes_it_useless(site: Site, what: str) -> None:
+    token = await site.token()
+    if what == "expired":
+        site.plane.clock.advance(hours=24, seconds=1)
+    elif what == "revoked":
+        assert (await site.ask("DELETE", f"/tokens/{token.split('.')[1]}")).status == 204
+    elif what == "retired":
+        assert (await site.ask("DELETE", f"/machines/{site.web_1}")).status == 204
+    else:
+        assert (await site.enrol("web-1", await site.token())).status == 200
+    before = site.storage.clients(limit=100)
+
+    said = await site.enrol("web-1", token)
+
+    assert said.status == 403 and b"enrolment-refused" in said.body
+    assert site.storage.clients(limit=100) == before
+
+
+async def test_it_is_made_for_who_is_expected_and_for_one(site: Site) -> None:
+    await site.enrol("web-2", await site.token(site.web_2))
+    asked: dict[str, dict[str, Any]] = {
+        "several": {"machine": site.web_1, "uses": 2},
+        "another site": {"machine": site.web_1, "site": "elsewhere"},
+        "nobody": {"machine": str(UUID(int=1))},
+        "enrolled": {"machine": site.web_2},
+    }
+
+    found = {
+        what: (await site.ask("POST", "/tokens", **said)).status for what, said in asked.items()
+    }
+
+    assert found == {"several": 400, "another site": 400, "nobody": 404, "enrolled": 409}
+
+
+async def test_who_makes_it_may_approve_that_machine_or_it_waits(site: Site) -> None:
+    here, there = f"machine:{site.web_1}", f"machine:{site.web_2}"
+    approve_here, approve_there = (Right(Kind.MACHINES, Verb.APPROVE, one) for one in (here, there))
+    read_there = {CREATE, Right(Kind.MACHINES, Verb.ADMINISTER, there)}
+    asked = {"machine": site.web_1}
+
+    assert await site.made({CREATE, READ, APPROVE}, **asked) == 201
+    assert await site.made({CREATE, READ}, **asked) == 403
+    assert await site.made({CREATE, READ}, approve=True, **asked) == 201
+    assert await site.made({CREATE}, approve=True, **asked) == 404
+    assert await site.made({CREATE, READ, approve_here}, **asked) == 201
+    assert await site.made({CREATE, READ, approve_there}, **asked) == 404
+    assert await site.made(read_there, **asked) == 404
+    await site.enrol("web-1", await site.token(approve=True))
+    assert site.client("web-1").state.value == "waiting"
+
+
+async def test_the_list_names_the_machine_to_who_may_see_it(site: Site) -> None:
+    await site.token()
+    reading = Right(Kind.TOKENS, Verb.READ)
+
+    async def shown(*rights: Right) -> list[Any]:
+        token = await site.plane.token(rights=frozenset({reading, *rights}))
+        answer = await site.plane.ask("GET", "/api/v1/tokens", token=token)
+        return [(one["bound"], one["machine"]) for one in answer.json["items"]]
+
+    there = Right(Kind.MACHINES, Verb.READ, f"machine:{site.web_2}")
+    assert [await shown(READ), await shown(there), await shown()] == [
+        [(True, site.web_1)],
+        [(True, None)],
+        [(True, None)],
+    ]
+
+
+async def test_for_a_machine_of_tier_zero_it_takes_that_right(site: Site) -> None:
+    await site.ask("POST", "/collections", name="Tier 0", names=["web-1"], tier_zero=True)
+    metrics = Right(Kind.METRICS, Verb.ADMINISTER)
+    without = set(ROLES["full-administrator"]) - {TIER_ZERO, metrics}
+    asked = {"machine": site.web_1}
+
+    assert await site.made(without, **asked) == 403
+    assert await site.made(without, approve=True, **asked) == 403
+    assert await site.made(without, machine=site.web_2) == 201
+    assert await site.made(without | {TIER_ZERO}, **asked) == 201
