@@ -385,7 +385,7 @@ def test_from_a_share_to_the_reason_and_on_to_a_curve_a_file_and_a_subscription(
     page.locator('a.rowlink[href^="/reports/scans"]').first.click()
     expect(page.locator("#list tbody tr").first).to_contain_text("Failed")
     page.keyboard.type("gh")
-    expect(page.get_by_role("img", name=re.compile("All machines"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("All updates"))).to_be_visible()
     with page.expect_download() as said:
         page.get_by_role("link", name="CSV", exact=True).click()
     said.value.save_as(tmp_path / "days.csv")
