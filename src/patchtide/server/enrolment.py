@@ -44,10 +44,6 @@ class TokenForAnother(EnrolmentRefused):
 
     code = "token-for-another-machine"
 
-    def __init__(self, token: str) -> None:
-        super().__init__()
-        self.token = token
-
 
 class KeySeenElsewhere(Refused):
     """This key is in use on another machine; both are quarantined."""
@@ -63,6 +59,11 @@ class _Enrolled:
 @dataclass(frozen=True, slots=True)
 class _Clones:
     uuids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """The token is for another; that it was shown is counted, so this is no exception."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +94,9 @@ class Enrolment:
         work = partial(
             self._decide, asked=asked, token_id=token[1], secret_hash=secret_hash, now=now
         )
-        try:
-            outcome = await decide("agent", "agents.enrol", work, now=now)
-        except TokenForAnother as error:
-            # Whoever has the token only has to guess the name, from however many addresses.
-            await decide("agent", MISSED, partial(_miss, token=error.token, asked=asked), now=now)
-            raise
+        outcome = await decide("agent", "agents.enrol", work, now=now)
+        if isinstance(outcome, _Missed):
+            raise TokenForAnother
         if isinstance(outcome, _Clones):
             await self.standings.refresh(outcome.uuids)
             raise KeySeenElsewhere
@@ -119,7 +117,7 @@ class Enrolment:
 
     def _decide(
         self, tx: Transaction, *, asked: EnrolV1, token_id: str, secret_hash: bytes, now: datetime
-    ) -> _Enrolled | _Clones:
+    ) -> _Enrolled | _Clones | _Missed:
         alike = tx.clients_like(public_key=asked.public_key, machine=asked.machine)
         same_key = [c for c in alike if c.public_key == asked.public_key]
         if elsewhere := [c for c in same_key if c.machine != asked.machine]:
@@ -145,6 +143,8 @@ class Enrolment:
             build_until=0 if waits or alike else build_ends(tx, now),
         )
         was_expected = (_the_one if taken.machine else _one_of_that_name)(tx, new, taken, now)
+        if taken.machine and was_expected is None:
+            return _miss(tx, taken, asked)
         client = was_expected or tx.add_client(new, now=now)
         said = {"name": client.name, "token": taken.id, "state": client.state.value}
         tx.note(client.uuid.hex(), **said, **({"was": "expected"} if was_expected else {}))
@@ -160,19 +160,25 @@ def _one_of_that_name(
     return tx.enrol_expected(waiting, now=now)
 
 
-def _the_one(tx: Transaction, new: NewClient, taken: EnrolmentToken, now: datetime) -> Client:
-    """That this is the one said whoever made the token for it."""
+def _the_one(
+    tx: Transaction, new: NewClient, taken: EnrolmentToken, now: datetime
+) -> Client | None:
+    """That this is the one said whoever made the token for it. None: it is called otherwise."""
     client = tx.enrol_expected(new, now=now, machine=taken.machine)
     if client is not None:
         return client
     meant = tx.client(taken.machine)
     if meant is None or meant.state is not ClientState.EXPECTED:
         raise EnrolmentRefused("the machine that this token is for is not expected any more")
-    raise TokenForAnother(taken.id)
+    return None
 
 
-def _miss(tx: Transaction, *, token: str, asked: EnrolV1) -> None:
-    tx.note(token, name=asked.name, spent=tx.miss_enrolment_token(token, limit=MISSES))
+def _miss(tx: Transaction, taken: EnrolmentToken, asked: EnrolV1) -> _Missed:
+    # Whoever has the token only has to guess the name, from however many addresses and all at
+    # once: so the guess and its count are one decision.
+    tx.call_it(MISSED)
+    tx.note(taken.id, name=asked.name, spent=tx.miss_enrolment_token(taken.id, limit=MISSES))
+    return _Missed()
 
 
 def _again(client: Client) -> Client:

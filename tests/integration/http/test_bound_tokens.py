@@ -91,6 +91,13 @@ async def test_it_lets_in_its_machine_alone_once_and_without_waiting(site: Site)
     assert len(site.storage.clients(limit=100)) == 2
 
 
+async def test_the_name_stays_as_people_wrote_it(site: Site) -> None:
+    said = await site.enrol("WEB-1", await site.token())
+
+    assert said.status == 200
+    assert str(UUID(bytes=site.client("web-1").uuid)) == site.web_1
+
+
 async def test_of_many_at_once_one_gets_in(site: Site) -> None:
     token = await site.token()
 
@@ -115,6 +122,18 @@ async def test_whoever_tries_names_spends_it(site: Site) -> None:
     right = await site.enrol("web-1", token)
 
     assert {said.status for said in tried} == {403} and right.status == 403
+    assert [e["spent"] for e in site.entries("tokens.miss")] == [False] * (MISSES - 1) + [True]
+    assert site.client("web-1").state.value == "expected"
+
+
+async def test_names_tried_all_at_once_are_counted_each(site: Site) -> None:
+    token = await site.token()
+
+    names = [*(f"web-{n}" for n in range(10, 70)), "web-1"]
+    said = await at_once(*(site.enrol(name, token) for name in names))
+
+    assert {one.status for one in said} == {403}
+    assert sum(b"token-for-another-machine" in one.body for one in said) == MISSES
     assert [e["spent"] for e in site.entries("tokens.miss")] == [False] * (MISSES - 1) + [True]
     assert site.client("web-1").state.value == "expected"
 

@@ -69,7 +69,7 @@ def decide(
     tx = SqlTransaction(connection)
     result = work(tx)
     if tx.notes:
-        _write_down(connection, actor, operation, tx.notes, now)
+        _write_down(connection, actor, tx.called or operation, tx.notes, now)
     return result
 
 
@@ -114,6 +114,7 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
         self.proposals = ProposalWrites(connection)
         self.security_keys = KeyWrites(connection)
         self.notes: list[tuple[str, str]] = []
+        self.called = ""
         self._absent: set[str] = set()
 
     def begin_epoch(self, *, numbers_above: int) -> None:
@@ -122,6 +123,9 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
 
     def note(self, subject: str, **detail: str | int | bool | None) -> None:
         self.notes.append((subject, _written(detail)))
+
+    def call_it(self, operation: str) -> None:
+        self.called = operation
 
     @property
     def noted(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
@@ -166,7 +170,7 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
     def miss_enrolment_token(self, token_id: str, *, limit: int) -> bool:
         token = enrolment_token.c
         counted = update(enrolment_token).where(token.id == token_id)
-        left = case((token.misses + 1 >= limit, 0), else_=token.uses_left)
+        left = case((token.misses + 1 >= limit, 0), else_=token.uses_left + 1)
         row = self._connection.execute(
             counted.values(misses=token.misses + 1, uses_left=left).returning(token.uses_left)
         ).scalar_one_or_none()

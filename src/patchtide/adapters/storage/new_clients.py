@@ -83,13 +83,13 @@ def enrol(
     those = select(client.c.number).where(
         _EXPECTED, client.c.site == new.site, client.c.name.in_({new.name, new.name.lower()})
     )
+    told = _told(new, now)
     if machine:
         those = those.where(client.c.uuid == machine)
+        del told["name"]
     first = those.order_by(client.c.number).limit(1).scalar_subquery()
     taken = update(client).where(client.c.number == first, _EXPECTED)
-    number = connection.execute(
-        taken.values(_told(new, now)).returning(client.c.number)
-    ).scalar_one_or_none()
+    number = connection.execute(taken.values(told).returning(client.c.number)).scalar_one_or_none()
     if number is None:
         return None
     row = connection.execute(reading.CLIENTS.where(client.c.number == number)).one()

@@ -115,7 +115,10 @@ class ClientWriting(Protocol):
         ...
 
     def miss_enrolment_token(self, token_id: str, *, limit: int) -> bool:
-        """Count that another machine than its own showed it; return whether that spent it."""
+        """Give back the use that another machine than its own took, and count that.
+
+        Returns whether that spent it.
+        """
         ...
 
     def drop_enrolment_token(self, token_id: str) -> bool: ...
@@ -155,7 +158,8 @@ class ClientWriting(Protocol):
     ) -> Client | None:
         """Make an expected machine of that name and site this one; None: none is expected.
 
-        It keeps its number, its id, and what people say of it. `machine`: it has to be that one.
+        It keeps its number, its id, and what people say of it. `machine`: it has to be that one,
+        and it keeps its name, too, as people wrote it.
         """
         ...
 

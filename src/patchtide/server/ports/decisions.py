@@ -76,6 +76,10 @@ class Transaction(AccountWriting, ApiTokenWriting, CatalogWriting, ClientWriting
         """Say what this decision did: makes its log event and its audit entry."""
         ...
 
+    def call_it(self, operation: str) -> None:
+        """Give this decision the name of what it came to, where it is not what was asked."""
+        ...
+
     @property
     def noted(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
         """What was noted up to here."""
