@@ -145,7 +145,7 @@ class Enrolment:
         was_expected = (_the_one if taken.machine else _one_of_that_name)(tx, new, taken, now)
         if taken.machine and was_expected is None:
             return _miss(tx, taken, asked)
-        client = was_expected or tx.add_client(new, now=now)
+        client = was_expected or _another(tx, new, now)
         said = {"name": client.name, "token": taken.id, "state": client.state.value}
         tx.note(client.uuid.hex(), **said, **({"was": "expected"} if was_expected else {}))
         return _Enrolled(client)
@@ -158,6 +158,14 @@ def _one_of_that_name(
     # they expect, its collections and its schedule: so a person says whether this is the one.
     waiting = replace(new, state=ClientState.WAITING, build_until=0)
     return tx.enrol_expected(waiting, now=now)
+
+
+def _another(tx: Transaction, new: NewClient, now: datetime) -> Client:
+    # One of that name is kept for whoever brings the token made for it, so a person looks at this.
+    alike = tx.clients_named({new.name, new.name.lower()})
+    if any(c.state is ClientState.EXPECTED and c.site == new.site for c in alike):
+        new = replace(new, state=ClientState.WAITING, build_until=0)
+    return tx.add_client(new, now=now)
 
 
 def _the_one(

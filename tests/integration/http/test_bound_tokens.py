@@ -98,6 +98,25 @@ async def test_the_name_stays_as_people_wrote_it(site: Site) -> None:
     assert str(UUID(bytes=site.client("web-1").uuid)) == site.web_1
 
 
+async def test_while_it_can_be_used_no_other_token_takes_its_machine(site: Site) -> None:
+    made = await site.ask("POST", "/tokens", uses=3)
+    anybodys = str(made.json["token"])
+    token = await site.token()
+
+    other = await site.enrol("web-1", anybodys)
+    states = [c.state.value for c in site.storage.clients(limit=100)]
+    right = await site.enrol("web-1", token)
+    await site.token(site.web_2)
+    site.plane.clock.advance(hours=24, seconds=1)
+    late = await site.enrol("web-2", str((await site.ask("POST", "/tokens")).json["token"]))
+
+    assert (other.status, right.status, late.status) == (200, 200, 200)
+    assert states == ["expected", "expected", "waiting"]
+    now = site.storage.clients(limit=100)
+    assert [c.state.value for c in now] == ["active", "waiting", "waiting"]
+    assert [str(UUID(bytes=c.uuid)) for c in now[:2]] == [site.web_1, site.web_2]
+
+
 async def test_of_many_at_once_one_gets_in(site: Site) -> None:
     token = await site.token()
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from patchtide.adapters.storage import blocks, described, reading
 from patchtide.adapters.storage.batches import Batch
 from patchtide.adapters.storage.rows import client_of
-from patchtide.adapters.storage.tables import client, client_presence, client_state
+from patchtide.adapters.storage.tables import client, client_presence, client_state, enrolment_token
 from patchtide.domain.compliance.described import UNDESCRIBED
 from patchtide.server.ports.clients import Client, ClientState, ExpectedClient, NewClient
 
@@ -87,6 +87,8 @@ def enrol(
     if machine:
         those = those.where(client.c.uuid == machine)
         del told["name"]
+    else:
+        those = those.where(client.c.uuid.not_in(_kept_at(now)))
     first = those.order_by(client.c.number).limit(1).scalar_subquery()
     taken = update(client).where(client.c.number == first, _EXPECTED)
     number = connection.execute(taken.values(told).returning(client.c.number)).scalar_one_or_none()
@@ -94,6 +96,13 @@ def enrol(
         return None
     row = connection.execute(reading.CLIENTS.where(client.c.number == number)).one()
     return client_of(row)
+
+
+def _kept_at(now: datetime) -> Select[tuple[bytes]]:
+    """The machines for each of which a token is out that can still be used."""
+    token = enrolment_token.c
+    live = (token.machine.is_not(None), token.uses_left > 0, token.expires_at > now.timestamp())
+    return select(token.machine).where(*live)
 
 
 def named(connection: Connection, names: Collection[str]) -> Sequence[Client]:

@@ -159,7 +159,8 @@ class ClientWriting(Protocol):
         """Make an expected machine of that name and site this one; None: none is expected.
 
         It keeps its number, its id, and what people say of it. `machine`: it has to be that one,
-        and it keeps its name, too, as people wrote it.
+        and it keeps its name, too, as people wrote it. Without, none is taken for which a token
+        is out that can still be used.
         """
         ...
 
