@@ -22,10 +22,11 @@ from patchtide.domain.compliance.states import Tally
 from patchtide.server import fleet as fleet_module
 from patchtide.server import fleet_follower
 from patchtide.server.fleet import Fleet
-from patchtide.server.fleet_follower import STREAM, in_time
+from patchtide.server.fleet_follower import STREAM
 from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.history_needing import needing
+from patchtide.server.listening import in_time
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import IncomingReport, Presence

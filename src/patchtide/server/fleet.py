@@ -148,6 +148,7 @@ class Fleet:
         goes_on = False
         while True:
             current = self._current
+            self._listen(current)
             ahead = current.look_ahead(at_most=SLICE)
             with self._lock:
                 if current is not self._current:  # a new one was made meanwhile
@@ -176,6 +177,11 @@ class Fleet:
         if not goes_on:
             self._settle_at, self._settling_s = now + SETTLE_SHARE * self._settling_s, 0.0
         return not (is_streaming or self._current.view.is_settled)
+
+    def _listen(self, current: FleetFollower) -> None:
+        for told in current.told():
+            with self._lock:
+                current.put_told(told)
 
     def follow_facts(self) -> None:
         """Take up what machines have told of themselves, before somebody asks for it."""

@@ -7,9 +7,9 @@ publication is only noted: to read it takes long, and whoever keeps this decides
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from msgspec import Struct
@@ -26,16 +26,15 @@ from patchtide.server.fleet_reading import (
     machines_in,
     placed_leaf,
     shape_of,
-    spoken_in,
     title_of,
 )
 from patchtide.server.followed_view import FollowedView
+from patchtide.server.listening import Listening, Told
 from patchtide.server.member import Said
 from patchtide.server.ports.catalog_status import CatalogStatus
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.fleet import FleetStore
 from patchtide.server.ports.following import Cursor
-from patchtide.server.ports.reports import Presence
 from patchtide.server.told_rows import RowsBeside, nowhere, said
 
 log = logging.getLogger(__name__)
@@ -45,11 +44,6 @@ ROWS = 500
 """Rows that are read at once: one may have a quarter of a megabyte of sets."""
 STREAM = 100
 """So many reports at once are no single machines any more."""
-HEARD_EVERY = timedelta(seconds=5)
-HEARD_EACH = timedelta(microseconds=200)
-"""Where a whole large fleet is heard every minute, to read of it costs by the machine."""
-HEARD_LATE = timedelta(minutes=2)
-"""What is heard is stored some seconds later, and by clocks that differ a little."""
 PUBLISH, DESCRIBE, FORGET = "catalog.publish", "catalog.describe", "catalog.forget"
 """Decisions that change what is published, and what people read of it."""
 JUDGING = ("updates.rate", "updates.accept-licence", "settings.set-target")
@@ -87,8 +81,7 @@ class FleetFollower:
         self.view = view or FollowedView(now=clock.now())
         self._reported: Cursor | None = None
         self._decided: Cursor | None = None
-        self._listened: datetime | None = None
-        self._listening_again = HEARD_EVERY
+        self._listening = Listening()
         self._shape: frozenset[tuple[object, ...]] = frozenset()
         self.is_lost = True
         """Nothing leads on from here: everything is to be read anew."""
@@ -109,8 +102,7 @@ class FleetFollower:
             beside=self._beside,
         )
         made._reported, made._decided = self._reported, self._decided
-        made._listened, made.is_lost = self._listened, self.is_lost
-        made._listening_again = self._listening_again
+        made._listening, made.is_lost = replace(self._listening), self.is_lost
         made.is_outdated, made._shape = self.is_outdated, self._shape
         return made
 
@@ -192,7 +184,7 @@ class FleetFollower:
     @property
     def is_whole(self) -> bool:
         """Say whether nothing large is missing."""
-        return not (self.is_lost or self.is_outdated)
+        return not (self._has_lost or self.is_outdated)
 
     def checkpoint(self) -> Checkpoint | None:
         """Return what a later run can go on from; None: this one knows nothing it could."""
@@ -202,7 +194,7 @@ class FleetFollower:
         return Checkpoint(
             reported=self._reported,
             decided=self._decided,
-            listened=self._listened or datetime.fromtimestamp(0, UTC),
+            listened=self._listening.last or datetime.fromtimestamp(0, UTC),
             lineage=view.lineage,
             members=dict(view.members),
             index=view.index.copied(),
@@ -218,7 +210,7 @@ class FleetFollower:
         self.view = self.view.emptied()
         self.view.now = self._clock.now()
         self._reported, self._decided = checkpoint.reported, checkpoint.decided
-        self._listened = checkpoint.listened
+        self._listening = Listening(checkpoint.listened)
         self.view.put_kept(checkpoint)
         try:
             self._read_small()
@@ -230,7 +222,8 @@ class FleetFollower:
             self._read_rows(self.view.cut)
         except CursorLost:
             self.view = self.view.emptied()
-            self._reported = self._decided = self._listened = None
+            self._reported = self._decided = None
+            self._listening = Listening()
             return False
         self.is_lost = False
         self._listen()
@@ -251,27 +244,25 @@ class FleetFollower:
         self.view.now = self._clock.now()
         self.view.count()
 
-    def _listen(self) -> None:
-        """Read what machines said of their health since; that is in neither log."""
+    def told(self) -> Iterator[Told]:
+        """Read what machines said of their health, if it is time: the view has no part in it."""
         now = self._clock.now()
-        last = self._listened
-        # A clock that was put back makes what is heard from now on older than what was.
-        if last is None or now < last or now - last >= self._listening_again:
-            since = 0.0 if last is None else (min(last, now) - HEARD_LATE).timestamp()
-            heard = self._store.heard_after(since)
-            known = self.view.heard_at
-            new = {number: h for number, h in heard.items() if known.get(number) != h.at}
-            told = {number: spoken_in(h) for number, h in new.items()}
-            self.view.put_heard(
-                {number: restarts for number, (restarts, _) in told.items()},
-                at={number: h.at for number, h in new.items()},
-                spoken={number: said for number, (_, said) in told.items()},
-            )
-            self._listened = now
-            self._listening_again = max(HEARD_EVERY, len(heard) * HEARD_EACH)
+        if not self.is_lost and self._listening.is_due(now):
+            yield from self._listening.told(self._store, self.view.heard_at, now)
+
+    def put_told(self, told: Told) -> None:
+        self.view.put_heard(told.restarting, at=told.at, spoken=told.spoken)
+
+    def _listen(self) -> None:
+        """Read what machines said, where nobody does that beside whoever asks."""
+        now = self._clock.now()
+        if self._listening.is_due(now, times=2):
+            for told in self._listening.told(self._store, self.view.heard_at, now):
+                self.put_told(told)
 
     def _read_all(self) -> None:
-        self._reported = self._decided = self._listened = None
+        self._reported = self._decided = None
+        self._listening = Listening()
         # The position first: what comes while the rows are read is read once more.
         position = self._store.epoch()
         view = self.view = self.view.emptied()
@@ -385,12 +376,3 @@ class FleetFollower:
             for uuid, leaves in found.items()
         }
         self.view.put_catalog(of_now, serials, known_catalog(published, details))
-
-
-def in_time(seen: Iterable[Presence], *, now: datetime) -> list[Presence]:
-    """Return them so that every view will hear of them, also what could not be stored for long.
-
-    Views look back by `HEARD_LATE`: who was heard before that is stored as heard since.
-    """
-    earliest = (now - HEARD_LATE / 2).timestamp()
-    return [p if p.seen_at >= earliest else replace(p, seen_at=earliest) for p in seen]

@@ -39,7 +39,7 @@ class SettlingView(View):
     def settle(self) -> None:
         """Have counts speak of all that was put; what moved is counted when it is asked for."""
         rest = self._unsettled
-        if rest.is_nothing:
+        if rest.is_nothing or rest.is_torn:
             return
         while rest.laying is not None:
             self._lay()
@@ -63,9 +63,13 @@ class SettlingView(View):
         """
         self._age()
         rest = self._unsettled
+        if rest.is_torn:
+            return False
         if rest.stale:
             some, rest.stale = rest.stale[:COUNTED], rest.stale[COUNTED:]
+            rest.is_torn = True
             self._recount(some)
+            rest.is_torn = False
         elif rest.laying is not None or rest.before:
             rest.laying = rest.laying or self._laying(*self._gathered())
             self._lay()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from patchtide.adapters.storage import Storage
-from patchtide.server.fleet_follower import HEARD_EVERY
+from patchtide.server.listening import EVERY
 from patchtide.server.ports.clients import ClientState
 from patchtide.wire.inventory import package_list
 from patchtide.wire.messages import HealthV1
@@ -41,7 +41,7 @@ class Site:
         await machine.check_in(health=HealthV1(boot_id="boot-1", **health), settings=b"")
         await machine.report(required={1}, scan="completed", scanned_at=1)
         await self.storage.flush_presence(self.agents.standings.unsaved())
-        self.agents.clock.advance(seconds=HEARD_EVERY.seconds)
+        self.agents.clock.advance(seconds=2 * EVERY.seconds)
         return machine
 
     async def ailing(self, query: str = "") -> dict[str, list[str]]:
@@ -133,13 +133,13 @@ async def test_it_is_told_when_a_machine_last_came_with_its_settings(site: Site)
     """One that does not take newer ones is heard, and stands there with when it did last."""
     machine = await site.comes("web-1")
     then = site.agents.clock.now()
-    taken = then - timedelta(seconds=HEARD_EVERY.seconds)
+    taken = then - 2 * EVERY
     await site.ask("/settings/agents", "PUT", {"scan_every_h": 5})
     site.agents.told.load(site.storage)  # as another node finds it a second later
     site.agents.clock.advance(hours=4)
     await machine.check_in(settings=b"")
     await site.storage.flush_presence(site.agents.standings.unsaved())
-    site.agents.clock.advance(seconds=HEARD_EVERY.seconds)
+    site.agents.clock.advance(seconds=2 * EVERY.seconds)
 
     [row] = (await site.ask("/reports/health")).json["items"]
     file = (await site.ask("/reports/health/csv")).body.decode()

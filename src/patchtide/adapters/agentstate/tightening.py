@@ -1,7 +1,8 @@
-"""Gives all that lies in a state folder back to its owner alone.
+"""Closes all that lies in a state folder, and is its owner's, to everybody else.
 
 Root does it in a folder that another user may write, who may put anything in the place of what was
-just looked at: so each thing is held open, by no link, and what is changed is what is held.
+just looked at: so each thing is held open, by no link, and what is changed is what is held. What
+belongs to another is left: to hand it over could hand over what came here under another name.
 """
 
 from __future__ import annotations
@@ -42,11 +43,8 @@ def _tightened(name: str, folder: int, owner: os.stat_result) -> bool:
 
 def _changed(held: int, owner: os.stat_result) -> bool:
     seen = os.fstat(held)
-    is_others, is_open = seen.st_uid != owner.st_uid, seen.st_mode & 0o077
-    if not _is_ours(seen) or not (is_others or is_open):
+    if not _is_ours(seen) or seen.st_uid != owner.st_uid or not seen.st_mode & 0o077:
         return False
-    if is_others:
-        os.fchown(held, owner.st_uid, owner.st_gid)
     os.fchmod(held, seen.st_mode & OWNERS_ALONE)
     return True
 

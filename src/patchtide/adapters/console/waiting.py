@@ -55,7 +55,10 @@ class Waiting:
             or (known.what, known.rights) != (what, who.rights)
             or not timedelta() <= now - known.at < KEPT_FOR
         ):
-            known = _Counted(what, who.rights, now, await _counted(desk, visit))
+            number = await _counted(desk, visit)
+            if number is None:
+                return 0
+            known = _Counted(what, who.rights, now, number)
             self._counted[who.user_id] = known
             self._counted.move_to_end(who.user_id)
             while len(self._counted) > VISITORS:
@@ -63,9 +66,9 @@ class Waiting:
         return known.number
 
 
-async def _counted(desk: _Desk, visit: Visit) -> int:
+async def _counted(desk: _Desk, visit: Visit) -> int | None:
     try:
         found = (await desk.ask(visit, "proposals.list")).items
     except PatchtideError:  # whoever lacks the second factor is asked for that first
-        return 0
+        return None
     return sum(one.may_approve or one.may_enact for one in found)

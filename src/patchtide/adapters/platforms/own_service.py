@@ -7,7 +7,7 @@ from pathlib import Path
 from patchtide.adapters.platforms.commands import CommandFailed, run
 from patchtide.adapters.platforms.linux import System
 from patchtide.adapters.platforms.linux_services import Services
-from patchtide.adapters.platforms.rooted import Root
+from patchtide.adapters.platforms.rooted import NotTold, Root
 from patchtide.adapters.platforms.taken_over import STATE
 
 UNIT = "patchtide-agent.service"
@@ -18,10 +18,16 @@ _SYSTEM, _MASK = Path("/"), "/dev/null"
 
 
 def standing(root: Path, state: Path) -> str:
-    """Return how the service stands by its files; empty: it is not there, or not this folder's."""
-    here = Root(root)
+    """Return how the service stands by its files; empty: nobody can say, or it is no package's."""
+    try:
+        return _standing(Root(root), root) if state == root / STATE else ""
+    except NotTold:
+        return ""
+
+
+def _standing(here: Root, root: Path) -> str:
     services = Services(here, System(root))
-    if state != root / STATE or not services.is_installed(UNIT):
+    if not services.is_installed(UNIT):
         return ""
     if here.link(f"etc/systemd/system/{UNIT}") == _MASK:
         return MASKED

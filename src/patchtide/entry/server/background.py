@@ -21,8 +21,8 @@ from patchtide.server.epoch_watch import EpochWatch
 from patchtide.server.expiry import ExpiredUpdates, Holder
 from patchtide.server.fact_changes import FactUpkeep
 from patchtide.server.fleet import Fleet
-from patchtide.server.fleet_follower import in_time
 from patchtide.server.history_recorder import HistoryRecorder
+from patchtide.server.listening import in_time
 from patchtide.server.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
