@@ -52,10 +52,10 @@ def listen(file: Path) -> None:
         note(message="inventory", client=client, kind=kind)
         await put(storage, client, kind=kind, **more)
 
-    def seen_aloud(standings: Standings, entry: Entry, *, now: float, health: bytes) -> None:
+    def seen_aloud(standings: Standings, entry: Entry, *, health: bytes, **more: Any) -> None:
         boot_id = decode(health, HealthV1).boot_id
         note(message="check-in", client=entry.number, boot_id=boot_id)
-        seen(standings, entry, now=now, health=health)
+        seen(standings, entry, health=health, **more)
 
     for kind, methods in {
         Storage: {"accept": accept_aloud, "put_inventory": put_aloud},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -180,12 +181,16 @@ def test_nothing_that_a_feed_wrote_moves_the_terminal(enrolled: Agent, site: Sit
 def test_it_may_look_while_the_loop_runs_and_changes_nothing(
     loop: subprocess.Popen[str], enrolled: Agent
 ) -> None:
-    before = {path: path.stat().st_mtime_ns for path in files(enrolled.state)}
-
-    found = said(enrolled, "1")
+    loop.send_signal(signal.SIGSTOP)  # it holds its lock, and writes nothing of its own meanwhile
+    try:
+        before = {path: path.stat().st_mtime_ns for path in files(enrolled.state)}
+        found = said(enrolled, "1")
+        after = {path: path.stat().st_mtime_ns for path in files(enrolled.state)}
+    finally:
+        loop.send_signal(signal.SIGCONT)
 
     assert found["state"] == "required" and loop.poll() is None
-    assert {path: path.stat().st_mtime_ns for path in files(enrolled.state)} == before
+    assert after == before
 
 
 def files(folder: Path) -> list[Path]:
