@@ -26,7 +26,7 @@ from patchtide.server.machine_scans import (
     AskedOfMany,
     ScanMachines,
     ask_in_parts,
-    check_let_in,
+    note_let_in,
 )
 from patchtide.server.narrowed_fleet import NarrowedFleet
 from patchtide.server.ports.decisions import Transaction
@@ -61,13 +61,7 @@ async def machines(call: Call, principal: Principal, asked: ScanMachines) -> Ask
     """
     uuids = list(dict.fromkeys(machine.bytes for machine in asked.machines))
 
-    def work(tx: Transaction) -> None:
-        known = tx.clients(uuids)
-        check_let_in(known, uuids)
-        for client in sorted(known, key=lambda client: uuids.index(client.uuid)):
-            tx.note(client.uuid.hex(), name=client.name)
-
-    await call.decide(principal, work)
+    await call.decide(principal, lambda tx: note_let_in(tx, uuids))
     return AskedMachines(machines=len(uuids))
 
 

@@ -41,7 +41,7 @@ def _bounds(is_tier_zero: bool) -> str:
 
 
 def _places(tx: Transaction) -> Iterator[str]:
-    """Yield where rights end, also of those who are shut out for now."""
+    """Yield where rights end, those of disabled people among them: they may be enabled again."""
     people = (user.rights for user in (*tx.lock_users(), *tx.disabled_users()))
     for rights in (*people, *(token.rights for token in tx.lock_api_tokens())):
         yield from (place for text in rights if (place := text.partition(AT)[2]))

@@ -20,7 +20,7 @@ from patchtide.domain.errors import NotFound, WrongState
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.patterns import SLUG
-from patchtide.server.ports.clients import Client, ClientState
+from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.tier_zero import left_alone
@@ -60,23 +60,24 @@ async def scan(call: Call, principal: Principal, asked: ScanMachines) -> AskedMa
     uuids = list(dict.fromkeys(machine.bytes for machine in asked.machines))
 
     def work(tx: Transaction) -> None:
-        known = tx.clients(uuids)
-        check_let_in(known, uuids)
+        note_let_in(tx, uuids)
         tx.ask_scan(uuids, now=call.now)
-        for client in sorted(known, key=lambda client: uuids.index(client.uuid)):
-            tx.note(client.uuid.hex(), name=client.name)
 
     await call.decide(principal, work)
     await call.context.machines_changed(uuids)
     return AskedMachines(machines=len(uuids))
 
 
-def check_let_in(known: Sequence[Client], uuids: Sequence[bytes]) -> None:
-    """Raises NotFound, WrongState: one of them is not there, or not let in."""
+def note_let_in(tx: Transaction, uuids: Sequence[bytes]) -> None:
+    """Note each of them. Raises NotFound, WrongState: one is not there, or not let in."""
+    known = tx.clients(uuids)
     if len(known) < len(uuids):
         raise NotFound
     if out := [client for client in known if client.state is not ClientState.ACTIVE]:
         raise WrongState(f"{out[0].name} is {out[0].state}")
+    names = {client.uuid: client.name for client in known}
+    for uuid in uuids:
+        tx.note(uuid.hex(), name=names[uuid])
 
 
 async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedOfMany:

@@ -280,3 +280,13 @@ def test_a_service_that_is_disabled_is_told_and_started_only_on_the_system_that_
     assert said["check"] == "agent" and "is not the system that runs" in said["said"]
     assert enabled["service"]["level"] == "fine"
     assert masked["service"]["level"] == "wrong" and "unmask" in masked["service"]["cure"]
+
+
+def test_of_a_service_that_nobody_can_look_at_nothing_is_said(tmp_path: Path) -> None:
+    unit = tmp_path / "usr/lib/systemd/system" / UNIT
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    seen = standing(tmp_path, tmp_path / STATE)
+    (tmp_path / "usr/local").symlink_to("/home/local")  # people's own, which is not looked into
+
+    assert (seen, standing(tmp_path, tmp_path / STATE)) == (DISABLED, "")
