@@ -10,9 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, Label, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from patchtide.adapters.storage.account_tables import (
+    api_token,
+    sign_in_link,
+    user_account,
+    user_session,
+)
 from patchtide.adapters.storage.key_tables import security_key
 from patchtide.adapters.storage.rows import instant
-from patchtide.adapters.storage.tables import api_token, sign_in_link, user_account, user_session
 from patchtide.domain.errors import WrongState
 from patchtide.server.ports.accounts import LinkUse, Session, SignInLink, User
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from patchtide.adapters.storage.account_tables import api_token
 from patchtide.adapters.storage.rows import api_token_of
-from patchtide.adapters.storage.tables import api_token
 from patchtide.server.ports.api_tokens import ApiToken
 
 

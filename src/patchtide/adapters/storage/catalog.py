@@ -25,12 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from patchtide.adapters.storage import blocks, rows
-from patchtide.adapters.storage.tables import (
-    catalog_leaf,
-    catalog_number,
-    number_block,
-    synchronisation,
-)
+from patchtide.adapters.storage.catalog_tables import catalog_leaf, catalog_number, synchronisation
+from patchtide.adapters.storage.tables import number_block
 from patchtide.server.ports.catalog import NumberHolder, StoredLeaf
 
 PART = 500

@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 
 from patchtide.adapters.storage import rows, ticket
+from patchtide.adapters.storage.catalog_tables import catalog_leaf
 from patchtide.adapters.storage.reading import CLIENTS
 from patchtide.adapters.storage.tables import (
     audit,
-    catalog_leaf,
     client,
     client_event,
     client_inventory,

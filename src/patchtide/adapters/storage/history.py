@@ -9,14 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, or_, select
 
-from patchtide.adapters.storage.rows import instant
-from patchtide.adapters.storage.tables import (
+from patchtide.adapters.storage.history_tables import (
     history_block,
     history_day,
     history_needing,
     history_place,
     history_progress,
 )
+from patchtide.adapters.storage.rows import instant
 from patchtide.adapters.storage.update_lists import Read
 from patchtide.server.ports.history import StoredDay
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from patchtide.adapters.storage import rows, ticket
+from patchtide.adapters.storage.account_tables import api_token
 from patchtide.adapters.storage.attribute_tables import machine_attributes
 from patchtide.adapters.storage.tables import (
-    api_token,
     audit,
     client,
     client_event,

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from patchtide.adapters.storage.catalog_tables import own_update_search, update_search
 from patchtide.adapters.storage.rows import instant
-from patchtide.adapters.storage.tables import own_update_search, update_search
 from patchtide.server.ports.update_lists import EVERYBODY, SavedSearch
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from patchtide.adapters.storage import (
+    account_tables,
     attribute_tables,
     calendar_tables,
+    catalog_tables,
     collection_tables,
     fact_tables,
+    history_tables,
     key_tables,
     proposal_tables,
     tables,
@@ -14,6 +17,9 @@ from patchtide.adapters.storage import (
 
 DECLARING = (
     tables,
+    account_tables,
+    catalog_tables,
+    history_tables,
     attribute_tables,
     collection_tables,
     calendar_tables,

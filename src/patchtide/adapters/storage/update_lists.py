@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from patchtide.adapters.storage import saved_searches, update_rows
+from patchtide.adapters.storage.catalog_tables import update_list, update_list_member
 from patchtide.adapters.storage.rows import instant
-from patchtide.adapters.storage.tables import update_list, update_list_member
 from patchtide.server.ports.update_lists import SavedSearch, StoredList
 
 T = TypeVar("T")

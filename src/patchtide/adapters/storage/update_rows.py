@@ -11,13 +11,13 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
-from patchtide.adapters.storage.rows import instant
-from patchtide.adapters.storage.tables import (
+from patchtide.adapters.storage.catalog_tables import (
     catalog_update,
     licence_acceptance,
-    setting,
     update_rating,
 )
+from patchtide.adapters.storage.rows import instant
+from patchtide.adapters.storage.tables import setting
 from patchtide.domain.catalog.details import FileSource, UpdateDetails
 from patchtide.domain.catalog.judged import Acceptance, Judged
 from patchtide.domain.catalog.risk import Rating

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from patchtide.adapters.storage import accounts, proposals, ticket
+from patchtide.adapters.storage.catalog_tables import synchronisation
 from patchtide.adapters.storage.fact_tables import changed_inventory
 from patchtide.adapters.storage.tables import (
     alert,
@@ -36,7 +37,6 @@ from patchtide.adapters.storage.tables import (
     outbox,
     setting,
     state_delta,
-    synchronisation,
 )
 
 SLICE = 200
