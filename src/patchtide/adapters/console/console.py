@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from patchtide.adapters.console import words
+from patchtide.adapters.console.done_words import done
 from patchtide.adapters.console.fleet_rows import FleetRows, NarrowedRows
 from patchtide.adapters.console.proof_fields import going_on
 from patchtide.adapters.console.pulse import Pulse
@@ -156,7 +156,7 @@ class Desk:
             "kinds": frozenset(kind.value for kind in Kind if may_read(rights, kind)),
             "whole": frozenset(k.value for k in Kind if holds(rights, Right(k, Verb.READ))),
             "form_token": visit.form_token,
-            "done": words.done(visit.query.get("done", "")),
+            "done": done(visit.query.get("done", "")),
             "nonce": (nonce := secrets.token_urlsafe(16)),
         }
         body = self.templates.render(template, {**known, **values})

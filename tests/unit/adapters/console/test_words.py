@@ -9,6 +9,7 @@ from importlib import resources
 import pytest
 
 from patchtide.adapters.console import words
+from patchtide.adapters.console.done_words import done
 from patchtide.adapters.console.rendering import BAR, ago, ahead, number, percent, size, widths
 from patchtide.adapters.console.visits import local_path
 from patchtide.domain.applicability.evaluation import LeafState
@@ -83,8 +84,8 @@ def test_big_numbers_are_parted() -> None:
     "said", ["", "approve", "approve-", "approve-x", "<b>-3", "approve-\N{SUPERSCRIPT TWO}"]
 )
 def test_an_address_cannot_put_words_into_the_consoles_mouth(said: str) -> None:
-    assert words.done(said) == ""
-    assert words.done("approve-1") == "1 machine approved."
+    assert done(said) == ""
+    assert done("approve-1") == "1 machine approved."
 
 
 @pytest.mark.parametrize("address", ["", "//x", "/\\x", "https://x", "/a\nb", "/a b", "x"])
