@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.machines import machine_id
+from patchtide.adapters.console.machine_page import machine_id
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.updates import update_id
 from patchtide.adapters.console.visits import Visit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.machines import machine_id
+from patchtide.adapters.console.machine_page import machine_id
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.tokens import enrol_line
 from patchtide.adapters.console.visits import Visit

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.explanations import trees
-from patchtide.adapters.console.machines import machine_id
+from patchtide.adapters.console.machine_page import machine_id
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.catalog.rule_mistakes import InvalidRule
