@@ -16,7 +16,8 @@ from patchtide.domain.catalog.updates import UpdateNumber
 from patchtide.domain.compliance import counting
 from patchtide.domain.compliance.bit_counts import BitCounts
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Change, Ground, StateIndex
+from patchtide.domain.compliance.ground import Ground
+from patchtide.domain.compliance.index import Change, StateIndex
 from patchtide.domain.compliance.moves import HeldByLeaf
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.published import Published

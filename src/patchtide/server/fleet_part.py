@@ -8,7 +8,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Ground, Held
+from patchtide.domain.compliance.ground import Ground, Held
 from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.compliance.overtaken import Overtaken, moved
 from patchtide.domain.compliance.scopes import Classes, Together, classes_of

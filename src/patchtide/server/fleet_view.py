@@ -12,7 +12,8 @@ from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.compliance.counting import Counting
-from patchtide.domain.compliance.index import Ground, Held, Named, StateIndex
+from patchtide.domain.compliance.ground import Ground, Held, Named
+from patchtide.domain.compliance.index import StateIndex
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement, judge
 from patchtide.domain.compliance.overtaken import Overtaken, on_one_machine
 from patchtide.domain.compliance.overtaken import moved as not_missed

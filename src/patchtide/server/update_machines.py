@@ -12,7 +12,7 @@ from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.applicability.evaluation import LeafState
-from patchtide.domain.compliance.index import Held
+from patchtide.domain.compliance.ground import Held
 from patchtide.server.context import Call
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate

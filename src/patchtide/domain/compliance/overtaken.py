@@ -17,7 +17,7 @@ from pyroaring import BitMap
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.bit_counts import BitCounts
-from patchtide.domain.compliance.index import Ground, Held
+from patchtide.domain.compliance.ground import Ground, Held
 from patchtide.domain.compliance.states import PlacedLeaf, Tally
 
 K = TypeVar("K", bound=Hashable)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from pyroaring import BitMap
 
-from patchtide.domain.compliance.index import Ground, StateIndex
+from patchtide.domain.compliance.ground import Ground
+from patchtide.domain.compliance.index import StateIndex
 
 BLOCK = 65_536
 REQUIRED, INSTALLED, UNKNOWN = "required", "installed", "unknown"
