@@ -13,6 +13,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.domain.schedules.postponing import PostponeLimit, bounded_limit
 from patchtide.domain.schedules.recurrence import OnCycle, next_after
 from patchtide.domain.schedules.scanning import (
     LONGEST_SCAN_S,
@@ -158,6 +159,11 @@ def check(told: AgentSettingsV1) -> None:
 def scan_interval(told: AgentSettingsV1) -> int:
     wanted = told.scan_every_s or SCAN_EVERY_S
     return bounded(wanted, shortest=SHORTEST_SCAN_S, longest=LONGEST_SCAN_S)
+
+
+def postpone_limit(told: AgentSettingsV1) -> PostponeLimit:
+    """Return what whoever sits at the machine may put off: the site says, within bounds."""
+    return bounded_limit(told.postpone_times, told.postpone_s)
 
 
 def anchor_of(told: AgentSettingsV1) -> OnCycle | None:

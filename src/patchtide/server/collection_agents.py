@@ -19,6 +19,7 @@ from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.kept_agent_settings import (
     AGENTS,
+    HOUR_S,
     OF_COLLECTIONS,
     KeptAgents,
     KeptForCollection,
@@ -31,7 +32,7 @@ from patchtide.server.kept_agent_settings import (
     settings_in,
 )
 from patchtide.server.ports.decisions import Transaction
-from patchtide.server.site_agents import HOUR_S, NO_ANCHOR, SaidAgents
+from patchtide.server.site_agents import NO_ANCHOR, SaidAgents
 from patchtide.server.table import Input, Nothing, Output
 from patchtide.server.taking_over import check_raised, look, said
 
@@ -70,6 +71,10 @@ class CollectionAgents(Output, kw_only=True, frozen=True):
     zone: str
     updaters: UpdatersName
     """What becomes of others that install updates there; empty: as for the whole site."""
+    postpone_times: int | None
+    """How often users may put off what is due there; null: as for the whole site."""
+    postpone_h: int | None
+    """For how many hours in all; null: as for the whole site."""
     machines: int
     """How many it can decide for: those in the collection, of tier 0 only if that is."""
     decides_for: int
@@ -131,6 +136,8 @@ async def set_agents(
             scan_every_h=asked.scan_every_h,
             cycle=asked.cycle,
             updaters=asked.updaters,
+            postpone_times=asked.postpone_times,
+            postpone_h=asked.postpone_h,
             **raised,
         )
         return tuple(order)
@@ -199,6 +206,8 @@ def _listed(fleet: Fleet, view: View, order: Order) -> CollectionAgentsList:
                     scan_every_h=own.scan_every_s // HOUR_S,
                     **msgspec.structs.asdict(own.anchor or NO_ANCHOR),
                     updaters=own.updaters,
+                    postpone_times=own.postpone_times,
+                    postpone_h=own.postpone_h,
                     machines=len(members),
                     decides_for=len(members & left),
                 )

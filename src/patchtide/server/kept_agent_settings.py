@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from patchtide.domain.schedules.postponing import PostponeLimit, bounded_limit
 from patchtide.domain.schedules.recurrence import OnCycle
 from patchtide.domain.schedules.scanning import SCAN_EVERY_S, ScanRule
 from patchtide.domain.sequencer.agent_settings import AgentSettings
@@ -17,6 +18,7 @@ from patchtide.wire.agent_settings import AgentSettingsV1, AnchorV1, ProxyV1
 
 AGENTS = "agents.settings"
 OF_COLLECTIONS = "agents.of-collections"
+HOUR_S = 3600
 TAKE_OVER = "take-over"
 
 
@@ -51,6 +53,10 @@ class KeptAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What becomes of others that install updates on the machines; empty: they are left."""
     build_h: int = 0
     """A new machine is in build for so many hours at most; 0: none is."""
+    postpone_times: int | None = None
+    """How often whoever sits at a machine may put off what is due there; 0: never."""
+    postpone_h: int | None = None
+    """And for how many hours in all."""
     before_s: int = 0
     """Between two scans, as it was set before."""
     since: float = 0.0
@@ -83,7 +89,13 @@ def laid_over(site: KeptAgents, said: KeptAgents) -> KeptAgents:
         since=scans.since,
         anchor=said.anchor or site.anchor,
         updaters=said.updaters or site.updaters,
+        postpone_times=_first(said.postpone_times, site.postpone_times),
+        postpone_h=_first(said.postpone_h, site.postpone_h),
     )
+
+
+def _first(said: int | None, otherwise: int | None) -> int | None:
+    return otherwise if said is None else said
 
 
 def read_agents(data: bytes | None) -> KeptAgents:
@@ -125,7 +137,17 @@ def told_of(kept: KeptAgents) -> AgentSettingsV1:
         anchor=anchor,
         proxy=proxy,
         takes_over=kept.updaters == TAKE_OVER,
+        postpone_times=kept.postpone_times,
+        postpone_s=_postpone_s(kept),
     )
+
+
+def postpone_limit_of(kept: KeptAgents) -> PostponeLimit:
+    return bounded_limit(kept.postpone_times, _postpone_s(kept))
+
+
+def _postpone_s(kept: KeptAgents) -> int | None:
+    return None if kept.postpone_h is None else kept.postpone_h * HOUR_S
 
 
 def scan_rule_of(kept: KeptAgents) -> ScanRule:

@@ -53,6 +53,10 @@ class ShownMachine(Machine, kw_only=True, frozen=True):
     """Seconds between two check-ins that it is told."""
     scan_every_h: int
     """Hours between two scans that it is told; what its own file says, only it knows."""
+    postpone_times: int
+    """How often whoever sits at it may put off what is due there; 0: never."""
+    postpone_h: int
+    """For how many hours in all."""
     told_by: NamedCollection | None
     """By the settings of which collection; null: by the site's."""
     degraded: str
@@ -136,6 +140,8 @@ def _shown(call: Call, principal: Principal, machine: UUID) -> ShownMachine:
         shards=dict(member.states.shards),
         poll_s=told.poll_s,
         scan_every_h=told.scans.every_s // 3600,
+        postpone_times=told.postponing.times,
+        postpone_h=told.postponing.within_s // 3600,
         told_by=next(iter(collections), None),
         degraded=health_of(heard).degraded,
         faults=health_of(heard).faults,

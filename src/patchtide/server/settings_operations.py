@@ -22,7 +22,7 @@ from patchtide.server.table import API, Operation, Plane
 
 _OF_COLLECTIONS = (
     *("place", "collection", "name", "poll_s", "scan_every_h", "cycle", "updaters"),
-    "decides_for",
+    *("postpone_times", "postpone_h", "decides_for"),
 )
 _MACHINES_OF_COLLECTIONS = (Right(Kind.COLLECTIONS, Verb.READ), Right(Kind.MACHINES, Verb.READ))
 """Who may know how many machines are in which."""

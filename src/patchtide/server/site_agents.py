@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.domain.schedules.postponing import LONGEST_S, MOST_TIMES
 from patchtide.domain.schedules.scanning import (
     LONGEST_POLL_S,
     LONGEST_SCAN_S,
@@ -22,10 +23,12 @@ from patchtide.domain.sequencer.proxies import MOST_DIRECT
 from patchtide.server.context import Call
 from patchtide.server.kept_agent_settings import (
     AGENTS,
+    HOUR_S,
     KeptAgents,
     SaidAnchor,
     SaidProxy,
     UpdatersName,
+    postpone_limit_of,
     read_agents,
     scan_rule_of,
     settings_in,
@@ -35,8 +38,11 @@ from patchtide.server.synchronisation_plan import CycleName
 from patchtide.server.table import Input, Nothing, Output
 from patchtide.server.taking_over import check_raised, look, said
 
-HOUR_S = 3600
 NO_ANCHOR = SaidAnchor(cycle="")
+
+
+Times = Annotated[int, Meta(ge=0, le=MOST_TIMES)]
+Hours = Annotated[int, Meta(ge=0, le=LONGEST_S // HOUR_S)]
 
 
 class SaidAgents(Input, kw_only=True, frozen=True):
@@ -60,6 +66,12 @@ class SaidAgents(Input, kw_only=True, frozen=True):
         UpdatersName,
         Meta(description="Others that install updates there: take-over holds them back."),
     ] = ""
+    postpone_times: Annotated[
+        Times | None, Meta(description="So often users may put off what is due there; 0: never.")
+    ] = None
+    postpone_h: Annotated[
+        Hours | None, Meta(description="And for so many hours in all; 0: not at all.")
+    ] = None
 
     def kept(self) -> KeptAgents:
         """Raises InvalidDocument: it is said when on a day, and not on which days."""
@@ -68,6 +80,8 @@ class SaidAgents(Input, kw_only=True, frozen=True):
             scan_every_s=self.scan_every_h * HOUR_S,
             anchor=_anchor(self),
             updaters=self.updaters,
+            postpone_times=self.postpone_times,
+            postpone_h=self.postpone_h,
         )
 
 
@@ -117,6 +131,14 @@ class ShownAgents(Output, kw_only=True, frozen=True):
     """What becomes of others that install updates there: take-over or leave."""
     build_h: int
     """For how many hours at most a new machine is in build; 0: none is."""
+    postpone_times: int
+    """How often users may put off what is due at a machine; 0: never."""
+    postpone_times_is_set: bool
+    """False: it is what sites begin with."""
+    postpone_h: int
+    """For how many hours in all."""
+    postpone_h_is_set: bool
+    """False: it is what sites begin with."""
     missed: int
     """A machine that misses so many check-ins is silent."""
     silent_after_s: int
@@ -154,6 +176,8 @@ async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> Show
             missed=asked.missed,
             updaters=asked.updaters,
             build_h=asked.build_h,
+            postpone_times=asked.postpone_times,
+            postpone_h=asked.postpone_h,
             **raised,
         )
         return data
@@ -208,7 +232,7 @@ def _anchor(asked: SaidAgents) -> SaidAnchor | None:
 
 def _shown(call: Call, kept: KeptAgents) -> ShownAgents:
     every_s = kept.scan_every_s or SCAN_EVERY_S
-    anchor = kept.anchor or NO_ANCHOR
+    anchor, postponing = kept.anchor or NO_ANCHOR, postpone_limit_of(kept)
     return ShownAgents(
         poll_s=call.context.agents.usual().poll_s,
         poll_is_set=bool(kept.poll_s),
@@ -219,6 +243,10 @@ def _shown(call: Call, kept: KeptAgents) -> ShownAgents:
         proxy_direct=kept.proxy.direct if kept.proxy else (),
         updaters=kept.updaters or "leave",
         build_h=kept.build_h,
+        postpone_times=postponing.times,
+        postpone_times_is_set=kept.postpone_times is not None,
+        postpone_h=postponing.within_s // HOUR_S,
+        postpone_h_is_set=kept.postpone_h is not None,
         missed=kept.missed or MISSED,
         silent_after_s=int(call.context.agents.silent_after.total_seconds()),
         stale_after_s=int(stale_after(every_s).total_seconds()),

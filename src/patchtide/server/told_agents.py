@@ -16,6 +16,7 @@ from uuid import UUID
 
 from pyroaring import BitMap
 
+from patchtide.domain.schedules.postponing import AS_SITES_BEGIN, PostponeLimit
 from patchtide.domain.schedules.scanning import (
     MISSED,
     POLL_EVERY_S,
@@ -33,6 +34,7 @@ from patchtide.server.kept_agent_settings import (
     TAKE_OVER,
     KeptAgents,
     laid_over,
+    postpone_limit_of,
     read_agents,
     read_order,
     scan_rule_of,
@@ -60,6 +62,7 @@ class Told:
     missed: int = MISSED
     takes_over: bool = False
     """Others that install updates there are held back."""
+    postponing: PostponeLimit = AS_SITES_BEGIN
 
     @property
     def silent_after(self) -> timedelta:
@@ -180,12 +183,19 @@ class ToldAgents:
             collection=collection,
             missed=kept.missed or MISSED,
             takes_over=kept.updaters == TAKE_OVER,
+            postponing=postpone_limit_of(kept),
         )
 
     def _nothing_yet(self) -> Told:
         """Until it is known who is in which collection, nobody is told of other settings."""
         usual = self._told
-        return Told(poll_s=usual.poll_s, scans=usual.scans, settings=b"", marks=frozenset())
+        return Told(
+            poll_s=usual.poll_s,
+            scans=usual.scans,
+            settings=b"",
+            marks=frozenset(),
+            postponing=usual.postponing,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

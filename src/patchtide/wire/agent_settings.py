@@ -1,5 +1,5 @@
-"""What a site wants of its agents' habits, version 1: how often they scan, by which proxy, and
-whether they hold others back that install updates.
+"""What a site wants of its agents' habits, version 1: how often they scan, by which proxy, whether
+they hold others back that install updates, and what whoever sits there may put off.
 
 It travels inside the signed answer to a check-in, as bytes that are kept as they came: a field that
 only a newer agent knows is then there once the agent is newer. A machine names what it has by a
@@ -18,6 +18,7 @@ from patchtide.wire.messages import Text, encode
 
 MARK_BYTES = 8
 Seconds = Annotated[int, Meta(ge=0, lt=2**32)]
+Times = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
 class AnchorV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -50,6 +51,8 @@ class AgentSettingsV1(
     proxy: ProxyV1 | None = None
     takes_over: bool = False
     """Others that install updates on the machine are to be held back."""
+    postpone_times: Times | None = None
+    postpone_s: Seconds | None = None
 
 
 NOTHING_SAID = AgentSettingsV1()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +213,8 @@ def test_the_doctor_names_the_address_that_failed_and_status_who_said_it(
     assert local["proxy"][0] == "wrong" and "server" not in local
     assert settings["proxy"] == {"value": proxy.address, "from": "this machine"}
     assert settings["scan_every_s"] == {"value": 43_200, "from": "this machine"}
+    assert settings["postpone_times"] == {"value": 3, "from": "as agents begin"}
+    assert 0 < settings["due_now_postponed_until"] - time.time() <= 86_400
 
 
 @pytest.mark.parametrize("works", [True, False])

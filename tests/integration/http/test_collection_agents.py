@@ -186,7 +186,8 @@ async def test_who_is_in_one_with_settings_may_not_follow_from_how_machines_stan
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"poll_s": 30}, {"poll_s": 7200, "scan_every_h": 1}, {"at": "05:00"}]
+    "said",
+    [{}, {"poll_s": 30}, {"poll_s": 7200, "scan_every_h": 1}, {"postpone_h": 673}, {"at": "05:00"}],
 )
 async def test_what_is_out_of_its_limits_is_refused(site: Site, said: dict[str, Any]) -> None:
     assert (await site.put(site.web, **said)).status == 400
@@ -205,6 +206,28 @@ async def test_how_many_machines_there_are_is_told_to_who_may_read_machines(site
 
     assert [answer.status for answer in told] == [404, 200]
     assert told[1].json["items"][0]["machines"] == 2
+
+
+async def test_what_users_may_put_off_is_said_by_the_first_collection_that_a_machine_is_in(
+    site: Site,
+) -> None:
+    await site.do("PUT", "/settings/agents", {"postpone_h": 8})
+    await site.put(site.web, postpone_times=5, postpone_h=72)
+    listed = await site.put(site.first, postpone_times=0, place=1)
+    agents = site.plane.context.agents
+    shown, sent = {}, {}
+    for name, uuid in site.ids.items():
+        page = (await site.do("GET", f"/machines/{uuid}")).json
+        shown[name] = page["postpone_times"], page["postpone_h"]
+        told = decode(agents.settings_of(uuid.bytes).newer_than(b"x"), AgentSettingsV1)
+        sent[name] = told.postpone_times, told.postpone_s
+
+    assert shown == {"web-1": (0, 8), "web-2": (5, 72), "db-1": (3, 8)}
+    assert sent == {
+        "web-1": (0, 8 * HOUR_S), "web-2": (5, 72 * HOUR_S), "db-1": (None, 8 * HOUR_S),
+    }  # fmt: skip
+    said = [(one["postpone_times"], one["postpone_h"]) for one in listed.json["items"]]
+    assert said == [(0, None), (5, 72)]
 
 
 async def test_others_that_install_updates_are_held_where_a_collection_says_so(site: Site) -> None:

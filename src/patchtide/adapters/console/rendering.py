@@ -45,6 +45,7 @@ class Templates:
             size=size,
             counted=counted,
             every=every,
+            put_off=put_off,
         )
 
     def render(self, template: str, context: Mapping[str, Any]) -> bytes:
@@ -78,6 +79,13 @@ def every(seconds: int) -> str:
     unit, unit_s = next((u for u in _UNITS if seconds % u[1] == 0), ("second", 1))
     count = seconds // unit_s
     return f"every {unit}" if count == 1 else f"every {counted(count, unit)}"
+
+
+def put_off(times: int, hours: int) -> str:
+    """Return how often, and for how long in all, something may be."""
+    if not times or not hours:
+        return "not at all"
+    return f"{counted(times, 'time')}, {counted(hours, 'hour')} in all"
 
 
 def instant(at: datetime | None) -> str:

@@ -55,7 +55,7 @@ async def set_collection_agents(desk: Desk, visit: Visit) -> Reply:
 
 
 def _habits(visit: Visit) -> dict[str, Any]:
-    names = ["poll_s", "scan_every_h", "updaters"]
+    names = ["poll_s", "scan_every_h", "updaters", "postpone_times", "postpone_h"]
     if visit.said("cycle"):
         names += ["cycle", "days_after", "for_days", "at", "zone"]
     said = {name: visit.said(name) for name in names}

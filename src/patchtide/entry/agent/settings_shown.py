@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
-from patchtide.adapters.agentstate.local import local_or_nothing
+from patchtide.adapters.agentstate.local import HOUR_S, local_or_nothing
 from patchtide.adapters.agentstate.settings import read_kept
 from patchtide.adapters.agentstate.status import Status
 from patchtide.agent.settings import (
     Source,
+    postpone_limit,
     proxy_in_force,
     read_told,
     scan_interval,
     takes_over,
 )
+from patchtide.domain.schedules.postponing import PostponeLimit
 
 
 def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
@@ -24,7 +28,7 @@ def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
     proxy, of_proxy = proxy_in_force(data, local)
     memory = seen.brain.memory if seen.brain else None
     scans = local.scan_every_s or scan_interval(told)
-    anchor = told.anchor
+    anchor, limit = told.anchor, postpone_limit(told)
     days = anchor and f"{anchor.cycle}, {anchor.for_days} days from {anchor.days_after} after it"
     return {
         "flaw": flaw or None,
@@ -41,8 +45,19 @@ def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
             by_machine=local.take_over_updaters is not None,
             by_site=told.takes_over,
         ),
+        "postpone_times": _said(limit.times, by_machine=0, by_site=told.postpone_times is not None),
+        "postpone_h": _said(
+            limit.within_s // HOUR_S, by_machine=0, by_site=told.postpone_s is not None
+        ),
+        "due_now_postponed_until": _until(limit, due=time.time()),
         "proxy_trouble": (memory and memory.troubles.get("proxy-failed")) or None,
     }
+
+
+def _until(limit: PostponeLimit, *, due: float) -> float | None:
+    """Return until when users could put off what fell due then, had it no deadline before."""
+    until = limit.until(due=due, deadline=math.inf)
+    return until if until > due else None
 
 
 def _said(value: object, *, by_machine: object, by_site: object) -> dict[str, Any]:

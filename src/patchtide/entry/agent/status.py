@@ -98,12 +98,14 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in said["settings"].items():
         if isinstance(value, dict):
             yield name.replace("_", " "), f"{_shown(name, value['value'])} ({value['from']})"
+    until = said["settings"]["due_now_postponed_until"]
+    yield "due now, postponed until", _shown("due_now_postponed_until", until)
 
 
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return "-"
-    if name in ("last_answer", "last_scan", "last_report", "next_poll"):
+    if name in ("last_answer", "last_scan", "last_report", "next_poll", "due_now_postponed_until"):
         return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "-"
     if name == "shards":
         return ", ".join(f"{shard} {serial or '-'}" for shard, serial in value.items()) or "-"
