@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from getpass import getpass
-from types import GenericAlias
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import msgspec
-from cyclopts import App, CycloptsError, Parameter
-from msgspec import Meta
-from msgspec.structs import FieldInfo, fields
+from cyclopts import App, CycloptsError
+from msgspec.structs import fields
 from rich.console import Console
 
 from patchtide import __version__
@@ -28,30 +24,22 @@ from patchtide.entry.cli.explaining import in_words
 from patchtide.entry.cli.following import completed, followed, telling
 from patchtide.entry.cli.machine_files import machine_file_commands
 from patchtide.entry.cli.names import (
-    COLLECTION,
-    LIMITING,
-    MACHINE,
-    MACHINES,
-    OTHERS,
-    UPDATE,
-    WITHIN,
     Ask,
     NotOneCollection,
     NotOneMachine,
     NotOneUpdate,
     with_ids,
 )
+from patchtide.entry.cli.parameters import BY_TITLE, default_of, parameters, parted, typed
 from patchtide.entry.cli.printing import Printer, tame
 from patchtide.entry.cli.proposed import is_proposed, tell_proposed
 from patchtide.entry.cli.reporting import EXAMPLE as REPORTS_EXAMPLE
 from patchtide.entry.cli.reporting import HELP as REPORTS
 from patchtide.entry.cli.reporting import report_command
-from patchtide.entry.cli.rule_files import RULE, mistakes_in, placed, with_rules
+from patchtide.entry.cli.rule_files import mistakes_in, placed, with_rules
 from patchtide.server.operations import OPERATIONS
-from patchtide.server.table import SECRET, Operation
+from patchtide.server.table import Operation
 
-BY_TITLE = frozenset({"explain", "history.show", "subscriptions.add"})
-"""Ask about an update that people name by its title."""
 NAMING = (NotOneMachine, NotOneCollection, NotOneUpdate)
 WHATIF = "whatif"
 """Is asked again until it is complete."""
@@ -184,16 +172,15 @@ def _said(err: Console, error: PatchtideError, code: int) -> int:
 
 
 def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., int]:
-    secret = [field for field in fields(operation.input) if is_secret(field)]
-    given = [field for field in fields(operation.input) if field not in secret]
-    defaults = {field.name: _default(field) for field in given}
+    secret, given = parted(fields(operation.input))
+    defaults = {field.name: default_of(field) for field in given}
     is_formless = operation.output is None and operation.status == 200
 
     def command(*positional: Any, **named: Any) -> int:
         asked = signature.bind(*positional, **named).arguments
         raw, waits = asked.pop("json", False), asked.pop("wait", False)
         said = {k: v for k, v in asked.items() if v not in (None, defaults[k])}
-        said |= {field.name: _asked_for(field) for field in secret}
+        said |= {field.name: typed(field) for field in secret}
         try:
             said = dict(with_rules(said))
         except (Misread, InvalidDefinition) as error:
@@ -218,10 +205,7 @@ def _command(operation: Operation, ask: Ask, printer: Printer) -> Callable[..., 
         )
         return exit_code(answer)
 
-    flags = [_WAIT, _JSON] if operation.watch else [_JSON]
-    signature = inspect.Signature(
-        [*(_parameter(field, operation) for field in _required_first(given)), *flags]
-    )
+    signature = inspect.Signature(parameters(given, operation))
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     command.__name__ = operation.name
@@ -251,94 +235,8 @@ def _misread(printer: Printer, error: Misread | InvalidDefinition, *, as_json: b
     return MISUSED
 
 
-def is_secret(field: FieldInfo) -> bool:
-    """Say whether it is asked for: on a command line every user of the machine could read it."""
-    metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
-    return any(isinstance(m, Meta) and m.extra_json_schema == SECRET for m in metas)
-
-
-def _asked_for(field: FieldInfo) -> str:
-    """Ask without an echo; what comes through a pipe is taken line by line."""
-    if sys.stdin.isatty():
-        return getpass(f"{_plain(field.type)[1]} ")
-    return sys.stdin.readline().rstrip("\n")
-
-
 def example_of(operation: Operation) -> str:
     return operation.example or operation.name.replace(".", " ")
-
-
-def _required_first(given: Sequence[FieldInfo]) -> list[FieldInfo]:
-    return sorted(given, key=lambda field: not field.required)
-
-
-def _parameter(field: FieldInfo, operation: Operation) -> inspect.Parameter:
-    kind = (
-        inspect.Parameter.POSITIONAL_OR_KEYWORD
-        if field.required
-        else inspect.Parameter.KEYWORD_ONLY
-    )
-    plain, text = _plain(field.type)
-    if field.name == MACHINE:
-        plain = str if field.required else str | None
-        text = f"{text.removesuffix('.')} or name."
-    elif field.name == MACHINES and plain is not str:  # as one text they are a query
-        plain, text = GenericAlias(tuple, (str, ...)), f"{text.removesuffix('.')} or names."
-    elif field.name in (COLLECTION, LIMITING):
-        plain = str if field.required else str | None
-        text = f"{text.removesuffix('.').removesuffix(', by its id')}, by its id or its name."
-    elif field.name == WITHIN:
-        text = text.replace("The id of a collection", "A collection, by its id or its name")
-        text = text.replace("the id of one machine", "one machine's id or name")
-    elif field.name in OTHERS:
-        plain = GenericAlias(tuple, (str, ...))
-        text = text.replace("Ids", "Ids or names", 1)
-    elif field.name == UPDATE and operation.name in BY_TITLE:
-        plain = str if field.required else str | None
-        text = f"{text.removesuffix('.')}, or words that only one has in its title."
-    elif field.name == RULE and operation.is_question:
-        text = f"{text.removesuffix('.')}, or a file with one or with a definition in YAML."
-    default = _default(field)
-    says_default = default not in (inspect.Parameter.empty, None, "", (), False)
-    if default in ("", ()):
-        # Nothing said: the empty word need not be among those that may be said.
-        plain, default = plain | None, None
-    # What stays as it is unless it is said can be said both ways.
-    negative = None if plain == bool | None else ()
-    shown = Parameter(help=text, negative=negative, show_default=says_default)
-    return inspect.Parameter(field.name, kind, default=default, annotation=Annotated[plain, shown])
-
-
-def _default(field: FieldInfo) -> Any:
-    return inspect.Parameter.empty if field.required else field.default
-
-
-def _plain(kind: Any) -> tuple[Any, str]:
-    """Return the type without its bounds, which the server checks, and what it is for."""
-    if get_origin(kind) is Annotated:
-        inner, *metas = get_args(kind)
-        text = next((m.description for m in metas if isinstance(m, Meta) and m.description), "")
-        plain, described = _plain(inner)
-        return plain, text or described
-    if get_origin(kind) is tuple:
-        return GenericAlias(tuple, (_plain(get_args(kind)[0])[0], ...)), ""
-    if get_origin(kind) is Literal:
-        # The empty word stands for none given, which on a command line is said by silence.
-        return Literal.__getitem__(tuple(word for word in get_args(kind) if word)), ""
-    return kind, ""
-
-
-def _flag(name: str, text: str) -> inspect.Parameter:
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=False,
-        annotation=Annotated[bool, Parameter(help=text, negative=(), show_default=False)],
-    )
-
-
-_JSON = _flag("json", "Print what the server answers.")
-_WAIT = _flag("wait", "Wait for its end, and say how far it is meanwhile.")
 
 
 def _completion(app: App, printer: Printer) -> Callable[..., int]:
