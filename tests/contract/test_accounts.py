@@ -14,7 +14,6 @@ from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.principals import Anonymous, SessionHolder
 from patchtide.domain.access.rights import ROLES, Kind, Right, Verb
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Unauthenticated, Unavailable
-from patchtide.server.account_operations import SESSIONS
 from patchtide.server.attempts import KEPT, TooManyAttempts
 from patchtide.server.first_administrator import sign_in_link
 from patchtide.server.operations import OPERATIONS
@@ -30,6 +29,7 @@ from patchtide.server.sessions import (
     Welcome,
     WrongPassword,
 )
+from patchtide.server.sign_in_operations import SESSIONS
 from patchtide.server.table import perform
 from patchtide.server.users import ChangeRole, IssuedLink, OneUser, issue
 from tests.integration.http.plane import CODE, AdministratorsPlane

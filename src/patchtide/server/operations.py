@@ -16,7 +16,7 @@ from patchtide.server import (
     restoration,
     site_status,
 )
-from patchtide.server.account_operations import ACCOUNTS, KEYS, ROLES, SESSIONS
+from patchtide.server.account_operations import ACCOUNTS, ROLES
 from patchtide.server.alert_operations import ALERTS, CHANNELS
 from patchtide.server.calendar_operations import CALENDAR
 from patchtide.server.catalog_operations import CATALOG
@@ -31,8 +31,10 @@ from patchtide.server.proposal_operations import proposal_operations
 from patchtide.server.publisher_operations import PUBLISHER
 from patchtide.server.report_operations import REPORTS
 from patchtide.server.settings_operations import SETTINGS
+from patchtide.server.sign_in_operations import KEYS, SESSIONS
 from patchtide.server.subscription_operations import SUBSCRIPTIONS
 from patchtide.server.table import API, Operation, Plane, Table
+from patchtide.server.update_operations import UPDATES
 
 _AGENTS_PLANE = (
     Operation(
@@ -203,6 +205,7 @@ _OPERATIONS = (
     *_AGENTS_PLANE,
     *_SITE,
     *FLEET,
+    *UPDATES,
     *DESCRIBING,
     *HISTORY,
     *ACCOUNTS,

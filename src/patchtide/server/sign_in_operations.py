@@ -1,0 +1,130 @@
+"""Operations by which people sign in and out, and on the keys that they show."""
+
+from __future__ import annotations
+
+from patchtide.domain.access.principals import Gate
+from patchtide.server import own_keys, proving, sessions
+from patchtide.server.table import API, Operation, Plane
+
+SESSIONS = (
+    Operation(
+        name="sessions.sign-in",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/sign-in",
+        policy=Gate.PASSWORD,
+        sentence="Begin a session with a name and a password.",
+        input=sessions.SignIn,
+        output=sessions.Begun,
+        handler=sessions.sign_in,
+        audited=True,
+    ),
+    Operation(
+        name="sessions.welcome",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/welcome",
+        policy=Gate.ONE_TIME_LINK,
+        sentence="Choose a password with a one-time link, and begin a session.",
+        input=sessions.Welcome,
+        output=sessions.Begun,
+        handler=sessions.welcome,
+        audited=True,
+    ),
+    Operation(
+        name="sessions.enter",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/enter",
+        policy=Gate.ONE_TIME_LINK,
+        sentence="Begin a session with a one-time link, without a password.",
+        input=sessions.Enter,
+        output=sessions.Begun,
+        handler=sessions.enter,
+        audited=True,
+    ),
+    Operation(
+        name="sessions.prove",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/prove",
+        policy=Gate.FIRST_FACTOR,
+        sentence="Prove anew who you are, before what asks for it.",
+        input=proving.Prove,
+        handler=proving.prove,
+        audited=True,
+    ),
+    Operation(
+        name="sessions.show-key",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/key",
+        policy=Gate.FIRST_FACTOR,
+        sentence="Show a security key after the password.",
+        input=own_keys.ShowKey,
+        handler=own_keys.show,
+        audited=True,
+    ),
+    Operation(
+        name="sessions.sign-out",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/sign-out",
+        policy=Gate.FIRST_FACTOR,
+        sentence="End the session.",
+        input=sessions.SignOut,
+        handler=sessions.sign_out,
+        audited=True,
+    ),
+)
+"""What the console's door asks; its forms bring the input."""
+
+KEYS = (
+    Operation(
+        name="keys.list",
+        plane=Plane.ADMINISTRATORS,
+        method="GET",
+        path=API + "/keys",
+        policy=Gate.SIGNED_IN,
+        sentence="List your own security keys.",
+        output=own_keys.KeyList,
+        handler=own_keys.list_own,
+        columns=("name", "place", "added_at", "used_at", "stopped_at", "id"),
+    ),
+    Operation(
+        name="keys.add",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/account/keys",
+        policy=Gate.FIRST_FACTOR,
+        sentence="Register a security key of your own.",
+        input=own_keys.AddKey,
+        handler=own_keys.add,
+        audited=True,
+        only_people=True,
+    ),
+    Operation(
+        name="keys.rename",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/account/keys/name",
+        policy=Gate.SIGNED_IN,
+        sentence="Give a security key of your own another name.",
+        input=own_keys.RenameKey,
+        handler=own_keys.rename,
+        audited=True,
+    ),
+    Operation(
+        name="keys.remove",
+        plane=Plane.CONSOLE,
+        method="POST",
+        path="/account/keys/remove",
+        policy=Gate.SIGNED_IN,
+        sentence="Remove a security key of your own; every other session of yours ends.",
+        input=own_keys.OneKey,
+        handler=own_keys.remove,
+        audited=True,
+        only_people=True,
+    ),
+)
+"""A browser brings them: no program has a security key."""
