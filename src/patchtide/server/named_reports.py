@@ -20,13 +20,8 @@ from patchtide.server.report_compliance import by_update, overall
 from patchtide.server.report_grid import MACHINE
 from patchtide.server.report_health import health
 from patchtide.server.report_history import history
-from patchtide.server.report_machines import (
-    by_machine,
-    errors,
-    restarts,
-    scans,
-    silent,
-)
+from patchtide.server.report_machines import by_machine, restarts, silent
+from patchtide.server.report_scans import errors, scans
 from patchtide.server.report_scope import AskReport, Chosen, Scope
 from patchtide.server.report_table import Asking, Maker, address
 from patchtide.server.report_targets import targets
