@@ -36,8 +36,9 @@ from patchtide.server.history_counting import (
 )
 from patchtide.server.history_curves import Curve
 from patchtide.server.history_needing import needing, needing_blocks
+from patchtide.server.history_pairs import Pair, pack_pairs
 from patchtide.server.history_progress import Progress, progressed
-from patchtide.server.history_rows import UpdateColumns, pack_blocks
+from patchtide.server.history_rows import pack_blocks
 from patchtide.server.history_sets import ALL_UPDATES, by_collection, on_all
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.collections import StoredCollection
@@ -122,10 +123,8 @@ def pairs(view: FollowedView) -> None:
     told_in("1,000 collections on one set", took_ms(count), "<= 50 ms", 0)
     told_in("of that at most at once", longest[0] * 1000, "<= 5 ms", 0)
     targets(view, fleet)
-    day = UpdateColumns.of_length(20 * len(found))
-    for place, one in enumerate(list(found.values()) * 20):
-        day.put(place, one)
-    size = sum(map(len, pack_blocks(day)))
+    day = {Pair(pair.collection, str(n)): one for pair, one in found.items() for n in range(20)}
+    size = sum(map(len, pack_pairs(day).values()))
     print(f"a day of 20,000 pairs\t{size / 1024:.0f} KB\t<= 250 KB\t-")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from pyroaring import BitMap
@@ -11,7 +12,9 @@ from pyroaring import BitMap
 from patchtide.adapters.storage import Storage
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.history_needing import KEPT, NeededBefore
+from patchtide.server.history_pairs import PARTS, Pair, pair_count
 from patchtide.server.history_rows import read_day
+from patchtide.server.history_sets import ALL_UPDATES
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.reports import Presence
 from patchtide.wire.messages import HealthV1, encode
@@ -135,3 +138,28 @@ async def test_who_needed_what_is_kept_for_as_long_as_a_forecast_looks_back(
     await site.here.step()
     later = NeededBefore(site.storage.fleet_history, today=today + timedelta(days=2))
     assert today + timedelta(days=1) not in dict(later.of(place, if_only_two))
+
+
+async def test_what_is_deleted_is_counted_no_more_and_leaves_nobody_its_past(site: Site) -> None:
+    machines = await site.begin(2)
+    await site.report(machines[0], required=[1])
+    await site.here.step()
+    history = site.storage.fleet_history
+    places, gone = dict(history.places()), list[UUID]()
+    for n in range(3):
+        site.clock.advance(days=1)
+        here = await site.collect(f"here {n}", machines=machines)
+        await site.make_list("spring", "openssl")
+        await site.here.step()
+        day = site.clock.now().date()
+        rows = [x for n in range(PARTS) for x in history.pairs(n, first=day, last=day)]
+        counted = [pair_count(x, Pair(one, ALL_UPDATES)) for _, x in rows for one in gone]
+        site.clock.advance(days=1)
+
+        assert len(rows) == 1 and not any(one.installed + one.required for one in counted)
+        for of in ({}, {"list": "spring"}):
+            shown = site.history(collection=here, **of).items
+            assert [figures(one) for one in shown] == [(0, 1, 0, 1)] * 2
+        await site.drop(here)
+        gone.append(here)
+    assert history.places() == places

@@ -104,6 +104,21 @@ class Site:
         await self.storage.decide("anna", "collections.create", work, now=self.clock.now())
         return made.id
 
+    async def drop(self, collection: UUID) -> None:
+        """Delete it, and the list `spring`."""
+
+        def work(tx: Transaction) -> None:
+            tx.collections.drop(collection)
+            tx.note(collection.hex)
+
+        def work_on_list(tx: Transaction) -> None:
+            tx.update_lists.drop_list("spring")
+            tx.note("spring")
+
+        now = self.clock.now()
+        await self.storage.decide("anna", "collections.delete", work, now=now)
+        await self.storage.decide("anna", "lists.delete", work_on_list, now=now)
+
     def history(self, *, days: int = 30, **of: Any) -> History:
         curve = live(self.fleet, SILENT_AFTER, of=Subject(**of))
         return told(self.storage.fleet_history, curve, now=self.clock.now(), days=days)

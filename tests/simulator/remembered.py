@@ -58,7 +58,7 @@ async def remember(
             blocks: Sequence[bytes] = blocks,
             packed: bytes = packed,
         ) -> None:
-            tx.fleet_history.put_day(day, blocks=blocks, progress=packed)
+            tx.fleet_history.put_day(day, blocks=blocks, pairs={}, progress=packed)
 
         await storage.decide("system", "history.count", put, now=now)
     return most

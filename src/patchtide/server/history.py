@@ -23,6 +23,7 @@ from patchtide.server.context import Call
 from patchtide.server.history_changes import concerning
 from patchtide.server.history_counting import unbelieved
 from patchtide.server.history_curves import Curve, live, subject_of
+from patchtide.server.history_pairs import Pair, pair_count, part_of
 from patchtide.server.history_rows import BLOCK, LONGEST, CountRow, DayRow, count_at, read_day
 from patchtide.server.history_sets import read_count
 from patchtide.server.ports.history import HistoryReading, StoredDay
@@ -117,16 +118,27 @@ class KeptDays:
     """Of what has days of its own, if that is asked about."""
 
 
-def kept_days(history: HistoryReading, key: UUID | None, *, now: datetime, days: int) -> KeptDays:
-    """Return the days, and those of what is counted under that id by itself."""
+def kept_days(
+    history: HistoryReading, key: UUID | Pair | None, *, now: datetime, days: int
+) -> KeptDays:
+    """Return the days, and those of the update or pair that is counted by itself."""
     today = day_of(now)
     first = today - timedelta(days=days - 1)
     stored = history.days(first=first, last=today)
     rows = [(one, read_day(one.document)) for one in stored]
-    place = None if key is None else history.place(key)
-    blocks = () if place is None else history.block(place // BLOCK, first=first, last=today)
-    counts = {day: count_at(document, place or 0) for day, document in blocks}
+    counts = {} if key is None else dict(_counted(history, key, first=first, last=today))
     return KeptDays(first=first, rows=rows, counts=counts)
+
+
+def _counted(
+    history: HistoryReading, key: UUID | Pair, *, first: date, last: date
+) -> Iterator[tuple[date, UpdateCount]]:
+    if isinstance(key, Pair):
+        for day, document in history.pairs(part_of(key.collection), first=first, last=last):
+            yield day, pair_count(document, key)
+    elif (place := history.place(key)) is not None:
+        for day, document in history.block(place // BLOCK, first=first, last=last):
+            yield day, count_at(document, place)
 
 
 def told(history: HistoryReading, curve: Curve, *, now: datetime, days: int) -> History:

@@ -15,6 +15,7 @@ from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.compliance.scopes import Classes
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
+from patchtide.server.history_pairs import Pair
 from patchtide.server.history_rows import CountRow, UpdateColumns
 from patchtide.server.history_sets import ALL_UPDATES, PAIRS, by_collection, of_list, on_all
 from patchtide.server.history_sets import of_search as search_key
@@ -138,7 +139,7 @@ class SetCounts:
     """Machines that were not heard of late."""
     lists: dict[str, CountRow] = field(default_factory=dict)
     searches: dict[str, CountRow] = field(default_factory=dict)
-    pairs: dict[UUID, UpdateCount] = field(default_factory=dict)
+    pairs: dict[Pair, UpdateCount] = field(default_factory=dict)
     """What of it, and of all updates, the machines of each collection come to."""
     left: int = AT_MOST
     left_out: int = 0

@@ -28,7 +28,8 @@ from patchtide.server.history_counting import (
     unbelieved,
     update_count,
 )
-from patchtide.server.history_sets import ALL_UPDATES, doubts_of, of_list, on_all, pair_of
+from patchtide.server.history_pairs import Pair
+from patchtide.server.history_sets import ALL_UPDATES, doubts_of, of_list, on_all
 from patchtide.server.history_sets import of_search as search_key
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.ports.update_lists import EVERYBODY, StoredList, UpdateListReading
@@ -56,14 +57,14 @@ class Curve:
     reporting: int
 
     @property
-    def key(self) -> UUID | None:
-        """Under which id its days are counted by themselves, if they are."""
+    def key(self) -> UUID | Pair | None:
+        """Of which update or pair its days are counted by themselves, if they are."""
         if not self.is_counted:
             return None
         if self.collection is None:
             return self.update
         set_of = {"list": of_list(self.made_at), "search": search_key(self.title)}
-        return pair_of(self.collection, set_of.get(self.of, ALL_UPDATES))
+        return Pair(self.collection, set_of.get(self.of, ALL_UPDATES))
 
 
 def live(fleet: Fleet, silent_after: timedelta, *, of: Subject) -> Curve:

@@ -32,6 +32,7 @@ from patchtide.server.history_counting import (
     update_columns,
 )
 from patchtide.server.history_needing import needing, needing_blocks
+from patchtide.server.history_pairs import pack_pairs
 from patchtide.server.history_progress import Progress, progressed
 from patchtide.server.history_rows import (
     Change,
@@ -173,9 +174,8 @@ class HistoryRecorder:
                 lambda view: [*unplaced(view, places), *unplaced_slices(self.fleet, view, places)]
             )
         )
-        new += [pair for pair in sets.pairs if pair not in places]
         for start in range(0, len(new), PLACES):
-            part, first = new[start : start + PLACES], len(places)
+            part, first = new[start : start + PLACES], length_of(places)
             await self._decide(partial(self._place, first=first, updates=part), now)
             places |= {update: first + n for n, update in enumerate(part)}
         counted = await self.fleet.run(partial(self._counted, places, sets))
@@ -206,13 +206,11 @@ class HistoryRecorder:
             view.settle()  # machines and updates are counted as of one moment
             found = fleet_count(view)
             unknown = unbelieved(found.doubts)
-            columns = update_columns(view, places, length=len(places), unbelieved=unknown)
+            columns = update_columns(view, places, length=length_of(places), unbelieved=unknown)
             count_slices(self.fleet, view, places, columns)
             return found, columns
 
         fleet, columns = self.fleet.ask(question)
-        for pair, count in sets.pairs.items():
-            columns.put(places[pair], count)
         reporting = min(fleet.machines.machines, heard)
         return _Counted(fleet=fleet, columns=columns, sets=sets, reporting=reporting)
 
@@ -227,13 +225,13 @@ class HistoryRecorder:
         earlier = read_day(known[0].document).changes if known else ()
         row = self._row(counted, merged([*earlier, *changes]), upto=upto)
         day = StoredDay(day=today, at=now, document=pack_day(row))
-        blocks = pack_blocks(counted.columns)
+        blocks, pairs = pack_blocks(counted.columns), pack_pairs(counted.sets.pairs)
         came = progressed(Progress.read(progress) if progress else None, counted.columns, day=today)
         packed = came.packed()
 
         def write(tx: Transaction, at: datetime) -> None:
             self._require_claim(tx, at)
-            tx.fleet_history.put_day(day, blocks=blocks, progress=packed)
+            tx.fleet_history.put_day(day, blocks=blocks, pairs=pairs, progress=packed)
             done = Counting(node=self.node, counted_at=at.timestamp())
             tx.put_setting(SETTING, msgspec.msgpack.encode(done))
 
@@ -270,6 +268,11 @@ class HistoryRecorder:
 
     async def _decide(self, work: Callable[[Transaction, datetime], T], now: datetime) -> T:
         return await self.decisions.decide(SYSTEM, COUNT, lambda tx: work(tx, now), now=now)
+
+
+def length_of(places: Mapping[UUID, int]) -> int:
+    """Return how far they go: some that were given once are nobody's any more."""
+    return max(places.values(), default=-1) + 1
 
 
 def _drop(tx: Transaction, now: datetime, *, days: Sequence[date]) -> None:

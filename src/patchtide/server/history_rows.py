@@ -123,8 +123,12 @@ def read_day(document: bytes) -> DayRow:
     return _DAY.decode(unpack(document, limit=MOST_BYTES, what="history"))
 
 
+def planes_of(columns: Sequence[Column]) -> bytes:
+    return b"".join(map(_planes, columns))
+
+
 def pack_columns(columns: Sequence[Column]) -> bytes:
-    return pack(b"".join(map(_planes, columns)))
+    return pack(planes_of(columns))
 
 
 def pack_blocks(counts: UpdateColumns) -> list[bytes]:
@@ -143,11 +147,15 @@ def read_columns(document: bytes, *, columns: int) -> list[Column]:
 
 def count_at(document: bytes, place: int) -> UpdateCount:
     """Return the counts of one update of the block; of one that was not known then, none."""
-    raw = unpack(document, limit=MOST_BYTES, what="history")
-    length, at = len(raw) // (5 * _WIDTH), place % BLOCK
+    return count_among(unpack(document, limit=MOST_BYTES, what="history"), place % BLOCK)
+
+
+def count_among(counts: bytes, at: int) -> UpdateCount:
+    """Return the counts that stand there in what `planes_of` made of columns, if there are any."""
+    length = len(counts) // (5 * _WIDTH)
     if at >= length:
         return UpdateCount()
-    planes = raw[at::length]
+    planes = counts[at::length]
     numbers = [int.from_bytes(planes[n : n + _WIDTH], "little") for n in range(0, 20, _WIDTH)]
     return UpdateCount(
         required=numbers[0],

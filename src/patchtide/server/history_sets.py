@@ -1,15 +1,14 @@
 """How the machines of collections stand on sets of updates, as the history counts it.
 
-A set is all that is published, a list, or what a shared search finds. Each pair of a collection and
-a set has a number of its own in the history, as if it were another update, and keeps it when the
-collection or the list gets another name.
+A set is all that is published, a list, or what a shared search finds. A pair of a collection and a
+set is the same when the collection or the list gets another name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pyroaring import BitMap
 
@@ -18,6 +17,7 @@ from patchtide.domain.compliance.judgement import Compliance
 from patchtide.domain.compliance.scopes import Classes
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
+from patchtide.server.history_pairs import Pair
 
 PAIRS = 20_000
 """So many are counted on a day; of sets for which there is no room, none is."""
@@ -32,11 +32,6 @@ def of_list(made_at: float) -> str:
 
 def of_search(name: str) -> str:
     return f"search {name}"
-
-
-def pair_of(collection: UUID, of: str) -> UUID:
-    """Return under which id the history counts the collection's machines on that set."""
-    return uuid5(collection, of)
 
 
 def on_all(fleet: Fleet, view: View, some: BitMap) -> Classes:
@@ -62,8 +57,8 @@ def doubts_of(fleet: Fleet, view: View, some: BitMap) -> dict[str, int]:
 
 def by_collection(
     fleet: Fleet, classes: Classes, of: str, *, silent: BitMap
-) -> Iterator[tuple[UUID, UpdateCount]]:
-    """Yield what is counted of each collection that has machines, under the id of the pair.
+) -> Iterator[tuple[Pair, UpdateCount]]:
+    """Yield what is counted of each collection that has machines.
 
     Of a collection of which nobody knows who is in it nothing is counted. Others may ask the fleet
     in between.
@@ -76,14 +71,14 @@ def by_collection(
 
 def _counted(
     fleet: Fleet, collections: Sequence[UUID], classes: Classes, of: str, silent: BitMap, view: View
-) -> list[tuple[UUID, UpdateCount]]:
+) -> list[tuple[Pair, UpdateCount]]:
     ground = fleet.collections.ground(view)
     found = []
     for key in collections:
         some = ground.members_of(key) & view.active
         if some and key not in ground.unknown:
             count = machines_on(classes.among(some))
-            found.append((pair_of(key, of), as_count(count, reporting=len(some - silent))))
+            found.append((Pair(key, of), as_count(count, reporting=len(some - silent))))
     return found
 
 

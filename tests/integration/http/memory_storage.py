@@ -120,6 +120,9 @@ class NoHistory:
     def days(self, *, first: date, last: date) -> Sequence[StoredDay]:
         return []
 
+    def pairs(self, part: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
+        return []
+
     def needing(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
         return []
 

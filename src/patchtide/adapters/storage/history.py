@@ -7,12 +7,13 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, or_, select
 
 from patchtide.adapters.storage.history_tables import (
     history_block,
     history_day,
     history_needing,
+    history_pair,
     history_place,
     history_progress,
 )
@@ -44,20 +45,19 @@ class HistoryReads:
         return self._read(lambda c: [date.fromordinal(n) for n in c.execute(all_days).scalars()])
 
     def block(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
-        between = history_block.c.day.between(first.toordinal(), last.toordinal())
-        found = select(history_block.c.day, history_block.c.document).where(
-            history_block.c.block == block, between
-        )
-        ordered = found.order_by(history_block.c.day)
-        return self._read(
-            lambda c: [(date.fromordinal(row.day), row.document) for row in c.execute(ordered)]
-        )
+        return self._days_of(history_block, history_block.c.block == block, first, last)
+
+    def pairs(self, part: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
+        return self._days_of(history_pair, history_pair.c.part == part, first, last)
 
     def needing(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
-        between = history_needing.c.day.between(first.toordinal(), last.toordinal())
-        found = select(history_needing.c.day, history_needing.c.document).where(
-            history_needing.c.block == block, between
-        )
+        return self._days_of(history_needing, history_needing.c.block == block, first, last)
+
+    def _days_of(
+        self, table: Table, which: ColumnElement[bool], first: date, last: date
+    ) -> Sequence[tuple[date, bytes]]:
+        between = table.c.day.between(first.toordinal(), last.toordinal())
+        found = select(table.c.day, table.c.document).where(which, between).order_by(table.c.day)
         return self._read(
             lambda c: [(date.fromordinal(row.day), row.document) for row in c.execute(found)]
         )
@@ -90,7 +90,14 @@ class HistoryWrites:
         if rows:
             self._connection.execute(insert(history_place), rows)
 
-    def put_day(self, day: StoredDay, *, blocks: Sequence[bytes], progress: bytes) -> None:
+    def put_day(
+        self,
+        day: StoredDay,
+        *,
+        blocks: Sequence[bytes],
+        pairs: Mapping[int, bytes],
+        progress: bytes,
+    ) -> None:
         number = day.day.toordinal()
         self._drop([number])
         row = {"day": number, "at": day.at.timestamp(), "document": day.document}
@@ -98,6 +105,9 @@ class HistoryWrites:
         rows = [{"block": n, "day": number, "document": one} for n, one in enumerate(blocks)]
         if rows:
             self._connection.execute(insert(history_block), rows)
+        counted = [{"part": n, "day": number, "document": one} for n, one in pairs.items()]
+        if counted:
+            self._connection.execute(insert(history_pair), counted)
         self._put_progress(number, progress)
 
     def _put_progress(self, number: int, progress: bytes) -> None:
@@ -123,7 +133,7 @@ class HistoryWrites:
         self._connection.execute(delete(history_needing).where(gone))
 
     def _drop(self, numbers: Sequence[int]) -> None:
-        for table in (history_day, history_block):
+        for table in (history_day, history_block, history_pair):
             self._connection.execute(delete(table).where(table.c.day.in_(numbers)))
 
 

@@ -25,7 +25,17 @@ history_block = Table(
     Index("history_block_by_day", "day"),
 )
 
-# Where in those rows an update is, for good.
+# How each collection stood on each set of updates on a day, by parts of all collections.
+history_pair = Table(
+    "history_pair",
+    metadata,
+    Column("part", Number, primary_key=True, autoincrement=False),
+    Column("day", Number, primary_key=True, autoincrement=False),
+    required("document", LargeBinary),
+    Index("history_pair_by_day", "day"),
+)
+
+# Where in the rows of blocks an update is, for good.
 history_place = Table(
     "history_place",
     metadata,

@@ -1,4 +1,4 @@
-"""What the fleet's history needs from the database: a row a day, and of updates a row a block."""
+"""What the fleet's history needs from the database: a row a day, of updates and pairs some more."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ class HistoryReading(Protocol):
         """Return the counts of the updates in one block, day by day."""
         ...
 
+    def pairs(self, part: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
+        """Return the counts of the collections in one part, day by day."""
+        ...
+
     def needing(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
         """Return which machines needed the updates in one block, as far as days keep that."""
         ...
@@ -52,7 +56,14 @@ class HistoryWriting(Protocol):
         """Number these updates from there on."""
         ...
 
-    def put_day(self, day: StoredDay, *, blocks: Sequence[bytes], progress: bytes) -> None:
+    def put_day(
+        self,
+        day: StoredDay,
+        *,
+        blocks: Sequence[bytes],
+        pairs: Mapping[int, bytes],
+        progress: bytes,
+    ) -> None:
         """Put it in place of what was counted on that day before.
 
         Of `progress` no more than that of the newest two days is kept.

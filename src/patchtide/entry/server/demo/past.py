@@ -101,7 +101,7 @@ async def _write(
     blocks, came = pack_blocks(columns), progress.packed()
 
     def work(tx: Transaction) -> None:
-        tx.fleet_history.put_day(stored, blocks=blocks, progress=came)
+        tx.fleet_history.put_day(stored, blocks=blocks, pairs={}, progress=came)
 
     await server.storage.decide(ACTOR, OPERATION, work, now=now)
 
