@@ -17,6 +17,7 @@ from patchtide.domain.schedules.windows import hours_of as hours_that_hold
 from patchtide.server.building import build_of
 from patchtide.server.collection_index import is_of_tier_zero
 from patchtide.server.context import Call
+from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.calendar import Entry, EntryKind
 from patchtide.server.ports.fleet import FleetDetails
@@ -97,29 +98,38 @@ async def subject_of_machine(call: Call, machine: UUID) -> Subject:
     """Raises NotFound."""
     fleet = call.context.fleet
 
-    def question(view: View) -> tuple[int, Subject]:
-        client = view.member(machine).client
-        ground = fleet.collections.ground(view)
-        collections = ground.of(client.number)
-        zero = fleet.collections.tier_zero(view)
-        is_zero = zero is None or client.number in zero
-        others = frozenset(c for c in collections if is_zero and not is_of_tier_zero(view, c))
-        reaching = (c for c in collections if c != ALL_MACHINES and c not in others)
-        return client.number, Subject(
-            id=machine,
-            name=client.name,
-            collections=(ALL_MACHINES, *reaching),
-            unsure=frozenset(ground.unknown) | (others if zero is None else frozenset()),
-            outside=others if zero is not None else frozenset(),
-            location=client.described.location,
-            build=build_of(client),
-        )
-
     def read() -> Subject:
-        number, found = fleet.ask(question)
+        number, found = fleet.ask(lambda view: subject_in(fleet, view, machine))
         return replace(found, zone=told_zone(fleet.store, number))
 
     return await call.read_fleet(read)
+
+
+def subject_in(fleet: Fleet, view: View, machine: UUID) -> tuple[int, Subject]:
+    """Return its number, and by whose times it goes, but for its zone.
+
+    By those of the collections that it is in, and of the one that is its schedule.
+
+    Raises:
+        NotFound
+    """
+    client = view.member(machine).client
+    ground = fleet.collections.ground(view)
+    schedule = view.collections.keys() & {client.described.schedule}
+    collections = dict.fromkeys((*ground.of(client.number), *schedule))
+    zero = fleet.collections.tier_zero(view)
+    is_zero = zero is None or client.number in zero
+    others = frozenset(c for c in collections if is_zero and not is_of_tier_zero(view, c))
+    reaching = (c for c in collections if c != ALL_MACHINES and c not in others)
+    return client.number, Subject(
+        id=machine,
+        name=client.name,
+        collections=(ALL_MACHINES, *reaching),
+        unsure=frozenset(ground.unknown) - schedule | (others if zero is None else frozenset()),
+        outside=others if zero is not None else frozenset(),
+        location=client.described.location,
+        build=build_of(client),
+    )
 
 
 def told_zone(store: FleetDetails, number: int) -> str:

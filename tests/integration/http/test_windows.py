@@ -74,6 +74,31 @@ async def test_a_machine_goes_by_the_windows_of_its_collections_and_freezes_beat
     assert await keeper.words() == "Yes: no maintenance window binds this machine"
 
 
+async def test_a_machine_goes_by_the_windows_of_its_schedule_as_of_its_collections(
+    keeper: Keeper,
+) -> None:
+    made = await keeper.do("POST", "/collections", name="Night", names=[])
+    night = made.json["id"]
+    await keeper.do("POST", f"/collections/{night}/windows", **PATCH_NIGHT)
+    before = await keeper.words()
+    about = {"machines": [keeper.machine], "schedule": night}
+    said = await keeper.do("POST", "/machine-descriptions", **about)
+    by_schedule = await keeper.words()
+    own = {**PATCH_NIGHT, "name": "Own", "at": "02:00"}
+    await keeper.do("POST", f"/collections/{keeper.collection}/windows", **own)
+    opens = (await keeper.do("GET", f"/openings?machine={keeper.machine}")).json
+    month = (await keeper.do("GET", f"/calendar?machine={keeper.machine}")).json
+    year = f"{keeper.plane.clock.now():%Y}"
+    frozen = {"begins": f"{year}-01-01 00:00", "ends": f"{year}-12-31 23:59", "reason": "audit"}
+    await keeper.do("POST", f"/collections/{night}/freezes", **frozen)
+
+    assert before == "Yes: no maintenance window binds this machine" and said.status == 200
+    assert "no maintenance window is open" in by_schedule
+    names = {line.partition(":")[0] for line in opens["windows"].split("\n")}
+    assert names == {mark["title"] for mark in month["items"]} == {"Own", "Patch night"}
+    assert "(audit)" in await keeper.words()
+
+
 async def test_a_change_stands_in_the_audit_with_what_was_before(keeper: Keeper) -> None:
     made = await keeper.do("POST", f"/collections/{keeper.collection}/windows", **PATCH_NIGHT)
     changed = {**PATCH_NIGHT, "at": "23:00"}

@@ -67,7 +67,7 @@ async def _page(desk: Desk, visit: Visit, uuid: UUID, tab: str, /, **values: Any
         tab=tab,
         acts=ACTS,
         there=there,
-        changing=await openings.of_machine(desk, visit, uuid, there),
+        changing=await openings.of_machine(desk, visit, uuid),
         **values,
     )
 

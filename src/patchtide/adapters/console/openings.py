@@ -16,8 +16,10 @@ from patchtide.domain.collections.definitions import ALL_MACHINES, ALL_MACHINES_
 from patchtide.domain.schedules.permission import Why
 from patchtide.domain.schedules.spans import Span
 from patchtide.domain.schedules.windows import Window
-from patchtide.server.calendar_book import of_kind, window_in
-from patchtide.server.collection_view import NamedCollection
+from patchtide.server.calendar_book import of_kind, subject_in, window_in
+from patchtide.server.collection_view import named
+from patchtide.server.fleet import Fleet
+from patchtide.server.fleet_view import View
 from patchtide.server.openings import Answer, Opening, OpeningList
 from patchtide.server.ports.calendar import EntryKind
 from patchtide.server.said_times import zone_of
@@ -46,9 +48,7 @@ class Changing:
     """The next ones, each with the windows that make it."""
 
 
-async def of_machine(
-    desk: Desk, visit: Visit, machine: UUID, there: Sequence[NamedCollection]
-) -> Changing | None:
+async def of_machine(desk: Desk, visit: Visit, machine: UUID) -> Changing | None:
     """Return nothing to whoever may not read that of all collections: windows are of several."""
     holder = visit.principal
     if not isinstance(holder, SessionHolder) or not all(holds(holder.rights, n) for n in _NEEDED):
@@ -56,7 +56,8 @@ async def of_machine(
     answer: Answer = await desk.ask(visit, "windows.ask", machine=machine)
     opens: OpeningList = await desk.ask(visit, "windows.openings", machine=machine)
     when, reason = _parts(answer)
-    names = {ALL_MACHINES: ALL_MACHINES_NAME, **{one.id: one.name for one in there}}
+    fleet = desk.context.fleet
+    names = await desk.of_fleet(lambda: fleet.ask(lambda view: _names(fleet, view, machine)))
     sources = await asyncio.to_thread(partial(_sources, desk, names)) if opens.items else ()
     zone = zone_of(opens.zone)
     return Changing(
@@ -84,6 +85,13 @@ def _parts(answer: Answer) -> tuple[str, str]:
     if answer.may:
         return when.replace("Yes", "now", 1), reason
     return when[0].lower() + when[1:], reason
+
+
+def _names(fleet: Fleet, view: View, machine: UUID) -> Mapping[UUID, str]:
+    """Return by whose windows it goes, by name."""
+    _, subject = subject_in(fleet, view, machine)
+    found = {one.id: one.name for one in named(view, subject.collections)}
+    return {ALL_MACHINES: ALL_MACHINES_NAME, **found}
 
 
 def _sources(desk: Desk, names: Mapping[UUID, str]) -> Sequence[Source]:
