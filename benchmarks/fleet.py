@@ -141,7 +141,7 @@ def server(
         )
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(600)
 
 
 def load(

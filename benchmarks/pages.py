@@ -31,7 +31,7 @@ class Browser:
         at = urlsplit(url)
         self._origin = url
         context = ssl.create_default_context(cafile=ca)
-        self._line = http.client.HTTPSConnection(at.netloc, context=context, timeout=60)
+        self._line = http.client.HTTPSConnection(at.netloc, context=context, timeout=600)
         self._cookies: dict[str, str] = {}
 
     def sign_in(self, password: str) -> None:

@@ -149,7 +149,7 @@ def _ask(running: Running, path: str) -> Any:
         headers={"authorization": f"Bearer {prepared.TOKEN}"},
     )
     context = ssl.create_default_context(cafile=running.ca)
-    with urllib.request.urlopen(request, context=context, timeout=120) as answer:
+    with urllib.request.urlopen(request, context=context, timeout=600) as answer:
         return json.load(answer)
 
 
@@ -160,7 +160,7 @@ def _one_update(running: Running) -> str:
 def _until(running: Running, is_counted: Callable[[Mapping[str, Any]], bool]) -> float:
     began = time.perf_counter()
     while not is_counted(_ask(running, "/api/v1/overview")):
-        if time.perf_counter() - began > 120:
+        if time.perf_counter() - began > 600:
             raise RuntimeError(f"never counted: {_ask(running, '/api/v1/overview')}")
         time.sleep(0.02)
     return time.perf_counter() - began
