@@ -168,15 +168,17 @@ _READERS = {"id": _id, "name": name_of, **{name: one.read for name, one in ATTRI
 
 
 def _twice(lines: Sequence[Line]) -> Iterator[Problem]:
+    """Find lines that are of one machine: of one id, or of one name that an id is missing with."""
     seen: dict[object, int] = {}
     for line in lines:
-        for key in filter(None, (line.id, line.name.casefold())):
-            if first := seen.get(key):
-                yield Problem(
-                    place(line.number), f"is of the machine that line {first} is of: {line.called}"
-                )
-                break
-        for key in filter(None, (line.id, line.name.casefold())):
+        name = line.name.casefold()
+        asked: tuple[object, ...] = (line.id, (name, "alone")) if line.id else (name,)
+        if first := next(filter(None, map(seen.get, asked)), 0):
+            yield Problem(
+                place(line.number), f"is of the machine that line {first} is of: {line.called}"
+            )
+        told: tuple[object, ...] = (line.id, name) if line.id else (name, (name, "alone"))
+        for key in told:
             seen.setdefault(key, line.number)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -114,3 +115,25 @@ async def test_what_was_exported_says_the_same_when_it_is_imported(site: Site) -
     assert [(c["attribute"], c["was"], c["now"]) for c in cleared["changes"]] == [
         ("tags", "blue new", "")
     ]
+
+
+async def test_machines_of_one_name_are_known_by_their_ids(site: Site) -> None:
+    now, first = site.plane.clock.now(), site.storage.clients()[0]
+    clone = NewClient(
+        uuid=b"c" * 16, name=first.name, public_key=b"k" * 32, machine=b"m" * 32, site=first.site,
+        state=ClientState.WAITING,
+    )  # fmt: skip
+    await site.storage.decide("x", "y", lambda tx: tx.add_client(clone, now=now), now=now)
+    one, other = f"{UUID(bytes=first.uuid)},web-0,a\n", f"{UUID(bytes=clone.uuid)},WEB-0,b\n"
+    alone = ",web-0,c\n"
+
+    again = await site.send(await site.export())
+    told = [
+        await site.send("id,name,owner\n" + lines, dry_run=True)
+        for lines in (one + other, one + alone, alone + other, one + one)
+    ]
+
+    assert (again.json["lines"], again.json["unchanged"]) == (3, 3)
+    assert [a.status for a in told] == [200, 400, 400, 400]
+    assert told[0].json["changed"] == 2
+    assert {a.json["problems"][0]["where"] for a in told[1:]} == {"line 3"}
