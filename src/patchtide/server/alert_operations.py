@@ -9,6 +9,10 @@ from patchtide.server import alerts, channels
 from patchtide.server.saved_searches import OneName
 from patchtide.server.table import API, SAFE_METHODS, Operation, Plane
 
+TELLS_OF = (Right(Kind.MACHINES, Verb.READ), Right(Kind.CATALOG, Verb.READ))
+"""An alert tells of the whole fleet and its updates, also to whoever only defines what it watches:
+so it is for those alone whose reading ends nowhere."""
+
 
 def _alert(name: str, method: str, path: str, verb: Verb, sentence: str, **more: Any) -> Operation:
     return Operation(
@@ -17,6 +21,7 @@ def _alert(name: str, method: str, path: str, verb: Verb, sentence: str, **more:
         method=method,
         path=f"{API}/alerts{path}",
         policy=Right(Kind.ALERTS, verb),
+        also=TELLS_OF,
         sentence=sentence,
         audited=method not in SAFE_METHODS,
         **more,
@@ -109,6 +114,7 @@ def _channel(name: str, method: str, verb: Verb, sentence: str, **more: Any) -> 
         plane=Plane.ADMINISTRATORS,
         method=method,
         policy=Right(Kind.ALERTS, verb),
+        also=TELLS_OF,
         sentence=sentence,
         audited=method not in SAFE_METHODS,
         **more,

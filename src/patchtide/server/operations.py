@@ -6,6 +6,7 @@ binary and signed, and the description is made from this very table.
 
 from __future__ import annotations
 
+from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.principals import Gate
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import (
@@ -142,6 +143,9 @@ _SITE = (
         output=restoration.Restored,
         handler=restoration.mark_restored,
         audited=True,
+        targets_all=True,
+        deed=Deed.DISTURB,
+        fresh=True,
         columns=("at", "actor", "operation", "subject"),
         example="site mark-restored --numbers-above 71200",
     ),

@@ -42,7 +42,7 @@ TARGETING = {
     "collections.remove", "windows.create", "windows.change", "windows.delete", "freezes.create",
     "freezes.change", "freezes.delete", "hours.set", "hours.clear", "settings.set-agents",
     "settings.set-agents-proxy", "settings.set-collection-agents",
-    "settings.clear-collection-agents",
+    "settings.clear-collection-agents", "site.mark-restored",
 }  # fmt: skip
 """What is refused to him: a new operation that aims at machines belongs here."""
 ELSEWISE = {"lists.scan", "collections.create"}
