@@ -10,23 +10,19 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import UUID
 
 from msgspec import Struct
 
-from patchtide.domain.catalog.details import UpdateDetails
-from patchtide.domain.compliance.states import PlacedLeaf
 from patchtide.domain.errors import CursorLost
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.fleet_reading import (
-    collections_in,
+    PAGE,
+    decided_since,
+    details_in,
     known_catalog,
     known_update,
-    lists_in,
-    machines_in,
-    placed_leaf,
+    published_by,
     shape_of,
-    title_of,
 )
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.listening import Listening, Told
@@ -39,7 +35,6 @@ from patchtide.server.told_rows import RowsBeside, nowhere, said
 
 log = logging.getLogger(__name__)
 
-PAGE = 1000
 ROWS = 500
 """Rows that are read at once: one may have a quarter of a megabyte of sets."""
 STREAM = 100
@@ -286,36 +281,25 @@ class FleetFollower:
         self.view.put_collections(self._store.collections.all(), gone=self.view.collections)
 
     def _follow_decisions(self, cursor: Cursor) -> None:
-        uuids: set[bytes] = set()
-        operations: set[str] = set()
-        lists: set[str] = set()
-        collections: set[UUID] = set()
-        is_done = False
-        while not is_done:
-            cursor, events = self._store.decided(cursor, limit=PAGE)
-            operations.update(event.operation for event in events)
-            uuids.update(machines_in(events))
-            lists.update(lists_in(events))
-            collections.update(collections_in(events))
-            is_done = len(events) < PAGE
-        wanted = sorted(uuids)
+        decided = decided_since(self._store, cursor)
+        wanted = sorted(decided.machines)
         for start in range(0, len(wanted), PAGE):
             # A hundred thousand in one reading would take longer than one may.
             self.view.put_clients(self._store.clients_of(wanted[start : start + PAGE]))
-        if PUBLISH in operations:
+        if PUBLISH in decided.operations:
             self.is_outdated = True
-        elif not operations.isdisjoint((DESCRIBE, FORGET)):
+        elif not decided.operations.isdisjoint((DESCRIBE, FORGET)):
             self._read_details()
-        if not operations.isdisjoint(JUDGING):
+        if not decided.operations.isdisjoint(JUDGING):
             self.view.put_judged(self._store.judged())
-        if AGENTS_SET in operations:
+        if AGENTS_SET in decided.operations:
             self.view.put_scan_rule(self._store.scan_rule())
-        if lists:
+        if lists := decided.lists:
             self.view.put_lists(self._store.update_lists.lists(lists), gone=lists)
-        if collections:
+        if collections := decided.collections:
             found = self._store.collections.all(collections)
             self.view.put_collections(found, gone=collections)
-        self._decided = cursor
+        self._decided = decided.up_to
 
     def _follow_reports(self, cursor: Cursor) -> None:
         changed: set[int] = set()
@@ -347,7 +331,7 @@ class FleetFollower:
 
     def _read_details(self) -> None:
         """Put what people read of what is published: mostly no count changes by that."""
-        told: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.listed_updates()}
+        told = details_in(self._store)
         if shape_of(told.values()) != self._shape:
             self.is_outdated = True
             return
@@ -359,20 +343,10 @@ class FleetFollower:
     def _read_catalog(self, *, lineage: bytes | None = None) -> None:
         """Raises CursorLost: what was read speaks of another lineage than the one of now."""
         serials = {shard.name: shard.serial for shard in self._catalog.shards()}
-        details: dict[UUID, UpdateDetails] = {x.update: x for x in self._store.listed_updates()}
+        details = details_in(self._store)
         self._shape = shape_of(details.values())
-        found: dict[UUID, list[PlacedLeaf]] = {}
-        documents: dict[UUID, bytes] = {}
-        for shard, serial in serials.items():
-            for stored in self._store.leaves(shard, at=serial):
-                uuid = UUID(bytes=stored.update)
-                found.setdefault(uuid, []).append(placed_leaf(stored, shard))
-                documents[uuid] = stored.document
+        published = published_by(self._store, serials, details)
         of_now, known = bytes(self._catalog.lineage()), lineage or self.view.lineage
         if self._reported is not None and of_now != known:
             raise CursorLost("other numbers: nothing that was read holds any more")
-        published = {
-            uuid: known_update(uuid, leaves, title_of(documents[uuid]), details.get(uuid))
-            for uuid, leaves in found.items()
-        }
         self.view.put_catalog(of_now, serials, known_catalog(published, details))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
@@ -16,9 +18,10 @@ from patchtide.server.known_updates import SEVERITY_RANKS, Catalog, KnownUpdate
 from patchtide.server.listing import in_order
 from patchtide.server.member import Spoken
 from patchtide.server.ports.catalog import StoredLeaf
-from patchtide.server.ports.fleet import Heard
-from patchtide.server.ports.following import DecisionEvent
+from patchtide.server.ports.fleet import FleetStore, Heard
+from patchtide.server.ports.following import Cursor, DecisionEvent
 
+PAGE = 1000
 LISTS = "lists."
 """What all decisions about update lists begin with; their subject is a list's name."""
 COLLECTIONS = "collections."
@@ -69,12 +72,34 @@ class _Title(msgspec.Struct):
 _titles = msgspec.msgpack.Decoder(_Title)
 
 
-def placed_leaf(stored: StoredLeaf, shard: str) -> PlacedLeaf:
+def details_in(store: FleetStore) -> Mapping[UUID, UpdateDetails]:
+    """Return what people read of each update, for lists."""
+    return {told.update: told for told in store.listed_updates()}
+
+
+def published_by(
+    store: FleetStore, serials: Mapping[str, int], details: Mapping[UUID, UpdateDetails]
+) -> Mapping[UUID, KnownUpdate]:
+    """Return the updates that shards have as of these serials."""
+    found: defaultdict[UUID, list[PlacedLeaf]] = defaultdict(list)
+    documents: dict[UUID, bytes] = {}
+    for shard, serial in serials.items():
+        for stored in store.leaves(shard, at=serial):
+            uuid = UUID(bytes=stored.update)
+            found[uuid].append(_placed_leaf(stored, shard))
+            documents[uuid] = stored.document
+    return {
+        uuid: known_update(uuid, leaves, _title_of(documents[uuid]), details.get(uuid))
+        for uuid, leaves in found.items()
+    }
+
+
+def _placed_leaf(stored: StoredLeaf, shard: str) -> PlacedLeaf:
     number = UpdateNumber(stored.number)
     return PlacedLeaf(number=number, shard=shard, entered=stored.entered_serial)
 
 
-def title_of(document: bytes) -> str:
+def _title_of(document: bytes) -> str:
     return _titles.decode(document).title
 
 
@@ -129,7 +154,43 @@ def spoken_in(heard: Heard) -> tuple[bool, Spoken]:
     return health.restart_pending, said
 
 
-def lists_in(events: Iterable[DecisionEvent]) -> Iterable[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What was decided: by which operations, and of what."""
+
+    up_to: Cursor
+    operations: frozenset[str]
+    machines: Collection[bytes]
+    lists: Collection[str]
+    collections: Collection[UUID]
+
+
+def decided_since(store: FleetStore, cursor: Cursor) -> Decided:
+    """Read all that was decided since then.
+
+    Raises:
+        CursorLost: that is not known any more.
+    """
+    operations, machines = set[str](), set[bytes]()
+    lists, collections = set[str](), set[UUID]()
+    is_done = False
+    while not is_done:
+        cursor, events = store.decided(cursor, limit=PAGE)
+        operations.update(event.operation for event in events)
+        machines.update(machines_in(events))
+        lists.update(_lists_in(events))
+        collections.update(_collections_in(events))
+        is_done = len(events) < PAGE
+    return Decided(
+        up_to=cursor,
+        operations=frozenset(operations),
+        machines=machines,
+        lists=lists,
+        collections=collections,
+    )
+
+
+def _lists_in(events: Iterable[DecisionEvent]) -> Iterable[str]:
     """Yield the lists that decisions speak of; one that was renamed under both names."""
     for event in events:
         if event.operation.startswith(LISTS):
@@ -147,7 +208,7 @@ def machines_in(events: Iterable[DecisionEvent]) -> Iterable[bytes]:
                 continue
 
 
-def collections_in(events: Iterable[DecisionEvent]) -> Iterable[UUID]:
+def _collections_in(events: Iterable[DecisionEvent]) -> Iterable[UUID]:
     """Yield the collections that are others since these decisions."""
     for event in events:
         if event.operation in _DEFINING:
