@@ -72,7 +72,7 @@ async def new(desk: Desk, visit: Visit) -> Reply:
 
 async def create(desk: Desk, visit: Visit) -> Reply:
     said = _said(visit)
-    names = [line for line in map(str.strip, visit.said("names").splitlines()) if line]
+    names = visit.lines("names")
     given = {name: value for name, value in said.items() if value}
     try:
         made = await desk.ask(visit, "collections.create", **given, names=names)
@@ -222,7 +222,7 @@ async def act(desk: Desk, visit: Visit) -> Reply:
         kind = Rows(field="collection", form=f"{here}/act", noun="collection", plural="collections")
         chosen = [Chosen(id=str(found.id), name=found.name)]
         return await carry_out(desk, visit, kind, doing, DELETE, chosen, back="/collections")
-    lines = [line for line in map(str.strip, visit.said("names").splitlines()) if line]
+    lines = visit.lines("names")
     try:
         if doing == "put-in":
             done = await desk.ask(visit, "collections.add", collection=found.id, names=lines)

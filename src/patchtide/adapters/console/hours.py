@@ -30,7 +30,7 @@ async def save(desk: Desk, visit: Visit) -> Reply:
     about = {name: value for name, value in whose.items() if value}
     typed: dict[str, Any] = {name: visit.said(name).strip() for name in _TEXTS}
     typed["on"] = visit.form.get("on", ())
-    typed["holidays"] = [x for x in map(str.strip, visit.said("holidays").splitlines()) if x]
+    typed["holidays"] = visit.lines("holidays")
     try:
         if visit.said("act") == "clear-hours":
             await desk.ask(visit, "hours.clear", **about)

@@ -83,6 +83,10 @@ class Visit:
         values = self.form.get(name, ())
         return values[0] if values else ""
 
+    def lines(self, name: str) -> list[str]:
+        """Return what the lines of the field say, but for empty ones."""
+        return [line for line in map(str.strip, self.said(name).split("\n")) if line]
+
     @property
     def address(self) -> str:
         return f"{self.path}?{self.raw_query}" if self.raw_query else self.path

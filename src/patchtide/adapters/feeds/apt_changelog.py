@@ -47,7 +47,7 @@ def read_changelog(text: str) -> Iterator[ChangelogEntry]:
     """Yield the entries, the newest first; one whose end was cut off is left out."""
     head: re.Match[str] | None = None
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if found := _HEAD.fullmatch(line):
             head, lines = found, []
         elif head and (tail := _TAIL.match(line)):

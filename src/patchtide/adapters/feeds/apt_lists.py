@@ -293,7 +293,7 @@ def _verify(stream: BinaryIO, said: IndexHash, *, name: str) -> None:
 def why_not_fetched(errors: str) -> PatchtideError:
     """Return the one error that apt's many lines come to, in its own words."""
     errors = without_account(errors)
-    lines = [line.strip() for line in errors.splitlines() if line[:2] in ("E:", "W:")]
+    lines = [line.strip() for line in errors.split("\n") if line[:2] in ("E:", "W:")]
     for failed in filter(None, map(_FAILED.search, lines)):
         if _REDIRECT.match(failed["why"]):  # what apt says of the missing signature is no news
             return FeedUnreachable(f"{failed['place']} leads elsewhere: not followed")

@@ -100,6 +100,6 @@ def _moment(text: str) -> datetime:
 
 
 def _indices(text: str) -> Iterator[tuple[str, IndexHash]]:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if found := _HASH.fullmatch(line):
             yield found[3], IndexHash(int(found[2]), found[1])

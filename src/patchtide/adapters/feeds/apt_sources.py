@@ -128,6 +128,6 @@ def _account(uri: str) -> str:
 def _signers(text: str) -> tuple[str, ...]:
     if ARMOUR in text:
         # In a stanza, an empty line of the armour is written as a lone dot.
-        lines = (line.strip() for line in text.strip().splitlines())
+        lines = (line.strip() for line in text.strip().split("\n"))
         return ("\n".join("" if line == "." else line for line in lines) + "\n",)
     return tuple(part for part in re.split(r"[,\s]+", text) if part)

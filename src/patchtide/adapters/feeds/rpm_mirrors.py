@@ -40,7 +40,7 @@ def read_mirror_list(document: bytes, *, name: str) -> Mirrors:
     Raises:
         FeedUnreachable: there is none.
     """
-    lines = (line.strip() for line in document.decode("utf-8", "replace").splitlines())
+    lines = (line.strip() for line in document.decode("utf-8", "replace").split("\n"))
     return _some(iter(line for line in lines if line and line[0] != "#"), name=name)
 
 

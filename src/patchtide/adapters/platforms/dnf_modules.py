@@ -40,7 +40,7 @@ def _enabled(text: str) -> Iterator[tuple[str, str]]:
 
 def _sections(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     name, said = "", dict[str, str]()
-    for line in map(str.strip, text.splitlines()):
+    for line in map(str.strip, text.split("\n")):
         if line.startswith("[") and line.endswith("]"):
             yield name, said
             name, said = line[1:-1].strip(), {}

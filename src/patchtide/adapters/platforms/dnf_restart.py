@@ -33,4 +33,4 @@ def _named(system: System) -> Iterable[str]:
     """Yield what the administrator named, a package in a line."""
     for name in system.names(FOLDER):
         if name.endswith(".conf"):
-            yield from map(str.rstrip, (system.text(f"{FOLDER}/{name}") or "").splitlines())
+            yield from map(str.rstrip, (system.text(f"{FOLDER}/{name}") or "").split("\n"))

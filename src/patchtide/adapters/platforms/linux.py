@@ -179,7 +179,7 @@ def _order(version: str) -> list[int]:
 
 
 def _assignments(text: str) -> Iterable[tuple[str, str]]:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         name, equals, value = line.strip().partition("=")
         if equals and not name.startswith("#"):
             try:
@@ -189,7 +189,7 @@ def _assignments(text: str) -> Iterable[tuple[str, str]]:
 
 
 def _version_6(text: str) -> Iterable[str]:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         fields = line.split()
         if len(fields) == 6 and not int(fields[4], 16) & _TEMPORARY:
             digits = fields[0]

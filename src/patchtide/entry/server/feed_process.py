@@ -292,8 +292,8 @@ def _said(line: bytes) -> _Said:
 def _error(said: _Said, ended: Finished) -> PatchtideError:
     if said.code:
         return _KINDS.get(said.code, Unavailable)(said.detail)
-    lines = ended.errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-    return Unavailable(f"reading the feed ended with status {ended.status}: {lines[-1]}")
+    *_, last = ended.complaints or ["it said nothing"]
+    return Unavailable(f"reading the feed ended with status {ended.status}: {last}")
 
 
 def _vendors_own(path: Path) -> bytes:

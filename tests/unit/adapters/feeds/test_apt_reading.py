@@ -180,6 +180,7 @@ SAID: dict[str, tuple[str, type[PatchtideError]]] = {
     "W: GPG error: a: NO_PUBKEY 12\nE: The repository 'a' is not signed.": ("key", FeedNotSigned),
     "E: The repository 'a' is not signed.": ("none", FeedNotSigned),
     "E: Failed to fetch http://a  Could not resolve 'a'": ("line", FeedUnreachable),
+    "I: a\N{LINE SEPARATOR}E: The repository 'a' is not signed.": ("forged", FeedUnreachable),
     "": ("nothing", FeedUnreachable),
 }
 

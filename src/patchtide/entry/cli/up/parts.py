@@ -141,8 +141,7 @@ class Parts:
         words = _python(AGENT, command, *options, *self._agents_own())
         ended = run(words, timeout_s=WORK_S, environment=_small())
         if ended.status != 0:
-            said = ended.errors.decode("utf-8", "replace").strip().splitlines()
-            why = next((line for line in said if ":" in line), "it did not say why")
+            why = next((line for line in ended.complaints if ":" in line), "it did not say why")
             raise NotFinished(f"the agent's {command} failed: {why}")
 
     def attend(self) -> None:
@@ -198,7 +197,7 @@ def _small() -> dict[str, str]:
 
 def _last_word(log: Path) -> str:
     try:
-        lines = log.read_text("utf-8", "replace").strip().splitlines()
+        said = log.read_text("utf-8", "replace").strip()
     except OSError as error:
         return f"its log cannot be read ({error.strerror})"
-    return lines[-1].strip() if lines else "it did not say why"
+    return said.rpartition("\n")[2].strip() or "it did not say why"
