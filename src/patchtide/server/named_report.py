@@ -95,6 +95,9 @@ class Denominators:
         return share(part, self.reporting)
 
 
+MEMBERS, UPDATES = "all members", "all updates"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One number that sums up a report."""
@@ -103,6 +106,8 @@ class Figure:
     heading: str
     count: int
     of: int | None = None
+    among: str = MEMBERS
+    """Whom its share speaks of, if it has one."""
     link: str = ""
 
     @property

@@ -17,7 +17,7 @@ from patchtide.domain.compliance.scopes import Classes
 from patchtide.domain.compliance.shares import share
 from patchtide.server.known_updates import Counted
 from patchtide.server.listing import in_order
-from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows, number
+from patchtide.server.named_report import UPDATES, CellKind, Figure, ReportColumn, Row, Rows, number
 from patchtide.server.report_table import Asking, Table, update_path
 from patchtide.server.report_words import (
     DOUBTS,
@@ -205,6 +205,7 @@ def by_update(asking: Asking) -> Table:
                 heading="Needed somewhere",
                 count=sum(c.tally.required > 0 for c in found),
                 of=len(scope.updates),
+                among=UPDATES,
                 link=asking.to("by-update", state="required"),
             ),
         ],

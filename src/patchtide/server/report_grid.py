@@ -11,7 +11,7 @@ from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.known_updates import Counted
 from patchtide.server.listing import in_order
 from patchtide.server.member import Member
-from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows, number
+from patchtide.server.named_report import UPDATES, CellKind, Figure, ReportColumn, Row, Rows, number
 from patchtide.server.report_compliance import ID, UPDATE, UPDATE_KEYS
 from patchtide.server.report_table import Asking, Table, update_path, why_path
 from patchtide.server.report_words import STATES
@@ -61,7 +61,13 @@ def matrix_of_machines(asking: Asking, found: Sequence[Counted], *, state: str) 
         rows=Rows(page, row),
         total=len(found),
         figures=[
-            Figure(key="updates", heading="Updates", count=len(found), of=len(scope.updates)),
+            Figure(
+                key="updates",
+                heading="Updates",
+                count=len(found),
+                of=len(scope.updates),
+                among=UPDATES,
+            ),
             Figure(key="machines", heading="Machines shown", count=len(shown), of=len(members)),
         ],
     )

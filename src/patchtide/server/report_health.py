@@ -44,6 +44,8 @@ _COLUMNS = (
     ReportColumn(key="location", heading="Location"),
     ID,
 )
+_OUTSIDE = ("quarantined", "waiting", "expected", "missing")
+"""Those are no members, or not all of them are: of whom there is no share."""
 Ailments = Mapping[str, BitMap]
 """By what it is, who has it."""
 
@@ -101,7 +103,7 @@ def _table(asking: Asking, kept: KeptHealth, store: FleetDetails) -> Table:
                 key=name,
                 heading=words,
                 count=len(ailments[name]),
-                of=len(asked),
+                of=None if name in _OUTSIDE else len(asked & view.active),
                 link=asking.to("health", state=name),
             )
             for name, words in AILMENTS.items()

@@ -92,5 +92,5 @@ def _lines(report: Report, one: Subscription, address: str, *, is_whole: bool) -
 
 
 def _figure(figure: Figure) -> str:
-    share = "" if figure.share is None else f" ({figure.share} %)"
+    share = "" if figure.share is None else f" ({figure.share} % of {figure.among})"
     return f"{figure.heading}: {figure.count:,}{share}"

@@ -63,6 +63,8 @@ class ShownFigure(Output, kw_only=True, frozen=True):
     heading: str
     count: int
     of: int | None
+    among: str
+    """What these are: whom the share speaks of; empty without one."""
     share: float | None
     """In per cent, rounded down: 100 stands for all alone."""
     link: str
@@ -153,7 +155,13 @@ def shown(report: Report) -> ShownReport:
         silent_after_s=report.silent_after_s,
         figures=tuple(
             ShownFigure(
-                key=x.key, heading=x.heading, count=x.count, of=x.of, share=x.share, link=x.link
+                key=x.key,
+                heading=x.heading,
+                count=x.count,
+                of=x.of,
+                among="" if x.of is None else x.among,
+                share=x.share,
+                link=x.link,
             )
             for x in report.figures
         ),

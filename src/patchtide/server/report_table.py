@@ -16,7 +16,7 @@ from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.catalog.update_filters import joined, parts_of
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 from patchtide.domain.errors import InvalidDocument, Problem
-from patchtide.server.named_report import Figure, ReportColumn, Row
+from patchtide.server.named_report import MEMBERS, Figure, ReportColumn, Row
 from patchtide.server.report_scope import AskReport, Scope
 
 H = TypeVar("H")
@@ -131,7 +131,12 @@ def why_path(machine: UUID, update: UUID) -> str:
 
 
 def figures_by_state(
-    asking: Asking, report: str, words: Mapping[str, str], counts: Mapping[str, int]
+    asking: Asking,
+    report: str,
+    words: Mapping[str, str],
+    counts: Mapping[str, int],
+    *,
+    among: str = MEMBERS,
 ) -> Sequence[Figure]:
     """Return how many stand how, each with a link to those; `words`: which of them, in order."""
     of = sum(counts.values())
@@ -141,6 +146,7 @@ def figures_by_state(
             heading=heading,
             count=counts[state],
             of=of,
+            among=among,
             link=asking.to(report, state=state),
         )
         for state, heading in words.items()

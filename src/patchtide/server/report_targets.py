@@ -95,6 +95,7 @@ def targets(context: Context, asked: AskReport) -> Maker:
                     heading=words,
                     count=sum(its == state for _, its in states),
                     of=len(states),
+                    among="updates that were needed",
                     link=asking.to("targets", state=state, risk=asked.risk),
                 )
                 for state, words in TARGET_STATES.items()

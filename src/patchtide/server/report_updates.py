@@ -14,7 +14,7 @@ from patchtide.domain.catalog.risk import CLASSES
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.known_updates import Counted, KnownUpdate
 from patchtide.server.listing import in_order
-from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, Rows, number
+from patchtide.server.named_report import UPDATES, CellKind, Figure, ReportColumn, Row, Rows, number
 from patchtide.server.report_compliance import ID, UPDATE, UPDATE_KEYS
 from patchtide.server.report_grid import MACHINE, matrix_of_machines
 from patchtide.server.report_table import (
@@ -88,7 +88,7 @@ def machine(asking: Asking) -> Table:
         columns=columns,
         rows=Rows(asking.arranged(found, columns, keys), row),
         total=len(found),
-        figures=figures_by_state(asking, "machine", STATES, counts),
+        figures=figures_by_state(asking, "machine", STATES, counts, among=UPDATES),
     )
 
 
@@ -127,6 +127,7 @@ def superseded(asking: Asking) -> Table:
                 heading="Superseded and still needed",
                 count=len(found),
                 of=len(scope.updates),
+                among=UPDATES,
             )
         ],
     )
@@ -187,7 +188,13 @@ def matrix(asking: Asking) -> Table:
         rows=Rows(shown, row),
         total=len(found),
         figures=[
-            Figure(key="updates", heading="Updates", count=len(found), of=len(scope.updates)),
+            Figure(
+                key="updates",
+                heading="Updates",
+                count=len(found),
+                of=len(scope.updates),
+                among=UPDATES,
+            ),
             Figure(key="groups", heading=f"{GROUPINGS[by]}s", count=len(groups)),
         ],
     )

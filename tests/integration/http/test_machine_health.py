@@ -79,6 +79,19 @@ async def test_who_ails_stands_in_the_report_with_what_it_is(site: Site) -> None
     assert len(list(csv.DictReader(io.StringIO(file.body.decode(), newline="")))) == len(later)
 
 
+async def test_a_share_of_who_ails_is_of_members_and_who_is_none_has_none(site: Site) -> None:
+    await site.comes("well-1")
+    await site.comes("off-1", faults=("clock",))
+    await site.plane.machine("waits-1", ClientState.WAITING)
+    site.agents.clock.advance(hours=25)
+    report = (await site.ask("/reports/health")).json
+
+    figures = {x["key"]: (x["count"], x["of"], x["among"], x["share"]) for x in report["figures"]}
+    assert report["members"] == 2
+    assert figures["clock"] == (1, 2, "all members", 50.0)
+    assert figures["waiting"] == (1, None, "", None)
+
+
 async def test_a_look_at_a_machine_says_what_to_do_and_a_repair_asks_for_it(site: Site) -> None:
     machine = await enrolled(site.agents, name="web-1")
     await machine.check_in(health=HealthV1(boot_id="boot-1"))

@@ -141,7 +141,7 @@ def _tell(printer: Printer, report: _Document) -> None:
 
 
 def _figure(figure: _Document) -> str:
-    share = "" if figure["share"] is None else f" ({figure['share']} %)"
+    share = "" if figure["share"] is None else f" ({figure['share']} % of {figure['among']})"
     return f"{figure['heading']}: {figure['count']:,}{share}"
 
 
