@@ -7,6 +7,7 @@ from typing import Any
 from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server import business_hours, calendar_month, openings, windows
 from patchtide.server.calendar_feed import MEDIA_TYPE
+from patchtide.server.covered import LIFTS
 from patchtide.server.table import API, SAFE_METHODS, Operation, Plane
 
 _READ = Right(Kind.COLLECTIONS, Verb.READ)
@@ -75,6 +76,7 @@ WINDOWS = (
         "Delete a maintenance window; machines without any may be changed at any time.",
         input=windows.OneWindow,
         handler=windows.delete_window,
+        four_eyes=LIFTS,
         status=204,
         example="windows delete 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
     ),
@@ -178,6 +180,7 @@ FREEZES = (
         input=windows.ChangeFreeze,
         output=windows.ShownFreeze,
         handler=windows.change_freeze,
+        four_eyes=LIFTS,
         example="freezes change --freeze 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f"
         " --begins '2026-12-18 18:00' --ends '2026-12-28 06:00' --reason Christmas",
     ),
@@ -189,6 +192,7 @@ FREEZES = (
         "Delete a freeze: windows hold again at once.",
         input=windows.OneFreeze,
         handler=windows.delete_freeze,
+        four_eyes=LIFTS,
         status=204,
         example="freezes delete 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
     ),

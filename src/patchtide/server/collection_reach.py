@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from patchtide.domain.access.principals import Anonymous, Principal, may_read
-from patchtide.domain.access.rights import AT, KEEPING, Kind, holds
+from patchtide.domain.access.rights import AT, KEEPING, Kind, Right, Verb, holds
 from patchtide.domain.collections.definitions import depending
 from patchtide.domain.errors import Refused
 from patchtide.server.ports.collections import StoredCollection
@@ -29,10 +29,17 @@ def check_who_decides(
         return
     if found := holder_within(tx, known, changed):
         holder, collection = found
+        where = collection if may_name_collections(principal) else "a collection that this decides"
         raise Refused(
             f"{holder if may_name_holders(principal) else 'somebody'} has rights within"
-            f" {collection}: who is in it is said by those who hold {KEEPING}"
+            f" {where}: who is in it is said by those who hold {KEEPING}"
         )
+
+
+def may_name_collections(principal: Principal) -> bool:
+    """Say whether he may be told of any, and not only of the one where his own rights end."""
+    reading = Right(Kind.COLLECTIONS, Verb.READ)
+    return not isinstance(principal, Anonymous) and holds(principal.rights, reading)
 
 
 def may_name_holders(principal: Principal) -> bool:

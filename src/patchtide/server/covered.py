@@ -29,6 +29,7 @@ from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, hands_on, held_by, read_roles, rights_by
 from patchtide.server.taking_over import BUILD_WAS, TAKES_OVER, decides_who_is_held_back
 from patchtide.server.tier_zero import deciding_tier
+from patchtide.server.windows import LIFTED
 
 
 def _asked_rights(tx: Transaction, asked: Asked) -> frozenset[Right]:
@@ -155,6 +156,10 @@ def _of_collection(tx: Transaction, asked: Any) -> frozenset[str]:
     return frozenset({str(asked.collection)} if hasattr(asked, "collection") else ())
 
 
+def _lifts(asking: Asking) -> bool:
+    return any(LIFTED in detail for _, detail in asking.tx.noted)
+
+
 def _unmarks(asking: Asking) -> bool:
     """Say whether a collection was of tier 0, and is not any more."""
     return any(detail.get("tier", "").startswith("0") for _, detail in asking.tx.noted)
@@ -194,3 +199,4 @@ LEAVES_TIER_ZERO = FourEyes(covers=_unmarks, seen=_collection, approver=TIER_ZER
 DESCRIBES = FourEyes(covers=_describes_many, approver=KEEPING, approver_for=_moves_where_rights_end)
 ONE_OF_MANY = FourEyes(covers=_one_of_many)
 TAKES_FROM_MANY = FourEyes(covers=_takes_from_many, seen=_agents, reaches=_of_collection)
+LIFTS = FourEyes(covers=_lifts)

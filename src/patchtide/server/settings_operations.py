@@ -163,6 +163,7 @@ SETTINGS = (
         output=site_agents.ShownAgents,
         handler=site_agents.set_proxy,
         audited=True,
+        fresh=True,
         targets_all=True,
         example="settings set-agents-proxy --address http://proxy.example.org:3128",
     ),

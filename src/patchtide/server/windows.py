@@ -36,6 +36,8 @@ from patchtide.server.table import Input, Output
 from patchtide.server.tier_zero import Targets, check_targets
 
 S = TypeVar("S", bound=msgspec.Struct)
+LIFTED = "lifted"
+"""Names in the audit what kept machines from being changed until then."""
 CollectionId = Annotated[UUID, Meta(description="The collection's id.")]
 WindowName = Annotated[
     str, Meta(min_length=1, max_length=128, pattern=LINE, description="What it is called.")
@@ -242,7 +244,8 @@ async def _changed(
             at=call.now,
         )
         tx.calendar.put(entry)
-        tx.note(str(id), collection=name, before=_words(was), now=_words(entry))
+        lifted = _lifted(tx, was, entry, call.now)
+        tx.note(str(id), collection=name, before=_words(was), now=_words(entry), **lifted)
         return entry, name
 
     return await call.decide(principal, work)
@@ -255,9 +258,20 @@ async def _deleted(call: Call, principal: Principal, id: UUID, kind: EntryKind) 
         was = _held(tx, id, kind)
         name = named_collection(tx, was.collection or ALL_MACHINES)
         tx.calendar.drop(id)
-        tx.note(str(id), collection=name, before=_words(was))
+        lifted = _lifted(tx, was, None, call.now)
+        tx.note(str(id), collection=name, before=_words(was), **lifted)
 
     await call.decide(principal, work)
+
+
+def _lifted(tx: Transaction, was: Entry, entry: Entry | None, now: datetime) -> Mapping[str, str]:
+    """Tell what keeps machines from being changed, and would not any more."""
+    if was.kind is EntryKind.FREEZE:
+        freeze = freeze_in(was)
+        holds = entry is not None and freeze_in(entry).holds_with(freeze)
+        return {} if holds or freeze.is_over(now) else {LIFTED: "a freeze"}
+    left = of_kind(tx.calendar.of(was.collection or ALL_MACHINES), EntryKind.WINDOW)
+    return {} if left else {LIFTED: "the last window"}
 
 
 async def _check_targets(call: Call, principal: Principal, id: UUID) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from patchtide.domain.access.proposals import Rule
 from patchtide.domain.collections.definitions import ALL_MACHINES
-from tests.integration.http.plane import AdministratorsPlane, Answer
+from patchtide.server.four_eyes import FOUR_EYES
+from tests.integration.http.plane import START, AdministratorsPlane, Answer
 
 pytestmark = pytest.mark.anyio
 PATCH_NIGHT = {
@@ -179,3 +182,35 @@ async def test_while_nobody_knows_who_is_in_a_collection_its_times_bind_everybod
     assert (await keeper.words()).startswith("Yes")
     found = await keeper.do("GET", f"/collections/{away.json['id']}")
     assert (found.json["machines"], found.json["unknown_why"]) == (1, "")
+
+
+async def test_where_others_must_agree_nobody_alone_lifts_what_keeps_machines_from_changes(
+    keeper: Keeper,
+) -> None:
+    plane, of = keeper.plane, f"/collections/{keeper.collection}"
+    year = plane.clock.now().year
+
+    async def frozen(first: int, last: int) -> str:
+        said = {"begins": f"{first}-01-02 00:00", "ends": f"{last}-12-01 00:00", "reason": "x"}
+        return f"/freezes/{(await keeper.do('POST', f'{of}/freezes', **said)).json['id']}"
+
+    def until(end: str, **more: Any) -> dict[str, Any]:
+        return {"begins": f"{year}-01-02 00:00", "ends": end, "reason": "x", **more}
+
+    windows = [(await keeper.do("POST", f"{of}/windows", **PATCH_NIGHT)).json["id"] for _ in "ab"]
+    now, past = await frozen(year, year), await frozen(year - 1, year - 1)
+    rule = msgspec.msgpack.encode(Rule(is_on=True))
+    await plane.storage.decide("x", "x", lambda tx: tx.put_setting(FOUR_EYES, rule), now=START)
+
+    told = [
+        await keeper.do("PUT", now, **until(f"{year}-12-02 00:00")),
+        await keeper.do("PUT", now, **until(f"{year}-12-01 00:00")),
+        await keeper.do("PUT", now, **until(f"{year}-12-02 00:00", clock="utc")),
+        await keeper.do("DELETE", now),
+        await keeper.do("DELETE", past),
+        await keeper.do("PUT", f"/windows/{windows[0]}", **{**PATCH_NIGHT, "at": "23:00"}),
+        await keeper.do("DELETE", f"/windows/{windows[0]}"),
+        await keeper.do("DELETE", f"/windows/{windows[1]}"),
+    ]
+
+    assert [one.status for one in told] == [200, 202, 202, 202, 204, 200, 204, 202]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from enum import StrEnum
 from typing import TypeVar, assert_never
 
@@ -85,6 +85,10 @@ class Window:
                 yield opening
 
 
+_FARTHEST = timezone(timedelta(hours=-12)), timezone(timedelta(hours=14))
+"""No clock on earth is beyond these."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freeze:
     """Nothing is changed from then to then, whatever windows say; the times are wall times."""
@@ -106,6 +110,15 @@ class Freeze:
             instant_of(self.begins.date(), self.begins.time(), zone),
             instant_of(self.ends.date(), self.ends.time(), zone, later=True),
         )
+
+    def is_over(self, now: datetime) -> bool:
+        """Say whether it is in the past wherever a machine may be."""
+        return all(self.span(zone).ends <= now for zone in _FARTHEST)
+
+    def holds_with(self, other: Freeze) -> bool:
+        """Say whether it holds wherever and whenever the other one does."""
+        is_within = self.begins <= other.begins and other.ends <= self.ends
+        return self.clock is other.clock and is_within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
