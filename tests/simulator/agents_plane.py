@@ -27,6 +27,7 @@ from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
+from patchtide.server.token_vouching import Places, nowhere
 from patchtide.server.told_agents import ToldAgents
 from patchtide.wire.messages import (
     ChangesV1,
@@ -41,6 +42,7 @@ from patchtide.wire.messages import (
 from patchtide.wire.request_signature import Request, answer_base, brief, sign_request
 from patchtide.wire.sets import encode_set, pack, state_digest
 from tests.simulator.clock import FakeClock
+from tests.simulator.token_maker import MAKER, let_in_maker
 
 AUTHORITY = "localhost:8540"
 LINEAGE = bytes(range(16))
@@ -95,6 +97,7 @@ class PlaneUnderTest:
     clock: FakeClock = field(default_factory=FakeClock)
     site: FakeSite = field(default_factory=FakeSite)
     verify: Verify = field(default_factory=Verifier)
+    places: Places = nowhere
 
     def __post_init__(self) -> None:
         self.start_node()
@@ -122,6 +125,7 @@ class PlaneUnderTest:
                 site=self.site,
                 verify=self.verify,
                 tokens=TokenBook(self.storage),
+                places=self.places,
             ),
             checkins=CheckIns(
                 door=door,
@@ -159,10 +163,11 @@ class PlaneUnderTest:
             approve=approve,
             created_at=now,
             expires_at=now + timedelta(hours=24),
-            created_by="test",
+            created_by=MAKER,
         )
 
         def work(tx: Any) -> None:
+            let_in_maker(tx, now=now)
             tx.add_enrolment_token(token)
             tx.note(token_id)
 

@@ -40,6 +40,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.ports.decisions import Transaction
 from patchtide.wire.sets import decode_set
+from tests.simulator.token_maker import MAKER, let_in_maker
 
 SHARD = "debian-12"
 ROOT = Path(__file__).parents[2]
@@ -114,10 +115,11 @@ class Commands:
             approve=False,
             created_at=now,
             expires_at=now + timedelta(hours=1),
-            created_by="test",
+            created_by=MAKER,
         )
 
         def work(tx: Transaction) -> None:
+            let_in_maker(tx, now=now)
             tx.add_enrolment_token(token)
             tx.note(token_id)
 

@@ -18,11 +18,13 @@ from uuid import uuid4
 from patchtide.domain.errors import Refused
 from patchtide.server.admission import Verify
 from patchtide.server.building import build_ends
+from patchtide.server.makers import held_now
 from patchtide.server.ports.clients import Client, ClientState, EnrolmentToken, NewClient
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.ports.site import Site
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
+from patchtide.server.token_vouching import Place, Places, nowhere, vouches
 from patchtide.wire.messages import EnrolledV1, EnrolV1
 from patchtide.wire.request_signature import BadSignature, Flaw, SignatureClaim
 
@@ -30,6 +32,8 @@ MISSES = 10
 """So many machines of other names may show a token that is for one; then it is spent."""
 MISSED = "tokens.miss"
 """What it is called in the audit that one did."""
+VOID = "tokens.void"
+"""What it is called in the audit that nobody answers for a token any more."""
 _TOKEN = re.compile(r"pt1\.([0-9a-z]{1,32})\.([0-9A-Za-z_-]{16,128})(?:\.[0-9a-f]{64})?")
 
 
@@ -43,6 +47,12 @@ class TokenForAnother(EnrolmentRefused):
     """The token is for a machine of another name: take that (--name), or make another token."""
 
     code = "token-for-another-machine"
+
+
+class TokenVoid(EnrolmentRefused):
+    """Whoever made the token may not let this machine in any more: have another one made."""
+
+    code = "token-void"
 
 
 class KeySeenElsewhere(Refused):
@@ -66,6 +76,14 @@ class _Missed:
     """The token is for another; that it was shown is counted, so this is no exception."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Void:
+    """Nobody answers for the token; it is gone, and that is written down."""
+
+
+_Outcome = _Enrolled | _Clones | _Missed | _Void
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
     decisions: Decisions
@@ -73,6 +91,7 @@ class Enrolment:
     site: Site
     verify: Verify
     tokens: TokenBook
+    places: Places = nowhere
 
     async def enrol(self, asked: EnrolV1, claim: SignatureClaim, *, now: datetime) -> EnrolledV1:
         """Return the new (or the same) identity.
@@ -81,6 +100,7 @@ class Enrolment:
             BadSignature: not signed by the key that it brings.
             EnrolmentRefused: the token does not admit it.
             TokenForAnother: it admits one machine, which is called otherwise.
+            TokenVoid: whoever made it could not make it any more.
             KeySeenElsewhere: the key belongs to another machine.
         """
         await self._check_possession(asked, claim)
@@ -88,13 +108,14 @@ class Enrolment:
         if token is None:
             raise EnrolmentRefused
         secret_hash = sha256(token[2].encode()).digest()
-        if not await self.tokens.knows(token[1], secret_hash):
+        shown = await self.tokens.found(token[1], secret_hash)
+        if shown is None:
             raise EnrolmentRefused
-        decide = self.decisions.decide
-        work = partial(
-            self._decide, asked=asked, token_id=token[1], secret_hash=secret_hash, now=now
-        )
-        outcome = await decide("agent", "agents.enrol", work, now=now)
+        place = await self.places(shown.machine) if shown.machine else Place()
+        work = partial(self._decide, asked=asked, shown=shown, place=place, now=now)
+        outcome = await self.decisions.decide("agent", "agents.enrol", work, now=now)
+        if isinstance(outcome, _Void):
+            raise TokenVoid
         if isinstance(outcome, _Missed):
             raise TokenForAnother
         if isinstance(outcome, _Clones):
@@ -116,17 +137,20 @@ class Enrolment:
             raise BadSignature(Flaw.FORGED)
 
     def _decide(
-        self, tx: Transaction, *, asked: EnrolV1, token_id: str, secret_hash: bytes, now: datetime
-    ) -> _Enrolled | _Clones | _Missed:
+        self, tx: Transaction, *, asked: EnrolV1, shown: EnrolmentToken, place: Place, now: datetime
+    ) -> _Outcome:
         alike = tx.clients_like(public_key=asked.public_key, machine=asked.machine)
         same_key = [c for c in alike if c.public_key == asked.public_key]
         if elsewhere := [c for c in same_key if c.machine != asked.machine]:
             return _quarantine(tx, elsewhere, why="the same key came from another machine")
         if same_key:
             return _Enrolled(_again(same_key[0]))
-        taken = tx.use_enrolment_token(token_id, secret_hash=secret_hash, now=now)
+        held = held_now(tx, shown.created_by, now=now)  # before the token, as who revokes it locks
+        taken = tx.use_enrolment_token(shown.id, secret_hash=shown.secret_hash, now=now)
         if taken is None or taken.site != self.site.name:
             raise EnrolmentRefused
+        if not vouches(held, taken, place):
+            return _void(tx, taken, asked)
         # A machine that is known under another key may be a copy: a person decides.
         double = any(c.state is not ClientState.DECOMMISSIONED for c in alike)
         waits = taken.approve or double
@@ -187,6 +211,13 @@ def _miss(tx: Transaction, taken: EnrolmentToken, asked: EnrolV1) -> _Missed:
     tx.call_it(MISSED)
     tx.note(taken.id, name=asked.name, spent=tx.miss_enrolment_token(taken.id, limit=MISSES))
     return _Missed()
+
+
+def _void(tx: Transaction, taken: EnrolmentToken, asked: EnrolV1) -> _Void:
+    tx.call_it(VOID)
+    tx.drop_enrolment_token(taken.id)
+    tx.note(taken.id, name=asked.name, by=taken.created_by)
+    return _Void()
 
 
 def _again(client: Client) -> Client:

@@ -12,17 +12,16 @@ from msgspec import Meta
 
 from patchtide.domain.access.credentials import EnrolmentTokenText, hash_of
 from patchtide.domain.access.principals import Anonymous, Principal, check, may_read, scopes_of
-from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.access.rights import Kind
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.api_tokens import TokenId
 from patchtide.server.context import Call
 from patchtide.server.ports.clients import ClientState, EnrolmentToken
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Nothing, Output, check_within
+from patchtide.server.token_vouching import needed_for_machine
 
 LONGEST_H = 24
-_READ = Right(Kind.MACHINES, Verb.READ)
-_APPROVE = Right(Kind.MACHINES, Verb.APPROVE)
 Label = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9 ._-]*$(?![\s\S])")]
 
 
@@ -112,7 +111,7 @@ async def _check_machine(call: Call, principal: Principal, asked: CreateToken) -
         raise InvalidDocument([Problem("uses", "is 1 for a token that is for one machine")])
     if asked.site not in ("", call.context.site_name):
         raise InvalidDocument([Problem("site", "is this one for a machine expected here")])
-    needed = (_READ,) if asked.approve else (_READ, _APPROVE)
+    needed = needed_for_machine(approve=asked.approve)
     for right in needed:
         check(principal, right, narrows=True)
     if scopes := scopes_of(principal, needed):

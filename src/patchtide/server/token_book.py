@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from patchtide.domain.errors import Unavailable
+from patchtide.server.ports.clients import EnrolmentToken
 from patchtide.server.ports.reading import Lookups
 
 GATHER_S = 0.1
@@ -20,19 +21,19 @@ class TokenBook:
 
     def __init__(self, lookups: Lookups) -> None:
         self._lookups = lookups
-        self._known: set[tuple[str, bytes]] = set()
+        self._known: dict[tuple[str, bytes], EnrolmentToken] = {}
         self._asked: set[str] = set()
         self._waiting = 0
         self._next: asyncio.Task[None] | None = None
 
-    async def knows(self, token_id: str, secret_hash: bytes) -> bool:
-        """Say whether there is such a token, used up and expired ones included.
+    async def found(self, token_id: str, secret_hash: bytes) -> EnrolmentToken | None:
+        """Return it as it was made, used up and expired ones included; None: there is none.
 
         Raises:
             Unavailable: too many unknown tokens are being tried at once.
         """
         if (token_id, secret_hash) in self._known:
-            return True
+            return self._known[token_id, secret_hash]
         if self._waiting >= WAITING_LIMIT:
             raise Unavailable("too many unknown tokens at once")
         self._waiting += 1
@@ -40,7 +41,7 @@ class TokenBook:
             await self._read_again(token_id)
         finally:
             self._waiting -= 1
-        return (token_id, secret_hash) in self._known
+        return self._known.get((token_id, secret_hash))
 
     async def _read_again(self, token_id: str) -> None:
         """Return after a read that began later than now: the token may have been made just now.
@@ -56,5 +57,5 @@ class TokenBook:
         await asyncio.sleep(GATHER_S)
         asked, self._asked, self._next = self._asked, set(), None
         tokens = await asyncio.to_thread(self._lookups.enrolment_tokens, sorted(asked))
-        others = {known for known in self._known if known[0] not in asked}
-        self._known = others.union((token.id, token.secret_hash) for token in tokens)
+        others = {key: token for key, token in self._known.items() if key[0] not in asked}
+        self._known = others | {(token.id, token.secret_hash): token for token in tokens}

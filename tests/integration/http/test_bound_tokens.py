@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from patchtide.adapters.storage import Storage
-from patchtide.domain.access.rights import ROLES, TIER_ZERO, Kind, Right, Verb
+from patchtide.domain.access.rights import ROLES, TIER_ZERO, Kind, Right, Verb, rights_of
 from patchtide.server.enrolment import MISSES
 from patchtide.server.ports.clients import Client
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.token_vouching import places_in
+from patchtide.server.users import new_user
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.agents_plane import FakeSite, MachineUnderTest, PlaneUnderTest, Said, at_once
 from tests.simulator.catalogs import Catalog
@@ -28,7 +34,8 @@ class Site:
         self.plane = AdministratorsPlane(storage, catalog=Catalog(storage))
         here = FakeSite()
         here.name = self.plane.context.site_name
-        self.agents = PlaneUnderTest(storage, clock=self.plane.clock, site=here)
+        places = places_in(self.plane.context.fleet)
+        self.agents = PlaneUnderTest(storage, clock=self.plane.clock, site=here, places=places)
 
     async def begin(self) -> None:
         self.full = await self.plane.token(role="full-administrator")
@@ -174,6 +181,73 @@ async def test_what_came_between_makes_it_useless(site: Site, what: str) -> None
 
     assert said.status == 403 and b"enrolment-refused" in said.body
     assert site.storage.clients(limit=100) == before
+
+
+MADE = {"tokens.create", "machines.read", "machines.approve"}
+LOST: dict[str, Callable[[Transaction, str, datetime], object]] = {
+    "shut out": lambda tx, user, now: tx.disable_user(user, at=now),
+    "may make none": lambda tx, user, now: tx.set_rights(user, sorted(MADE - {"tokens.create"})),
+    "may not approve": lambda tx, user, now: tx.set_rights(user, ["tokens.create"]),
+    "may do so elsewhere": lambda tx, user, now: tx.set_rights(
+        user, ["tokens.create", "machines.read", f"machines.approve@machine:{UUID(int=1)}"]
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+async def test_who_could_not_make_it_any_more_lets_nobody_in(site: Site, what: str) -> None:
+    await _void(site, LOST[what], machine=site.web_1)
+
+
+async def test_nor_does_she_by_a_token_for_anybody(site: Site) -> None:
+    await _void(site, LOST["shut out"])
+
+
+async def test_nor_a_machine_of_tier_zero_if_she_may_do_nothing_to_that(site: Site) -> None:
+    await _void(site, lambda tx, user, now: None, machine=site.web_1, tier_zero=True)
+
+
+async def test_she_who_still_may_lets_her_machine_in(site: Site) -> None:
+    text, _ = await _hers(site, machine=site.web_1)
+    assert (await site.enrol("web-1", text)).status == 200
+
+
+async def _hers(site: Site, **asked: Any) -> tuple[str, str]:
+    """Return a token that a person made who may do just that, and her id."""
+    now = site.plane.clock.now()
+    user = new_user("eve", rights=rights_of(MADE), password_hash="x", now=now, by="test")
+    text = str((await site.ask("POST", "/tokens", **asked)).json["token"])
+    [token] = site.storage.enrolment_tokens()
+
+    def work(tx: Transaction) -> None:
+        tx.add_user(user)
+        tx.drop_enrolment_token(token.id)
+        tx.add_enrolment_token(replace(token, created_by=f"user:{user.id}"))
+
+    await site.storage.decide("test", "test", work, now=now)
+    return text, user.id
+
+
+async def _void(
+    site: Site,
+    loses: Callable[[Transaction, str, datetime], object],
+    *,
+    tier_zero: bool = False,
+    **asked: Any,
+) -> None:
+    text, user = await _hers(site, **asked)
+    now = site.plane.clock.now()
+    await site.storage.decide("test", "test", lambda tx: loses(tx, user, now), now=now)
+    if tier_zero:
+        await site.ask("POST", "/collections", name="Tier 0", names=["web-1"], tier_zero=True)
+
+    said, again = await site.enrol("web-1", text), await site.enrol("web-1", text)
+
+    assert (said.status, again.status) == (403, 403)
+    assert b"token-void" in said.body and b"enrolment-refused" in again.body
+    assert said.is_signed and len(said.body) <= 256
+    assert [one["name"] for one in site.entries("tokens.void")] == ["web-1"]
+    assert not site.entries("agents.enrol") and not site.storage.enrolment_tokens()
 
 
 async def test_it_is_made_for_who_is_expected_and_for_one(site: Site) -> None:

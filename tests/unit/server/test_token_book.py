@@ -34,9 +34,9 @@ class FakeTokens:
 async def test_a_known_token_costs_no_question() -> None:
     tokens = FakeTokens(["t1"])
     book = TokenBook(tokens)  # type: ignore[arg-type]
-    await book.knows("t1", HASH)
+    await book.found("t1", HASH)
 
-    known = await asyncio.gather(*(book.knows("t1", HASH) for _ in range(1000)))
+    known = await asyncio.gather(*(book.found("t1", HASH) for _ in range(1000)))
 
     assert all(known) and tokens.reads == 1 and tokens.asked == ["t1"]
 
@@ -44,22 +44,22 @@ async def test_a_known_token_costs_no_question() -> None:
 async def test_guesses_at_once_share_one_question() -> None:
     tokens = FakeTokens(["t1"])
     book = TokenBook(tokens)  # type: ignore[arg-type]
-    guesses = [book.knows(f"t{n}", HASH) for n in range(2, 300)]
+    guesses = [book.found(f"t{n}", HASH) for n in range(2, 300)]
 
-    known = await asyncio.gather(*guesses, book.knows("t1", bytes(32)))
+    known = await asyncio.gather(*guesses, book.found("t1", bytes(32)))
 
     assert not any(known) and tokens.reads == 1
 
 
 async def test_beyond_a_limit_unknown_tokens_are_put_off_and_known_ones_are_not() -> None:
     book = TokenBook(FakeTokens(["t1"]))  # type: ignore[arg-type]
-    await book.knows("t1", HASH)
-    guesses = [asyncio.create_task(book.knows("x", HASH)) for _ in range(WAITING_LIMIT)]
+    await book.found("t1", HASH)
+    guesses = [asyncio.create_task(book.found("x", HASH)) for _ in range(WAITING_LIMIT)]
     await asyncio.sleep(0)
 
     with pytest.raises(Unavailable):
-        await book.knows("y", HASH)
-    assert await book.knows("t1", HASH)
+        await book.found("y", HASH)
+    assert await book.found("t1", HASH)
     assert not any(await asyncio.gather(*guesses))
 
 
@@ -68,6 +68,6 @@ async def test_a_read_that_failed_is_no_refusal_and_is_tried_again() -> None:
     book = TokenBook(tokens)  # type: ignore[arg-type]
 
     with pytest.raises(Unavailable):
-        await book.knows("t1", HASH)
+        await book.found("t1", HASH)
     tokens.breaks = None
-    assert await book.knows("t1", HASH)
+    assert await book.found("t1", HASH)

@@ -25,6 +25,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "tokens.create": "Made an enrolment token",
         "tokens.revoke": "Revoked an enrolment token",
         "tokens.miss": "Showed an enrolment token that is for another machine",
+        "tokens.void": "Showed an enrolment token that nobody answers for; it is gone",
         "api-tokens.create": "Made an API token",
         "api-tokens.revoke": "Revoked an API token",
         "users.create": "Added a person",

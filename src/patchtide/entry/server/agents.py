@@ -36,6 +36,7 @@ from patchtide.server.ports.following import Cursor
 from patchtide.server.reports import ReportIntake
 from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
+from patchtide.server.token_vouching import Places
 from patchtide.server.told_agents import ToldAgents
 from patchtide.wire.catch_up import MAX_CATCH_UP
 
@@ -93,6 +94,7 @@ def build_agents_side(
     authorities: frozenset[str],
     answers: Ed25519PrivateKey,
     events: Events,
+    places: Places,
 ) -> AgentsSide:
     # What another node decides while all this is read is followed from here.
     since = storage.epoch()
@@ -124,6 +126,7 @@ def build_agents_side(
         verify=verifier,
         clock=clock,
         people=people,
+        places=places,
     )
     return AgentsSide(
         since=since,
@@ -168,6 +171,7 @@ def _plane(
     verify: Verifier,
     clock: Clock,
     people: PeopleFirst,
+    places: Places,
 ) -> AgentsPlane:
     clones = CloneWatch(decisions=storage, standings=standings)
     return AgentsPlane(
@@ -178,6 +182,7 @@ def _plane(
             site=site,
             verify=verify,
             tokens=TokenBook(storage),
+            places=places,
         ),
         checkins=CheckIns(
             door=door,

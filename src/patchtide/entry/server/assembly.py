@@ -39,6 +39,7 @@ from patchtide.server.failed_sign_ins import FailedSignIns
 from patchtide.server.fleet import Fleet
 from patchtide.server.passwords import PasswordDesk
 from patchtide.server.report_desk import ReportDesk
+from patchtide.server.token_vouching import places_in
 from patchtide.server.told_rows import RowsBeside
 from patchtide.server.trust_watch import TrustWatch
 from patchtide.server.vendor_shelf import VendorShelf
@@ -80,6 +81,7 @@ async def assemble(
         authorities=frozenset(settings.authorities(port)),
         answers=keys.answers,
         events=Events(limit=room.events),
+        places=places_in(ground.fleet),
     )
     ground.site.announce = agents.events.announce
     metrics = build_metrics(settings, storage, agents)
