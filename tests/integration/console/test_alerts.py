@@ -92,7 +92,9 @@ async def test_a_channel_is_defined_tested_changed_and_removed_and_rules_tell_it
     made = (await visitor.post("/channels", hook)).body.decode()
     wrong = await visitor.post("/channels", {**hook, "address": "http://hooks.example"})
     asked = await visitor.post("/channels/act", {"act": "remove-channel", "name": "hook"})
-    gone = await visitor.post("/channels/act", {"name": "hook", "sure": "yes"})
+    gone = await visitor.post(
+        "/channels/act", {"act": "remove-channel", "name": "hook", "sure": "yes"}
+    )
     page = (await visitor.get("/channels")).body.decode()
 
     assert "Nobody outside is told of anything" in empty
@@ -153,7 +155,7 @@ async def test_a_report_is_subscribed_to_from_its_page_changed_sent_and_removed(
     page = (await visitor.get("/subscriptions")).body.decode()
     changing = (await visitor.get("/new-subscription?change=weekly")).body.decode()
     watch = SubscriptionWatch(context=site.plane.context, address="https://hq.example")
-    await visitor.post("/channels/act", {"name": "ops", "sure": "yes"})
+    await visitor.post("/channels/act", {"act": "remove-channel", "name": "ops", "sure": "yes"})
     await watch.step()
     halted = (await visitor.get("/subscriptions")).body.decode()
     await visitor.post(

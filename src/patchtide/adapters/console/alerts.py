@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out
+from patchtide.adapters.console.bulk import Act, Rows, carry_out_named
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit
-from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.domain.errors import PatchtideError
 from patchtide.server.alerts import RuleList, ShownRule
 
 RULES = Rows(field="name", form="/alerts/act", noun="alert", plural="alerts")
@@ -55,11 +55,7 @@ async def define(desk: Desk, visit: Visit) -> Reply:
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
-    doing, name = visit.said("act"), visit.said("name")
-    if doing not in ACTS:
-        raise InvalidDocument([Problem("act", "is nothing that can be done to an alert")])
-    chosen = [Chosen(id=name, name=name)] if name else []
-    return await carry_out(desk, visit, RULES, doing, ACTS[doing], chosen, back="/alerts")
+    return await carry_out_named(desk, visit, RULES, ACTS, back="/alerts")
 
 
 async def _shown(

@@ -9,8 +9,8 @@ from uuid import UUID
 from patchtide.adapters.console import machine_rows
 from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.replies import Reply, see_other
-from patchtide.adapters.console.visits import Visit, local_path
+from patchtide.adapters.console.replies import Reply, see_done
+from patchtide.adapters.console.visits import Visit
 from patchtide.domain.compliance.described import SCORES
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
 from patchtide.server.machine_attributes import ATTRIBUTES, texts_of
@@ -31,10 +31,10 @@ _FIELDS = (*_LINES, *_CHOICES, *_WORDS)
 
 async def act(desk: Desk, visit: Visit, uuids: Sequence[UUID]) -> Reply:
     """Of one machine all that its form says is meant, of several only what is filled in."""
-    doing, back = visit.said("act"), local_path(visit.said("back"), otherwise="/machines")
+    doing, back = visit.said("act"), visit.back(otherwise="/machines")
     if doing == DESCRIBE:
         done = await desk.ask(visit, "machines.describe", machines=uuids, **_said(visit))
-        return see_other(f"{back}{'&' if '?' in back else '?'}done=describe-{done.machines}")
+        return see_done(back, f"describe-{done.machines}")
     plan: DescribedMachines | None = None
     error: PatchtideError | None = None
     if doing == PREVIEW:

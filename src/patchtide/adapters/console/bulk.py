@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from patchtide.adapters.console.console import Desk
-from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.replies import Reply, see_done
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
 from patchtide.server.four_eyes import Proposed
@@ -88,5 +88,19 @@ async def carry_out(
             visit, "outcome.html", kind=kind, act=act, done=done, failed=failed, waiting=waiting,
             back=back, status=200 if done or waiting else 409,
         )  # fmt: skip
-    mark = "&" if "?" in back else "?"
-    return see_other(f"{back}{mark}done={name}-{done}")
+    return see_done(back, f"{name}-{done}")
+
+
+async def carry_out_named(
+    desk: Desk, visit: Visit, kind: Rows, acts: Mapping[str, Act], *, back: str
+) -> Reply:
+    """Do what the form says to the one that it names."""
+    doing, name = visit.said("act"), visit.said(kind.field)
+    if doing not in acts:
+        raise no_such_act(kind.plural)
+    chosen = [Chosen(id=name, name=name)] if name else []
+    return await carry_out(desk, visit, kind, doing, acts[doing], chosen, back=back)
+
+
+def no_such_act(plural: str) -> InvalidDocument:
+    return InvalidDocument([Problem("act", f"is nothing that can be done to {plural}")])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out
+from patchtide.adapters.console.bulk import Act, Rows, carry_out_named
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
@@ -15,11 +15,15 @@ from patchtide.domain.errors import PatchtideError
 from patchtide.server.channels import ChannelList, MadeChannel, Tested
 
 CHANNELS = Rows(field="name", form="/channels/act", noun="channel", plural="channels")
-REMOVE = Act(
-    operation="channels.remove",
-    label="Remove",
-    done="removed",
-    asks_first="What waits for it is not told, and what is subscribed to it is not sent any more.",
+ACTS: Mapping[str, Act] = MappingProxyType(
+    {
+        "remove-channel": Act(
+            operation="channels.remove",
+            label="Remove",
+            done="removed",
+            asks_first="What waits for it is not told, and what is subscribed to it is not sent.",
+        )
+    }
 )
 FIELDS = ("name", "kind", "address", "to")
 _EMPTY: Mapping[str, str] = MappingProxyType(dict.fromkeys(FIELDS, ""))
@@ -57,11 +61,7 @@ async def define(desk: Desk, visit: Visit) -> Reply:
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
-    name = visit.said("name")
-    chosen = [Chosen(id=name, name=name)] if name else []
-    return await carry_out(
-        desk, visit, CHANNELS, "remove-channel", REMOVE, chosen, back="/channels"
-    )
+    return await carry_out_named(desk, visit, CHANNELS, ACTS, back="/channels")
 
 
 async def test(desk: Desk, visit: Visit) -> Reply:

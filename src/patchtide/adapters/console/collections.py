@@ -9,22 +9,20 @@ from typing import Any
 from uuid import UUID
 
 from patchtide.adapters.console import calendars, machine_rows
-from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
+from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of, no_such_act
 from patchtide.adapters.console.choices import collected, collection_at
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape, exported
 from patchtide.adapters.console.machine_cells import CELLS
-from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.replies import Reply, see_done, see_other
 from patchtide.adapters.console.trail import entries_of, names_of
-from patchtide.adapters.console.visits import Visit, local_path
+from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.collections.definitions import ALL_MACHINES, ALL_MACHINES_NAME
 from patchtide.domain.errors import (
-    InvalidDocument,
     NotFound,
     PatchtideError,
-    Problem,
     Refused,
     Unavailable,
 )
@@ -231,13 +229,12 @@ async def act(desk: Desk, visit: Visit) -> Reply:
             done = await desk.ask(visit, CALLS[doing], collection=found.id)
             return see_other(f"{here}?done={doing}-{done.machines}")
         if doing != "take-out":
-            raise InvalidDocument([Problem("act", "is nothing that can be done to a collection")])
+            raise no_such_act("collections")
         chosen_ids = ids_of(visit, "machine")
         done = await desk.ask(visit, "collections.remove", collection=found.id, names=chosen_ids)
     except PatchtideError as error:
         return await _one(desk, visit, error=error)
-    back = local_path(visit.said("back"), otherwise=here)
-    return see_other(f"{back}{'&' if '?' in back else '?'}done=uncollected-{done.changed}")
+    return see_done(visit.back(otherwise=here), f"uncollected-{done.changed}")
 
 
 def address(collection: UUID) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 from patchtide.adapters.console import queries
-from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
+from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of, no_such_act
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
-from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.replies import Reply, see_done, see_other
 from patchtide.adapters.console.trail import names_of
-from patchtide.adapters.console.visits import Visit, local_path
-from patchtide.domain.errors import InvalidDocument, NotFound, PatchtideError, Problem
+from patchtide.adapters.console.visits import Visit
+from patchtide.domain.errors import NotFound, PatchtideError
 from patchtide.server.fleet_view import View
 from patchtide.server.update_lists import MOST, ShownList, shown_list
 
@@ -87,7 +87,7 @@ async def _form(
         found=found,
         most=MOST,
         lists=known,
-        back=local_path(visit.said("back"), otherwise="/updates"),
+        back=visit.back(otherwise="/updates"),
         error=error,
         typed={name: visit.said(name) for name in ("name", "note")},
     )
@@ -140,14 +140,12 @@ async def act(desk: Desk, visit: Visit) -> Reply:
             asked = await desk.ask(visit, "lists.scan", name=name)
             return see_other(f"{address(name)}?done=scan-{asked.machines}")
         if doing != "remove":
-            raise InvalidDocument([Problem("act", "is nothing that can be done to a list")])
+            raise no_such_act("lists")
         updates = ids_of(visit, UPDATE)
         gone = await desk.ask(visit, "lists.remove", name=name, updates=updates)
     except PatchtideError as error:
         return await _one(desk, visit, error=error)
-    back = local_path(visit.said("back"), otherwise=address(name))
-    mark = "&" if "?" in back else "?"
-    return see_other(f"{back}{mark}done=unlisted-{gone.changed}")
+    return see_done(visit.back(otherwise=address(name)), f"unlisted-{gone.changed}")
 
 
 def address(name: str) -> str:

@@ -12,18 +12,19 @@ from uuid import UUID
 import msgspec
 
 from patchtide.adapters.console import attributes, machine_rows
-from patchtide.adapters.console.bulk import MOST, Act, Chosen, Rows, carry_out, ids_of
+from patchtide.adapters.console.bulk import MOST, Act, Chosen, Rows, carry_out, ids_of, no_such_act
 from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import exported
 from patchtide.adapters.console.machine_cells import CELLS, FILE_CELLS
-from patchtide.adapters.console.replies import Reply, see_other
+from patchtide.adapters.console.replies import Reply, see_done
 from patchtide.adapters.console.visits import Visit, local_path
 from patchtide.domain.errors import InvalidDocument, Problem
 
 MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
-SCAN, POLICY, COLLECT, REPAIR = "scan", "policy", "collect", "repair"
+TOGETHER = frozenset({"scan", "policy"})
 """What is asked of all that were chosen at once."""
+COLLECT, REPAIR = "collect", "repair"
 EXAMPLES: tuple[tuple[str, str], ...] = (
     ("package(openssl) < 3.0.11", "has an openssl that is older, by its system's own order"),
     ("requires(severity = critical and age > 14d)", "needs a critical update of two weeks ago"),
@@ -114,33 +115,26 @@ async def completions(desk: Desk, visit: Visit) -> Reply:
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
-    if visit.said("act") in attributes.ACTS:
+    doing, back = visit.said("act"), visit.back(otherwise="/machines")
+    if doing in attributes.ACTS:
         return await attributes.act(desk, visit, await _meant(desk, visit))
-    if visit.said("act") == SCAN:
-        uuids = _uuids(ids_of(visit, MACHINES.field))
-        done = await desk.ask(visit, "machines.scan", machines=uuids)
-        return _back(visit, f"scan-{done.machines}")
-    if visit.said("act") == POLICY:
-        uuids = _uuids(ids_of(visit, MACHINES.field))
-        done = await desk.ask(visit, "machines.get-policy", machines=uuids)
-        return _back(visit, f"policy-{done.machines}")
-    if visit.said("act") == REPAIR:
-        for uuid in _uuids(ids_of(visit, MACHINES.field))[:1]:
-            await desk.ask(visit, "machines.repair", machine=uuid)
-        return _back(visit, "repaired")
-    if visit.said("act") == COLLECT:
-        those = ids_of(visit, MACHINES.field)
-        collection = visit.said("collection")
+    uuids = _chosen(visit)
+    if doing in TOGETHER:
+        done = await desk.ask(visit, ACTS[doing].operation, machines=uuids)
+        return see_done(back, f"{doing}-{done.machines}")
+    if doing == COLLECT:
+        those, collection = [str(uuid) for uuid in uuids], visit.said("collection")
         done = await desk.ask(visit, "collections.add", collection=collection, names=those)
-        return _back(visit, f"collected-{done.changed}")
-    doing = ACTS.get(visit.said("act"))
-    if doing is None:
-        raise InvalidDocument([Problem("act", "is nothing that can be done to a machine")])
-    uuids = _uuids(ids_of(visit, MACHINES.field))
+        return see_done(back, f"collected-{done.changed}")
+    if doing == REPAIR:
+        for uuid in uuids[:1]:
+            await desk.ask(visit, "machines.repair", machine=uuid)
+        return see_done(back, "repaired")
+    if doing not in ACTS:
+        raise no_such_act(MACHINES.plural)
     names = await machine_rows.names(desk, uuids)
     chosen = [Chosen(id=str(uuid), name=name) for uuid, name in names.items()]
-    back = local_path(visit.said("back"), otherwise="/machines")
-    return await carry_out(desk, visit, MACHINES, visit.said("act"), doing, chosen, back=back)
+    return await carry_out(desk, visit, MACHINES, doing, ACTS[doing], chosen, back=back)
 
 
 async def _meant(desk: Desk, visit: Visit) -> Sequence[UUID]:
@@ -150,7 +144,7 @@ async def _meant(desk: Desk, visit: Visit) -> Sequence[UUID]:
         InvalidDocument: they are more than can be described at once.
     """
     if visit.said("act") != attributes.ALL:
-        return _uuids(ids_of(visit, MACHINES.field))
+        return _chosen(visit)
     query = dict(parse_qsl(local_path(visit.said("back")).partition("?")[2]))
     total = (await machine_rows.machines(desk, replace(visit, query=query))).total
     if total > MOST:
@@ -161,13 +155,8 @@ async def _meant(desk: Desk, visit: Visit) -> Sequence[UUID]:
     return [machine.id for machine in listed.rows[:MOST]]
 
 
-def _back(visit: Visit, done: str) -> Reply:
-    back = local_path(visit.said("back"), otherwise="/machines")
-    return see_other(f"{back}{'&' if '?' in back else '?'}done={done}")
-
-
-def _uuids(texts: Sequence[str]) -> Sequence[UUID]:
+def _chosen(visit: Visit) -> Sequence[UUID]:
     try:
-        return [UUID(text) for text in texts]
+        return [UUID(text) for text in ids_of(visit, MACHINES.field)]
     except ValueError as error:
         raise InvalidDocument([Problem("machine", "is no machine's id")]) from error

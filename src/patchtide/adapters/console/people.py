@@ -7,13 +7,13 @@ from dataclasses import replace
 from types import MappingProxyType
 from uuid import UUID
 
-from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of
+from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of, no_such_act
 from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
 from patchtide.adapters.console.machine_names import place_said
 from patchtide.adapters.console.replies import Reply, see_other
-from patchtide.adapters.console.visits import Visit, local_path
+from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.principals import SessionHolder
 from patchtide.domain.access.rights import AT, MACHINE, Kind, beyond, rights_of
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
@@ -85,11 +85,11 @@ async def create(desk: Desk, visit: Visit) -> Reply:
 
 async def act(desk: Desk, visit: Visit) -> Reply:
     name, ids = visit.said("act"), ids_of(visit, PEOPLE.field)
-    back = local_path(visit.said("back"), otherwise="/people")
+    back = visit.back(otherwise="/people")
     if name in LINKS and len(ids) == 1:
         return await _link(desk, visit, name, ids, back=back)
     if name not in ACTS:
-        raise InvalidDocument([Problem("act", "is nothing that can be done to a person")])
+        raise no_such_act(PEOPLE.plural)
     if name == ROLE and not visit.said(ROLE):
         no_role = InvalidDocument([Problem("role", "is missing: choose one beside the button")])
         return await _shown(desk, visit, error=no_role)

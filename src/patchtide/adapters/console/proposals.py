@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
+from patchtide.adapters.console.bulk import no_such_act
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, download, see_other
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
-from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.domain.errors import PatchtideError
 from patchtide.server.proposals import Enacted
 
 ACTS = frozenset({"approve", "reject", "withdraw", "enact"})
@@ -37,7 +38,7 @@ async def act(desk: Desk, visit: Visit) -> Reply:
     """Do it, and show what a proposal that is done answered: a link or a token is told once."""
     name, proposal = visit.said("act"), visit.said("proposal")
     if name not in ACTS:
-        raise InvalidDocument([Problem("act", "is nothing that can be done to a proposal")])
+        raise no_such_act("proposals")
     read = {field: visit.said(field) for field in ("content", "whole")}
     said = read if name == "approve" else {}
     try:

@@ -89,6 +89,11 @@ def see_other(address: str) -> Reply:
     return Reply(status=303, headers=(("location", address),))
 
 
+def see_done(address: str, done: str) -> Reply:
+    """Lead to where it is told what was done, as `approve-3`."""
+    return see_other(f"{address}{'&' if '?' in address else '?'}done={done}")
+
+
 def download(body: bytes, *, kind: str, name: str) -> Reply:
     disposition = f'attachment; filename="{name}"'
     return Reply(body=body, kind=kind, headers=(("content-disposition", disposition),))

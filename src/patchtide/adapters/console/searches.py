@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import urlencode
 
-from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out
+from patchtide.adapters.console.bulk import Act, Rows, carry_out_named, no_such_act
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.trail import names_of
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
-from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.domain.errors import PatchtideError
 from patchtide.server.saved_searches import ShownSearch
 
 SEARCHES = Rows(field="name", form="/searches/act", noun="search", plural="searches")
@@ -66,17 +66,14 @@ async def save(desk: Desk, visit: Visit) -> Reply:
 async def act(desk: Desk, visit: Visit) -> Reply:
     doing, name = visit.said("act"), visit.said("name")
     if doing in DELETIONS:
-        chosen = [Chosen(id=name, name=name)]
-        return await carry_out(
-            desk, visit, SEARCHES, doing, DELETIONS[doing], chosen, back="/searches"
-        )
+        return await carry_out_named(desk, visit, SEARCHES, DELETIONS, back="/searches")
     try:
         if doing == "share":
             await desk.ask(visit, "searches.share", name=name)
         elif doing in _MOVES:
             await desk.ask(visit, _MOVES[doing], name=name, to=visit.said("to").strip())
         else:
-            raise InvalidDocument([Problem("act", "is nothing that can be done to a search")])
+            raise no_such_act(SEARCHES.plural)
     except PatchtideError as error:
         return await _shown(desk, visit, error=error)
     done = "share" if doing == "share" else "rename-search"

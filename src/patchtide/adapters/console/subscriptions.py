@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out
+from patchtide.adapters.console.bulk import Act, Rows, carry_out_named
 from patchtide.adapters.console.choices import collected
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
@@ -15,7 +15,7 @@ from patchtide.domain.access.principals import SessionHolder
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.compliance.machine_query import GROUPINGS
-from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.domain.errors import PatchtideError
 from patchtide.server.named_reports import NAMED
 from patchtide.server.report_scope import AboutReport
 from patchtide.server.subscriptions import ShownSubscription, SubscriptionList
@@ -88,13 +88,7 @@ async def add(desk: Desk, visit: Visit) -> Reply:
 
 
 async def act(desk: Desk, visit: Visit) -> Reply:
-    doing, name = visit.said("act"), visit.said("name")
-    if doing not in ACTS:
-        raise InvalidDocument([Problem("act", "is nothing that can be done to a subscription")])
-    chosen = [Chosen(id=name, name=name)] if name else []
-    return await carry_out(
-        desk, visit, SUBSCRIPTIONS, doing, ACTS[doing], chosen, back="/subscriptions"
-    )
+    return await carry_out_named(desk, visit, SUBSCRIPTIONS, ACTS, back="/subscriptions")
 
 
 async def _form(

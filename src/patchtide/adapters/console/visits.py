@@ -87,6 +87,10 @@ class Visit:
         """Return what the lines of the field say, but for empty ones."""
         return [line for line in map(str.strip, self.said(name).split("\n")) if line]
 
+    def back(self, otherwise: str) -> str:
+        """Return where the form's page leads back to."""
+        return local_path(self.said("back"), otherwise=otherwise)
+
     @property
     def address(self) -> str:
         return f"{self.path}?{self.raw_query}" if self.raw_query else self.path
