@@ -23,7 +23,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import DelegatedRole, TargetFile
 
 from patchtide.adapters.trust.drafts import read_draft, sign_draft
-from patchtide.adapters.trust.keys import KeyFolder, new_signer
+from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.layout import (
     OFFLINE,
     SIGNED_AT,
@@ -133,7 +133,7 @@ def keys_elsewhere(
     repository: TrustRepository, keys: KeyFolder, now: datetime
 ) -> dict[str, CryptoSigner]:
     """Rotate every offline role to keys elsewhere, as a careful site does; return those."""
-    elsewhere = {role: new_signer() for role in OFFLINE}
+    elsewhere = {role: CryptoSigner.generate_ed25519() for role in OFFLINE}
     for role in ("publisher", "agent", "targets", "root"):
         raw = bytes.fromhex(elsewhere[role].public_key.keyval["public"])
         change_keys(repository, role, [raw], 1, now=now, signers=[elsewhere[role]])
@@ -356,7 +356,7 @@ def agent_metadata_signed_by_the_feeds_key(server: EvilServer) -> None:
 
 
 def publisher_delegated_to_another_key(server: EvilServer) -> None:
-    own = new_signer()
+    own = CryptoSigner.generate_ed25519()
     targets = server.state()["targets"]
     targets.signed.delegations.roles["publisher"] = DelegatedRole(
         "publisher", [], 1, terminating=True, paths=["publisher/*/*"]
@@ -366,7 +366,7 @@ def publisher_delegated_to_another_key(server: EvilServer) -> None:
 
 
 def a_root_of_its_own(server: EvilServer) -> None:
-    own = new_signer()
+    own = CryptoSigner.generate_ed25519()
     root = server.state()["root"]
     for role in ("root", "targets"):
         for key_id in list(root.signed.roles[role].keyids):

@@ -20,10 +20,11 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
+from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import DelegatedRole
 
 from patchtide.adapters.trust.drafts import sign_draft
-from patchtide.adapters.trust.keys import KeyFolder, new_signer
+from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.adapters.trust.layout import SNAPSHOT, meta_file
 from patchtide.adapters.trust.published import PublishedFiles
 from patchtide.domain.catalog.leaves import Leaf
@@ -281,7 +282,7 @@ def publisher_metadata_signed_by_the_feeds_key(site: EvilSite) -> None:
 
 def publisher_delegated_to_another_key(site: EvilSite) -> None:
     site.offer()
-    own, forger = new_signer(), site.forger
+    own, forger = CryptoSigner.generate_ed25519(), site.forger
     targets = forger.state()["targets"]
     targets.signed.delegations.roles["publisher"] = DelegatedRole(
         "publisher", [], 1, terminating=True, paths=["publisher/*/*"]
@@ -292,7 +293,7 @@ def publisher_delegated_to_another_key(site: EvilSite) -> None:
 
 def a_root_of_its_own(site: EvilSite) -> None:
     site.offer()
-    own, forger = new_signer(), site.forger
+    own, forger = CryptoSigner.generate_ed25519(), site.forger
     root = forger.state()["root"]
     for role in ("root", "targets"):
         for key_id in list(root.signed.roles[role].keyids):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from patchtide.adapters.feeds.advice_csaf import read_csaf
 from patchtide.adapters.feeds.advice_osv import read_osv
@@ -23,7 +24,6 @@ from patchtide.adapters.feeds.apt_changelog import read_changelog
 from patchtide.adapters.feeds.apt_packages import read_packages as read_deb_packages
 from patchtide.adapters.feeds.apt_release import read_release
 from patchtide.adapters.trust.drafts import first_state
-from patchtide.adapters.trust.keys import new_signer
 from patchtide.adapters.trust.layout import to_bytes
 from patchtide.adapters.trust.vouching import verified
 from patchtide.domain.errors import InvalidDocument, PatchtideError
@@ -78,7 +78,7 @@ CHANGELOG = b"""toy (1.0-1+deb12u1) bookworm-security; urgency=high
 
  -- T <t@t>  Mon, 02 Mar 2026 12:00:00 +0000
 """
-STATE = first_state(lambda role: new_signer().public_key, START)
+STATE = first_state(lambda role: CryptoSigner.generate_ed25519().public_key, START)
 ROOT, TARGETS = (to_bytes(STATE[role]) for role in ("root", "targets"))
 MANIFEST = ManifestV1(
     site="hq", lineage=bytes(16), made_at=1, serials={"debian-12": 1}, updates=0, parts=()

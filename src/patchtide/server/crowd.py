@@ -35,10 +35,6 @@ class Crowd:
         """Whose time is when; forgotten once all of them are over."""
 
     @property
-    def in_work(self) -> int:
-        return self._in_work
-
-    @property
     def capacity_per_s(self) -> float:
         """Requests that it answers a second when it has enough to do."""
         return self._capacity_per_s

@@ -26,11 +26,6 @@ class PeopleFirst:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._patience: asyncio.TimerHandle | None = None
 
-    @property
-    def is_somebody_there(self) -> bool:
-        """Say whether somebody waits for a page."""
-        return self._people > 0
-
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Serve somebody within the block."""

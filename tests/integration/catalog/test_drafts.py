@@ -13,7 +13,7 @@ from securesystemslib.signer import CryptoSigner
 
 from patchtide.adapters.trust.drafted import DraftedRoles
 from patchtide.adapters.trust.drafts import sign_draft
-from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere, new_signer, raw_public_key
+from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere, raw_public_key
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.domain.catalog.custom import CustomUpdate, feed_update
 from patchtide.domain.catalog.details import Classification, UpdateDetails
@@ -85,7 +85,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Publishing]:
     async with node(sqlite_url(tmp_path / "site.db"), tmp_path / "here") as made:
         folder = KeyFolder(made.folder / "keys")
         repository = TrustRepository(made.folder / "published", folder)
-        keys = [new_signer(), new_signer()]
+        keys = [CryptoSigner.generate_ed25519() for _ in range(2)]
         raw = [raw_public_key(key) for key in keys]
         change_keys(repository, "publisher", raw, 2, now=made.clock.now(), signers=keys)
         for key_id in folder.key_ids("publisher"):
@@ -122,7 +122,9 @@ async def test_neither_one_signature_nor_strange_ones_nor_none_put_anything_in_f
     one, _ = here.keys
     draft = await here.draft("sensor")
 
-    assert not await here.sign(draft, one, new_signer(), new_signer())
+    assert not await here.sign(
+        draft, one, CryptoSigner.generate_ed25519(), CryptoSigner.generate_ed25519()
+    )
     found = await here.desk.sign("anna", draft.id, b"")
 
     assert (found.keys, found.needed) == ({one.public_key.keyid}, 2)

@@ -59,13 +59,15 @@ def test_a_caller_is_an_address_or_an_ipv6_network(one: str, other: str, are_one
 
 
 class NotedPeople(PeopleFirst):
-    served = 0
+    served = there = 0
 
     @contextmanager
     def serving(self) -> Iterator[None]:
         self.served += 1
+        self.there += 1
         with super().serving():
             yield
+        self.there -= 1
 
 
 @pytest.mark.anyio
@@ -79,7 +81,7 @@ async def test_machines_wait_for_pages_but_not_for_programs_nor_for_forms_on_the
         seen.append(plane.people.served)  # type: ignore[attr-defined]
 
     assert seen == [1, 1, 1, 2]
-    assert not plane.people.is_somebody_there
+    assert plane.people.there == 0  # type: ignore[attr-defined]
 
 
 async def ask_often(plane: AdministratorsPlane, count: int, token: str) -> list[Answer]:

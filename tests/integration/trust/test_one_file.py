@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Targets
 
 from patchtide.adapters.trust.drafts import read_draft
-from patchtide.adapters.trust.keys import KeyFolder, new_signer, public_key, raw_public_key
+from patchtide.adapters.trust.keys import KeyFolder, public_key, raw_public_key
 from patchtide.adapters.trust.layout import Signable, no_delegations
 from patchtide.adapters.trust.proofreading import check_one_file
 from patchtide.adapters.trust.repository import TrustRepository
@@ -67,7 +68,7 @@ def a_file_outside(draft: Signable) -> None:
 
 
 def a_delegation(draft: Signable) -> None:
-    key = public_key(raw_public_key(new_signer()))
+    key = public_key(raw_public_key(CryptoSigner.generate_ed25519()))
     draft.signed.delegations = no_delegations()
     draft.signed.add_key(key, "feeds")
 

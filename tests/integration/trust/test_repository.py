@@ -14,10 +14,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from patchtide.adapters.trust.client import TrustClient
 from patchtide.adapters.trust.drafts import NotSigned, sign_draft
-from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere, new_signer
+from patchtide.adapters.trust.keys import KeyFolder, KeysElsewhere
 from patchtide.adapters.trust.layout import LIFE, TIMESTAMP
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.agent.ports.trust import MetadataExpired, TargetAbsent
@@ -88,7 +89,7 @@ NOW = START.timestamp()
 
 
 def public(count: int) -> tuple[list, list[bytes]]:  # type: ignore[type-arg]
-    signers = [new_signer() for _ in range(count)]
+    signers = [CryptoSigner.generate_ed25519() for _ in range(count)]
     return signers, [bytes.fromhex(s.public_key.keyval["public"]) for s in signers]
 
 

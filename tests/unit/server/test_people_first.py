@@ -104,8 +104,10 @@ async def test_who_went_away_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_a_page_that_fails_is_over_too() -> None:
-    people = PeopleFirst()
+    machines = Machines(people := PeopleFirst())
     with pytest.raises(ZeroDivisionError), people.serving():
         raise ZeroDivisionError
+    await machines.come("a", "b")
 
-    assert not people.is_somebody_there
+    assert machines.begun == ["a", "b"]
+    await machines.end()

@@ -21,11 +21,6 @@ from patchtide.domain.errors import PatchtideError, Refused
 _NAME = re.compile(r"(?P<role>[a-z]+)\.(?P<key>[0-9a-f]{64})\.pem")
 
 
-def new_signer() -> CryptoSigner:
-    """Return a signer with a key from the operating system's generator."""
-    return CryptoSigner(Ed25519PrivateKey.generate())
-
-
 def public_key(raw: bytes) -> Key:
     """Return the 32 bytes of an Ed25519 key in the repository's form."""
     return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
