@@ -22,6 +22,7 @@ from patchtide.domain.errors import PatchtideError, Refused
 from patchtide.entry.cli.client import Answer, Misconfigured, Unreachable
 from patchtide.entry.cli.following import followed, telling
 from patchtide.entry.cli.names import Ask
+from patchtide.entry.cli.options import Raw, option
 from patchtide.entry.cli.printing import Printer
 from patchtide.server.catalog_exchange import PIECE_BYTES
 from patchtide.server.operations import OPERATIONS
@@ -148,12 +149,10 @@ def carrying_commands(
         printer.show(answer.body, is_done=answer.is_done, as_json=as_json)
         return exit_code(answer)
 
-    def export(
-        file: _File, *, without_content: _WithoutContent = False, json: _Json = False
-    ) -> int:
+    def export(file: _File, *, without_content: _WithoutContent = False, json: Raw = False) -> int:
         return said(lambda c: c.exported(file, without_content=without_content), as_json=json)
 
-    def import_(file: _File, *, json: _Json = False) -> int:
+    def import_(file: _File, *, json: Raw = False) -> int:
         return said(lambda c: c.imported(file), as_json=json)
 
     return {
@@ -183,14 +182,7 @@ def _refusal(code: str, detail: str) -> Answer:
 
 
 _File = Annotated[Path, Parameter(help="The file.")]
-_Json = Annotated[
-    bool, Parameter(help="Print what the server answers.", negative=(), show_default=False)
-]
 _WithoutContent = Annotated[
     bool,
-    Parameter(
-        help="Only what is told of updates, not the packages that lie at the server.",
-        negative=(),
-        show_default=False,
-    ),
+    option("Only what is told of updates, not the packages that lie at the server."),
 ]

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
 from patchtide.entry.cli.client import Answer
 from patchtide.entry.cli.names import Ask
+from patchtide.entry.cli.options import Raw, option
 from patchtide.entry.cli.printing import Printer
 from patchtide.entry.cli.proposed import is_proposed, tell_proposed
 from patchtide.server.machine_import import ImportedMachines
@@ -38,7 +39,7 @@ def machine_file_commands(
         expect: _Expect = False,
         dry_run: _DryRun = False,
         plan: _Plan = None,
-        json: _Json = False,
+        json: Raw = False,
     ) -> int:
         said: dict[str, Any] = {"csv": _text(file)}
         said |= {"expect": True} if expect else {}
@@ -124,24 +125,17 @@ def _told(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-def _flag(text: str) -> Parameter:
-    return Parameter(help=text, negative=(), show_default=False)
-
-
 _File = Annotated[Path, Parameter(help="The file; `-` is what comes through a pipe.")]
 _Expect = Annotated[
-    bool, _flag("Machines that are not known yet are expected, until they enrol by name.")
+    bool, option("Machines that are not known yet are expected, until they enrol by name.")
 ]
-_DryRun = Annotated[bool, _flag("Only tell what would change.")]
+_DryRun = Annotated[bool, option("Only tell what would change.")]
 _Plan = Annotated[
     str | None,
-    Parameter(help="Do it only if it is what the dry run told of.", show_default=False),
+    option("Do it only if it is what the dry run told of."),
 ]
-_Json = Annotated[bool, _flag("Print what the server answers.")]
-_Output = Annotated[
-    Path | None, Parameter(help="Write it into this file.", alias="-o", show_default=False)
-]
+_Output = Annotated[Path | None, option("Write it into this file.", "-o")]
 _Machines = Annotated[
     str | None,
-    Parameter(help="Only machines that answer to this query.", show_default=False),
+    option("Only machines that answer to this query."),
 ]

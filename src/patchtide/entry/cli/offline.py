@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
-from cyclopts import Parameter
 
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Refused
 from patchtide.entry.cli.client import Misconfigured, Unreachable
+from patchtide.entry.cli.options import AsJson
 from patchtide.entry.cli.printing import Printer
 
 DONE, REFUSED, MISUSED = 0, 1, 2
@@ -22,7 +22,7 @@ _JSON = inspect.Parameter(
     "json",
     inspect.Parameter.KEYWORD_ONLY,
     default=False,
-    annotation=Annotated[bool, Parameter(help="Print as JSON.", negative=(), show_default=False)],
+    annotation=AsJson,
 )
 
 

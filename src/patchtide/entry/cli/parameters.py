@@ -22,6 +22,7 @@ from patchtide.entry.cli.names import (
     UPDATE,
     WITHIN,
 )
+from patchtide.entry.cli.options import option
 from patchtide.entry.cli.rule_files import RULE
 from patchtide.server.table import SECRET, Operation
 
@@ -116,7 +117,7 @@ def _flag(name: str, text: str) -> inspect.Parameter:
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=False,
-        annotation=Annotated[bool, Parameter(help=text, negative=(), show_default=False)],
+        annotation=Annotated[bool, option(text)],
     )
 
 

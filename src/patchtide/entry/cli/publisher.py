@@ -26,6 +26,7 @@ from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem, Re
 from patchtide.entry.cli.client import Client, Misconfigured, Unreachable
 from patchtide.entry.cli.names import Ask, NotOneMachine
 from patchtide.entry.cli.offline import DONE, REFUSED, Document, offline_command
+from patchtide.entry.cli.options import AsJson
 from patchtide.entry.cli.printing import Printer
 from patchtide.entry.cli.publisher_signing import Publishing, published
 from patchtide.entry.cli.publisher_site import Known, open_site
@@ -40,7 +41,6 @@ _TEST = "Say how updates would stand, here or on a machine of the site; nothing 
 _Path = Annotated[
     Path, Parameter(help="A definition, or a folder with update.yaml or *.update.yaml.")
 ]
-_Json = Annotated[bool, Parameter(help="Print as JSON.", negative=(), show_default=False)]
 
 COMMANDS = {
     "new": "new hello",
@@ -112,7 +112,7 @@ def _validate_command(printer: Printer) -> Callable[..., int]:
         path: _Path,
         /,
         *,
-        json: _Json = False,
+        json: AsJson = False,
     ) -> int:
         return _answered(printer, [path], _defined, as_json=json)
 
@@ -133,7 +133,7 @@ def _test_command(printer: Printer, ask: Ask) -> Callable[..., int]:
             str | None,
             Parameter(help="A machine of the site by name or id: by what it has told, not here."),
         ] = None,
-        json: _Json = False,
+        json: AsJson = False,
     ) -> int:
         def work(definitions: Sequence[Definition]) -> Document:
             if machine is None:
@@ -155,7 +155,7 @@ def _publish_command(printer: Printer) -> Callable[..., int]:
         trust: _Trust = None,
         root: _Root = None,
         root_sha256: _RootDigest = None,
-        json: _Json = False,
+        json: AsJson = False,
     ) -> int:
         def work(definitions: Sequence[Definition]) -> Document:
             known = Known(file=root, sha256=root_sha256, is_needed=bool(sign_with))

@@ -14,6 +14,7 @@ from rich.text import Text
 from patchtide.domain.errors import Refused
 from patchtide.entry.cli.client import Answer, Misconfigured
 from patchtide.entry.cli.names import Ask, with_ids
+from patchtide.entry.cli.options import option
 from patchtide.entry.cli.printing import Printer
 from patchtide.server.operations import OPERATIONS
 
@@ -151,41 +152,37 @@ def _in_words(cell: Any, column: _Document) -> Any:
     return column["words"].get(cell, cell) if isinstance(cell, str) else cell
 
 
-def _told(text: str, *names: str) -> Parameter:
-    return Parameter(help=text, show_default=False, alias=list(names) or None)
-
-
 _Name = Annotated[str, Parameter(help="Which report: `patchtide reports list` says which.")]
-_List = Annotated[str | None, _told("Only updates on this list.")]
-_Search = Annotated[str | None, _told("Only updates that this saved search finds.")]
-_Query = Annotated[str | None, _told("Only updates that answer to this query.")]
-_Update = Annotated[str | None, _told("Only this update: its id, or words that only it has.")]
+_List = Annotated[str | None, option("Only updates on this list.")]
+_Search = Annotated[str | None, option("Only updates that this saved search finds.")]
+_Query = Annotated[str | None, option("Only updates that answer to this query.")]
+_Update = Annotated[str | None, option("Only this update: its id, or words that only it has.")]
 _Machines = Annotated[
-    str | None, _told("Only machines that answer to this query: `platform = debian-12`.")
+    str | None, option("Only machines that answer to this query: `platform = debian-12`.")
 ]
-_Machine = Annotated[str | None, _told("Only this machine: its id or name.")]
-_Collection = Annotated[str | None, _told("Only machines in this collection: its id or name.")]
+_Machine = Annotated[str | None, option("Only this machine: its id or name.")]
+_Collection = Annotated[str | None, option("Only machines in this collection: its id or name.")]
 _By = Annotated[
     Literal[
         "platform", "group", "owner", "exposure", "location", "site", "management-group", "machine"
     ]
     | None,
-    _told("What machines are put side by side by."),
+    option("What machines are put side by side by."),
 ]
-_State = Annotated[str | None, _told("Only rows in this state; `reports list` says which.")]
-_Doubt = Annotated[str | None, _told("Only machines that are unknown for this reason.")]
-_Error = Annotated[str | None, _told("Only machines that met this very error.")]
+_State = Annotated[str | None, option("Only rows in this state; `reports list` says which.")]
+_Doubt = Annotated[str | None, option("Only machines that are unknown for this reason.")]
+_Error = Annotated[str | None, option("Only machines that met this very error.")]
 _Risk = Annotated[
     Literal["emergency", "high", "medium", "low"] | None,
-    _told("Of targets: only updates of this risk class."),
+    option("Of targets: only updates of this risk class."),
 ]
-_Days = Annotated[int | None, _told("Of history: how many days back; without it 90.")]
-_Sort = Annotated[str | None, _told("The column to sort by; a minus turns it round.")]
-_Page = Annotated[int | None, _told("Which page of a table.")]
-_Limit = Annotated[int | None, _told("How many rows a page has.")]
+_Days = Annotated[int | None, option("Of history: how many days back; without it 90.")]
+_Sort = Annotated[str | None, option("The column to sort by; a minus turns it round.")]
+_Page = Annotated[int | None, option("Which page of a table.")]
+_Limit = Annotated[int | None, option("How many rows a page has.")]
 _Format = Annotated[
     Literal["table", "json", "csv", "xlsx", "pdf"] | None,
-    _told("As what; without it, as the file's name says."),
+    option("As what; without it, as the file's name says."),
 ]
-_Output = Annotated[Path | None, _told("Write it into this file, all rows.", "-o")]
-_Json = Annotated[bool, Parameter(help="As --format json.", negative=(), show_default=False)]
+_Output = Annotated[Path | None, option("Write it into this file, all rows.", "-o")]
+_Json = Annotated[bool, option("As --format json.")]

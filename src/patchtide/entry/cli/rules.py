@@ -15,6 +15,7 @@ from patchtide.domain.catalog.rule_mistakes import InvalidRule
 from patchtide.domain.catalog.rule_parser import MAX_LENGTH, parse_rule
 from patchtide.domain.catalog.rule_text import laid_out, rule_text
 from patchtide.domain.errors import PatchtideError, Refused
+from patchtide.entry.cli.options import AsJson
 from patchtide.entry.cli.printing import Printer
 from patchtide.wire.rules import encode_rule
 
@@ -47,9 +48,7 @@ def _check_command(printer: Printer) -> Callable[..., int]:
         ],
         /,
         *,
-        json: Annotated[
-            bool, Parameter(help="Print as JSON.", negative=(), show_default=False)
-        ] = False,
+        json: AsJson = False,
     ) -> int:
         try:
             text = _text(file)

@@ -30,6 +30,7 @@ from patchtide.adapters.trust.proofreading import check_shape, differences, shap
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.domain.errors import InvalidDocument, Problem, Refused
 from patchtide.entry.cli.offline import Document, NoRepository, offline_command
+from patchtide.entry.cli.options import option
 from patchtide.entry.cli.printing import Printer
 
 HELP = "Keys that vouch for what machines install, and who must sign; on the server's own files."
@@ -38,23 +39,19 @@ _HIGHEST = 1 << 31
 Role = Literal["root", "targets", "snapshot", "timestamp", "feeds", "publisher", "agent"]
 
 
-def _option(text: str) -> Parameter:
-    return Parameter(help=text, negative=(), show_default=False)
-
-
 Home = Annotated[
     Path, Parameter(help="Home folder of the server.", env_var="PATCHTIDE_SERVER_HOME")
 ]
-OfRole = Annotated[Role, _option("Which role.")]
-OfRoles = Annotated[tuple[Role, ...], _option("Which role or roles.")]
-Drafts = Annotated[tuple[Path, ...], _option("Drafts, each named <role>.json.")]
-Keys = Annotated[tuple[str, ...], _option("Public key to add, 64 hex digits.")]
+OfRole = Annotated[Role, option("Which role.")]
+OfRoles = Annotated[tuple[Role, ...], option("Which role or roles.")]
+Drafts = Annotated[tuple[Path, ...], option("Drafts, each named <role>.json.")]
+Keys = Annotated[tuple[str, ...], option("Public key to add, 64 hex digits.")]
 Threshold = Annotated[
-    int | None, _option("How many of the role's keys must sign; as now if not given.")
+    int | None, option("How many of the role's keys must sign; as now if not given.")
 ]
-Replace = Annotated[bool, _option("The keys that the role has now count no more.")]
-MakeKey = Annotated[bool, _option("Make one more key, which lies on this server.")]
-SignWith = Annotated[tuple[Path, ...], _option("Key file to sign with, beside the keys here.")]
+Replace = Annotated[bool, option("The keys that the role has now count no more.")]
+MakeKey = Annotated[bool, option("Make one more key, which lies on this server.")]
+SignWith = Annotated[tuple[Path, ...], option("Key file to sign with, beside the keys here.")]
 _DEFAULT_HOME = Path("var/patchtide")
 
 
@@ -67,7 +64,7 @@ def status(*, home: Home = _DEFAULT_HOME) -> Document:
     return {"items": rows, "unused_keys": unused, "first_root": first_root}
 
 
-def key(file: Annotated[Path, _option("Where the private key goes.")]) -> Document:
+def key(file: Annotated[Path, option("Where the private key goes.")]) -> Document:
     """Make a key on this machine and print its public half. No server is needed."""
     signer = make_key_file(file)
     return {
@@ -105,7 +102,7 @@ def raise_(
 def draft(
     role: OfRoles,
     *,
-    out: Annotated[Path, _option("Folder for the drafts; made 0700.")],
+    out: Annotated[Path, option("Folder for the drafts; made 0700.")],
     home: Home = _DEFAULT_HOME,
     key: Keys = (),
     threshold: Threshold = None,
@@ -136,7 +133,7 @@ def show(
     *,
     against: Annotated[
         Path | None,
-        _option("What is in force, a published <version>.<role>.json: say what changes."),
+        option("What is in force, a published <version>.<role>.json: say what changes."),
     ] = None,
 ) -> Document:
     """Say all that drafts would put in force. Look before you sign. No server is needed."""
@@ -153,7 +150,7 @@ def show(
 
 
 def sign(
-    file: Drafts, *, sign_with: Annotated[tuple[Path, ...], _option("Key file to sign with.")]
+    file: Drafts, *, sign_with: Annotated[tuple[Path, ...], option("Key file to sign with.")]
 ) -> Document:
     """Sign drafts with keys of this machine. No server is needed."""
     signers = [read_key_file(path) for path in sign_with]
@@ -192,7 +189,7 @@ def renew(
 
 def floor(
     role: OfRole,
-    version: Annotated[int, _option("The highest version that a machine has seen.")],
+    version: Annotated[int, option("The highest version that a machine has seen.")],
     *,
     home: Home = _DEFAULT_HOME,
 ) -> Document:
@@ -206,7 +203,7 @@ def floor(
 
 
 def forget(
-    key: Annotated[tuple[str, ...], _option("Unused keys, as `trust status` names them.")],
+    key: Annotated[tuple[str, ...], option("Unused keys, as `trust status` names them.")],
     *,
     home: Home = _DEFAULT_HOME,
 ) -> Document:
