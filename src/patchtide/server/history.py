@@ -102,10 +102,13 @@ async def show(call: Call, principal: Principal, asked: ShowHistory) -> History:
         what = "is one of two that were named: a history is of one thing"
         raise InvalidDocument([Problem("search" if asked.search else "list", what)])
     context = call.context
-    of = await call.read(lambda: subject_of(context.reading.update_lists, context.fleet, asked))
-    curve = await call.read_fleet(lambda: live(context.fleet, context.silent_after, of=of))
-    history = context.reading.fleet_history
-    return await call.read(lambda: told(history, curve, now=call.now, days=asked.days))
+
+    def question() -> History:
+        of = subject_of(context.reading.update_lists, context.fleet, asked)
+        curve = live(context.fleet, context.silent_after, of=of)
+        return told(context.reading.fleet_history, curve, now=call.now, days=asked.days)
+
+    return await call.read_fleet(question)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

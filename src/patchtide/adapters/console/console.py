@@ -6,6 +6,7 @@ What goes wrong becomes a page too, with the same words and codes as in the inte
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from patchtide.adapters.console.visits import (
     BACKGROUND,
     FORM_BYTES,
     FORM_TOKEN,
+    PART,
     SESSION,
     VISITOR,
     Receive,
@@ -40,7 +42,7 @@ from patchtide.adapters.console.visits import (
     new_secret,
     query_of,
 )
-from patchtide.adapters.console.waiting import Waiting
+from patchtide.adapters.console.waiting import NOTHING, Waiting, What
 from patchtide.domain.access.grants import visible
 from patchtide.domain.access.principals import (
     Anonymous,
@@ -180,9 +182,12 @@ class Page:
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         visit = _stranger(scope)
         try:
-            visit = await self._visit(scope, receive)
+            visit, what_is_open = await asyncio.gather(
+                self._visit(scope, receive), self._what_is_open(scope)
+            )
             check(visit.principal, self._operation.policy, narrows=self._operation.narrows)
-            visit = replace(visit, waiting=await self._desk.waiting.number_for(self._desk, visit))
+            waiting = await self._desk.waiting.number_for(self._desk, visit, what_is_open)
+            visit = replace(visit, waiting=waiting)
             reply = await self._serve(self._desk.within(visit.principal, self._operation), visit)
         except Proposed as outcome:
             return see_other(f"/proposals/{outcome.proposal.id}?done=proposed")
@@ -194,6 +199,13 @@ class Page:
             log.exception("page failed", extra={"path": scope["path"]})
             return refusal(self._desk, visit, PatchtideError())
         return reply.with_cookie(VISITOR, visit.secret) if visit.is_new_visitor else reply
+
+    async def _what_is_open(self, scope: Scope) -> What:
+        """Return what may wait for the visitor; a part of a page says nothing of that."""
+        headers = headers_of(scope)
+        if headers.get(PART) == "true" or not cookie_of(headers, SESSION):
+            return NOTHING
+        return await self._desk.waiting.what_is_open(self._desk)
 
     async def _visit(self, scope: Scope, receive: Receive) -> Visit:
         headers = headers_of(scope)

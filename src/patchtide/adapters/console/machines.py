@@ -91,7 +91,9 @@ ACTS: Mapping[str, Act] = MappingProxyType(
 
 
 async def machines(desk: Desk, visit: Visit) -> Reply:
-    listed = await machine_rows.machines(desk, visit)
+    listed, collections = await asyncio.gather(
+        machine_rows.machines(desk, visit), collection_names(desk, visit)
+    )
     if kind := visit.query.get("format"):
         if listed.error is not None:
             raise listed.error
@@ -104,7 +106,7 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
         asked=listed.asked,
         acts=ACTS,
         query_examples=EXAMPLES,
-        collections=await collection_names(desk, visit),
+        collections=collections,
     )
 
 

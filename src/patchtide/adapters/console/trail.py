@@ -51,8 +51,10 @@ async def page(desk: Desk, visit: Visit) -> Reply:
 
 async def newest(desk: Desk, visit: Visit, *, limit: int) -> Sequence[Entry]:
     store = desk.context.fleet.store
-    found = await asyncio.to_thread(lambda: store.newest_audit(limit=limit))
-    return entries_of(found, await names_of(desk, visit))
+    found, names = await asyncio.gather(
+        asyncio.to_thread(lambda: store.newest_audit(limit=limit)), names_of(desk, visit)
+    )
+    return entries_of(found, names)
 
 
 async def names_of(desk: Desk, visit: Visit) -> Mapping[str, str]:

@@ -25,6 +25,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BACKGROUND = "patchtide-background"
+PART = "hx-request"
+"""What asks for a part of a page says so there."""
 SESSION = "__Host-patchtide-session"
 VISITOR = "__Host-patchtide-visitor"
 FORM_TOKEN = "form_token"  # noqa: S105 - the name of a field
@@ -76,7 +78,7 @@ class Visit:
     @property
     def wants_fragment(self) -> bool:
         """Say whether only a part of the page is to be replaced."""
-        return self.headers.get("hx-request") == "true"
+        return self.headers.get(PART) == "true"
 
     def said(self, name: str) -> str:
         """Return the field of the form, or nothing."""

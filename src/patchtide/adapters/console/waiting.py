@@ -20,6 +20,11 @@ KEPT_FOR = timedelta(minutes=1)
 VISITORS = 200
 
 
+What = tuple[int, float, int]
+"""How many proposals are open, and what else tells one such moment from another."""
+NOTHING: What = (0, 0.0, 0)
+
+
 class _Desk(Protocol):
     @property
     def context(self) -> Context: ...
@@ -29,7 +34,7 @@ class _Desk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    what: tuple[int, float, int]
+    what: What
     rights: frozenset[Right]
     at: datetime
     number: int
@@ -41,13 +46,14 @@ class Waiting:
 
     _counted: OrderedDict[str, _Counted] = field(default_factory=OrderedDict)
 
-    async def number_for(self, desk: _Desk, visit: Visit) -> int:
-        who = visit.principal
-        if not isinstance(who, SessionHolder) or visit.wants_fragment:
-            return 0
+    async def what_is_open(self, desk: _Desk) -> What:
+        """Ask it while it is still looked up who visits: each wait is a lap of a busy server."""
         proposals, now = desk.context.reading.proposals, desk.context.clock.now()
-        what = await asyncio.to_thread(lambda: proposals.what_is_open(now))
-        if not what[0]:
+        return await asyncio.to_thread(lambda: proposals.what_is_open(now))
+
+    async def number_for(self, desk: _Desk, visit: Visit, what: What) -> int:
+        who, now = visit.principal, desk.context.clock.now()
+        if not what[0] or not isinstance(who, SessionHolder) or visit.wants_fragment:
             return 0
         known = self._counted.get(who.user_id)
         if (
