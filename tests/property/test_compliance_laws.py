@@ -13,7 +13,7 @@ from pyroaring import BitMap
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.catalog.updates import UpdateNumber
-from patchtide.domain.compliance import counting
+from patchtide.domain.compliance import counting, moves
 from patchtide.domain.compliance.bit_counts import BitCounts
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.ground import Ground
@@ -214,12 +214,13 @@ def test_counting_bit_by_bit_is_counting(sets: list[frozenset[int]]) -> None:
             st.booleans(),
         ),
         max_size=8,
-    )
+    ),
+    st.sampled_from([0, 3, moves.SINGLE]),
 )
 def test_what_is_gathered_and_sorted_in_later_is_what_each_machine_said_last(
-    told: list[tuple[dict[int, frozenset[int]], bool]],
+    told: list[tuple[dict[int, frozenset[int]], bool]], single: int
 ) -> None:
-    held = HeldByLeaf()
+    held = HeldByLeaf(single=single)
     latest: dict[int, frozenset[int]] = {}
     for said, is_asked in told:
         held.move(

@@ -26,6 +26,7 @@ from patchtide.server.update_index import UpdateGround, UpdateIndex
 from patchtide.server.update_search import fields_of
 
 _HOUR_S, _DAY_S = 3_600, 86_400
+_REQUIRES = f"{REQUIRES}("
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class _Places:
 
 def is_needing(place: str) -> bool:
     """Say whether it is asked there what machines need."""
-    return place.partition("(")[0] == REQUIRES
+    return place == REQUIRES or place.startswith(_REQUIRES)
 
 
 class NeededUpdates:

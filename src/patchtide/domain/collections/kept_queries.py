@@ -193,15 +193,15 @@ class KeptQueries:
     def _decide(self, key: str, some: BitMap, rows: BitMap) -> BitMap:
         """Put these machines into a query's answer, or take them out; return whom that changed."""
         kept = self._kept[key]
+        members, answers = kept.members, kept.answers
         if len(some) <= FEW:
-            others = BitMap(
-                [n for n in some if (n in rows and kept.answers(n)) is not (n in kept.members)]
-            )
+            moved = [n for n in some if (n in rows and answers(n)) is not (n in members)]
+            others = BitMap(moved) if moved else _NOBODY  # nearly always nobody
         else:
-            others = self._combined(kept.query, some & rows) ^ (kept.members & some)
+            others = self._combined(kept.query, some & rows) ^ (members & some)
         if others:
             # Another set: somebody may have the one of before.
-            kept.members = kept.members ^ others
+            kept.members = members ^ others
         return others
 
     def _hold(self, one: Condition, fields: Fields, machines: BitMap) -> _Held:
@@ -257,11 +257,17 @@ def _none_of(machines: BitMap, machine: int) -> bool:
 
 
 def _all(tests: Sequence[Test], machine: int) -> bool:
-    return all(answers(machine) for answers in tests)
+    for answers in tests:  # noqa: SIM110 - a generator costs more than what it asks
+        if not answers(machine):
+            return False
+    return True
 
 
 def _any(tests: Sequence[Test], machine: int) -> bool:
-    return any(answers(machine) for answers in tests)
+    for answers in tests:  # noqa: SIM110
+        if answers(machine):
+            return True
+    return False
 
 
 def _no(answers: Test, machine: int) -> bool:

@@ -20,6 +20,8 @@ Pairs = Iterable[tuple[int, BitMap]]
 """Machines, each with leaves."""
 GATHERED = 1 << 22
 """So many pairs are gathered at most: some ten megabytes."""
+SINGLE = 2_000
+"""Of single reports only so many: whoever asks next waits for all that is gathered."""
 LEAVES = 500
 """So many are sorted in at once while others wait: some milliseconds."""
 _START = Struct("<IIIHH")
@@ -31,7 +33,8 @@ _PLAIN = 12346
 class HeldByLeaf:
     """The sets are replaced and never changed: a copy, or whoever writes them down, shares them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, single: int = SINGLE) -> None:
+        self._single = single
         self._machines: defaultdict[int, BitMap] = defaultdict(BitMap)
         self._coming, self._going = BitMap64(), BitMap64()
         self._gathered = 0
@@ -58,8 +61,9 @@ class HeldByLeaf:
             self._coming -= gone
             self._going |= gone
         self._coming |= come
-        self._gathered += len(gone) + len(come)
-        if self._gathered > GATHERED:
+        size = len(gone) + len(come)
+        self._gathered += size
+        if self._gathered > (self._single if size <= self._single else GATHERED):
             self._sort_in()
 
     def moving(
