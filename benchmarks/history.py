@@ -40,6 +40,7 @@ from patchtide.server.history_pairs import Pair, pack_pairs
 from patchtide.server.history_progress import Progress, progressed
 from patchtide.server.history_rows import pack_blocks
 from patchtide.server.history_sets import ALL_UPDATES, by_collection, on_all
+from patchtide.server.history_since import NeededSince, carried_on
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.reaching import Known
@@ -143,7 +144,9 @@ def targets(view: FollowedView, fleet: Any) -> None:
     progress = Progress.of_length(len(places))
     for place in places.values():
         progress.put(place, Reaching(since=since, base=0))
-    told = Known(since=since, places=places, progress=progress)
+    rows = carried_on({}, kept, day=since, offered=set(places.values()))
+    needed = NeededSince(rows.items())
+    told = Known(since=since, places=places, progress=progress, needed=needed)
     some = fleet.collections.members_of(view, UUID(int=500))
 
     def one() -> None:

@@ -10,11 +10,13 @@ import pytest
 from pyroaring import BitMap
 
 from patchtide.adapters.storage import Storage
+from patchtide.adapters.storage.history import HistoryReads
 from patchtide.domain.errors import InvalidDocument
 from patchtide.server.history_needing import KEPT, NeededBefore
 from patchtide.server.history_pairs import PARTS, Pair, pair_count
 from patchtide.server.history_rows import read_day
 from patchtide.server.history_sets import ALL_UPDATES
+from patchtide.server.history_since import NeededSince, first_needed
 from patchtide.server.ports.clients import Client
 from patchtide.server.ports.reports import Presence
 from patchtide.wire.messages import HealthV1, encode
@@ -109,6 +111,13 @@ async def test_collections_for_which_there_is_no_room_are_left_out_set_by_set(
     assert read_day(day.document).left_out == 1
 
 
+class NotKeptSince(HistoryReads):
+    """The history of a server that did not keep since when machines need what."""
+
+    def needed_since(self) -> Sequence[tuple[int, bytes]]:
+        return []
+
+
 async def test_who_needed_what_is_kept_for_as_long_as_a_forecast_looks_back(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +141,9 @@ async def test_who_needed_what_is_kept_for_as_long_as_a_forecast_looks_back(
     assert found == {TODAY + timedelta(days=n): 3 - max(1, n // 3) for n in days}
     kept = site.storage.fleet_history.needing(KEPT, first=TODAY, last=today)
     assert {day for day, _ in kept} == {*found, TODAY + timedelta(days=2)}
+    older = NotKeptSince(site.storage._read)
+    since = NeededSince(first_needed(older, {}, {place}, today=today).items())
+    assert since.among(place, if_only_two) == (TODAY + timedelta(days=3), if_only_two)
     monkeypatch.setattr("patchtide.server.history_needing.MOST", 0)
     site.clock.advance(days=1)
     await site.report(machines[2], required=[1])

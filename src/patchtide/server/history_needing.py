@@ -7,7 +7,7 @@ today's members it is said how many of them lacked it then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -28,10 +28,11 @@ SLICE = 250
 """So many updates are asked of the fleet at once: others may ask it in between."""
 KEPT = -1
 """The block that says of a day that it was kept, though perhaps nobody needed anything."""
-_LEFT_OUT = b""
+LEFT_OUT = b""
+"""In place of the machines of an update for which there was no room."""
 
 Needing = Mapping[int, bytes]
-"""The machines that need it, by the update's place, as they are kept; empty: they are left out."""
+"""The machines that need it, by the update's place, as they are kept."""
 _Row = dict[int, bytes]
 _ROW = msgspec.msgpack.Decoder(_Row)
 
@@ -45,7 +46,7 @@ def needing(fleet: Fleet, places: Mapping[UUID, int]) -> Needing:
             place = places.get(update)
             if place is not None:
                 left -= len(machines)
-                found[place] = _kept(machines) if left >= 0 else _LEFT_OUT
+                found[place] = _kept(machines) if left >= 0 else LEFT_OUT
     return found
 
 
@@ -85,8 +86,7 @@ class NeededBefore:
     def __init__(self, history: HistoryReading, *, today: date) -> None:
         self._history = history
         self._first, self._last = today - WINDOW, today - timedelta(days=1)
-        kept = history.needing(KEPT, first=self._first, last=self._last)
-        self._days = sorted(day for day, _ in kept)
+        self._days = kept_days(history, today=today)
         self._blocks: dict[int, Mapping[date, _Row]] = {}
 
     def of(self, place: int, machines: BitMap) -> Iterator[tuple[date, int]]:
@@ -98,9 +98,22 @@ class NeededBefore:
         rows = self._blocks[block]
         for day in self._days:
             kept = rows.get(day, {}).get(place)
-            if kept != _LEFT_OUT:
+            if kept != LEFT_OUT:
                 needed = BitMap() if kept is None else BitMap.deserialize(kept)
                 yield day, needed.intersection_cardinality(machines)
+
+
+def kept_needing(history: HistoryReading, blocks: Iterable[int], day: date) -> dict[int, bytes]:
+    """Return who needed what on a day that is kept."""
+    read = (history.needing(block, first=day, last=day) for block in blocks)
+    rows = (_read(document) for days in read for _, document in days)
+    return {place: machines for row in rows for place, machines in row.items()}
+
+
+def kept_days(history: HistoryReading, *, today: date) -> Sequence[date]:
+    """Return the last days of which it is kept who needed what."""
+    days = history.needing(KEPT, first=today - WINDOW, last=today - timedelta(days=1))
+    return sorted(day for day, _ in days)
 
 
 def _read(document: bytes) -> _Row:

@@ -43,6 +43,7 @@ from patchtide.server.history_rows import (
     pack_day,
     read_day,
 )
+from patchtide.server.history_since import first_needed
 from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.decisions import Decisions, Transaction
@@ -98,6 +99,14 @@ class _Counted:
     columns: UpdateColumns
     sets: SetCounts
     reporting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Needed:
+    """Rows by block: who needs what now, and since when whoever ever needed it."""
+
+    today: Mapping[int, bytes]
+    since: Mapping[int, bytes]
 
 
 @dataclass(kw_only=True)
@@ -179,10 +188,10 @@ class HistoryRecorder:
             await self._decide(partial(self._place, first=first, updates=part), now)
             places |= {update: first + n for n, update in enumerate(part)}
         counted = await self.fleet.run(partial(self._counted, places, sets))
-        needed = await self.fleet.run(lambda: needing_blocks(needing(self.fleet, places)))
+        needed = await self.fleet.run(partial(self._needed, places, day_of(now)))
         upto, changes = self._upto or 0, tuple(self._changes)
         written = await asyncio.to_thread(self._rows, counted, changes, now=now, upto=upto)
-        await self._decide(partial(self._put_needing, blocks=needed), now)
+        await self._decide(partial(self._put_needing, needed=needed), now)
         await self._decide(written, now)
         await self._forget(now)
 
@@ -190,10 +199,19 @@ class HistoryRecorder:
         self._require_claim(tx, now)
         tx.fleet_history.add_places(first, updates)
 
-    def _put_needing(self, tx: Transaction, now: datetime, *, blocks: Mapping[int, bytes]) -> None:
+    def _needed(self, places: Mapping[UUID, int], today: date) -> _Needed:
+        now = needing(self.fleet, places)
+        history, offered = self.source.fleet_history, self.fleet.ask(lambda view: set(view.updates))
+        since = first_needed(
+            history, now, {places[one] for one in offered if one in places}, today=today
+        )
+        return _Needed(today=needing_blocks(now), since=since)
+
+    def _put_needing(self, tx: Transaction, now: datetime, *, needed: _Needed) -> None:
         self._require_claim(tx, now)
         today = day_of(now)
-        tx.fleet_history.put_needing(today, blocks, kept_since=today - WINDOW)
+        tx.fleet_history.put_needing(today, needed.today, kept_since=today - WINDOW)
+        tx.fleet_history.put_needed_since(needed.since)
 
     def _sets(self) -> SetCounts:
         searches = self.source.update_lists.searches((EVERYBODY,))

@@ -17,6 +17,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.history_needing import NeededBefore
 from patchtide.server.history_progress import Progress
 from patchtide.server.history_rows import BLOCK, count_at
+from patchtide.server.history_since import NeededSince
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.ports.history import HistoryReading
 
@@ -29,6 +30,8 @@ class Known:
     """The first day on which anybody counted; None: nobody has."""
     places: Mapping[UUID, int]
     progress: Progress
+    needed: NeededSince
+    """Of each machine; nothing where all of them are asked about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +68,17 @@ class Reached:
         return self.got + self.required
 
 
-def known(history: HistoryReading, *, today: date) -> Known:
+def known(history: HistoryReading, *, today: date, of_all: bool = True) -> Known:
+    """Read it; `of_all`: no machines are asked about by themselves."""
     newest = history.newest(before=today + timedelta(days=1))
     document = history.progress(newest.day) if newest else None
     progress = Progress.read(document) if document else Progress.of_length(0)
     recorded = history.recorded()
     return Known(
-        since=recorded[0] if recorded else None, places=history.places(), progress=progress
+        since=recorded[0] if recorded else None,
+        places=history.places(),
+        progress=progress,
+        needed=NeededSince(() if of_all else history.needed_since()),
     )
 
 

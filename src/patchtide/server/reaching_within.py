@@ -1,7 +1,7 @@
 """How far each update has come on some machines alone: those of a collection, or of a query.
 
-The time that an update has is the site's: it runs from the day on which any machine was first
-counted as needing it. Whoever of them has the update counts as having got it.
+The time that an update has on them runs from the day on which one of them was first counted as
+needing it, and whoever of those that needed it has it got it. Other machines have no part in that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from patchtide.server.fleet_part import Part
 from patchtide.server.fleet_view import View
 from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.reaching import Counted, Known, Reached
-from patchtide.server.standing_places import PLAIN, STANDS, count_of, parts_of
+from patchtide.server.standing_places import PLAIN, STANDS, parts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +35,12 @@ def reached_within(
 ) -> Iterator[Reached]:
     """Yield each update that they needed once for each of its classes on them."""
     stands = _stands(fleet, view, machines)
+    some = BitMap().union(*(one.part.members for one in stands))
     for key, update in view.updates.items():
         place = told.places.get(key)
-        before = None if place is None else told.progress.at(place)
-        if before is not None or view.tally_of(update).required:
-            since = today if before is None else before.since
-            yield from _of(view, update, place, stands, since)
+        since, ever = told.needed.among(place, some)
+        if ever or view.tally_of(update).required:
+            yield from _of(view, update, place, stands, since=min(since or today, today), ever=ever)
 
 
 def _stands(fleet: Fleet, view: View, machines: BitMap) -> Sequence[_Stand]:
@@ -54,15 +54,22 @@ def _stands(fleet: Fleet, view: View, machines: BitMap) -> Sequence[_Stand]:
 
 
 def _of(
-    view: View, update: KnownUpdate, place: int | None, stands: Sequence[_Stand], since: date
+    view: View,
+    update: KnownUpdate,
+    place: int | None,
+    stands: Sequence[_Stand],
+    *,
+    since: date,
+    ever: BitMap,
 ) -> Iterator[Reached]:
     groups: dict[RiskClass, list[_Stand]] = {}
     for one in stands:
         groups.setdefault(view.risk_of(update, one.exposures[0]), []).append(one)
     for risk, own in groups.items():
-        counts = [count_of(one.part, update) for one in own]
-        required = sum(one.required for one in counts)
-        has = sum(one.installed - one.restart for one in counts)
+        required = sum(one.part.tally(update).required for one in own)
+        # Without asking who has it where nobody ever needed it.
+        installed = BitMap().union(*(one.part.held(update).installed & ever for one in own if ever))
+        has = len(installed - view.restarting)
         if required or has:
             machines = BitMap().union(*(one.part.members for one in own))
             yield Reached(

@@ -43,7 +43,8 @@ COLUMNS: Sequence[ReportColumn] = (
 def targets(context: Context, asked: AskReport) -> Maker:
     """Read how far updates had come; how they stand today is counted within the question."""
     history, today = context.reading.fleet_history, day_of(context.clock.now())
-    told = known(history, today=today)
+    of_all = not (asked.machines or asked.machine or asked.collection or context.fleet.scopes)
+    told = known(history, today=today, of_all=of_all)
 
     def make(asking: Asking) -> Table:
         if asked.state not in ("", *TARGET_STATES):

@@ -1,7 +1,8 @@
 """How the site stands against its targets, and how long updates took to reach their machines.
 
-An update's time runs from the day on which some machine was first counted as needing it. It is
-held against the targets of its risk classes: each on the machines that it is of that class on.
+An update's time runs from the day on which one of the machines that are asked about was first
+counted as needing it. It is held against the targets of its risk classes: each on the machines that
+it is of that class on.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class UpdateProgress(Output, kw_only=True, frozen=True):
     state: str
     """`late`, `open` or `met`."""
     since: date
-    """The first day on which some machine was counted as needing it."""
+    """The first day on which one of these machines was counted as needing it."""
     due: date
     percent: float
     """How many of those that needed it have it."""
@@ -144,8 +145,9 @@ async def show(call: Call, principal: Principal, asked: ShowTargets) -> TargetPr
     may_ask(principal, asked.collection)
     today = day_of(call.now)
     history = call.context.reading.fleet_history
-    told = await call.read(lambda: known(history, today=today))
     fleet = call.context.fleet
+    of_all = asked.collection is None and not fleet.scopes
+    told = await call.read(lambda: known(history, today=today, of_all=of_all))
 
     def question(view: View) -> tuple[Sequence[Reached], Targets, str]:
         within = None if asked.collection is None else collection_named(view, asked.collection)

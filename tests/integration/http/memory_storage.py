@@ -126,6 +126,9 @@ class NoHistory:
     def needing(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
         return []
 
+    def needed_since(self) -> Sequence[tuple[int, bytes]]:
+        return []
+
     def place(self, update: UUID) -> int | None:
         return None
 

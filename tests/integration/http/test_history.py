@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.compliance.forecast import Lacking, forecast
 from patchtide.domain.compliance.history import day_of
 from patchtide.server.history_recorder import HistoryRecorder
+from patchtide.server.ports.clients import Client
 from tests.integration.http.plane import AdministratorsPlane, Answer
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id, some_details
 from tests.simulator.databases import sqlite_url
@@ -255,3 +256,38 @@ async def test_what_there_is_nothing_of_is_refused_by_name(site: Site) -> None:
     answers = {path: await site.ask(path) for path in REFUSED}
 
     assert {path: (a.status, a.json["code"]) for path, a in answers.items()} == REFUSED
+
+
+async def test_an_updates_time_on_some_machines_runs_from_when_one_of_them_needed_it(
+    site: Site,
+) -> None:
+    """What the others did a day before moves nothing, and who had it before did not get it."""
+    plane, (late, has, *others) = site.plane, list(site.plane.storage.clients())
+    for needing, having in ((others, [has]), ([late], [])):
+        await reports(plane, needing, required=[2])
+        await reports(plane, having, installed=[2])
+        assert await site.recorder.step()
+        plane.clock.advance(days=1)
+    keeper = await plane.token(role="full-administrator")
+    document = {"name": "ours", "names": [late.name, has.name]}
+    made = await plane.ask("POST", "/api/v1/collections", token=keeper, document=document)
+    ours = limited(ROLES["auditor"], made.json["id"])
+    inside = replace(site, token=await plane.token(rights=ours))
+
+    await reports(plane, others[:9], installed=[2])
+    whole, own = [
+        next(one for one in await asked.items("targets") if one["title"].startswith("curl"))
+        for asked in (site, inside)
+    ]
+    await reports(plane, [late], installed=[2])
+    got = next(one for one in await inside.items("targets") if one["title"].startswith("curl"))
+
+    assert (whole["since"], whole["lacking"]) == ("2026-03-08", 10)
+    assert (own["since"], own["lacking"], own["machines"]) == ("2026-03-09", 1, 1)
+    assert (got["since"], got["lacking"], got["machines"]) == ("2026-03-09", 0, 1)
+
+
+async def reports(plane: AdministratorsPlane, some: Sequence[Client], **states: Any) -> None:
+    counter = plane.clock.now().toordinal() * 2 + ("installed" in states)
+    scans = [a_scan(one.number, counter, **states) for one in some]
+    await plane.storage.accept(scans, now=plane.clock.now().timestamp())

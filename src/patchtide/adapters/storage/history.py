@@ -16,6 +16,7 @@ from patchtide.adapters.storage.history_tables import (
     history_pair,
     history_place,
     history_progress,
+    history_since,
 )
 from patchtide.adapters.storage.rows import instant
 from patchtide.adapters.storage.update_lists import Read
@@ -52,6 +53,10 @@ class HistoryReads:
 
     def needing(self, block: int, *, first: date, last: date) -> Sequence[tuple[date, bytes]]:
         return self._days_of(history_needing, history_needing.c.block == block, first, last)
+
+    def needed_since(self) -> Sequence[tuple[int, bytes]]:
+        found = select(history_since.c.block, history_since.c.document)
+        return self._read(lambda c: [(row.block, row.document) for row in c.execute(found)])
 
     def _days_of(
         self, table: Table, which: ColumnElement[bool], first: date, last: date
@@ -125,6 +130,13 @@ class HistoryWrites:
         self._connection.execute(delete(history_needing).where(gone))
         rows = [{"block": n, "day": number, "document": one} for n, one in blocks.items()]
         self._connection.execute(insert(history_needing), rows)
+
+    def put_needed_since(self, blocks: Mapping[int, bytes]) -> None:
+        gone = history_since.c.block.in_(blocks)
+        self._connection.execute(delete(history_since).where(gone))
+        rows = [{"block": n, "document": one} for n, one in blocks.items()]
+        if rows:
+            self._connection.execute(insert(history_since), rows)
 
     def drop_days(self, days: Sequence[date]) -> None:
         numbers = [day.toordinal() for day in days]

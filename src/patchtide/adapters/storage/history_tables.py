@@ -53,6 +53,14 @@ history_needing = Table(
     required("document", LargeBinary),
 )
 
+# Since which day which machines need what: a thousand updates a row, as they stand now.
+history_since = Table(
+    "history_since",
+    metadata,
+    Column("block", Number, primary_key=True, autoincrement=False),
+    required("document", LargeBinary),
+)
+
 # How far each update had come by a day; of the newest two days alone.
 history_progress = Table(
     "history_progress",

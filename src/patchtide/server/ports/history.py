@@ -40,6 +40,10 @@ class HistoryReading(Protocol):
         """Return which machines needed the updates in one block, as far as days keep that."""
         ...
 
+    def needed_since(self) -> Sequence[tuple[int, bytes]]:
+        """Return since when which machines need the updates of each block."""
+        ...
+
     def place(self, update: UUID) -> int | None:
         """Return under which number an update is counted."""
         ...
@@ -69,6 +73,8 @@ class HistoryWriting(Protocol):
         Of `progress` no more than that of the newest two days is kept.
         """
         ...
+
+    def put_needed_since(self, blocks: Mapping[int, bytes]) -> None: ...
 
     def put_needing(self, day: date, blocks: Mapping[int, bytes], *, kept_since: date) -> None:
         """Put which machines need what on that day; of days before the last it is kept no more."""
