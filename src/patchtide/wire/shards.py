@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from itertools import pairwise
+from itertools import chain, pairwise
+from struct import pack
 from typing import Annotated
 
 import zstandard
@@ -102,11 +103,9 @@ class ShardIndexV1(Struct, kw_only=True, frozen=True, tag_field="t", tag="shardi
 
 def shard_digest(lineage: bytes, pairs: Iterable[tuple[int, int]]) -> bytes:
     """Return the SHA-256 over the sorted (number, revision), 4 bytes each, big-endian."""
-    digest = sha256(b"patchtide-shard-1\0" + lineage)
-    digest.update(
-        b"".join(number.to_bytes(4) + revision.to_bytes(4) for number, revision in sorted(pairs))
-    )
-    return digest.digest()
+    words = [*chain.from_iterable(sorted(pairs))]
+    said = pack(f">{len(words)}I", *words)
+    return sha256(b"patchtide-shard-1\0" + lineage + said).digest()
 
 
 def digest_of(lineage: bytes, leaves: Leaves) -> bytes:

@@ -10,6 +10,7 @@ import re
 from ast import literal_eval
 from collections.abc import Iterable, Mapping
 from enum import Enum, EnumType
+from functools import cache
 from typing import Any, Literal, cast, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -64,7 +65,7 @@ def read_input(
     """
     texts = _query(query)
     documents = _documents(body)
-    known = {field.encode_name: field for field in fields(kind)}
+    known = _fields_of(kind)
     problems = [*_twice(texts), *_strangers(texts, documents, known, path, in_body=in_body)]
     found: dict[str, Any] = {}
     sources = [*path.items()]
@@ -83,6 +84,11 @@ def read_input(
     if problems:
         raise InvalidDocument(problems)
     return kind(**found)
+
+
+@cache
+def _fields_of(kind: type[Struct]) -> Mapping[str, FieldInfo]:
+    return {field.encode_name: field for field in fields(kind)}
 
 
 def check_media_type(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
