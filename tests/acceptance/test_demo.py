@@ -54,6 +54,10 @@ def test_somebody_clicks_through_and_finds_it_again_the_next_time(tmp_path: Path
             window.open("/machines?standing=required").locator("a.rowlink").first.click()
             page.get_by_role("link", name=re.compile(r"^why\?")).first.click()
             expect(page.locator(".lead")).to_contain_text("Needed")
+            window.open("/machines?owner=Shop+team").locator("a.rowlink").first.wait_for()
+            page = window.open("/collections")
+            page.get_by_role("link", name="Web servers", exact=True).click()
+            expect(page.get_by_text("Tuesday and Thursday of every week")).to_be_visible()
             assert window.complaints == []
         shown = subprocess.run(
             ["/bin/sh", "-c", '. "$0"; exec patchtide overview --json', said["environment"]],

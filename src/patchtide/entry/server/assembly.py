@@ -21,7 +21,7 @@ from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.entry.server.code_file import CodeFile
 from patchtide.entry.server.descriptors import Room, make_room
 from patchtide.entry.server.feeds import FeedsSide, build_feeds_side
-from patchtide.entry.server.fleet_file import FleetFile
+from patchtide.entry.server.fleet_file import FleetFile, kept_view
 from patchtide.entry.server.metrics import build_metrics
 from patchtide.entry.server.node import Server, SystemClock
 from patchtide.entry.server.notifying import build_senders
@@ -144,7 +144,7 @@ def _ground(
             storage,
             catalog,
             clock,
-            keeping=FleetFile(settings.home / "fleet" / "view"),
+            keeping=FleetFile(kept_view(settings.home)),
             beside=reader,
         ),
     )

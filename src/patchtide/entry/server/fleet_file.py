@@ -10,6 +10,11 @@ from pathlib import Path
 from patchtide.adapters.trust.durable import locked_if_free, private_folder, write_parts_durably
 
 
+def kept_view(home: Path) -> Path:
+    """Return where a node keeps it."""
+    return home / "fleet" / "view"
+
+
 class FleetFile:
     """Nodes of one site may share it: what one of them wrote, any other can go on from."""
 

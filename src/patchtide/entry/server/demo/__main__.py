@@ -22,6 +22,7 @@ from patchtide.entry.server.demo.folder import DemoFolder, Made
 from patchtide.entry.server.demo.furnish import furnish
 from patchtide.entry.server.demo.living import Living
 from patchtide.entry.server.demo.releases import details_of, releases
+from patchtide.entry.server.fleet_file import kept_view
 from patchtide.entry.server.node import Server
 from patchtide.entry.server.serving import running
 from patchtide.entry.server.settings import ServerSettings, read_settings
@@ -109,8 +110,14 @@ async def _demonstrate(asked: Asked, folder: DemoFolder) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, end)
+    made = folder.made
+    if made is None:
+        async with running(asked.settings) as server:
+            made = await _make(server, asked)
+        # What is dated back was heard of by nobody: whoever serves it reads it as a whole.
+        kept_view(asked.settings.home).unlink(missing_ok=True)
+        folder.finish(made)
     async with running(asked.settings) as server:
-        made = folder.made or await _make(server, asked, folder)
         living = await Living.begin(server, begun_at=made.at)
         going_on = asyncio.create_task(living.run())
         _greet(made, server, folder, as_json=asked.as_json)
@@ -123,7 +130,7 @@ async def _demonstrate(asked: Asked, folder: DemoFolder) -> None:
                 await task
 
 
-async def _make(server: Server, asked: Asked, folder: DemoFolder) -> Made:
+async def _make(server: Server, asked: Asked) -> Made:
     now = server.context.clock.now()
     details = list(map(details_of, releases(asked.updates, now=now)))
     await furnish(server, machines=asked.machines, details=details, past=True, say=_say(asked))
@@ -145,9 +152,7 @@ async def _make(server: Server, asked: Asked, folder: DemoFolder) -> Made:
     await server.storage.decide("demo", "users.create", work, now=now)
     await server.storage.decide("demo", "api-tokens.create", let_in, now=now)
     server.context.bootstrap_code.spent()
-    made = Made(at=now, machines=asked.machines, name=NAME, password=password, token=issued.token)
-    folder.finish(made)
-    return made
+    return Made(at=now, machines=asked.machines, name=NAME, password=password, token=issued.token)
 
 
 def _say(asked: Asked) -> Callable[[str], None]:

@@ -1,14 +1,16 @@
-"""Filling a fresh server: a catalog, machines, what they reported last, lists and searches."""
+"""Filling a fresh server: a catalog, collections, machines, what they reported last, lists."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from patchtide.domain.catalog.details import UpdateDetails
 from patchtide.entry.server.demo import reporting
+from patchtide.entry.server.demo.gathered import gather, open_windows
 from patchtide.entry.server.demo.lots import chance
 from patchtide.entry.server.demo.machines import described, new_client
 from patchtide.entry.server.demo.past import remember
@@ -51,8 +53,8 @@ async def furnish(
     say(f"{len(details)} updates are published and signed")
     numbers = await publish(server, details)
     say(f"{machines} machines are enrolled")
+    await gathered(server)
     clients = await enrol(server, machines, names=names)
-    await describe(server, clients)
     say("they report")
     stock = await read_stock(server, begun_at=now)
     await reporting.report_first(server, clients, stock)
@@ -89,6 +91,13 @@ async def publish(server: Server, details: Sequence[UpdateDetails]) -> Mapping[U
     return numbers
 
 
+async def gathered(server: Server) -> None:
+    """Make the collections of machines, and say when those may be changed."""
+    now = server.context.clock.now()
+    for operation, work in (("collections.create", gather), ("windows.create", open_windows)):
+        await server.storage.decide(ACTOR, operation, partial(work, by=ACTOR, at=now), now=now)
+
+
 async def enrol(server: Server, count: int, *, names: Sequence[str] = ()) -> Sequence[Client]:
     now = server.context.clock.now()
     clients: list[Client] = []
@@ -101,23 +110,13 @@ async def enrol(server: Server, count: int, *, names: Sequence[str] = ()) -> Seq
                 client = new_client(number, count=count, name=name)
                 made.append(tx.add_client(client, now=now - SINCE * chance("age", number)))
                 tx.note(client.uuid.hex(), name=client.name)
+            # What people would say: whose they are, what for, where, how critical.
+            told = [one for one in made if chance("described", one.number) < 0.97]
+            tx.describe_clients({client.number: described(client) for client in told})
             return made
 
         clients += await server.storage.decide(ACTOR, "agents.enrol", work, now=now)
     return clients
-
-
-async def describe(server: Server, clients: Sequence[Client]) -> None:
-    """Say of machines what people would: whose they are, what for, where, how exposed."""
-    now = server.context.clock.now()
-    said = [one for one in clients if chance("described", one.number) < 0.97]
-    for start in range(0, len(said), CLIENTS_AT_ONCE):
-        part = said[start : start + CLIENTS_AT_ONCE]
-
-        def work(tx: Transaction, part: Sequence[Client] = part) -> None:
-            tx.describe_clients({client.number: described(client) for client in part})
-
-        await server.storage.decide(ACTOR, "machines.describe", work, now=now)
 
 
 async def read_stock(server: Server, *, begun_at: datetime) -> Stock:
@@ -137,7 +136,7 @@ async def read_stock(server: Server, *, begun_at: datetime) -> Stock:
 
 
 async def keep(server: Server, details: Sequence[UpdateDetails], *, now: datetime) -> None:
-    """Make what people would have made: searches, and the lists of the last months."""
+    """Make what people would have made: searches, the lists of the last months."""
     by_month: dict[str, list[UUID]] = defaultdict(list)
     for one in details:
         if one.released is not None and now - one.released < timedelta(days=90):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from uuid import UUID
 
 from patchtide.domain.catalog.risk import Exposure
 from patchtide.domain.catalog.rules import PackageFormat
-from patchtide.domain.compliance.described import Described
+from patchtide.domain.compliance.described import Described, RestartCode
+from patchtide.entry.server.demo.gathered import id_of
 from patchtide.entry.server.demo.lots import chance, one_of
 from patchtide.entry.server.demo.systems import BY_SHARD, OFFICE, ROLES, System
 from patchtide.server.ports.clients import Client, ClientState, NewClient
@@ -42,6 +44,8 @@ _OWNERS = {
     "laptop": "Workplace team",
     "kiosk": "Branch offices",
 }
+_BUSINESS = {"web": 5, "db": 5, "mail": 4, "edge": 4, "kiosk": 1, "desktop": 1, "laptop": 1}
+_SCHEDULES = {"web": "Web servers", "db": "Databases"}
 _APT_ERRORS = (
     "dpkg-query: error: '/var/lib/dpkg/status' near line 7413: missing 'Version' field",
     "/usr/bin/dpkg-query --show did not end in time",
@@ -128,7 +132,21 @@ def described(client: Client) -> Described:
         roles=(role,),
         exposure=exposure,
         location=CITIES.get(place[0], "") if place else "",
+        management_group="Workplace" if role in OFFICE else "Operations",
+        restart=RestartCode.INTERACTIVE if role in OFFICE else RestartCode.AUTOMATIC,
+        schedule=_schedule(client, role),
+        business=_BUSINESS.get(role, 2),
+        redundancy=1 if role in ("web", "cache", "edge") else 3,
     )
+
+
+def _schedule(client: Client, role: str) -> UUID | None:
+    """Of some machines nobody has said it."""
+    if chance("scheduled", client.number) > 0.9:
+        return None
+    if client.group == "staging":
+        return id_of("Staging")
+    return id_of(_SCHEDULES.get(role, "Offices" if role in OFFICE else "Production"))
 
 
 def person(client: Client) -> Person:
