@@ -137,6 +137,7 @@ def site(view: FollowedView) -> Any:
         facts=machines.facts,
         store=SimpleNamespace(heard=lambda numbers: {}),
         scopes=frozenset(),
+        lists=None,
     )
     return SimpleNamespace(
         fleet=fleet,

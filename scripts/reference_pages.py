@@ -135,6 +135,7 @@ def _section(operation: Operation) -> Iterator[str]:
     yield f"{operation.sentence}\n"
     yield f"- Request: `{operation.method} {operation.path.replace(':path', '')}`"
     scoped = "; for the machines of a collection, there" if operation.narrows else ""
+    scoped += "; for an update list, what is on it" if operation.narrows_updates else ""
     yield f"- Needs: {' and '.join(map(str, operation.needs))}{scoped}"
     if operation.needs_proof:
         who = "a person, and no program" if operation.only_people else "a person"

@@ -98,7 +98,7 @@ def hand_on(window: Reader, name: str, collection: str) -> str:
     page = window.open("/people")
     page.get_by_label("Name to sign in with").fill(name)
     page.get_by_label("Role", exact=True).first.select_option("help-desk")
-    page.get_by_label("On which machines").first.select_option(label=f"Only {collection}")
+    page.get_by_label("Where", exact=True).first.select_option(label=f"Only {collection}")
     page.get_by_role("button", name="Add and make a link").click()
     return page.locator("#link-text").inner_text()
 

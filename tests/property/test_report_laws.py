@@ -59,6 +59,7 @@ def a_site(view: View) -> Any:
         facts=machines.facts,
         store=SimpleNamespace(heard=lambda numbers: {}),
         scopes=frozenset(),
+        lists=None,
     )
     return SimpleNamespace(
         fleet=fleet,

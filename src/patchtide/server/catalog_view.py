@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -24,8 +24,23 @@ class CatalogView:
     lists: Mapping[str, StoredList] = field(default_factory=dict)
     told: int = 0
     """Another one whenever something changed that is told of updates, here or by their vendors."""
+    _whole: Catalog | None = None
+    """All that is known, where this view speaks of some of it; None: it speaks of all."""
     _by_leaf: dict[int, UUID] = field(default_factory=dict)
     _supersedence: Supersedence[UUID] = field(default_factory=lambda: Supersedence[UUID]({}))
+
+    def keep_to(self, lists: Collection[str], *, told: int) -> None:
+        """Speak of these lists and of what is on them: how machines stand follows from all."""
+        self.lists = {name: one for name, one in self.lists.items() if name in lists}
+        on = {update for one in self.lists.values() for update in one.updates}
+        self._whole = self.catalog
+        self.catalog = self.catalog.among(on)
+        self.updates = {key: one for key, one in self.updates.items() if key in on}
+        self.told = told
+
+    def are_all(self, updates: Sized) -> bool:
+        """Say whether these, of which each is offered, are all that machines are judged by."""
+        return self._whole is None and len(updates) == len(self.updates)
 
     def risk_of(self, update: KnownUpdate, exposure: Exposure = Exposure.ORDINARY) -> RiskClass:
         """Return how urgent it is on machines that stand so."""
@@ -39,9 +54,8 @@ class CatalogView:
 
     def known(self, updates: Iterable[UUID]) -> Iterator[KnownUpdate]:
         """Yield those of the updates that are known, offered or not."""
-        catalog = self.catalog
         for key in updates:
-            found = self.updates.get(key) or catalog.expired.get(key) or catalog.parts.get(key)
+            found = self.updates.get(key) or self.catalog.get(key)
             if found is not None:
                 yield found
 
@@ -52,13 +66,24 @@ class CatalogView:
 
     def is_superseded(self, update: KnownUpdate) -> bool:
         """Say whether something that is still offered takes its place, perhaps through others."""
-        expired = self.catalog.expired
+        expired = (self._whole or self.catalog).expired
         return self._supersedence.is_any_above(update.id, lambda key: key not in expired)
 
     def of_leaf(self, number: int) -> KnownUpdate | None:
-        """Return the update that a leaf is of; None: it is published no more."""
+        """Return the update that a leaf is of, whoever asks; None: it is published no more."""
         update = self._by_leaf.get(number)
-        return None if update is None else self.updates[update]
+        if update is None:
+            return None
+        return self.updates[update] if self._whole is None else self._whole.updates[update]
+
+    def leaves_of(self, update: UUID) -> tuple[PlacedLeaf, ...]:
+        """Return the leaves of any update, whoever asks. Raises NotFound."""
+        if self._whole is None:
+            return self.update(update).leaves
+        found = self._whole.get(update)
+        if found is None:
+            raise NotFound
+        return found.leaves
 
     def placed(self, number: int) -> PlacedLeaf | None:
         """Return where a leaf is published; None: it is not."""

@@ -50,9 +50,16 @@ _NARROWED = {
     "machines", "machine-completions", "machine-names", "act", "machine", "explanation",
     "updates", "update",
     "completions", "lists", "list", "reports", "report", "history",
-    "targets", "collections", "collection", "calendar",
+    "targets", "collections", "collection", "calendar", "list-act", "list-choose", "searches",
+    "search-new", "search-save", "search-act",
 }  # fmt: skip
 """Pages for whoever sees some machines only; what a form does is asked of its operation."""
+_BY_LISTS = {
+    "updates", "update", "completions", "lists", "list", "list-act", "list-choose", "searches",
+    "search-new", "search-save", "search-act", "explanation", "machine", "reports", "report",
+    "history", "targets",
+}  # fmt: skip
+"""Those for whoever may read single lists only."""
 
 _PAGES = (
     _page("sign-in", "/sign-in", Gate.PUBLIC, "The page to sign in on."),
@@ -194,5 +201,7 @@ _PAGES = (
 )
 
 PAGES = tuple(
-    replace(page, narrows=page.name.removeprefix("console.") in _NARROWED) for page in _PAGES
+    replace(page, narrows=name in _NARROWED, narrows_updates=name in _BY_LISTS)
+    for page in _PAGES
+    for name in [page.name.removeprefix("console.")]
 )

@@ -89,8 +89,8 @@ class Context:
     narrowed_fleets: NarrowedFleets = field(default_factory=NarrowedFleets)
 
     def within(self, scopes: frozenset[Scope]) -> Context:
-        """Return the server as somebody sees it who may see only the machines of these scopes."""
-        if scopes <= self.fleet.scopes:
+        """Return the server as somebody sees it who may see no more than is in these scopes."""
+        if scopes <= self.fleet.bounds:
             return self
         return replace(self, fleet=self.narrowed_fleets.of(self.fleet, scopes))
 

@@ -58,8 +58,12 @@ SETTLE_SHARE = 10
 class Fleet:
     """The one view of this node. Questions are short and come from threads, one at a time."""
 
+    bounds: frozenset[Scope] = frozenset()
+    """What it is narrowed to; none: it is the whole fleet, with the whole catalog."""
     scopes: frozenset[Scope] = frozenset()
-    """What it is narrowed to; none: every machine is in it."""
+    """Those of them that are of machines; none: every machine is in it."""
+    lists: frozenset[str] | None = None
+    """The lists on which all updates are that it speaks of; None: it speaks of any."""
 
     def __init__(
         self,

@@ -105,6 +105,7 @@ FLEET = (
         columns=("title", "state", "risk", "severity", "cves", "packages", "released", "id"),
         example=f"machines updates {_MACHINE} --state required",
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="explain",
@@ -119,6 +120,7 @@ FLEET = (
         also=(Right(Kind.CATALOG, Verb.READ),),
         example=f"explain {_MACHINE} {_UPDATE}",
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="machines.whatif",

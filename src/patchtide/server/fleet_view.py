@@ -71,7 +71,7 @@ class View(MachinesView):
 
     def _tally_on(self, member: Member, doubt: Doubt) -> Tally:
         if doubt is not Doubt.NONE:
-            return Tally(unknown=len(self.updates))
+            return Tally(unknown=len((self._whole or self).updates))
         known = self._by_member.get(member.number)
         if known is None:
             known = self._by_member[member.number] = self._counting.tally(member.states)
@@ -152,7 +152,7 @@ class View(MachinesView):
         if not self._supersedence.has_any:
             return lambda update: state_of(member.states, update.leaves)
         told = on_one_machine(
-            self._supersedence, lambda key: state_of(member.states, self.update(key).leaves)
+            self._supersedence, lambda key: state_of(member.states, self.leaves_of(key))
         )
         return lambda update: told(update.id)
 
@@ -254,8 +254,8 @@ class View(MachinesView):
             self._overtaken = Overtaken(
                 ground,
                 self._supersedence,
-                lambda key: self.update(key).leaves,
-                counted=self.updates.keys(),
+                self.leaves_of,
+                counted=(self._whole or self).updates.keys(),
             )
         return self._overtaken
 

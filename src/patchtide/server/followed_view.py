@@ -74,9 +74,16 @@ class FollowedView(SettlingView):
             _unsettled=Unsettled(),
         )
 
-    def narrowed(self, machines: BitMap, collections: Collection[UUID]) -> FollowedView:
+    def narrowed(
+        self,
+        machines: BitMap,
+        collections: Collection[UUID] | None,
+        *,
+        lists: Collection[str] | None = None,
+    ) -> FollowedView:
         """Return the view with these machines and collections only; it is asked, not followed.
 
+        `lists`: with what is on these alone. None of the collections or lists: with all there are.
         What is counted by leaf and by machine it has in common with this one, so it is good until
         this one changes.
         """
@@ -84,7 +91,7 @@ class FollowedView(SettlingView):
         known, version = self.standings(), next(self._versions)
         some = {number: self.members[number] for number in machines if number in self.members}
         there = {number: known[number] for number in some}
-        return replace(
+        made = replace(
             self,
             version=version,
             decided=version,
@@ -93,7 +100,11 @@ class FollowedView(SettlingView):
             active=self.active & machines,
             present=self.present & machines,
             restarting=self.restarting & machines,
-            collections={k: v for k, v in self.collections.items() if k in collections},
+            collections={
+                key: one
+                for key, one in self.collections.items()
+                if collections is None or key in collections
+            },
             _by_named={},
             _by_update=KeptTallies(),
             _counted={},
@@ -106,6 +117,9 @@ class FollowedView(SettlingView):
             _standings=Standings.of(there),
             _unsettled=Unsettled(),
         )
+        if lists is not None:
+            made.keep_to(lists, told=version)
+        return made
 
     @property
     def index(self) -> StateIndex:

@@ -21,22 +21,22 @@ from patchtide.server.role_book import ROLE_BOOK, read_roles, rights_by
 
 RoleName = Annotated[str, Meta(max_length=40, pattern=or_nothing(ROLE))]
 Rights = Annotated[
-    tuple[Annotated[str, Meta(max_length=104)], ...],
+    tuple[Annotated[str, Meta(max_length=120)], ...],
     Meta(
         max_length=64,
         description="Rights, each as kind.verb, for example machines.read, or roles, each as"
         " role:name; with @ and a collection's id, only for its machines; with @machine: and a"
-        " machine's id, only for that one; catalog.modify with @list: and a list's name, only to"
-        " say what is on it.",
+        " machine's id, only for that one; with @list: and a list's name, catalog.read only for"
+        " that list and the updates on it, catalog.modify only to say what is on it.",
     ),
 ]
 Within = Annotated[
     str,
     Meta(
-        max_length=44,
+        max_length=69,
         pattern=or_nothing(PLACE),
         description="The id of a collection: all of it holds for its machines only. Or machine:"
-        " and the id of one machine.",
+        " and the id of one machine, or list: and the name of an update list.",
     ),
 ]
 

@@ -98,14 +98,14 @@ def unplaced(view: View, places: Collection[UUID]) -> list[UUID]:
 
 def machine_count(view: View, updates: Sequence[KnownUpdate]) -> MachineCount:
     """Return how the active machines stand on these updates together, as reports say it."""
-    if len(updates) == len(view.updates):
+    if view.are_all(updates):
         return fleet_count(view).machines
     return machines_on(_classes(view, updates))
 
 
 def machine_classes(fleet: Fleet, view: View, updates: Sequence[KnownUpdate]) -> Classes:
     """Return which active machines stand how on these updates together."""
-    if len(updates) == len(view.updates):
+    if view.are_all(updates):
         return on_all(fleet, view, view.active)
     return _classes(view, updates)
 

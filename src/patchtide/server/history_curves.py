@@ -127,22 +127,24 @@ class Asked(Protocol):
 
 
 def subject_of(reading: UpdateListReading, fleet: Fleet, asked: Asked) -> Subject:
-    """Return what is asked about; whoever may see one collection alone means that one.
+    """Return what is asked about; whoever may see one collection or list alone means that one.
 
     Raises:
-        NotFound: nobody shares such a search.
+        NotFound: nobody shares such a search, or whoever asks may read single lists alone.
+        InvalidDocument: he may read several, and named none.
     """
-    collection = asked.collection or (None if asked.update else _only_place(fleet))
+    collection = asked.collection or (None if asked.update else only_place(fleet))
     return Subject(
         update=asked.update,
-        list=asked.list,
+        list=asked.list or (_only_list(fleet) if not (asked.update or asked.search) else ""),
         search=asked.search,
-        query=_query_of(reading, asked.search) if asked.search else "",
+        query=_query_of(reading, fleet, asked.search) if asked.search else "",
         collection=None if collection == ALL_MACHINES else collection,
     )
 
 
-def _only_place(fleet: Fleet) -> UUID | None:
+def only_place(fleet: Fleet) -> UUID | None:
+    """Return the collection within which somebody may see machines, if it is a single one."""
     if len(fleet.scopes) != 1:
         return None
     [places] = [scope.places or frozenset() for scope in fleet.scopes]
@@ -150,9 +152,24 @@ def _only_place(fleet: Fleet) -> UUID | None:
     return UUID(named[0]) if len(named) == len(places) == 1 else None
 
 
-def _query_of(reading: UpdateListReading, search: str) -> str:
+def _only_list(fleet: Fleet) -> str:
+    """Return the list that somebody means who named none; empty: all updates.
+
+    Raises:
+        InvalidDocument: he may read several.
+    """
+    if fleet.lists is None:
+        return ""
+    first, *others = sorted(fleet.lists)
+    if others:
+        said = f"is one of {', '.join((first, *others))}: you may read no other updates"
+        raise InvalidDocument([Problem("list", said)])
+    return first
+
+
+def _query_of(reading: UpdateListReading, fleet: Fleet, search: str) -> str:
     """Return what a saved search of everybody's asks. Raises NotFound."""
-    for one in reading.searches((EVERYBODY,)):
+    for one in reading.searches((EVERYBODY,) if fleet.lists is None else ()):
         if one.name == search:
             return one.query
     raise NotFound

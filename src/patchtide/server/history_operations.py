@@ -18,6 +18,7 @@ HISTORY = (
         output=history.History,
         handler=history.show,
         narrows=True,
+        narrows_updates=True,
         also=(Right(Kind.CATALOG, Verb.READ),),
         columns=(
             "date",
@@ -55,6 +56,7 @@ HISTORY = (
             "machines",
         ),
         example="history times --risk high",
+        narrows_updates=True,
     ),
     Operation(
         name="targets.show",
@@ -67,6 +69,7 @@ HISTORY = (
         output=targets.TargetProgress,
         handler=targets.show,
         narrows=True,
+        narrows_updates=True,
         also=(Right(Kind.CATALOG, Verb.READ),),
         columns=(
             "title",

@@ -54,8 +54,25 @@ class Catalog:
     bundles: Mapping[UUID, frozenset[UUID]] = field(default_factory=dict)
     """Bundle -> all that it is made of."""
 
+    def get(self, update: UUID) -> KnownUpdate | None:
+        return self.updates.get(update) or self.expired.get(update) or self.parts.get(update)
+
+    def among(self, some: Collection[UUID]) -> Catalog:
+        """Return the catalog of these alone; what a bundle is made of goes with it."""
+        parts = {part for one in some for part in self.bundles.get(one, ())}
+        return Catalog(
+            updates=_of(self.updates, some),
+            expired=_of(self.expired, some),
+            parts=_of(self.parts, parts.union(some)),
+            bundles={key: made for key, made in self.bundles.items() if key in some},
+        )
+
     def all(self) -> Iterable[KnownUpdate]:
         return chain(self.updates.values(), self.expired.values(), self.parts.values())
+
+
+def _of(updates: Mapping[UUID, KnownUpdate], some: Iterable[UUID]) -> dict[UUID, KnownUpdate]:
+    return {key: updates[key] for key in some if key in updates}
 
 
 @dataclass(frozen=True, slots=True)

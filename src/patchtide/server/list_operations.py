@@ -38,6 +38,8 @@ SEARCHES = (
         output=saved_searches.SearchList,
         handler=saved_searches.searches,
         columns=("name", "query", "shared", "saved_by", "saved_at"),
+        narrows=True,
+        narrows_updates=True,
     ),
     _search(
         "save",
@@ -82,6 +84,8 @@ SEARCHES = (
         output=saved_searches.ShownSearch,
         handler=saved_searches.save_own,
         example="searches keep mine --query 'openssl and not superseded'",
+        narrows=True,
+        narrows_updates=True,
     ),
     _search(
         "rename-own",
@@ -93,6 +97,8 @@ SEARCHES = (
         output=saved_searches.ShownSearch,
         handler=saved_searches.rename_own,
         example="searches rename-own mine --to openssl",
+        narrows=True,
+        narrows_updates=True,
     ),
     _search(
         "share",
@@ -115,6 +121,8 @@ SEARCHES = (
         handler=saved_searches.delete_own,
         status=204,
         example="searches discard openssl",
+        narrows=True,
+        narrows_updates=True,
     ),
     _search(
         "complete",
@@ -127,6 +135,7 @@ SEARCHES = (
         handler=saved_searches.suggest,
         columns=("text", "says"),
         narrows=True,
+        narrows_updates=True,
         example="searches complete --text 'sever'",
     ),
 )
@@ -142,6 +151,7 @@ LISTS = (
         handler=update_lists.lists,
         columns=("name", "size", "required", "note", "made_by", "made_at"),
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="lists.create",
@@ -170,6 +180,7 @@ LISTS = (
         columns=("title", "severity", "risk", "required", "installed", "status"),
         example="lists show october",
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="lists.add",
@@ -200,6 +211,7 @@ LISTS = (
         status=202,
         example="lists scan october",
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="lists.remove",

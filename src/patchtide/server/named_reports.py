@@ -37,6 +37,7 @@ from patchtide.server.report_words import (
     STATES,
     TARGET_STATES,
 )
+from patchtide.server.saved_searches import owners_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +217,8 @@ def _check(asked: AskReport, named: NamedReport) -> None:
 def _chosen(context: Context, asked: AskReport, *, owner: str) -> Chosen:
     if asked.search:
         reading = context.reading.update_lists
-        found = reading.searches((EVERYBODY, owner) if owner else (EVERYBODY,))
+        owners = owners_for(context.fleet, owner)
+        found = reading.searches([one for one in owners if one])
         named = [one for one in found if one.name == asked.search]
         if not named:
             raise NotFound(f"no search is saved as {asked.search}")

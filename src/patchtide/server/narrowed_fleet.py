@@ -1,7 +1,8 @@
 """The fleet for somebody who may see some of it: in it there are no other machines (S17).
 
 Whatever a use case asks of the fleet it asks of this, so nothing that it answers, counts, completes
-or refuses speaks of machines outside. A machine is in it if it is in all of the scopes.
+or refuses speaks of machines outside. A machine is in it if it is in all of the scopes. So it is
+with updates for whoever may read single lists: there are those on them, and no other list.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ KEPT = 8
 class NarrowedFleet(Fleet):
     """Asked as the fleet is. What it counts is kept until something changes anywhere."""
 
-    def __init__(self, whole: Fleet, scopes: frozenset[Scope]) -> None:
-        self.scopes = scopes
+    def __init__(self, whole: Fleet, bounds: frozenset[Scope]) -> None:
+        self.bounds = bounds
+        self.scopes = frozenset(one for one in bounds if one.places is not None)
+        lists = [one.lists for one in bounds if one.lists is not None]
+        self.lists = frozenset.intersection(*lists) if lists else None
         self.whole = whole
         self.store = whole.store
         self.updates = UpdateIndex()
@@ -43,9 +47,8 @@ class NarrowedFleet(Fleet):
         self.collections = self._collections = _NarrowedCollections(
             self.machines, whole.collections
         )
-        places = frozenset.intersection(*(scope.places or frozenset() for scope in scopes))
-        self._places = {UUID(one) for one in places if is_collection(one)}
-        """Other collections are none here, as other machines are not."""
+        self._collections_here = _collections_in(self.scopes)
+        """Other collections are none here, as other machines are not; None: all are."""
         self._seen: tuple[int, int] | None = None
         self._some = BitMap()
         self._view: FollowedView | None = None
@@ -73,7 +76,8 @@ class NarrowedFleet(Fleet):
         view.standings()  # who fell silent meanwhile moves by that
         seen = view.version, view.moves.end
         if self._view is None or seen != self._seen or some != self._some:
-            self._view, self._some = view.narrowed(some, self._places), some
+            self._view = view.narrowed(some, self._collections_here, lists=self.lists)
+            self._some = some
             self._seen = view.version, view.moves.end  # counts follow for it, if they did not
         self._collections.found = _Within(memberships, some)
         # Of tier 0 is a machine by a collection, too, that nobody here is told of.
@@ -87,6 +91,13 @@ class NarrowedFleet(Fleet):
         for scope in self.scopes:
             found &= BitMap().union(*(_in(view, memberships, one) for one in scope.places or ()))
         return found
+
+
+def _collections_in(scopes: frozenset[Scope]) -> Collection[UUID] | None:
+    if not scopes:
+        return None
+    places = frozenset.intersection(*(scope.places or frozenset() for scope in scopes))
+    return {UUID(one) for one in places if is_collection(one)}
 
 
 def _in(view: View, memberships: Memberships, place: str) -> BitMap:
@@ -149,7 +160,7 @@ class NarrowedFleets:
 
     def of(self, fleet: Fleet, scopes: frozenset[Scope]) -> Fleet:
         whole = fleet.whole if isinstance(fleet, NarrowedFleet) else fleet
-        wanted = fleet.scopes | scopes
+        wanted = fleet.bounds | scopes
         if not wanted:
             return fleet
         found = self._kept.get(wanted) or NarrowedFleet(whole, wanted)

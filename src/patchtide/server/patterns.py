@@ -11,7 +11,8 @@ LABEL: Final = r"^[a-z0-9][a-z0-9-]{0,62}" + END
 """A slug that is short enough for a part of a host's name."""
 SHA256: Final = r"^[0-9a-f]{64}" + END
 RANDOM_ID: Final = r"^[0-9a-f]{32}" + END
-PLACE: Final = r"^(machine:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" + END
+_UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+PLACE: Final = rf"^((machine:)?{_UUID}|list:[a-z0-9][a-z0-9-]{{0,63}})" + END
 SHORT_ID: Final = r"^[0-9a-f]{12}" + END
 MONTH: Final = r"^[0-9]{4}-[0-9]{2}" + END
 ROLE: Final = r"^[a-z][a-z0-9-]*" + END

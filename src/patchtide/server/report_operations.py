@@ -228,6 +228,7 @@ REPORTS = (
         also=_ALSO,
         columns=("name", "title", "takes", "states"),
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="reports.show",
@@ -242,6 +243,7 @@ REPORTS = (
         also=_ALSO,
         step_of=_COMMAND,
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="reports.download",
@@ -256,5 +258,6 @@ REPORTS = (
         media_types=tuple(MEDIA_TYPES.values()),
         step_of=_COMMAND,
         narrows=True,
+        narrows_updates=True,
     ),
 )

@@ -147,7 +147,7 @@ class Scope:
 
     @property
     def has_all_updates(self) -> bool:
-        return len(self.updates) == len(self.view.updates)
+        return self.view.are_all(self.updates)
 
     @cached_property
     def part(self) -> Part:

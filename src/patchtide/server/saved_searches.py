@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
@@ -15,6 +15,7 @@ from patchtide.domain.catalog.query_parser import MAX_LENGTH, parse_query
 from patchtide.domain.catalog.query_text import query_text
 from patchtide.domain.errors import NotFound, WrongState
 from patchtide.server.context import Call
+from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.patterns import SLUG
 from patchtide.server.ports.decisions import Transaction
@@ -83,10 +84,16 @@ class Completed(Output, kw_only=True, frozen=True):
 
 
 async def searches(call: Call, principal: Principal, asked: Nothing) -> SearchList:
-    """Return those of everybody, and the caller's own."""
+    """Return those of everybody, and the caller's own; who reads single lists sees his own."""
     reading = call.context.reading.update_lists
-    found = await call.read(lambda: reading.searches((EVERYBODY, principal.actor)))
+    owners = owners_for(call.context.fleet, principal.actor)
+    found = await call.read(lambda: reading.searches(owners))
     return SearchList(items=tuple(map(_shown, found)))
+
+
+def owners_for(fleet: Fleet, actor: str) -> Sequence[str]:
+    """Return whose searches somebody may ask: everybody's name what is not on his lists."""
+    return (EVERYBODY, actor) if fleet.lists is None else (actor,)
 
 
 async def save_shared(call: Call, principal: Principal, asked: SaveSearch) -> ShownSearch:

@@ -107,6 +107,9 @@ class Operation:
     narrows: bool = False
     """Whoever has the rights for some collections only is answered for their machines; without
     this he is refused."""
+    narrows_updates: bool = False
+    """Whoever may read the catalog at some lists only is answered for what is on them; without
+    this he is refused."""
     of_list: bool = False
     """It says what is on the update list of its name: a right may end at that one."""
     targets_all: bool = False
@@ -275,12 +278,19 @@ async def perform(
     """
     at = operation.place(getattr(asked, "name", ""))
     for policy in operation.needs:
-        check(principal, policy, narrows=operation.narrows, at=at)
+        check(
+            principal,
+            policy,
+            narrows=operation.narrows,
+            narrows_updates=operation.narrows_updates,
+            at=at,
+        )
     if operation.needs_proof:
         check_proof(principal, now=context.clock.now(), only_people=operation.only_people)
     if operation.handler is None:
         raise LookupError(f"{operation.name} is no use case")
-    if scopes := scopes_of(principal, operation.needs, at=at):
+    by_lists = operation.narrows_updates or operation.of_list
+    if scopes := scopes_of(principal, operation.needs, narrows_updates=by_lists, at=at):
         context = context.within(scopes)
         await check_within(context.fleet, asked)
     await check_targets(context.fleet, principal, operation.targets(asked))

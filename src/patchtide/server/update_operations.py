@@ -33,6 +33,7 @@ UPDATES = (
         ),
         example="updates list --state required --severity critical",
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="updates.show",
@@ -46,6 +47,7 @@ UPDATES = (
         handler=update_page.show,
         example=f"updates show {_UPDATE}",
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="updates.rate",
@@ -86,5 +88,6 @@ UPDATES = (
         columns=("name", "state", "doubt", "reported_at", "group", "platform", "id"),
         example=f"updates machines {_UPDATE} --state required",
         narrows=True,
+        narrows_updates=True,
     ),
 )

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from patchtide.domain.access.grants import limited
+from patchtide.domain.access.rights import ROLES
 from patchtide.server.history_recorder import HistoryRecorder
 from tests.integration.console.visitor import ConsoleSite
 from tests.simulator.catalogs import a_leaf, a_scan, an_update_id, some_details
@@ -13,13 +15,9 @@ from tests.simulator.catalogs import a_leaf, a_scan, an_update_id, some_details
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: ConsoleSite) -> None:
-    visitor = await site.signed_in("maria", "engineer")
-    fresh = (await visitor.get("/history")).body.decode()
-    await site.catalog.publish([a_leaf(1, "openssl")], details=[some_details("openssl")])
-    await site.machines("web-1", "web-2")
+def recorder_of(site: ConsoleSite) -> HistoryRecorder:
     context = site.plane.context
-    recorder = HistoryRecorder(
+    return HistoryRecorder(
         fleet=context.fleet,
         source=site.storage,
         decisions=site.storage,
@@ -27,6 +25,14 @@ async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: Consol
         node="here",
         silent_after=lambda: context.silent_after,
     )
+
+
+async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: ConsoleSite) -> None:
+    visitor = await site.signed_in("maria", "engineer")
+    fresh = (await visitor.get("/history")).body.decode()
+    await site.catalog.publish([a_leaf(1, "openssl")], details=[some_details("openssl")])
+    await site.machines("web-1", "web-2")
+    recorder = recorder_of(site)
     update = an_update_id("openssl")
     for client, states in zip(
         site.storage.clients(), ({"required": [1]}, {"installed": [1]}), strict=True
@@ -63,3 +69,50 @@ async def test_a_curve_has_its_gap_its_marks_its_table_and_its_file(site: Consol
     assert "the last 3 days" in overview and "50.0 % were up to date then" in overview
     assert "No update that some machine needed is in this state" in none
     assert (await visitor.get("/history?list=nowhere")).status == 404
+
+
+async def test_who_has_a_collection_is_led_to_its_days_and_to_those_of_no_other(
+    site: ConsoleSite,
+) -> None:
+    keeper = await site.signed_in("maria")
+    await site.catalog.publish([a_leaf(1, "openssl")], details=[some_details("openssl")])
+    machines = await site.machines("web-1", "web-2", "db-1")
+    for client in site.storage.clients():
+        scan = a_scan(client.number, 1, serial=1, required=[1])
+        await site.storage.accept([scan], now=site.clock.now().timestamp())
+    token = await site.plane.token(role="full-administrator")
+    ids = []
+    for name, some in (("Web", machines[:2]), ("Databases", machines[2:])):
+        said = {"name": name, "names": [str(one) for one in some]}
+        made = await site.plane.ask("POST", "/api/v1/collections", token=token, document=said)
+        ids.append(made.json["id"])
+    web, databases = ids
+    await keeper.post("/searches", {"name": "due", "query": "required > 0", "whose": "shared"})
+    recorder = recorder_of(site)
+    await recorder.step()
+    site.clock.advance(days=1)
+    await recorder.step()
+    ola, now = await site.person("ola", "auditor"), site.clock.now()
+
+    async def seen(*rights: str) -> dict[str, str]:
+        await site.storage.decide("x", "x", lambda tx: tx.set_rights(ola, rights), now=now)
+        reader = site.visitor()
+        await reader.sign_in("ola")
+        own = ("/", f"/collections/{web}", "/history", "/history?search=due", "/targets")
+        answers = {path: await reader.get(path) for path in (*own, f"/history?collection={web}")}
+        others = (f"/history?collection={databases}", f"/targets?collection={databases}")
+        assert [(await reader.get(path)).status for path in others] == [404, 404]
+        assert {path: a.status for path, a in answers.items() if a.status != 200} == {}
+        return {path: answer.body.decode() for path, answer in answers.items()}
+
+    pages = await seen(*map(str, limited(ROLES["auditor"], web)))
+
+    assert all('href="/history"' in page and 'href="/targets"' in page for page in pages.values())
+    assert f'href="/history?collection={web}"' in pages[f"/collections/{web}"]
+    assert "of 2 active machines in it" in pages["/history"]
+    for path in ("/history", "/history?search=due"):
+        assert len(re.findall(r'<rect class="day"', pages[path])) == 2, path
+    assert f'<option value="{web}" selected>In Web' in pages["/history"]
+    assert ">due</a>" in pages["/history"]
+    assert not [path for path, page in pages.items() if "Databases" in page or databases in page]
+    assert "db-1" not in "".join(pages.values())

@@ -183,6 +183,23 @@ async def test_rights_for_one_machine_are_handed_out_by_its_name_in_the_browser(
     assert done.status == 303 and f"{words.role('auditor')} within {OUTSIDE}" in after
 
 
+async def test_a_role_is_handed_out_at_a_list_in_the_browser(scoped: Scoped) -> None:
+    token = await scoped.site.plane.token(role="full-administrator")
+    await scoped.site.plane.ask("POST", "/api/v1/lists", token=token, document={"name": "october"})
+    keeper = await scoped.visitor(*ROLES["full-administrator"])
+    stranger = await scoped.visitor(*rights_of(["accounts.read", "accounts.create"]))
+    [offered, hidden] = [(await who.get("/people")).body.decode() for who in (keeper, stranger)]
+    said = {"name": "ola", "role": "auditor", "within": "list:october"}
+    [made, refused] = [await who.post("/people", said) for who in (keeper, stranger)]
+
+    assert ["Only the list october" in page for page in (offered, hidden)] == [True, False]
+    assert (made.status, refused.status) == (200, 403)
+    assert (
+        f"{words.role('auditor')} on the list october"
+        in (await keeper.get("/people")).body.decode()
+    )
+
+
 async def test_only_what_can_be_kept_within_is_answered(scoped: Scoped) -> None:
     answers = await scoped.answers(await scoped.site.plane.token(rights=HELD))
     opened = {name for name, answer in answers.items() if answer.status < 300}
@@ -247,7 +264,11 @@ async def test_one_collection_as_an_object_is_all_that_he_sees_of_collections(
 @pytest.mark.parametrize("role", ["full-administrator", "help-desk"])
 async def test_every_place_that_he_is_shown_is_open_to_him(scoped: Scoped, role: str) -> None:
     visitor = await scoped.visitor(*limited(ROLES[role], WEB))
+    await visitor.get("/updates")
+    kept = await visitor.post("/searches", {"name": "mine", "query": "toy", "whose": "own"})
+    assert kept.status == 303
     pages = ["/", "/machines", f"/machines/{scoped.machine}", "/updates?q=toy", "/lists"]
+    pages += ["/history", "/targets", "/reports", "/reports/by-update", "/searches"]
     pages += ["/collections", f"/collections/{WEB}", f"/collections/{WEB}/calendar"]
     shown = [(await visitor.get(path)).body.decode() for path in pages]
     links = {link for page in shown for link in re.findall(r'href="(/[^"#]*)"', page)}

@@ -70,11 +70,13 @@ def can_be(need: Right, way: Way) -> bool:
 
 def expected(operation: Operation, case: Case) -> int:
     """Return the status, as the reference says it: 404 is for what is none of one's business."""
-    # To a list ends only what says what is on it: anything else is as if it were not held.
-    at_list = {Way.LIST: Way.EVERYWHERE if operation.of_list else Way.NOT, Way.OTHER_LIST: Way.NOT}
-    case = tuple(at_list.get(way, way) for way in case)
-    ways = list(zip(needs_of(operation), case, strict=True))
+    ways = [
+        (need, at_list(operation, need, way))
+        for need, way in zip(needs_of(operation), case, strict=True)
+    ]
     for need, way in ways:
+        if way in AT_LIST and (need.verb is not Verb.READ or not operation.narrows_updates):
+            return 403
         if way in HERE | ELSEWHERE and not operation.narrows:
             return 403
         if way is Way.NOT:
@@ -87,10 +89,25 @@ def expected(operation: Operation, case: Case) -> int:
             return 403 if reads else 404
     if names_machine(operation) and not ELSEWHERE.isdisjoint(case):
         return 404
+    if Way.OTHER_LIST in case and speaks_of_list(operation):
+        return 404
     # Whose rights end at a machine, or at another collection, for him there is no collection.
     if names_collection(operation) and not (ELSEWHERE | {Way.ITSELF}).isdisjoint(case):
         return 404
     return operation.status
+
+
+def at_list(operation: Operation, need: Right, way: Way) -> Way:
+    """Return what a right for a list comes to: to say what is on it is held there and nowhere."""
+    if way not in AT_LIST or need.verb is Verb.READ:
+        return way
+    return Way.EVERYWHERE if operation.of_list and way is Way.LIST else Way.NOT
+
+
+def speaks_of_list(operation: Operation) -> bool:
+    """Say whether it is about that list, or about the update, which is on it and no other."""
+    is_named = operation.group == "lists" and "{name}" in operation.path
+    return is_named or "{update}" in operation.path or operation.name == "history.show"
 
 
 def names_collection(operation: Operation) -> bool:

@@ -32,6 +32,13 @@ async def collection_names(desk: Desk, visit: Visit) -> Mapping[str, str]:
     return {str(one.id): one.name for one in await collected(desk, visit)}
 
 
+async def list_names(desk: Desk, visit: Visit) -> Sequence[str]:
+    """Return what the update lists are called that the visitor may read."""
+    if not desk.may_read_updates(visit):
+        return ()
+    return [one.name for one in (await desk.ask(visit, "lists.list")).items]
+
+
 async def collection_at(desk: Desk, visit: Visit) -> Collection:
     """Return the collection that the address names.
 

@@ -52,6 +52,7 @@ from patchtide.domain.access.principals import (
     check,
     holds_at,
     may_read,
+    may_read_updates,
     scopes_of,
 )
 from patchtide.domain.access.proofs import SignInAgain
@@ -98,6 +99,11 @@ class Desk:
         principal = visit.principal
         return isinstance(principal, SessionHolder) and may_read(principal.rights, kind)
 
+    def may_read_updates(self, visit: Visit) -> bool:
+        """Say whether there is any update that she may read, if only those on a list."""
+        principal = visit.principal
+        return isinstance(principal, SessionHolder) and may_read_updates(principal.rights)
+
     def may_read_everywhere(self, visit: Visit, kind: Kind) -> bool:
         principal = visit.principal
         needed = Right(kind, Verb.READ)
@@ -105,7 +111,8 @@ class Desk:
 
     def within(self, principal: Principal, page: Operation) -> Desk:
         """Return the desk with only those machines that the visitor may see on that page."""
-        context = self.context.within(scopes_of(principal, page.needs))
+        scopes = scopes_of(principal, page.needs, narrows_updates=page.narrows_updates)
+        context = self.context.within(scopes)
         if context is self.context:
             return self
         return replace(self, context=context, rows=self.narrowed_rows.of(context.fleet))
@@ -154,8 +161,11 @@ class Desk:
             "may": may,
             "may_everywhere": may_everywhere,
             "may_at": may_at,
-            "lists_within": [r.within for r in rights if r.within.startswith(LIST)],
+            "fills_lists": any(
+                may_at("catalog.modify", r.within) for r in rights if r.within.startswith(LIST)
+            ),
             "kinds": frozenset(kind.value for kind in Kind if may_read(rights, kind)),
+            "sees_updates": may_read_updates(rights),
             "whole": frozenset(k.value for k in Kind if holds(rights, Right(k, Verb.READ))),
             "form_token": visit.form_token,
             "done": done(visit.query.get("done", "")),
@@ -185,7 +195,13 @@ class Page:
             visit, what_is_open = await asyncio.gather(
                 self._visit(scope, receive), self._what_is_open(scope)
             )
-            check(visit.principal, self._operation.policy, narrows=self._operation.narrows)
+            page = self._operation
+            check(
+                visit.principal,
+                page.policy,
+                narrows=page.narrows,
+                narrows_updates=page.narrows_updates,
+            )
             waiting = await self._desk.waiting.number_for(self._desk, visit, what_is_open)
             visit = replace(visit, waiting=waiting)
             reply = await self._serve(self._desk.within(visit.principal, self._operation), visit)

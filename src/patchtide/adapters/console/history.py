@@ -14,6 +14,7 @@ from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
 from patchtide.server.history import History
+from patchtide.server.history_curves import only_place
 from patchtide.server.targets import ClassTimes, TargetProgress
 
 SPANS = (30, 90, 365, 1200)
@@ -25,6 +26,9 @@ SHOWN = 200
 async def page(desk: Desk, visit: Visit) -> Reply:
     said = {name: visit.query[name] for name in SUBJECTS if visit.query.get(name)}
     days = visit.query.get("days") or "90"
+    fleet = desk.context.fleet
+    if fleet.lists and not {"list", "update", "search"} & said.keys():
+        said["list"] = min(fleet.lists)  # who may read these alone has no history of all updates
     found: History = await desk.ask(visit, "history.show", **said, days=days)
     changes = Counter(change.at.date() for change in found.changes)
     lists = (await desk.ask(visit, "lists.list")).items
@@ -44,6 +48,7 @@ async def page(desk: Desk, visit: Visit) -> Reply:
         spans=SPANS,
         days=days,
         said=said,
+        within=said.get("collection") or str(only_place(fleet) or ""),
         lists=lists,
         searches=[one for one in searches if one.shared],
         collections=await collected(desk, visit),

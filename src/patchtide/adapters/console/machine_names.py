@@ -34,7 +34,7 @@ def _like(fleet: Fleet, view: View, typed: str) -> list[str]:
 
 
 async def place_said(desk: Desk, visit: Visit) -> str:
-    """Return where rights are to end: at the collection that was chosen, or the machine named.
+    """Return where rights are to end: at the collection or list chosen, or the machine named.
 
     Raises:
         InvalidDocument: both are said, or no machine is called so, or several are.
@@ -43,7 +43,7 @@ async def place_said(desk: Desk, visit: Visit) -> str:
     if not name:
         return within
     if within:
-        raise InvalidDocument([Problem("machine", "or a collection is named, and not both")])
+        raise InvalidDocument([Problem("machine", "or another place is named, and not both")])
     if not desk.may_read(visit, Kind.MACHINES):
         raise InvalidDocument([Problem("machine", "is named by who may read machines")])
     fleet = desk.context.fleet

@@ -40,7 +40,7 @@ from patchtide.wire.inventory import PackageRowV1
 async def machine(desk: Desk, visit: Visit) -> Reply:
     uuid = machine_id(visit)
     # What an update is, the catalog says: who may not read it is not told which ones are needed.
-    sees_updates = desk.may_read(visit, Kind.CATALOG)
+    sees_updates = desk.may_read_updates(visit)
     tab = visit.query.get("tab", "updates" if sees_updates else "facts")
     serve = _TABS.get(tab)
     if serve is None or (tab == "updates" and not sees_updates):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import parse_qsl
@@ -19,7 +20,8 @@ from patchtide.adapters.console.listing import exported
 from patchtide.adapters.console.machine_cells import CELLS, FILE_CELLS
 from patchtide.adapters.console.replies import Reply, see_done
 from patchtide.adapters.console.visits import Visit, local_path
-from patchtide.domain.errors import InvalidDocument, Problem
+from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
+from patchtide.server.collection_checks import may_ask_updates
 
 MACHINES = Rows(field="machine", form="/machines/act", noun="machine", plural="machines")
 TOGETHER = frozenset({"scan", "policy"})
@@ -105,7 +107,7 @@ async def machines(desk: Desk, visit: Visit) -> Reply:
         listed=listed,
         asked=listed.asked,
         acts=ACTS,
-        query_examples=EXAMPLES,
+        query_examples=list(_askable(visit)),
         collections=collections,
     )
 
@@ -162,3 +164,11 @@ def _chosen(visit: Visit) -> Sequence[UUID]:
         return [UUID(text) for text in ids_of(visit, MACHINES.field)]
     except ValueError as error:
         raise InvalidDocument([Problem("machine", "is no machine's id")]) from error
+
+
+def _askable(visit: Visit) -> Iterator[tuple[str, str]]:
+    """Yield the queries that the visitor may ask: some speak of updates."""
+    for query, says in EXAMPLES:
+        with suppress(PatchtideError):
+            may_ask_updates(visit.principal, query)
+            yield query, says

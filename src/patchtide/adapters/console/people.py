@@ -8,7 +8,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from patchtide.adapters.console.bulk import Act, Chosen, Rows, carry_out, ids_of, no_such_act
-from patchtide.adapters.console.choices import collected
+from patchtide.adapters.console.choices import collected, list_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
 from patchtide.adapters.console.machine_names import place_said
@@ -178,6 +178,7 @@ async def _shown(
         acts=ACTS,
         roles=await roles_for(desk, visit),
         collections=collections,
+        lists=await list_names(desk, visit),
         placed={**collections, **await _machines(desk, visit, found.items)},
         limits=await desk.ask(visit, "settings.limits"),
         second=await desk.ask(visit, "settings.second-factor"),

@@ -226,6 +226,8 @@ def grant(text: str, places: Mapping[str, str]) -> str:
     what, _, within = text.partition(rights.AT)
     is_role = what.startswith(grants.ROLE)
     name = role(what.removeprefix(grants.ROLE)) if is_role else what
+    if within.startswith(rights.LIST):
+        return f"{name} on the list {within.removeprefix(rights.LIST)}"
     return f"{name} within {places.get(within, within)}" if within else name
 
 

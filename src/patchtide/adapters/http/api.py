@@ -51,7 +51,13 @@ class UseCase:
         # `perform` checks again; here it keeps a stranger's input from being read at all.
         at = operation.place(scope["path_params"].get("name", ""))
         for policy in operation.needs:
-            check(principal, policy, narrows=operation.narrows, at=at)
+            check(
+                principal,
+                policy,
+                narrows=operation.narrows,
+                narrows_updates=operation.narrows_updates,
+                at=at,
+            )
         body = b""
         if not operation.takes_file:
             body = await body_of(receive, limit=operation.largest_body)

@@ -37,13 +37,15 @@ is theirs too, or nobody could hand it on."""
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where something may be done: everywhere, or with the machines of these places."""
+    """Where something may be done: everywhere, with the machines of these places, or with what is
+    on these lists."""
 
     places: frozenset[str] | None = None
+    lists: frozenset[str] | None = None
 
     @property
     def is_everything(self) -> bool:
-        return self.places is None
+        return self.places is None and self.lists is None
 
     @property
     def is_nothing(self) -> bool:
@@ -61,6 +63,23 @@ def visible(held: Iterable[Right], wanted: Right) -> Scope:
     places = {one.within for one in held if one.within and not one.within.startswith(LIST)}
     where = (Right(wanted.kind, wanted.verb, within) for within in places)
     return Scope(frozenset(one.within for one in where if holds(held, one)))
+
+
+def listed(held: Iterable[Right], wanted: Right) -> frozenset[str]:
+    """Return the lists at which somebody may do that who may do it nowhere else.
+
+    Who may read the catalog as some machines stand on it reads every list: rights at single ones
+    add nothing to that.
+    """
+    held = frozenset(held)
+    if not visible(held, wanted).is_nothing:
+        return frozenset()
+    here = (one for one in held if one.within.startswith(LIST))
+    return frozenset(
+        one.within.removeprefix(LIST)
+        for one in here
+        if holds(held, Right(wanted.kind, wanted.verb, one.within))
+    )
 
 
 def allowed(held: Iterable[Right], wanted: Right, places: Collection[str]) -> bool:

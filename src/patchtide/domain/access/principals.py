@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import assert_never
 
-from patchtide.domain.access.grants import Scope, bounds, visible
-from patchtide.domain.access.rights import Kind, Right, Verb, holds
+from patchtide.domain.access.grants import Scope, bounds, listed, visible
+from patchtide.domain.access.rights import READS_UPDATES, Kind, Right, Verb, holds
 from patchtide.domain.access.second_factor import Owed, SecondFactorNeeded
 from patchtide.domain.errors import NotFound, Refused, Unauthenticated
 
@@ -82,10 +82,18 @@ class Gate(StrEnum):
 Policy = Gate | Right
 
 
-def check(principal: Principal, policy: Policy, *, narrows: bool = False, at: str = "") -> None:
-    """Let the request pass, or raise why not. `narrows`: the answer can be kept within a scope.
+def check(
+    principal: Principal,
+    policy: Policy,
+    *,
+    narrows: bool = False,
+    narrows_updates: bool = False,
+    at: str = "",
+) -> None:
+    """Let the request pass, or raise why not. `narrows`: the answer can be kept to some machines.
 
-    `at`: the one object that it is about, where rights may end at that.
+    `narrows_updates`: and to what is on some lists. `at`: the one object that it is about, where
+    rights may end at that.
 
     | the principal                    | a right is asked   | signed in is asked |
     | -------------------------------- | ------------------ | ------------------ |
@@ -94,6 +102,7 @@ def check(principal: Principal, policy: Policy, *, narrows: bool = False, at: st
     | may not even read that kind      | NotFound           | passes             |
     | may read it, but lacks the right | Refused            | passes             |
     | holds it within collections      | if it narrows      | passes             |
+    | may read the catalog at lists    | if updates narrow  | passes             |
     | holds it for the object          | passes             | passes             |
     | holds the right                  | passes             | passes             |
 
@@ -101,7 +110,9 @@ def check(principal: Principal, policy: Policy, *, narrows: bool = False, at: st
     """
     match policy:
         case Right():
-            if not holds_at(_signed_in(principal).rights, policy, at):
+            held = _signed_in(principal).rights
+            is_listed = narrows_updates and policy == READS_UPDATES and listed(held, policy)
+            if not is_listed and not holds_at(held, policy, at):
                 _check_right(principal, policy, narrows=narrows)
         case Gate.SIGNED_IN:
             _signed_in(principal)
@@ -142,7 +153,9 @@ def _check_right(principal: Principal, wanted: Right, *, narrows: bool) -> None:
         return
     if not scope.is_nothing:
         raise Refused(f"this speaks of all machines, and you have {wanted} for some collections")
-    if not may_read(held, wanted.kind):
+    if wanted == READS_UPDATES and listed(held, wanted):
+        raise Refused(f"this speaks of all updates, and you have {wanted} for some lists")
+    if not may_read(held, wanted.kind) and not listed(held, Right(wanted.kind, Verb.READ)):
         # The same answer as for a thing that does not exist: refusals are no map of the site.
         raise NotFound
     raise Refused(f"this needs the right {wanted}")
@@ -153,13 +166,33 @@ def holds_at(held: Iterable[Right], wanted: Right, at: str) -> bool:
     return bool(at) and holds(held, Right(wanted.kind, wanted.verb, at))
 
 
-def scopes_of(principal: Principal, needed: Iterable[Policy], *, at: str = "") -> frozenset[Scope]:
-    """Return what an answer to somebody who passed is kept within; nothing: he may see all."""
+def scopes_of(
+    principal: Principal,
+    needed: Iterable[Policy],
+    *,
+    narrows_updates: bool = False,
+    at: str = "",
+) -> frozenset[Scope]:
+    """Return what an answer to somebody who passed is kept within; nothing: he may see all.
+
+    `narrows_updates`: of updates, too. Whoever reads single lists sees nothing else by asking for
+    something that needs another right.
+    """
     if isinstance(principal, Anonymous):
         return frozenset()
     held = principal.rights
+    lists = listed(held, READS_UPDATES) if narrows_updates else frozenset()
     rights = [one for one in needed if isinstance(one, Right) and not holds_at(held, one, at)]
-    return bounds(held, rights, Right(Kind.MACHINES, Verb.READ))
+    if lists:
+        rights = [one for one in rights if one != READS_UPDATES]
+    found = bounds(held, rights, Right(Kind.MACHINES, Verb.READ))
+    return found | {Scope(lists=lists)} if lists else found
+
+
+def may_read_updates(held: Iterable[Right]) -> bool:
+    """Say whether there is any update that may be read, if only those on a list."""
+    held = frozenset(held)
+    return may_read(held, Kind.CATALOG) or bool(listed(held, READS_UPDATES))
 
 
 def may_read(held: Iterable[Right], kind: Kind) -> bool:

@@ -68,11 +68,11 @@ class Right:
         """Say whether it means anything of some machines alone, or of where it is limited to.
 
         Who may read the catalog within a collection sees updates as its machines stand on them;
-        who may read collections there sees that very one. Who may modify the catalog at a list
-        says what is on it, and nothing else.
+        who may read collections there sees that very one. Who may read the catalog at a list reads
+        that list and the updates on it; who may modify it there says what is on it.
         """
         if self.within.startswith(LIST):
-            return (self.kind, self.verb) == (Kind.CATALOG, Verb.MODIFY)
+            return self.kind is Kind.CATALOG and self.verb in (Verb.READ, Verb.MODIFY)
         if self.kind is Kind.COLLECTIONS:
             return self.verb is Verb.READ and not self.within.startswith(MACHINE)
         return self.kind is Kind.MACHINES or (self.kind, self.verb) == (Kind.CATALOG, Verb.READ)
@@ -80,6 +80,7 @@ class Right:
 
 KEEPING = Right(Kind.ACCOUNTS, Verb.ADMINISTER)
 """Who holds it can hand on everything else he holds."""
+READS_UPDATES = Right(Kind.CATALOG, Verb.READ)
 TIER_ZERO = Right(Kind.TIER_ZERO, Verb.ADMINISTER)
 """Who holds it may do to machines of tier 0, too, what his other rights let him do."""
 
