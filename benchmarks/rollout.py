@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -144,13 +145,21 @@ def _all_need_the_new(overview: Mapping[str, Any]) -> bool:
 
 
 def _ask(running: Running, path: str) -> Any:
+    """Ask until it is answered: at its start a server may have to read a million machines."""
     request = urllib.request.Request(
         f"https://{running.authority}{path}",
         headers={"authorization": f"Bearer {prepared.TOKEN}"},
     )
     context = ssl.create_default_context(cafile=running.ca)
-    with urllib.request.urlopen(request, context=context, timeout=600) as answer:
-        return json.load(answer)
+    until = time.monotonic() + 600
+    while True:
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=600) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or time.monotonic() > until:
+                raise
+            time.sleep(1)
 
 
 def _one_update(running: Running) -> str:

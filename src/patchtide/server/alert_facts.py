@@ -1,6 +1,7 @@
 """What the rules of alerts watch, as numbers. None: nothing can be said of it.
 
-Machines are counted as sets of the view, so whoever may stay away for a while can be left out.
+Who is within a maintenance window is neither silent nor failing: there machines restart, and scans
+fail beside what is being installed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pyroaring import BitMap
+
 from patchtide.domain.alerts.rules import Rule, Unit, Watched
 from patchtide.domain.compliance.history import MachineCount
 from patchtide.domain.compliance.judgement import Doubt
@@ -16,8 +19,9 @@ from patchtide.domain.errors import InvalidDocument
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.history_counting import fleet_count, machine_count
+from patchtide.server.in_windows import in_window
 from patchtide.server.node_figures import NodeFigures, longest_lag_s, most_waiting
-from patchtide.server.ports.clients import ClientState
+from patchtide.server.ports.calendar import CalendarReading, Entry
 from patchtide.server.synchronisation_desk import SynchronisationDesk
 from patchtide.server.update_search import answering
 
@@ -35,6 +39,7 @@ class AlertFacts:
     disk_used: Callable[[], float]
     """How full the disk of the server's home is, in percent."""
     silent_after: Callable[[], timedelta]
+    calendar: CalendarReading
 
     def of_this_node(self, now: datetime) -> NodeFigures:
         """Return what this node says of itself. Ask in one of the fleet's own threads."""
@@ -63,14 +68,15 @@ class _Measure:
     facts: AlertFacts
     alarms: Mapping[str, Sequence[float]]
     nodes: Collection[NodeFigures]
+    entries: Sequence[Entry] | None = None
+    """The calendar's, once a rule asks for them."""
 
     def of(self, rule: Rule) -> float | None:
         match rule.watched:
             case Watched.COMPLIANCE:
                 return self._compliance(rule.query)
             case Watched.SCAN_FAILURES:
-                failed = self.facts.fleet.ask(_failed)
-                return self._machines(failed, rule.unit)
+                return self._outside(self.facts.fleet.ask(_failed), rule.unit)
             case Watched.SILENCE:
                 return self._silence(rule.unit)
             case Watched.WAITING_REPORTS:
@@ -91,17 +97,21 @@ class _Measure:
         except InvalidDocument:  # a list that it names is gone
             return None
 
-    def _machines(self, count: int, unit: Unit) -> float | None:
+    def _outside(self, machines: BitMap, unit: Unit) -> float | None:
+        """Return how many of these are in no window now, or which part of the active ones."""
+        fleet = self.facts.fleet
+        if self.entries is None:
+            self.entries = self.facts.calendar.entries()
+        now, active = fleet.ask(lambda view: (view.now, len(view.active)))
+        count = len(machines) - len(in_window(fleet, machines, self.entries, now))
         if unit is Unit.COUNT:
             return float(count)
-        active = self.facts.fleet.ask(lambda view: len(view.active))
         return 100.0 * count / active if active else None
 
     def _silence(self, unit: Unit) -> float | None:
-        fleet = self.facts.fleet
-        heard = fleet.heard_of_late(self.facts.silent_after())
-        active = fleet.ask(lambda view: len(view.active))
-        return self._machines(max(0, active - heard), unit)
+        after = self.facts.silent_after()
+        silent = self.facts.fleet.ask(lambda view: view.silent(view.active, silent_after=after))
+        return self._outside(silent, unit)
 
     def _failed_synchronisations(self) -> float:
         count = 0
@@ -132,9 +142,5 @@ def _up_to_date(count: MachineCount) -> float:
     return 100.0 * count.compliant / count.machines
 
 
-def _failed(view: View) -> int:
-    return sum(
-        count
-        for (state, _, doubt), count in view.alike().items()
-        if state is ClientState.ACTIVE and doubt is Doubt.SCAN_FAILED
-    )
+def _failed(view: View) -> BitMap:
+    return view.doubted(Doubt.SCAN_FAILED)

@@ -60,6 +60,11 @@ class Subject:
     build: Span | None = None
     """While it is in build; its windows stand in its calendar as if it were not."""
 
+    @property
+    def asked(self) -> frozenset[UUID]:
+        """Return the collections that may say something of it."""
+        return frozenset({*self.collections, *self.unsure, *self.outside})
+
 
 def packed(said: msgspec.Struct) -> bytes:
     return msgspec.json.encode(said)
@@ -143,14 +148,19 @@ def told_zone(store: FleetDetails, number: int) -> str:
 
 
 async def times_of(call: Call, subject: Subject, *, zone: str = "") -> Times:
-    """Return when it may be changed, by the clocks of that zone or of its own.
+    """Return when it may be changed, by the clocks of that zone or of its own."""
+    entries = await call.read(lambda: call.context.reading.calendar.entries(subject.asked))
+    return times_in(entries, subject, zone=zone)
+
+
+def times_in(entries: Iterable[Entry], subject: Subject, *, zone: str = "") -> Times:
+    """Return when it may be changed by these, of which it has its own and no others.
 
     What it may be in binds as what it is in: its freezes hold, its windows open nothing. What is
     not of tier 0 says nothing of a machine that is; but where it had windows only there, it is not
     changed at any time instead.
     """
-    asked = {*subject.collections, *subject.unsure, *subject.outside}
-    entries = await call.read(lambda: call.context.reading.calendar.entries(asked))
+    entries = [one for one in entries if one.collection is None or one.collection in subject.asked]
     sure = [one for one in entries if one.collection not in subject.unsure | subject.outside]
     windows = tuple(map(window_in, of_kind(sure, EntryKind.WINDOW)))
     unsure = [one for one in entries if one.collection in subject.unsure]

@@ -76,7 +76,6 @@ WINDOWS = (
         "Delete a maintenance window; machines without any may be changed at any time.",
         input=windows.OneWindow,
         handler=windows.delete_window,
-        four_eyes=LIFTS,
         status=204,
         example="windows delete 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
     ),

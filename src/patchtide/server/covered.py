@@ -29,7 +29,7 @@ from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, hands_on, held_by, read_roles, rights_by
 from patchtide.server.taking_over import BUILD_WAS, TAKES_OVER, decides_who_is_held_back
 from patchtide.server.tier_zero import deciding_tier
-from patchtide.server.windows import LIFTED
+from patchtide.server.windows import LIFTED, is_frozen
 
 
 def _asked_rights(tx: Transaction, asked: Asked) -> frozenset[Right]:
@@ -130,13 +130,17 @@ def _moves_reach(asking: Asking) -> bool:
         _unmarks(asking)
         or collection in deciding_tier(known)
         or (holder_within(asking.tx, known, [collection]) is not None)
-        or _moves_held_back(asking.tx, known, collection)
+        or _moves_bound(asking, known, collection)
     )
 
 
-def _moves_held_back(tx: Transaction, known: Held, collection: UUID) -> bool:
+def _moves_bound(asking: Asking, known: Held, collection: UUID) -> bool:
+    """Say whether that decides where others are held back, or what is frozen."""
     definitions = {key: one.definition for key, one in known.items()}
-    return decides_who_is_held_back(tx, depending(definitions, [collection]))
+    decided = depending(definitions, [collection])
+    return decides_who_is_held_back(asking.tx, decided) or any(
+        is_frozen(asking.tx, one, asking.now) for one in decided
+    )
 
 
 def _takes_from_many(asking: Asking) -> bool:

@@ -113,6 +113,13 @@ class View(MachinesView):
         self.standings()
         return self._standings.counts
 
+    def doubted(self, doubt: Doubt) -> BitMap:
+        """Return the active machines whose last report is doubted for this reason."""
+        if all(one is not doubt for _, _, one in self.alike()):
+            return BitMap()
+        known, doubted = self.standings(), self.active - self._believed
+        return BitMap([number for number in doubted if known[number].judgement.doubt is doubt])
+
     def scans(self) -> Mapping[str, int]:
         """Return how many active machines are in which state of their scan."""
         self.standings()

@@ -37,7 +37,7 @@ from patchtide.server.tier_zero import Targets, check_targets
 
 S = TypeVar("S", bound=msgspec.Struct)
 LIFTED = "lifted"
-"""Names in the audit what kept machines from being changed until then."""
+"""Says in the audit why machines were not to be changed, and may be sooner now."""
 CollectionId = Annotated[UUID, Meta(description="The collection's id.")]
 WindowName = Annotated[
     str, Meta(min_length=1, max_length=128, pattern=LINE, description="What it is called.")
@@ -244,7 +244,7 @@ async def _changed(
             at=call.now,
         )
         tx.calendar.put(entry)
-        lifted = _lifted(tx, was, entry, call.now)
+        lifted = _lifted(was, entry, call.now)
         tx.note(str(id), collection=name, before=_words(was), now=_words(entry), **lifted)
         return entry, name
 
@@ -258,20 +258,25 @@ async def _deleted(call: Call, principal: Principal, id: UUID, kind: EntryKind) 
         was = _held(tx, id, kind)
         name = named_collection(tx, was.collection or ALL_MACHINES)
         tx.calendar.drop(id)
-        lifted = _lifted(tx, was, None, call.now)
+        lifted = _lifted(was, None, call.now)
         tx.note(str(id), collection=name, before=_words(was), **lifted)
 
     await call.decide(principal, work)
 
 
-def _lifted(tx: Transaction, was: Entry, entry: Entry | None, now: datetime) -> Mapping[str, str]:
-    """Tell what keeps machines from being changed, and would not any more."""
-    if was.kind is EntryKind.FREEZE:
-        freeze = freeze_in(was)
-        holds = entry is not None and freeze_in(entry).holds_with(freeze)
-        return {} if holds or freeze.is_over(now) else {LIFTED: "a freeze"}
-    left = of_kind(tx.calendar.of(was.collection or ALL_MACHINES), EntryKind.WINDOW)
-    return {} if left else {LIFTED: "the last window"}
+def _lifted(was: Entry, entry: Entry | None, now: datetime) -> Mapping[str, str]:
+    """Tell of a freeze that keeps machines from being changed, and would not for as long."""
+    if was.kind is not EntryKind.FREEZE:
+        return {}
+    freeze = freeze_in(was)
+    holds = entry is not None and freeze_in(entry).holds_with(freeze)
+    return {} if holds or freeze.is_over(now) else {LIFTED: freeze.reason}
+
+
+def is_frozen(tx: Transaction, collection: UUID, now: datetime) -> bool:
+    """Say whether a freeze of it holds, or is to come."""
+    freezes = of_kind(tx.calendar.of(collection), EntryKind.FREEZE)
+    return any(not freeze_in(one).is_over(now) for one in freezes)
 
 
 async def _check_targets(call: Call, principal: Principal, id: UUID) -> None:

@@ -39,6 +39,7 @@ class Site:
             waiting_reports=lambda: waiting,
             disk_used=lambda: self.disk,
             silent_after=lambda: context.silent_after,
+            calendar=context.reading.calendar,
         )
         storage: Storage = self.plane.storage
         return AlertWatch(facts=facts, reading=storage, decisions=storage, clock=self.plane.clock)
@@ -153,6 +154,41 @@ async def test_machines_are_counted_as_sets_and_the_updates_that_count_by_a_quer
     assert await site.value("ssl") == 50
     assert await site.value("none") is None
     assert await site.value("silent") == 100
+
+
+async def test_who_is_within_a_maintenance_window_is_neither_silent_nor_failing(
+    site: Site,
+) -> None:
+    storage: Storage = site.plane.storage
+    clients = await enrolled(storage, 4)
+    now = site.plane.clock.now()
+    for client in clients[:2]:
+        await storage.accept([a_scan(client.number, 1, scan="failed")], now=now.timestamp())
+
+    async def at(hour: int, *names: str, clock: str) -> None:
+        made = await ask("POST", "/collections", name=f"At {hour}", names=names)
+        window = {"name": "x", "comes": "days", "at": f"{hour:02}:00", "clock": clock}
+        await ask("POST", f"/collections/{made['id']}/windows", **window, length_min=120)
+
+    async def ask(method: str, path: str, **document: Any) -> Any:
+        path = f"/api/v1{path}"
+        answer = await site.plane.ask(method, path, token=site.token, document=document)
+        assert answer.status < 300, answer.body
+        return answer.json
+
+    await site.define("silent", watched="silence", limit=3)
+    await site.define("failing", watched="scan-failures", limit=3)
+    await site.minutes()
+    before = await site.value("silent"), await site.value("failing")
+    await at(now.hour, clients[0].name, clients[2].name, clock="utc")
+    await at((now.hour + 12) % 24, clients[1].name, clock="machine")
+    await site.minutes()
+    within = await site.value("silent"), await site.value("failing")
+    site.plane.clock.advance(seconds=12 * 3600)
+    await site.minutes()
+
+    assert (before, within) == ((4, 2), (2, 1))
+    assert (await site.value("silent"), await site.value("failing")) == (3, 1)
 
 
 async def test_a_rule_that_can_not_be_measured_any_more_is_told_once_and_shown(

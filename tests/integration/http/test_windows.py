@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from patchtide.adapters.storage import Storage
 from patchtide.domain.access.proposals import Rule
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server.four_eyes import FOUR_EYES
@@ -21,8 +22,8 @@ PATCH_NIGHT = {
 class Keeper:
     """A full administrator, a machine in a collection, and what they are asked."""
 
-    def __init__(self) -> None:
-        self.plane = AdministratorsPlane()
+    def __init__(self, **plane: Any) -> None:
+        self.plane = AdministratorsPlane(**plane)
         self.token = self.machine = self.collection = ""
 
     async def begin(self) -> None:
@@ -184,9 +185,11 @@ async def test_while_nobody_knows_who_is_in_a_collection_its_times_bind_everybod
     assert (found.json["machines"], found.json["unknown_why"]) == (1, "")
 
 
-async def test_where_others_must_agree_nobody_alone_lifts_what_keeps_machines_from_changes(
-    keeper: Keeper,
+async def test_where_others_must_agree_nobody_alone_lifts_a_freeze_or_leaves_what_is_frozen(
+    storage: Storage,
 ) -> None:
+    keeper = Keeper(storage=storage)
+    await keeper.begin()
     plane, of = keeper.plane, f"/collections/{keeper.collection}"
     year = plane.clock.now().year
 
@@ -197,7 +200,10 @@ async def test_where_others_must_agree_nobody_alone_lifts_what_keeps_machines_fr
     def until(end: str, **more: Any) -> dict[str, Any]:
         return {"begins": f"{year}-01-02 00:00", "ends": end, "reason": "x", **more}
 
-    windows = [(await keeper.do("POST", f"{of}/windows", **PATCH_NIGHT)).json["id"] for _ in "ab"]
+    window = (await keeper.do("POST", f"{of}/windows", **PATCH_NIGHT)).json["id"]
+    inner = (await keeper.do("POST", "/collections", name="Inner", names=["web-1"])).json["id"]
+    free = (await keeper.do("POST", "/collections", name="Free", names=["web-1"])).json["id"]
+    await keeper.do("PUT", of, include=[inner])
     now, past = await frozen(year, year), await frozen(year - 1, year - 1)
     rule = msgspec.msgpack.encode(Rule(is_on=True))
     await plane.storage.decide("x", "x", lambda tx: tx.put_setting(FOUR_EYES, rule), now=START)
@@ -208,9 +214,10 @@ async def test_where_others_must_agree_nobody_alone_lifts_what_keeps_machines_fr
         await keeper.do("PUT", now, **until(f"{year}-12-02 00:00", clock="utc")),
         await keeper.do("DELETE", now),
         await keeper.do("DELETE", past),
-        await keeper.do("PUT", f"/windows/{windows[0]}", **{**PATCH_NIGHT, "at": "23:00"}),
-        await keeper.do("DELETE", f"/windows/{windows[0]}"),
-        await keeper.do("DELETE", f"/windows/{windows[1]}"),
+        await keeper.do("POST", f"{of}/removals", names=["web-1"]),
+        await keeper.do("PUT", f"/collections/{inner}", query="name = nobody"),
+        await keeper.do("POST", f"/collections/{free}/removals", names=["web-1"]),
+        await keeper.do("DELETE", f"/windows/{window}"),
     ]
 
-    assert [one.status for one in told] == [200, 202, 202, 202, 204, 200, 204, 202]
+    assert [one.status for one in told] == [200, 202, 202, 202, 204, 202, 202, 200, 204]

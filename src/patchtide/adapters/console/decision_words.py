@@ -145,7 +145,6 @@ PROPOSED: Mapping[str, str] = MappingProxyType(
         "machines.import": "Import what is said of machines",
         "freezes.change": "Have a freeze hold for less",
         "freezes.delete": "Lift a freeze",
-        "windows.delete": "Delete a collection's last window",
         "settings.set-agents": "Set how agents go about",
         "settings.set-collection-agents": "Set how a collection's agents go about",
         "settings.clear-collection-agents": "Have a collection's agents go about as the site's",

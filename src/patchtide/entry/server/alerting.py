@@ -26,6 +26,7 @@ def alert_watch(server: Server) -> AlertWatch:
             waiting_reports=lambda: storage.waiting()["reports"],
             disk_used=disk_used,
             silent_after=lambda: context.silent_after,
+            calendar=storage.calendar,
         ),
         reading=storage,
         decisions=storage,
