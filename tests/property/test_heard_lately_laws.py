@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
@@ -16,14 +16,15 @@ ASKED = st.tuples(st.just("asked"), st.integers(-3, 8), TIMES)
 
 
 @given(st.lists(HEARD | OTHERWISE | ASKED, max_size=60))
+@example([("heard", 0), ("asked", -2, 1.0), ("heard", 0), ("asked", 5, 1.0)])  # heard sooner again
 def test_it_is_what_looking_at_every_machine_says(story: list[tuple[str, int, float]]) -> None:
     lately, heard_at, own = HeardLately(), dict[int, float](), dict[int, float]()
     moment, usual = 100.0, 5.0
 
     for step, number, *times in story:
         if step == "heard":
+            lately.heard({number: moment}, before=heard_at)
             heard_at[number] = moment
-            lately.heard([number])
         elif step == "otherwise":
             own[number] = times[0]
             lately.judge_otherwise(BitMap([number]))

@@ -218,9 +218,9 @@ class FollowedView(SettlingView):
         else it said is one.
         """
         if at:
+            self._lately.heard(at, before=self.heard_at)
             self.heard_at.update(at)
             self.heard.add(at)
-            self._lately.heard(at)
         otherwise = {n: s for n, s in (spoken or {}).items() if self.spoken.get(n, UNHEARD) != s}
         if otherwise:
             self.spoken.update(otherwise)

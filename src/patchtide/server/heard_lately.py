@@ -35,8 +35,11 @@ class HeardLately:
             self._moment,
         )
 
-    def heard(self, machines: Iterable[int]) -> None:
-        self._others.update(machines)
+    def heard(self, at: Mapping[int, float], *, before: Mapping[int, float]) -> None:
+        """Take up when these were heard, and `before` when all were until now."""
+        self._others.update(at)
+        # Where a clock was put back, the time that they have is over sooner than it was to be.
+        self.machines -= BitMap([n for n, moment in at.items() if moment < before.get(n, 0.0)])
 
     def judge_otherwise(self, machines: BitMap) -> None:
         """Take up that these may be silent after another time than before."""
