@@ -9,21 +9,47 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _HELD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 OWNERS_ALONE = 0o700
+DEEPEST = 32
+"""No folder of the agent's own lies deeper; each that is entered is held open."""
 
 
 def tighten(state: Path) -> list[str]:
     """Return what was changed; what cannot be is left as it is."""
-    changed = []
     owner = state.lstat()
-    for folder, _, files, held in os.fwalk(state, follow_symlinks=False):
-        if _tightened(".", held, owner):
-            changed.append(folder)
-        changed += [f"{folder}/{name}" for name in files if _tightened(name, held, owner)]
-    return changed
+    with _entered(str(state)) as held:
+        if held is None:
+            return []
+        own = [str(state)] if _tightened(".", held, owner) else []
+        return own + list(_below(str(state), held, owner, DEEPEST))
+
+
+def _below(path: str, folder: int, owner: os.stat_result, deeper: int) -> Iterator[str]:
+    for name in sorted(os.listdir(folder)):
+        if _tightened(name, folder, owner):
+            yield f"{path}/{name}"
+        with _entered(name, folder) as held:
+            if held is not None and deeper:
+                yield from _below(f"{path}/{name}", held, owner, deeper - 1)
+
+
+@contextmanager
+def _entered(name: str, above: int | None = None) -> Iterator[int | None]:
+    """Hold a folder open, by no link; what is none by now, or is closed, is not entered."""
+    try:
+        held = os.open(name, _HELD | os.O_DIRECTORY, dir_fd=above)
+    except OSError:
+        yield None
+        return
+    try:
+        yield held
+    finally:
+        os.close(held)
 
 
 def _tightened(name: str, folder: int, owner: os.stat_result) -> bool:
