@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.access.proofs import check_proof
 from patchtide.domain.catalog.query_parser import MAX_LENGTH
-from patchtide.domain.collections.definitions import ALL_MACHINES, Definition
+from patchtide.domain.collections.definitions import ALL_MACHINES, Definition, depending
 from patchtide.domain.collections.names import with_asked
 from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, WrongState
 from patchtide.server.collection_asks import asking, held
@@ -34,6 +35,7 @@ from patchtide.server.patterns import LINE
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
+from patchtide.server.taking_over import decides_who_is_held_back
 from patchtide.server.tier_zero import check_marking
 
 COLLECTIONS = 2000
@@ -195,7 +197,7 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
         _check_agents(tx, now, known)
         check_bounds(tx, asking({**known, now.id: now}.values()))
         if replace(now.definition, name=was.name) != was.definition:
-            check_who_decides(tx, principal, known, [was.id])
+            _check_who_decides(call, tx, principal, was.id)
         tx.collections.change(now)
         before, after = in_words_of(was, known), in_words_of(now, known)
         changed = {
@@ -207,6 +209,20 @@ async def change(call: Call, principal: Principal, asked: ChangeCollection) -> C
         return now
 
     return await _shown(call, await call.decide(principal, work))
+
+
+def _check_who_decides(call: Call, tx: Transaction, principal: Principal, collection: UUID) -> None:
+    """Let her say who is in it.
+
+    Raises:
+        Refused: people have rights within it, and she does not hand them on.
+        SignInAgain: other updaters are held back by it, and she must prove anew who she is.
+    """
+    known = held(tx)
+    check_who_decides(tx, principal, known, [collection])
+    definitions = {key: one.definition for key, one in known.items()}
+    if decides_who_is_held_back(tx, depending(definitions, [collection])):
+        check_proof(principal, now=call.now, only_people=False)
 
 
 def _check_name(tx: Transaction, was: StoredCollection, now: StoredCollection) -> None:
@@ -274,7 +290,7 @@ async def put_in(call: Call, principal: Principal, asked: SomeMachines) -> Chang
     def work(tx: Transaction) -> ChangedMembers:
         known = held(tx)
         one = one_for(principal, known, asked.collection)
-        check_who_decides(tx, principal, known, [one.id])
+        _check_who_decides(call, tx, principal, one.id)
         numbers = numbers_of(tx, machines)
         new = tx.collections.put_in(one.id, list(numbers))
         size = tx.collections.size(one.id)
@@ -299,7 +315,7 @@ async def take_out(call: Call, principal: Principal, asked: SomeMachines) -> Cha
     def work(tx: Transaction) -> ChangedMembers:
         known = held(tx)
         one = one_for(principal, known, asked.collection)
-        check_who_decides(tx, principal, known, [one.id])
+        _check_who_decides(call, tx, principal, one.id)
         numbers = numbers_of(tx, machines, may_be_retired=True)
         gone = tx.collections.take_out(one.id, list(numbers))
         size = tx.collections.size(one.id)

@@ -24,7 +24,7 @@ from patchtide.server.disruptions import done_lately
 from patchtide.server.four_eyes import FOUR_EYES, Asking, FourEyes, Told, read_rule
 from patchtide.server.granting import Asked
 from patchtide.server.kept_agent_settings import AGENTS, OF_COLLECTIONS
-from patchtide.server.machine_descriptions import RIGHTS_END_AT
+from patchtide.server.machine_descriptions import FROZEN, HELD_BACK, RIGHTS_END_AT
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, hands_on, held_by, read_roles, rights_by
 from patchtide.server.taking_over import BUILD_WAS, TAKES_OVER, decides_who_is_held_back
@@ -175,6 +175,8 @@ def _moves_where_rights_end(told: Told) -> bool:
 
 def _describes_many(asking: Asking) -> bool:
     if _moves_where_rights_end(asking.tx.noted):
+        return True
+    if any(HELD_BACK in detail or FROZEN in detail for _, detail in asking.tx.noted):
         return True
     deeds = Deed.DESCRIBE, Deed.EXPECT
     lately = sum(done_lately(asking.tx, asking.actor, deed, now=asking.now) for deed in deeds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from datetime import datetime
 from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from patchtide.domain.access.principals import Principal
+from patchtide.domain.access.proofs import check_proof
 from patchtide.domain.access.rights import AT
 from patchtide.domain.catalog.queries import Condition, Mentions, conditions, found
 from patchtide.domain.catalog.query_parser import parse_query
@@ -22,10 +24,13 @@ from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
 from patchtide.server.collection_asks import asking, held
 from patchtide.server.collection_reach import Known, check_who_decides, holder_within
 from patchtide.server.context import Call
+from patchtide.server.kept_agent_settings import OF_COLLECTIONS, read_order
 from patchtide.server.machine_index import SAID, grouped
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.reading import Lookups
+from patchtide.server.taking_over import said as said_of_updaters
+from patchtide.server.taking_over import saying_where
 from patchtide.server.tier_zero import check_marking, deciding_tier
 
 _TEXTS = 4_000
@@ -83,6 +88,29 @@ def check_who_describes(tx: Transaction, principal: Principal, said: Redescribed
     return within[1]
 
 
+def check_held_back(
+    tx: Transaction, principal: Principal, said: Redescribed, *, now: datetime
+) -> bool:
+    """Say whether this may move machines to where their other updaters are held back, or are not.
+
+    Raises:
+        SignInAgain: it may, and she must prove anew who she is.
+    """
+    updaters = said_of_updaters(tx)
+    if not updaters.holders or not moves_any(tx, said, saying_where(updaters.order)):
+        return False
+    check_proof(principal, now=now, only_people=False)
+    return True
+
+
+def moves_any(tx: Transaction, said: Redescribed, collections: Iterable[UUID]) -> bool:
+    """Say whether this may move machines into one of these collections, or out of it."""
+    places = frozenset(map(str, collections))
+    return bool(said.count and places) and any(
+        _moves(said, one) for one in deciding(held(tx), places)
+    )
+
+
 def _moves(said: Redescribed, one: StoredCollection) -> bool:
     return said.may_move(one.definition.query)
 
@@ -91,22 +119,27 @@ def _all(known: Known, keys: Iterable[UUID]) -> Iterator[StoredCollection]:
     return (known[key] for key in keys)
 
 
-async def looked_at(call: Call, pairs: Sequence[tuple[Described, Described]]) -> Redescribed:
+async def looked_at(
+    call: Call, pairs: Sequence[tuple[Described, Described]], *, frozen: Set[UUID]
+) -> Redescribed:
     """Return what is said after looking what it may move by now, while nobody waits for it."""
     fleet, lookups = call.context.fleet, call.context.lookups
     collections = await call.read_fleet(
         lambda: fleet.ask(lambda view: list(view.collections.values()))
     )
-    return await call.read(lambda: _looked_at(lookups, collections, pairs))
+    return await call.read(lambda: _looked_at(lookups, collections, pairs, frozen))
 
 
 def _looked_at(
     lookups: Lookups,
     collections: Iterable[StoredCollection],
     pairs: Sequence[tuple[Described, Described]],
+    frozen: Set[UUID],
 ) -> Redescribed:
     said, known = Redescribed(pairs), asking(collections)
     places = _places(lookups.users(), lookups.api_tokens())
+    bound = saying_where(read_order(lookups.setting(OF_COLLECTIONS))) | frozen
+    places |= frozenset(map(str, bound))
     for one in (*deciding(known, places), *_all(known, deciding_tier(known))):
         said.may_move(one.definition.query)
     return said

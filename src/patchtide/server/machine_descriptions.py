@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -21,7 +21,12 @@ from patchtide.domain.compliance.described import (
 )
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
 from patchtide.server.context import Call
-from patchtide.server.described_reach import Redescribed, check_who_describes
+from patchtide.server.described_reach import (
+    Redescribed,
+    check_held_back,
+    check_who_describes,
+    moves_any,
+)
 from patchtide.server.machine_attributes import (
     ATTRIBUTES,
     LABELS,
@@ -36,6 +41,7 @@ from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
+from patchtide.server.windows import frozen_or_to_be
 
 MOST = 500
 """So many machines at once: each leaves an entry, and a transaction writes a thousand rows."""
@@ -44,6 +50,10 @@ WAS = "_was"
 RIGHTS_END_AT = "rights_end_at"
 """In an entry, a collection where rights end that it may move the machine into, or out of: those
 of people within it, or of all who may do nothing to tier 0."""
+HELD_BACK = "held_back"
+"""In an entry, that by it others that install updates there may be held back, or no more."""
+FROZEN = "frozen"
+"""In an entry, that by it machines may come into a collection that is frozen, or out of it."""
 SAYING = ("machines.describe", "machines.import")
 """Operations by which attributes change."""
 Line = Annotated[str, Meta(max_length=LONGEST, pattern=LINE)]
@@ -175,6 +185,7 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
             is no such collection.
         NotFound: one of them is not there.
         Refused: that would say who is in a collection where rights end.
+        SignInAgain: other updaters may be held back there by it, or no more.
         WrongState: one of them is retired, or would have too many tags.
     """
     said, uuids = _saying(asked), list(dict.fromkeys(m.bytes for m in asked.machines))
@@ -189,13 +200,14 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
     def work(tx: Transaction) -> Sequence[tuple[Client, Described]]:
         plan = planned(tx.clients(uuids))
         said_anew = Redescribed((one.described, now) for one, now in plan)
-        put(tx, plan, **reaching(check_who_describes(tx, principal, said_anew)))
+        put(tx, plan, **reaching(tx, principal, said_anew, frozen=frozen, now=call.now))
         return plan
 
     if asked.dry_run:
         store = call.context.fleet.store
         plan = await call.read(lambda: planned(store.clients_of(uuids)))
     else:
+        frozen = await frozen_or_to_be(call)
         plan = await call.decide(principal, work)
     return DescribedMachines(
         machines=len(uuids),
@@ -208,7 +220,7 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
     )
 
 
-def put(tx: Transaction, plan: Iterable[tuple[Client, Described]], **besides: str) -> None:
+def put(tx: Transaction, plan: Iterable[tuple[Client, Described]], **besides: str | bool) -> None:
     """Have it said of each, and note what that changes there."""
     plan = list(plan)
     tx.describe_clients({client.number: now for client, now in plan})
@@ -217,9 +229,26 @@ def put(tx: Transaction, plan: Iterable[tuple[Client, Described]], **besides: st
         tx.note(client.uuid.hex(), name=client.name, **detail_of(told), **besides)
 
 
-def reaching(collection: str) -> dict[str, str]:
-    """Return how an entry of the audit says that it moves reach."""
-    return {RIGHTS_END_AT: collection} if collection else {}
+def reaching(
+    tx: Transaction,
+    principal: Principal,
+    said: Redescribed,
+    *,
+    frozen: Set[UUID],
+    now: datetime,
+) -> dict[str, str | bool]:
+    """Return how an entry of the audit says what it may move besides.
+
+    Raises:
+        Refused, SignInAgain: she may not, or must prove anew who she is.
+    """
+    collection = check_who_describes(tx, principal, said)
+    found: dict[str, str | bool] = {RIGHTS_END_AT: collection} if collection else {}
+    if check_held_back(tx, principal, said, now=now):
+        found[HELD_BACK] = True
+    if moves_any(tx, said, frozen):
+        found[FROZEN] = True
+    return found
 
 
 def detail_of(told: Iterable[Change]) -> dict[str, str]:

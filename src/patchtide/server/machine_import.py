@@ -8,7 +8,7 @@ imports the file again, which then says the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -25,7 +25,7 @@ from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, Wro
 from patchtide.server.collection_checks import may_ask
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.context import Call
-from patchtide.server.described_reach import Redescribed, check_who_describes, looked_at
+from patchtide.server.described_reach import Redescribed, looked_at
 from patchtide.server.fleet_view import View
 from patchtide.server.four_eyes import Whole
 from patchtide.server.machine_attributes import changes, saying, texts_of
@@ -36,6 +36,7 @@ from patchtide.server.ports.clients import Client, ClientState, ExpectedClient
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.tier_zero import Targets, check_targets
+from patchtide.server.windows import frozen_or_to_be
 
 LARGEST = 8 << 20
 """Of a file, in bytes; ten thousand lines have about one million."""
@@ -129,6 +130,7 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
     Raises:
         InvalidDocument: with the mistakes of the file, each with its line and column.
         Refused: a machine of it is of tier 0, or it would say which are.
+        SignInAgain: other updaters may be held back by it, or no more.
         StaleRevision: it is not what the dry run told of any more, or somebody changed a machine
             of it meanwhile.
         WrongState: a machine is retired, or has come that is to be expected.
@@ -150,10 +152,11 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
             expected=len(plan.expected),
             seen=plan.name,
         )
-        said = await looked_at(call, plan.pairs())
+        frozen = await frozen_or_to_be(call)
+        said = await looked_at(call, plan.pairs(), frozen=frozen)
         for part in plan.parts():
             # With each part is asked what all of them may move: the file is refused as a whole.
-            work = partial(_carry_out, part, said, call, principal)
+            work = partial(_carry_out, part, said, frozen, call, principal)
             await call.decide(principal, work, whole=whole)
             call = call.rest()
     return await call.read(lambda: _told(file, plan))
@@ -281,9 +284,14 @@ def _plan(file: _File, clients: Sequence[Client]) -> _Plan:
 
 
 def _carry_out(
-    part: _Plan, said: Redescribed, call: Call, principal: Principal, tx: Transaction
+    part: _Plan,
+    said: Redescribed,
+    frozen: Set[UUID],
+    call: Call,
+    principal: Principal,
+    tx: Transaction,
 ) -> None:
-    besides = reaching(check_who_describes(tx, principal, said))
+    besides = reaching(tx, principal, said, frozen=frozen, now=call.now)
     if met := tx.clients_named({one.name for one in part.expected}):
         raise WrongState(f"{met[0].name} has come meanwhile; look at it again")
     there = {one.uuid: one for one in tx.clients([c.uuid for c, _ in part.changed])}

@@ -65,8 +65,12 @@ def said(tx: Transaction) -> Said:
 def decides_who_is_held_back(tx: Transaction, collections: Set[UUID]) -> bool:
     """Say whether others are held back somewhere, and one of these says where."""
     now = said(tx)
-    saying = {one.collection for one in now.order if one.said.updaters}
-    return bool(now.holders) and not saying.isdisjoint(collections)
+    return bool(now.holders) and not saying_where(now.order).isdisjoint(collections)
+
+
+def saying_where(order: Order) -> frozenset[UUID]:
+    """Return the collections that say of their machines whether others are held back there."""
+    return frozenset(one.collection for one in order if one.said.updaters)
 
 
 async def look(call: Call) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID, uuid4
@@ -271,6 +271,13 @@ def _lifted(was: Entry, entry: Entry | None, now: datetime) -> Mapping[str, str]
     freeze = freeze_in(was)
     holds = entry is not None and freeze_in(entry).holds_with(freeze)
     return {} if holds or freeze.is_over(now) else {LIFTED: freeze.reason}
+
+
+async def frozen_or_to_be(call: Call) -> Set[UUID]:
+    """Return the collections of which a freeze holds, or is to come."""
+    entries = await call.read(call.context.reading.calendar.entries)
+    freezes = of_kind(entries, EntryKind.FREEZE)
+    return {e.collection for e in freezes if e.collection and not freeze_in(e).is_over(call.now)}
 
 
 def is_frozen(tx: Transaction, collection: UUID, now: datetime) -> bool:

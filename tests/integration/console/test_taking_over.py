@@ -6,11 +6,12 @@ What is held back installs no security updates, and nothing else does it in its 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
-from patchtide.domain.access.proofs import LASTS
+from patchtide.domain.access.proofs import LASTS, SignInAgain
 from patchtide.domain.access.proposals import Rule
 from patchtide.server.four_eyes import FOUR_EYES, Proposed
 from tests.integration.console.test_proposals import act, do, waiting
@@ -151,3 +152,46 @@ async def test_longer_in_build_is_of_nobody_knows_how_many(
 
     assert await waits(site, maria, SET, build_h=5)
     assert not await waits(site, maria, SET, build_h=3)
+
+
+async def test_nor_is_a_machine_moved_there_alone_by_what_is_said_of_it(
+    site: ConsoleSite, maria: Visitor
+) -> None:
+    calm = await do(site, maria, "collections.create", name="Calm", query="tag = calm")
+    await do(site, maria, SET_ONE, collection=str(calm.id), updaters="take-over")
+    web = next(str(UUID(bytes=c.uuid)) for c in site.storage.clients(limit=9) if c.name == "web-1")
+    moving: list[tuple[str, dict[str, Any]]] = [
+        ("machines.describe", {"machines": [web], "add_tag": ["calm"]}),
+        ("machines.import", {"csv": "name,tags\nweb-1,calm\n"}),
+        ("collections.change", {"collection": str(calm.id), "query": "tag = quiet"}),
+        ("collections.add", {"collection": str(calm.id), "names": ["web-1"]}),
+    ]
+
+    for operation, asked in moving:
+        with pytest.raises(SignInAgain):
+            await do(site, maria, operation, is_fresh=False, **asked)
+    loud = {"machines": [web], "add_tag": ["loud"]}
+    await do(site, maria, "machines.describe", is_fresh=False, **loud)
+    await do(site, maria, "machines.describe", **moving[0][1])
+    entry = site.storage.newest_audit(limit=1)[0]
+    await two_are_needed(site, machines=50)
+
+    assert (entry.operation, entry.detail["held_back"]) == ("machines.describe", True)
+    back = {"machines": [web], "remove_tag": ["calm"]}
+    assert await waits(site, maria, "machines.describe", **back)
+    assert not await waits(site, maria, "machines.describe", machines=[web], owner="ops")
+
+
+async def test_nor_out_of_a_freeze_by_what_is_said_of_it(site: ConsoleSite, maria: Visitor) -> None:
+    calm = await do(site, maria, "collections.create", name="Calm", query="tag = calm")
+    web = next(str(UUID(bytes=c.uuid)) for c in site.storage.clients(limit=9) if c.name == "web-1")
+    await do(site, maria, "machines.describe", machines=[web], add_tag=["calm"])
+    until = f"{site.clock.now():%Y}-12-31 00:00"
+    frozen = {"collection": str(calm.id), "begins": until[:5] + "01-01 00:00", "ends": until}
+    await do(site, maria, "freezes.create", reason="the audit", **frozen)
+    await two_are_needed(site, machines=50)
+
+    thaw = {"machines": [web], "remove_tag": ["calm"]}
+    assert await waits(site, maria, "machines.describe", **thaw)
+    site.clock.advance(days=366)
+    assert not await waits(site, maria, "machines.describe", **thaw)
