@@ -194,6 +194,28 @@ async def test_a_stream_is_followed_in_slices_between_which_questions_have_their
     assert asked == [2, 2, 1]
 
 
+async def test_whoever_follows_a_stream_judges_its_machines_and_not_who_asks_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = await site.begin(5)
+    fleet, held, judge = site.fleet, list[int](), FollowedView.judge_some
+    assert len(fleet.ask(lambda view: view.standings())) == 5
+    await site.report(*(a_scan(m.number, 1, serial=1, required=[1]) for m in machines))
+    monkeypatch.setattr(fleet_module, "JUDGED", 2)
+
+    def judge_some(view: FollowedView, at_most: int) -> bool:
+        held.append(view.moves.end)
+        return judge(view, at_most)
+
+    monkeypatch.setattr(FollowedView, "judge_some", judge_some)
+    fleet.keep_up()
+    monkeypatch.setattr(FollowedView, "_judged", None)  # nobody is left to be judged
+
+    assert [end - held[0] for end in held] == [0, 2, 4]
+    stand = fleet.ask(lambda view: [one.judgement.compliance for one in view.standings().values()])
+    assert stand == [Compliance.REQUIRED] * 5
+
+
 async def test_counts_of_updates_follow_a_stream_now_and_then_and_machines_at_once(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

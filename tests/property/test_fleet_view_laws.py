@@ -306,6 +306,7 @@ def test_pages_found_by_sets_are_those_of_looking_at_every_update(
 steps = st.one_of(
     st.tuples(st.just("put"), reports),
     st.tuples(st.just("some"), st.integers(1, 4)),
+    st.tuples(st.just("judge"), st.integers(1, 4)),
     st.tuples(st.just("ask"), st.none()),
     st.tuples(st.just("shut out"), st.integers(1, MACHINES)),
     st.tuples(st.just("later"), days),
@@ -326,6 +327,8 @@ def test_what_is_gathered_of_a_stream_is_counted_in_parts_as_at_once(
             case "some":
                 for _ in range(how):
                     stream.settle_some()
+            case "judge":
+                stream.judge_some(how)
             case "ask":
                 machines = slice(1, 4)  # of these nothing is ever told too late
                 assert counts(stream)[machines] == counts(plain)[machines]

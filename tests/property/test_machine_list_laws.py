@@ -128,14 +128,20 @@ def pages(index: MachineIndex, view: FollowedView, asked: ListMachines) -> list[
 
 
 @settings(max_examples=60, deadline=None)
-@given(steps, st.sampled_from(["", "required", "unknown", "compliant"]), st.booleans())
+@given(
+    steps,
+    st.sampled_from(["", "required", "unknown", "compliant"]),
+    st.booleans(),
+    st.sampled_from([0, 5, 1000]),
+)
 def test_pages_of_a_fleet_that_moves_are_the_plainly_sorted_list(
-    steps: Sequence[tuple[Any, Any, str, bool]], compliance: str, is_replaced: bool
+    steps: Sequence[tuple[Any, Any, str, bool]], compliance: str, is_replaced: bool, judged: int
 ) -> None:
     index, view = MachineIndex(), a_view()
     for clients, reports, column, falls in steps:
         view.put_clients([a_client(*one) for one in clients])
         view.put_rows([said(*one) for one in reports])
+        view.judge_some(judged)  # of the rest whoever asks judges
         view = view.copied() if is_replaced else view
         sort = f"-{column}" if falls else column
         asked = ListMachines(sort=sort, compliance=compliance, limit=7)  # type: ignore[arg-type]

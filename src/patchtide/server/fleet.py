@@ -49,6 +49,8 @@ DECIDED_S = 0.5
 """While they do, nor does a question look for what other nodes decided, if somebody just has."""
 SLICE = 250
 """Of a stream, so many reports are followed before whoever asked meanwhile has his turn."""
+JUDGED = 50
+"""So many machines are judged before whoever asked meanwhile has his turn."""
 SETTLE_S = 0.1
 """After so long with counts of updates, a stream is followed on before they go on."""
 SETTLE_SHARE = 10
@@ -162,9 +164,20 @@ class Fleet:
                 if not is_of_now:
                     making = self._begun()
                     break
+            self._judge()
             if not (self._settle() or goes_on):
                 return
         making.result()
+
+    def _judge(self) -> None:
+        """Judge who moved, a few at a time: of thousands, whoever asks would wait for all."""
+        goes_on = True
+        while goes_on:
+            with self._lock:
+                view = self._current.view
+                goes_on = view.judge_some(JUDGED)
+                if not goes_on:
+                    self.machines.follow(view)
 
     def _settle(self) -> bool:
         """Have counts of updates follow for a while: a stream now and then, and say if its end."""

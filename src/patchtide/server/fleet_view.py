@@ -103,6 +103,10 @@ class View(MachinesView):
         self._standings.renew(self.members, self._judged)
         return self._standings.known
 
+    def judge_some(self, at_most: int) -> bool:
+        """Judge so many of those that moved; say whether there are more."""
+        return self._standings.renew(self.members, self._judged, at_most=at_most)
+
     @property
     def moves(self) -> Moves:
         """Who stands otherwise, of those that `standings` returned last."""

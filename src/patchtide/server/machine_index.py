@@ -48,7 +48,7 @@ class MachineIndex:
 
     def ground(self, view: View, *, rows: BitMap | None = None) -> MachineGround:
         """Return the machines as they are in the view: those let in, or else these."""
-        self._follow(view)
+        self.follow(view)
         return MachineGround(self, view, view.active if rows is None else rows)
 
     def kept(self, view: View, query: str) -> BitMap:
@@ -60,7 +60,7 @@ class MachineIndex:
             InvalidQuery
             Unavailable: it asks what machines told, and that was not read yet.
         """
-        self._follow(view)
+        self.follow(view)
         find = finder(partial(self._where_it_is_known, view), partial(self.mentioning, view))
         return self._kept.answering(view, query, find=find)
 
@@ -69,7 +69,7 @@ class MachineIndex:
 
         None: so much happened that whatever was kept is to be asked for anew.
         """
-        self._follow(view)
+        self.follow(view)
         return self._kept.turned(view)
 
     def known(self, query: str) -> BitMap | None:
@@ -81,7 +81,7 @@ class MachineIndex:
         self._kept.drop(query)
 
     def orders(self, view: View) -> MachineOrders:
-        self._follow(view)
+        self.follow(view)
         return self._orders
 
     def values(self, view: View, place: str) -> Values:
@@ -99,7 +99,7 @@ class MachineIndex:
             return self.facts.asked().column(place)
         if place in SINCE:
             return self._ages[place].column(view)
-        self._follow(view)
+        self.follow(view)
         if place not in self._values:
             read = _READERS[place]
             self._values[place] = grouped((n, read(s)) for n, s in self._known.items())
@@ -127,14 +127,15 @@ class MachineIndex:
 
     def mentioning(self, view: View, *texts: str) -> BitMap:
         """Return the machines, let in or not, that have all texts in what is told of them."""
-        self._follow(view)
+        self.follow(view)
         if self._texts is None:
             self._texts = {n: _text(s.member) for n, s in self._known.items()}
         first, *others = texts
         found = [(n, said) for n, said in self._texts.items() if first in said]
         return BitMap([n for n, said in found if all(text in said for text in others)])
 
-    def _follow(self, view: View) -> None:
+    def follow(self, view: View) -> None:
+        """Take up who moved; whoever asks for anything does so first."""
         standings, known = view.standings(), self._known
         some = self._moves.since(view.moves)
         if some is not None and not some:

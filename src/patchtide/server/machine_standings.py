@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Generic, TypeVar
 
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
@@ -106,9 +107,16 @@ class Standings:
     def changed(self, machines: Iterable[int]) -> None:
         self._changed.update(machines)
 
-    def renew(self, members: Mapping[int, Member], judged: Callable[[Member], Standing]) -> None:
-        """Judge again whoever changed."""
-        for number in self._changed:
+    def renew(
+        self,
+        members: Mapping[int, Member],
+        judged: Callable[[Member], Standing],
+        *,
+        at_most: int | None = None,
+    ) -> bool:
+        """Judge again whoever changed, or so many of them; say whether there are more."""
+        some = list(islice(self._changed, at_most))
+        for number in some:
             before = self.known.get(number)
             if before is not None:
                 self.counts[before.group] -= 1
@@ -116,8 +124,9 @@ class Standings:
             now = self.known[number] = judged(members[number])
             self.counts[now.group] += 1
             self.scans[now.scan] += 1
-        self.moves.add(self._changed)
-        self._changed.clear()
+        self.moves.add(some)
+        self._changed.difference_update(some)
+        return bool(self._changed)
 
 
 At = TypeVar("At", datetime, float)
