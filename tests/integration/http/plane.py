@@ -54,11 +54,13 @@ from patchtide.server.table import Plane, perform
 from tests.integration.http.memory_files import AnyVoucher, MemoryFiles
 from tests.integration.http.memory_storage import MemoryStorage
 from tests.simulator.clock import START, FakeClock
+from tests.simulator.templates import Compiled
 
 CODE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 QUICK = Argon2Passwords(passes=1, memory_bytes=8192)
 """The least that the library does: tests measure no effort."""
 GENEROUS = Rate(per_s=1e6, burst=1e6)
+COMPILED = Compiled()
 NO_LIMIT = Rates(holder=GENEROUS, anonymous=GENEROUS, failure=GENEROUS, claim=GENEROUS)
 
 
@@ -269,7 +271,11 @@ class AdministratorsPlane:
         )
         agents = {o.name: _agents_answer for o in OPERATIONS if o.plane is Plane.AGENTS}
         console = build_console(
-            self.context, OPERATIONS, status_of=status_of, mistakes_in=mistakes_in
+            self.context,
+            OPERATIONS,
+            status_of=status_of,
+            mistakes_in=mistakes_in,
+            compiled=COMPILED,
         )
         self.app = build_application(
             OPERATIONS,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from jinja2 import BytecodeCache
+
 from patchtide.adapters.console.console import Console, Desk
 from patchtide.adapters.console.fleet_rows import FleetRows, NarrowedRows
 from patchtide.adapters.console.pages import PAGES
@@ -23,6 +25,7 @@ def build_console(
     *,
     status_of: Callable[[PatchtideError], int],
     mistakes_in: Callable[[str], Sequence[Mistake]],
+    compiled: BytecodeCache | None = None,
 ) -> Console:
     static = StaticFiles()
     rows = FleetRows(context.fleet)
@@ -36,7 +39,7 @@ def build_console(
     desk = Desk(
         context=context,
         table=table,
-        templates=Templates(static, context.clock, site=context.site_name),
+        templates=Templates(static, context.clock, site=context.site_name, compiled=compiled),
         static=static,
         rows=rows,
         narrowed_rows=NarrowedRows(),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 
 from patchtide.adapters.console import words
 from patchtide.adapters.console.pointing import pointed
@@ -23,7 +23,15 @@ SLIVER = 12
 
 
 class Templates:
-    def __init__(self, static: StaticFiles, clock: Clock, *, site: str) -> None:
+    def __init__(
+        self,
+        static: StaticFiles,
+        clock: Clock,
+        *,
+        site: str,
+        compiled: BytecodeCache | None = None,
+    ) -> None:
+        """`compiled` keeps what templates were compiled to, for others that render the same."""
         self._clock = clock
         self._environment = Environment(
             loader=PackageLoader("patchtide.adapters.console"),
@@ -31,6 +39,7 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=compiled,
         )
         self._environment.globals.update(
             static=static.address, site=site, words=words, widths=widths, pointed=pointed
