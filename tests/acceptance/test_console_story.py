@@ -401,7 +401,7 @@ def test_from_a_share_to_the_reason_and_on_to_a_curve_a_file_and_a_subscription(
     page.get_by_label("Name of the subscription").fill("weekly")
     faults += window.accessibility_faults()
     page.get_by_role("button", name="Subscribe").click()
-    expect(page.get_by_role("status").first).to_contain_text("1 subscription set")
+    expect(page.get_by_role("status").first).to_contain_text("Subscription set")
     expect(page.locator("#list")).to_contain_text("History, day by day")
     assert [*faults, *window.accessibility_faults()] == []
 

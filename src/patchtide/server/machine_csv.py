@@ -22,6 +22,8 @@ from patchtide.server.spreadsheet_cells import harmless, meant
 LINES = 20_000
 PROBLEMS = 100
 """So many mistakes are told of one file."""
+SHOWN = 40
+"""So many letters of a wrong cell are told."""
 _TOLD = ("state", "criticality", "platform", "group", "site")
 """Written, and not read."""
 COLUMNS = ("id", "name", "state", *ATTRIBUTES, *_TOLD[1:])
@@ -48,6 +50,11 @@ def place(number: int, column: int | None = None, head: str = "") -> str:
     return f"line {number}, column {column + 1} ({head})"
 
 
+def _number(problem: Problem) -> int:
+    """Return the line that a mistake stands on."""
+    return int(problem.where.split(maxsplit=2)[1].rstrip(","))
+
+
 def read_lines(text: str) -> Sequence[Line]:
     """Return the lines of a file, as they are to be understood.
 
@@ -72,7 +79,7 @@ def read_lines(text: str) -> Sequence[Line]:
         if len(lines) > LINES:
             problems.append(Problem(place(number), f"is one more than the {LINES} that one takes"))
             break
-    problems += _twice(lines)
+    problems = sorted([*problems, *_twice(lines)], key=_number)
     if not lines and not problems:
         problems.append(Problem("file", "has a header and no lines"))
     if problems:
@@ -144,7 +151,7 @@ class _Cells:
             try:
                 told[head] = self._read(head, cell)
             except ValueError as error:
-                problems.append(Problem(place(number, at, head), str(error)))
+                problems.append(Problem(place(number, at, head), _unlike(cell, str(error))))
         uuid, name = told.pop("id", None), told.pop("name", "")
         if uuid is None and not name:
             problems.append(Problem(place(number), "says of no machine what it says"))
@@ -155,6 +162,12 @@ class _Cells:
         if key not in self._known:
             self._known[key] = _READERS[head](meant(cell.strip()))
         return self._known[key]
+
+
+def _unlike(cell: str, what: str) -> str:
+    """Return what a cell would have to be, beside what it is."""
+    shown = repr(cell.strip()[:SHOWN])
+    return what if shown in what or what.startswith("is longer") else f"{what}, not {shown}"
 
 
 def _id(text: str) -> UUID | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -49,6 +52,23 @@ async def test_every_list_is_exported_both_ways(site: ConsoleSite, path: str) ->
         (200, "text/csv; charset=utf-8"),
         (200, "application/json"),
     ]
+
+
+async def test_the_audit_is_verified_on_demand_and_names_what_was_changed(
+    site: ConsoleSite, tmp_path: Path
+) -> None:
+    visitor = await site.signed_in()
+    plain = (await visitor.get("/audit")).body
+    intact = (await visitor.get("/audit?verify=yes")).body
+    beside = (await visitor.get("/audit?verify=yes", **{"patchtide-background": "1"})).body
+
+    with closing(sqlite3.connect(tmp_path / "patchtide.db")) as database, database:
+        database.execute("UPDATE audit SET actor = 'nobody' WHERE sequence = 1")
+
+    broken = (await visitor.get("/audit?verify=yes")).body
+    assert b"The chain is intact" in intact
+    assert b"The chain is" not in plain and b"The chain is" not in beside
+    assert b"The chain is broken at no. 1:" in broken
 
 
 @pytest.mark.parametrize("path", ["/", "/machines", "/updates", "/tokens"])

@@ -34,7 +34,7 @@ async def test_a_file_is_looked_at_and_then_done(site: ConsoleSite) -> None:
     assert "2 lines: 1 new, 1 changed, 0 as before" in looked
     assert "&lt;b&gt;ops" in looked and "<b>ops" not in looked
     assert (before, other.status, done.status) == ([""], 409, 303)
-    assert "2 machines said or changed by the file." in machines and "web-2" in machines
+    assert "2 machines new or changed by the file." in machines and "web-2" in machines
     assert "All of this is said of them already." in again
     assert file.startswith("id,name,state,owner,") and ",web-2,expected,ops," in file
 
@@ -71,7 +71,7 @@ async def test_of_a_file_with_mistakes_each_is_shown_with_its_place(site: Consol
     nobodys = await site.visitor().upload(HERE, b"x" * (1 << 20))
 
     text = wrong.body.decode()
-    assert "line 2, column 2 (business)" in text and "is a number from 0 to 5" in text
+    assert "line 2, column 2 (business)" in text and "is a number from 0 to 5, not" in text
     assert "line 3" in text and "says of no machine what it says" in text
     assert "is no UTF-8 text" in latin.body.decode() and "line 2" in latin.body.decode()
     assert "choose one" in none.body.decode()

@@ -94,7 +94,17 @@ def test_a_mistake_within_a_list_names_its_place_there() -> None:
     problems = asyncio.run(answer()).json["problems"]
     assert {p["where"]: p["what"] for p in problems} == {
         "name": "is missing",
-        "rights[1]": "Expected `str`, got `int`",
+        "rights[1]": "is not a text",
+    }
+
+
+def test_bounds_are_told_in_words() -> None:
+    answer = asyncio.run(post(b'{"uses": 0, "hours": 9999, "group": "' + b"x" * 300 + b'"}'))
+
+    assert {p["where"]: p["what"] for p in answer.json["problems"]} == {
+        "uses": "is at least 1",
+        "hours": "is at most 24",
+        "group": "has at most 64 characters",
     }
 
 

@@ -88,12 +88,13 @@ async def test_of_a_file_with_mistakes_all_are_told_and_nothing_is_done(site: Si
     other_plan = await site.send("name,owner\nweb-0,a\n", plan="0" * 64)
 
     assert [(p["where"], p["what"][:24]) for p in mistakes.json["problems"]] == [
-        ("line 2, column 2 (business)", "is a number from 0 to 5"),
+        ("line 2, column 2 (business)", "is a number from 0 to 5,"),
         ("line 2, column 3 (restart)", "is one of automatic, non"),
+        ("line 3", "is of the machine that l"),
         ("line 4", "has 2 cells, and the hea"),
         ("line 5", "says of no machine what "),
-        ("line 3", "is of the machine that l"),
     ]
+    assert mistakes.json["problems"][0]["what"] == "is a number from 0 to 5, not '6'"
     assert unknown.json["problems"][0]["where"] == "line 3"
     assert [p["where"] for p in heads.json["problems"]] == [
         "line 1, column 2 (busines)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
@@ -36,6 +37,7 @@ async def shown(desk: Desk, visit: Visit, *, error: PatchtideError | None = None
         status=200 if error is None else desk.status_of(error),
         known=known,
         role=role_of(known.rights),
+        placed=await collection_names(desk, visit),
         keys=keys.items,
         elsewhere=keyless(desk, visit),
         error=error,

@@ -12,7 +12,7 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "describe": ("machine", "described"),
         "scan": ("machine", "asked to scan"),
         "policy": ("machine", "called to come, at once or when it next checks in"),
-        "imported": ("machine", "said or changed by the file"),
+        "imported": ("machine", "new or changed by the file"),
         "release": ("machine", "released"),
         "quarantine": ("machine", "quarantined"),
         "decommission": ("machine", "retired"),
@@ -57,6 +57,8 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "send-now": ("report", "on its way: it is sent within a minute"),
     }
 )
+_CHOSEN = frozenset({"machine", "person", "token", "update"})
+"""Of these one or many are chosen at once."""
 _PLURALS: Mapping[str, str] = MappingProxyType({"person": "people", "search": "searches"})
 _SAID: Mapping[str, str] = MappingProxyType(
     {
@@ -71,7 +73,7 @@ _SAID: Mapping[str, str] = MappingProxyType(
         "limits": "Set. What is lower holds from now on, what is higher in an hour.",
         "role-removed": "The role is removed.",
         "proposed": "Proposed. It is not done yet: it waits for others.",
-        "approve-proposal": "Approved. Who proposed it has it done.",
+        "approve-proposal": "Approved. Once enough have, whoever proposed it can have it done.",
         "reject-proposal": "Rejected. It will not be done.",
         "withdraw-proposal": "Withdrawn. It will not be done.",
         "enact-proposal": "Done.",
@@ -91,5 +93,7 @@ def done(said: str) -> str:
     if name not in _DONE or not count.isascii() or not count.isdigit() or len(count) > 6:
         return ""
     noun, verb = _DONE[name]
-    many = noun if int(count) == 1 else _PLURALS.get(noun, f"{noun}s")
-    return f"{int(count)} {many} {verb}."
+    if int(count) == 1 and noun not in _CHOSEN:
+        return f"{noun.capitalize()} {verb}."
+    some = noun if int(count) == 1 else _PLURALS.get(noun, f"{noun}s")
+    return f"{int(count)} {some} {verb}."

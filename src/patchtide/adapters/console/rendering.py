@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 
 from patchtide.adapters.console import words
+from patchtide.adapters.console.mistakes import sentence
 from patchtide.adapters.console.pointing import pointed
 from patchtide.adapters.console.static_files import StaticFiles
 from patchtide.server.ports.clock import Clock
@@ -55,6 +56,7 @@ class Templates:
             counted=counted,
             every=every,
             put_off=put_off,
+            sentence=sentence,
         )
 
     def render(self, template: str, context: Mapping[str, Any]) -> bytes:

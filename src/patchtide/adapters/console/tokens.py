@@ -50,12 +50,13 @@ async def _shown(
     status: int = 200,
 ) -> Reply:
     found = await desk.ask(visit, "tokens.list")
+    usable = [token for token in found.items if token.uses_left]
     asked = SHAPE.asked("/tokens", visit.query)
     if kind := visit.query.get("format"):
-        return SHAPE.export(found.items, asked, kind)
-    meant = [token.machine for token in found.items if token.machine]
+        return SHAPE.export(usable, asked, kind)
+    meant = [token.machine for token in usable if token.machine]
     values = {
-        "listed": SHAPE.page(found.items, asked),
+        "listed": SHAPE.page(usable, asked),
         "asked": asked,
         "issued": issued,
         "error": error,

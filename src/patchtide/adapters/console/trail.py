@@ -6,19 +6,22 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from patchtide.adapters.console import words
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.listing import Shape
+from patchtide.adapters.console.rendering import instant
 from patchtide.adapters.console.replies import Reply
 from patchtide.adapters.console.visits import Visit
 from patchtide.domain.access.rights import Kind
+from patchtide.server.audit_trail import AuditVerdict
 from patchtide.server.ports.audit import AuditEntry
 
 WINDOW = 1_000
 """How many of the newest entries a list looks through; an export of the interface has all."""
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _ID = re.compile(r"[0-9a-f]{32}")
 _PAGES = {"collections": "/collections"}
 """Where the page of an id is that no machine has, by what was decided."""
@@ -45,8 +48,13 @@ async def page(desk: Desk, visit: Visit) -> Reply:
     asked = SHAPE.asked(visit.path, visit.query)
     if kind := visit.query.get("format"):
         return SHAPE.export(entries, asked, kind)
+    verdict: AuditVerdict | None = None
+    if "verify" in visit.query and not visit.is_background:
+        verdict = await desk.ask(visit, "audit.verify")
     listed = SHAPE.page(entries, asked)
-    return desk.page(visit, "audit.html", listed=listed, asked=asked, window=WINDOW)
+    return desk.page(
+        visit, "audit.html", listed=listed, asked=asked, window=WINDOW, verdict=verdict
+    )
 
 
 async def newest(desk: Desk, visit: Visit, *, limit: int) -> Sequence[Entry]:
@@ -94,8 +102,20 @@ def _entry(entry: AuditEntry, names: Mapping[str, str]) -> Entry:
         subject=entry.subject,
         about=about or ("" if is_id else entry.subject),
         link=f"{_PAGES.get(kind, '/machines')}/{UUID(entry.subject)}" if is_id else "",
-        detail=", ".join(f"{name}: {value}" for name, value in detail.items() if value != ""),
+        detail=", ".join(
+            f"{name}: {_told(value)}" for name, value in detail.items() if value != ""
+        ),
     )
+
+
+def _told(value: object) -> str:
+    """Return a value of an entry's detail as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    if _INSTANT.fullmatch(text):
+        return instant(datetime.fromisoformat(text).astimezone(UTC))
+    return text
 
 
 SHAPE: Shape[Entry] = Shape(

@@ -47,6 +47,20 @@ _ENDS = re.compile(r"^(?:\^|\\A)|(?:\$\(\?!\[\\s\\S\]\)|\$|\\Z)$")
 _LEFT_OUT = re.compile(r"\((.*)\)\?")
 _NO_CHOICE = "Invalid enum value"
 _NO_MATCH = "Expected `str` matching regex "
+_BOUND = re.compile(
+    r"Expected `(?P<kind>int|float|str|array|object)` (?P<length>of length )?"
+    r"(?P<sign><=|>=|<|>) (?P<bound>.+)"
+)
+_SIGNS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
+_WRONG_KIND = re.compile(r"Expected `(?P<kind>\w+)(?: \| null)?`, got `\w+`")
+_KINDS = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "object": "an object",
+    "str": "a text",
+}
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -195,7 +209,20 @@ def _problem(where: str, error: Exception) -> Problem:
     what, _, place = str(error).partition(" - at `$")
     if what.startswith(_NO_MATCH):
         what = said_of(literal_eval(what.removeprefix(_NO_MATCH))) or what
+    elif bound := _BOUND.fullmatch(what):
+        what = _bounded(**bound.groupdict())
+    elif (wrong := _WRONG_KIND.fullmatch(what)) and wrong["kind"] in _KINDS:
+        what = f"is not {_KINDS[wrong['kind']]}"
     return Problem(where + place.removesuffix("`"), what)
+
+
+def _bounded(*, kind: str, length: str | None, sign: str, bound: str) -> str:
+    """Return in words between what a number lies, or a length."""
+    if length is None:
+        return f"is {_SIGNS[sign]} {bound}"
+    if sign == ">=" and bound == "1":
+        return "is empty"
+    return f"has {_SIGNS[sign]} {bound} {'characters' if kind == 'str' else 'entries'}"
 
 
 def said_of(pattern: str) -> str:

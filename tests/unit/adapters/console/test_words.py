@@ -10,11 +10,13 @@ import pytest
 
 from patchtide.adapters.console import words
 from patchtide.adapters.console.done_words import done
+from patchtide.adapters.console.mistakes import sentence
 from patchtide.adapters.console.rendering import BAR, ago, ahead, number, percent, size, widths
 from patchtide.adapters.console.visits import local_path
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.catalog.details import Classification, Severity
 from patchtide.domain.compliance.judgement import Compliance, Doubt
+from patchtide.domain.errors import Problem
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.clients import ClientState
 from tests.simulator.clock import START
@@ -86,6 +88,24 @@ def test_big_numbers_are_parted() -> None:
 def test_an_address_cannot_put_words_into_the_consoles_mouth(said: str) -> None:
     assert done(said) == ""
     assert done("approve-1") == "1 machine approved."
+    assert done("make-collection-1") == "Collection made."
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "said"),
+    [
+        ("name", "is missing", "The name is missing."),
+        ("length_min", "is at most 10080", "Minutes it is open: at most 10080."),
+        ("ends", "a freeze ends after it begins", "End: a freeze ends after it begins."),
+        (
+            "holidays[1]",
+            "is a day, as 2026-12-24",
+            "The holidays, line 2, is a day, as 2026-12-24.",
+        ),
+    ],
+)
+def test_a_mistake_is_a_sentence_in_the_words_of_the_form(where: str, what: str, said: str) -> None:
+    assert sentence(Problem(where, what)) == said
 
 
 @pytest.mark.parametrize("address", ["", "//x", "/\\x", "https://x", "/a\nb", "/a b", "x"])
