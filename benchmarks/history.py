@@ -113,7 +113,7 @@ def pairs(view: FollowedView) -> None:
         longest[0] = max(longest[0], perf_counter() - began)
         return answer
 
-    fleet.ask = ask
+    fleet.ask = fleet.ask_settled = ask
     classes, nobody = on_all(fleet, view, view.active), BitMap()
     found = dict(by_collection(fleet, classes, ALL_UPDATES, silent=nobody))
 
@@ -131,7 +131,7 @@ def pairs(view: FollowedView) -> None:
 
 def targets(view: FollowedView, fleet: Any) -> None:
     """Keep who needs what on a day, and hold one collection against the targets."""
-    fleet.ask = lambda question: question(view)
+    fleet.ask = fleet.ask_settled = lambda question: question(view)
     places = {key: place for place, key in enumerate(view.updates)}
     told_in("who needs what, kept", took_ms(lambda: needing(fleet, places)), "<= 5000 ms", 0)
     kept = needing(fleet, places)

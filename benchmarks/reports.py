@@ -130,6 +130,7 @@ def site(view: FollowedView) -> Any:
     machines = MachineIndex()
     fleet = SimpleNamespace(
         ask=lambda question: question(view),
+        ask_settled=lambda question: question(view),
         updates=UpdateIndex(),
         machines=machines,
         collections=CollectionIndex(machines),

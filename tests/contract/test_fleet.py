@@ -16,6 +16,8 @@ import pytest
 from pyroaring import BitMap
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.access.grants import Scope
+from patchtide.domain.access.rights import MACHINE
 from patchtide.domain.compliance.index import StateIndex
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
@@ -27,6 +29,7 @@ from patchtide.server.fleet_view import View
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.history_needing import needing
 from patchtide.server.listening import in_time
+from patchtide.server.narrowed_fleet import NarrowedFleet
 from patchtide.server.ports.catalog_status import PublishedShard
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.reports import IncomingReport, Presence
@@ -253,6 +256,50 @@ async def test_counts_of_updates_follow_a_stream_now_and_then_and_machines_at_on
     fleet.keep_up()
     assert fleet.ask(look) == (2 * STREAM, 3 * STREAM)
     assert len(BitMap.deserialize(needing(fleet, {openssl: 0})[0])) == 2 * STREAM  # of history
+
+
+async def test_whoever_wants_counts_of_all_reports_has_them_follow_part_by_part(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of the stream waits until then; of some machines is told how they stood before it."""
+    machines = await site.begin(3 * STREAM)
+    fleet, one = site.fleet, f"{MACHINE}{UUID(bytes=machines[-1].uuid)}"
+    limited = NarrowedFleet(fleet, frozenset({Scope(places=frozenset({one}))}))
+    openssl = an_update_id("openssl")
+
+    def required(view: View) -> int:
+        return view.part(view.active).tally(view.updates[openssl]).required
+
+    monkeypatch.setattr(fleet_module, "SETTLE_SHARE", 10**9)
+    assert fleet.ask(required) == limited.ask(required) == 0
+    for some in (machines[:STREAM], machines[STREAM:]):
+        await site.report(*(a_scan(m.number, 1, serial=1, required=[1]) for m in some))
+        fleet.keep_up()
+    parts, in_one_piece, later = list[bool](), list[int](), threading.Thread(target=fleet.keep_up)
+    settle_some, settle = FollowedView.settle_some, FollowedView.settle
+
+    def part(view: FollowedView) -> bool:
+        if not parts:
+            later.start()
+        parts.append(True)
+        return settle_some(view)
+
+    def at_once(view: FollowedView) -> None:
+        in_one_piece.append(len(view._unsettled.earlier))
+        settle(view)
+
+    monkeypatch.setattr(FollowedView, "settle_some", part)
+    monkeypatch.setattr(FollowedView, "settle", at_once)
+    site.clock.advance(seconds=1)
+    earlier = limited.ask_settled(lambda view: (required(view), view.now - view.as_of))
+    await site.report(a_scan(machines[0].number, 2, serial=1, installed=[1]))
+    assert fleet.ask_settled(required) == 3 * STREAM
+    later.join()
+    fleet.save()
+
+    assert len(parts) > 1 and max(in_one_piece) <= 1
+    assert earlier == (0, timedelta(seconds=1))
+    assert limited.ask(required) == 1
 
 
 @pytest.mark.parametrize("how", ["putting", "put"])

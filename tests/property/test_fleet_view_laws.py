@@ -179,7 +179,6 @@ def settle_in_parts(view: FollowedView) -> None:
 SETTLES: dict[str, Callable[[FollowedView], object]] = {
     "at once": lambda view: None,
     "in parts": settle_in_parts,
-    "for a question about some": lambda view: view.narrowed(BitMap([1, 2]), ()),
     "for a part": lambda view: view.part(view.active),
     "for a copy": lambda view: view.copied(),
     "with the next": lambda view: view.put_rows([]),

@@ -52,6 +52,7 @@ def a_site(view: View) -> Any:
     machines = MachineIndex()
     fleet = SimpleNamespace(
         ask=lambda question: question(view),
+        ask_settled=lambda question: question(view),
         updates=UpdateIndex(),
         machines=machines,
         collections=CollectionIndex(machines),

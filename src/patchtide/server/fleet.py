@@ -10,8 +10,9 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
 from typing import TypeVar
@@ -90,6 +91,8 @@ class Fleet:
         self._followed_at = 0.0
         self._settle_at = self._settling_s = 0.0
         self._decided = 0
+        self._waiting = 0
+        """Questions for which counts of updates follow before more of a stream is."""
         self._keeping = keeping
         self._kept: tuple[Cursor, Cursor, Mapping[int, Habit]] | None = None
         """How far was followed what is written down, with the habits of machines."""
@@ -138,6 +141,35 @@ class Fleet:
             except TimeoutError:
                 is_asked = True
 
+    def ask_settled(self, question: Callable[[FollowedView], T]) -> T:
+        """Ask it when its counts speak of all that it knows of reports, which they do in parts.
+
+        Others ask in between. A stream is not followed on before that.
+        """
+        with self._settled():
+            return self.ask(question)
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        with self._lock:
+            self._waiting += 1
+        try:
+            while not self._is_settled():
+                pass
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _is_settled(self) -> bool:
+        """Say whether it is; if not, go on with it by a part."""
+        with self._lock:
+            if self._current.view.is_settled or self._current.view.is_torn:
+                return True
+            self._current.settle_some()
+            self._followed_at = monotonic()  # no question takes up more of the stream meanwhile
+            return False
+
     def version(self) -> int:
         """Return a number that is another one whenever something has changed."""
         return self.ask(lambda view: view.version)
@@ -157,6 +189,8 @@ class Fleet:
             self._listen(current)
             ahead = current.look_ahead(at_most=SLICE)
             with self._lock:
+                if self._waiting:
+                    return
                 if current is not self._current:  # a new one was made meanwhile
                     continue
                 is_of_now = self._follow_up_to(ahead, goes_on=goes_on)
@@ -216,7 +250,7 @@ class Fleet:
         if self._keeping is None or self._keeping.age_s() < older_than_s:
             return
         with self._writing:
-            with self._lock:
+            with self._settled(), self._lock:
                 now = self._current.checkpoint()
             if now is None or (now.reported, now.decided, now.habits) == self._kept:
                 return
@@ -286,7 +320,7 @@ class Fleet:
             # What is garbage by now would stay with the view for ever. What stays anyhow is not
             # looked through, so this is quick; and a view that is replaced holds no circles.
             gc.collect()
-            with self._lock:
+            with self._settled(), self._lock:
                 made = self._current.copied()
             if self._is_made or not self._resumed(made):
                 made.renew()

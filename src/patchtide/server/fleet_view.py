@@ -56,6 +56,8 @@ class View(MachinesView):
     """None: everybody is to be looked at."""
     _standings: Standings = field(default_factory=Standings)
     _unsettled: Unsettled = field(default_factory=Unsettled)
+    counted_at: datetime | None = None
+    """As of when it stands that was made of another one in a stream; None: as of now."""
 
     @property
     def lineage(self) -> bytes:
@@ -237,6 +239,12 @@ class View(MachinesView):
     def unsettled(self) -> BitMap:
         """Return who reported in a stream, where what is told by update does not speak of it."""
         return self._unsettled.machines
+
+    @property
+    def as_of(self) -> datetime:
+        """Return up to when all that was followed of reports is counted."""
+        rest = self._unsettled
+        return (rest.as_of if rest.laying or rest.before else self.counted_at) or self.now
 
     def behind(self, update: KnownUpdate) -> int:
         """Return how many active machines are unknown since they look with an older catalog."""

@@ -13,6 +13,7 @@ from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import StateIndex
+from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.schedules.scanning import Habit, ScanRule
 from patchtide.server.collection_asks import asking
@@ -85,12 +86,19 @@ class FollowedView(SettlingView):
 
         `lists`: with what is on these alone. None of the collections or lists: with all there are.
         What is counted by leaf and by machine it has in common with this one, so it is good until
-        this one changes.
+        this one changes. In a stream it stands as counts do: what was reported since is not in it.
         """
-        self.settle()
         known, version = self.standings(), next(self._versions)
-        some = {number: self.members[number] for number in machines if number in self.members}
-        there = {number: known[number] for number in some}
+        earlier = {
+            n: self._as_counted(m) for n, m in self._unsettled.earlier.items() if n in machines
+        }
+        some = {n: earlier.get(n) or self.members[n] for n in machines if n in self.members}
+        standings = Standings.of({n: known[n] for n in some if n not in earlier})
+        standings.changed(earlier)
+        believed = [n for n, member in earlier.items() if self.doubt(member) is Doubt.NONE]
+        tallies = self._by_member
+        if earlier:
+            tallies = {n: tally for n, tally in tallies.items() if n in some and n not in earlier}
         made = replace(
             self,
             version=version,
@@ -112,14 +120,23 @@ class FollowedView(SettlingView):
             _ground=None,
             _restarting_ground=None,
             _overtaken=None,
-            _believed=self._believed & machines,
+            counted_at=self.as_of if self._unsettled.machines else None,
+            _by_member=tallies,
+            _believed=(self._believed & machines) - BitMap(earlier) | BitMap(believed),
             _silences=Watch(),
-            _standings=Standings.of(there),
+            _standings=standings,
             _unsettled=Unsettled(),
         )
         if lists is not None:
+            made.standings()  # how machines stand follows from all updates
+            made._overtaken = None
             made.keep_to(lists, told=version)
         return made
+
+    def _as_counted(self, before: Member) -> Member:
+        """Return the machine as it is, but for what it reported since."""
+        now = self.members[before.number]
+        return structs.replace(before, client=now.client, named=now.named)
 
     @property
     def index(self) -> StateIndex:
@@ -183,7 +200,7 @@ class FollowedView(SettlingView):
                 self._by_member.pop(number, None)
             self._moved_on(latest.keys())
             self.version = next(self._versions)
-            self._unsettled.gather(moves, was_believed=was_believed)
+            self._unsettled.gather(moves, was_believed=was_believed, now=self.now)
         if not gathers:
             self.settle()
 

@@ -186,7 +186,7 @@ class SetCounts:
             row = CountRow.of(machines_on(classes), updates=len(updates), made_at=made_at)
             return classes, row
 
-        if (found := self.fleet.ask(question)) is None:
+        if (found := self.fleet.ask_settled(question)) is None:
             return None
         self._pair(found[0], of)
         return found[1]

@@ -52,10 +52,9 @@ def needing(fleet: Fleet, places: Mapping[UUID, int]) -> Needing:
 
 def _parts(fleet: Fleet) -> Iterator[Sequence[KnownUpdate]]:
     def wanted(view: View) -> Sequence[KnownUpdate]:
-        view.settle()
         return [one for one in view.updates.values() if view.tally_of(one).required]
 
-    found = fleet.ask(wanted)
+    found = fleet.ask_settled(wanted)
     for start in range(0, len(found), SLICE):
         yield found[start : start + SLICE]
 

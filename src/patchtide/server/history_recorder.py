@@ -179,7 +179,7 @@ class HistoryRecorder:
         places = dict(await asyncio.to_thread(self.source.fleet_history.places))
         sets = await self.fleet.run(self._sets)
         new = await self.fleet.run(
-            lambda: self.fleet.ask(
+            lambda: self.fleet.ask_settled(
                 lambda view: [*unplaced(view, places), *unplaced_slices(self.fleet, view, places)]
             )
         )
@@ -221,14 +221,13 @@ class HistoryRecorder:
         heard = self.fleet.heard_of_late(self.silent_after())
 
         def question(view: View) -> tuple[FleetCount, UpdateColumns]:
-            view.settle()  # machines and updates are counted as of one moment
             found = fleet_count(view)
             unknown = unbelieved(found.doubts)
             columns = update_columns(view, places, length=length_of(places), unbelieved=unknown)
             count_slices(self.fleet, view, places, columns)
             return found, columns
 
-        fleet, columns = self.fleet.ask(question)
+        fleet, columns = self.fleet.ask_settled(question)
         reporting = min(fleet.machines.machines, heard)
         return _Counted(fleet=fleet, columns=columns, sets=sets, reporting=reporting)
 

@@ -93,7 +93,7 @@ async def scan_list(call: Call, principal: Principal, asked: ScanList) -> AskedO
         reached = found - alone
         return [view.members[n].client.uuid for n in reached], len(found) - len(reached)
 
-    uuids, left_out = await call.read_fleet(lambda: fleet.ask(question))
+    uuids, left_out = await call.read_fleet(lambda: fleet.ask_settled(question))
     asked_now = await ask_in_parts(call, principal, uuids, asked.name)
     return AskedOfMany(machines=asked_now, left_out=left_out)
 

@@ -197,7 +197,7 @@ def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool =
     if asked.machines:
         context.fleet.follow_facts()
     make = named.begin(context, asked)
-    return context.fleet.ask(
+    return context.fleet.ask_settled(
         lambda view: _made(context, view, asked, named, chosen, make, is_whole=is_whole)
     )
 
@@ -261,7 +261,7 @@ def _made(
         says=named.says,
         site=context.site_name,
         parameters=_in_words(scope),
-        at=view.now,
+        at=view.as_of,
         waiting=context.reports_waiting(),
         silent=len(view.silent(scope.members, silent_after=context.silent_after)),
         silent_after_s=int(context.silent_after / timedelta(seconds=1)),

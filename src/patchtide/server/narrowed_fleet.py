@@ -67,6 +67,10 @@ class NarrowedFleet(Fleet):
             self.facts.asked()
         return self.whole.ask(lambda view: question(self._narrowed(view)))
 
+    def ask_settled(self, question: Callable[[FollowedView], T]) -> T:
+        """Ask it as of the moment that counts speak of: nobody waits for what came since."""
+        return self.ask(question)
+
     def follow_facts(self) -> None:
         self.whole.follow_facts()
 

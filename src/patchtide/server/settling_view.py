@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from pyroaring import BitMap
@@ -46,6 +47,7 @@ class SettlingView(View):
         rest.is_torn = True
         if rest.before:
             moves, was_believed = self._gathered()
+            rest.laid = {}
             leaves = self._index.put(_changes(moves))
             leaves.update(*self._counted_otherwise(moves, was_believed))
             self._reground(_machines(moves), leaves)
@@ -71,7 +73,7 @@ class SettlingView(View):
             self._recount(some)
             rest.is_torn = False
         elif rest.laying is not None or rest.before:
-            rest.laying = rest.laying or self._laying(*self._gathered())
+            rest.laying = rest.laying or self._laying(*self._gathered(), as_of=self.now)
             self._lay()
         return bool(rest.stale or rest.laying)
 
@@ -83,7 +85,7 @@ class SettlingView(View):
         rest = self._unsettled
         rest.is_torn = True
         if rest.laying is not None and next(rest.laying, self) is self:
-            rest.laying, rest.machines = None, BitMap(rest.before)
+            rest.laying, rest.laid, rest.machines = None, {}, BitMap(rest.before)
             self.version = next(self._versions)
         rest.is_torn = False
 
@@ -91,12 +93,15 @@ class SettlingView(View):
         """Leave what was begun, as it refers to this view: one that is replaced holds no circle."""
         self._unsettled = Unsettled()
 
-    def _laying(self, moves: Sequence[Move], was_believed: BitMap) -> Iterator[None]:
+    def _laying(
+        self, moves: Sequence[Move], was_believed: BitMap, *, as_of: datetime
+    ) -> Iterator[None]:
         leaves = BitMap()
         for start in range(0, len(moves), PART):
             leaves.update(*self._counted_otherwise(moves[start : start + PART], was_believed))
             yield
         leaves |= yield from self._index.putting(_changes(moves))
+        self._unsettled.as_of = as_of
         moved = self._moved_with(_machines(moves), leaves)
         self._unsettled.stale += self._by_update.known() if moved is None else moved
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from pyroaring import BitMap
@@ -23,6 +24,10 @@ class Unsettled:
     """Of these, those whose word was believed then."""
     laying: Iterator[None] | None = None
     """Has counts speak of what was gathered earlier, part by part."""
+    laid: Mapping[int, Member] = field(default_factory=dict)
+    """Of whom they will speak by that, as counts still have them."""
+    as_of: datetime | None = None
+    """Up to when counts speak of what was reported, if not of all of it."""
     stale: list[UUID] = field(default_factory=list)
     """Updates that are to be counted anew after that."""
 
@@ -33,7 +38,14 @@ class Unsettled:
     def is_nothing(self) -> bool:
         return self.laying is None and not (self.before or self.stale)
 
-    def gather(self, moves: Sequence[Move], *, was_believed: BitMap) -> None:
+    @property
+    def earlier(self) -> Mapping[int, Member]:
+        """Return whoever reported, as counts have them."""
+        return {**self.before, **self.laid}
+
+    def gather(self, moves: Sequence[Move], *, was_believed: BitMap, now: datetime) -> None:
+        if self.laying is None and not self.before:
+            self.as_of = now
         new = [before for before, _ in moves if before.number not in self.before]
         self.before.update((before.number, before) for before in new)
         numbers = BitMap([before.number for before in new])
@@ -42,6 +54,6 @@ class Unsettled:
 
     def taken(self) -> tuple[Sequence[Member], BitMap]:
         """Hand over those that were gathered, and who of them was believed."""
-        before, believed = list(self.before.values()), self.believed
+        self.laid, believed = self.before, self.believed
         self.before, self.believed = {}, BitMap()
-        return before, believed
+        return list(self.laid.values()), believed
