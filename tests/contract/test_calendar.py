@@ -18,6 +18,7 @@ WINDOW = Entry(
     id=UUID(int=7), kind=EntryKind.WINDOW, collection=WEB, said=b"night", by="admin", at=NOON
 )
 HOURS = replace(WINDOW, id=UUID(int=8), kind=EntryKind.HOURS, collection=None, location="Ulm")
+FREEZE = replace(WINDOW, id=UUID(int=10), kind=EntryKind.FREEZE)
 
 
 async def test_what_is_put_into_the_calendar_is_read_by_its_collection(storage: Storage) -> None:
@@ -26,14 +27,16 @@ async def test_what_is_put_into_the_calendar_is_read_by_its_collection(storage: 
     def work(tx: Transaction) -> bool:
         for entry in (WINDOW, HOURS, replace(WINDOW, id=UUID(int=9), collection=DB), changed):
             tx.calendar.put(entry)
+        tx.calendar.put(FREEZE)
         tx.note("calendar")
         assert tx.calendar.hold(WINDOW.id) == changed
         assert tx.calendar.hold(UUID(int=5)) is None
-        assert tx.calendar.count() == 3
-        assert tx.calendar.of(WEB) == [changed]
+        assert tx.calendar.count() == 4
+        assert tx.calendar.of(WEB) == [changed, FREEZE]
         return tx.calendar.drop(UUID(int=9))
 
     assert await storage.decide("admin", "windows.create", work, now=NOON)
-    assert storage.calendar.entries() == [changed, HOURS]
+    assert storage.calendar.entries() == [changed, HOURS, FREEZE]
     assert storage.calendar.entries([DB]) == [HOURS]
-    assert storage.calendar.entries([WEB, DB]) == [changed, HOURS]
+    assert storage.calendar.entries([WEB, DB]) == [changed, HOURS, FREEZE]
+    assert storage.calendar.freezes() == [FREEZE]

@@ -133,4 +133,5 @@ def _order(name: bytes, fragment: FragmentV1, envelope: EnvelopeV1) -> Order:
         valid_until=float(ends),
         may_restart=True,
         rollback=bool(fragment.rollbacks),
+        emergency=fragment.emergency,
     )

@@ -6,8 +6,9 @@ counts as nothing said, and what the machine's own administrator wrote wins over
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -21,6 +22,8 @@ from patchtide.domain.schedules.scanning import (
     SHORTEST_SCAN_S,
     bounded,
 )
+from patchtide.domain.schedules.spans import united
+from patchtide.domain.schedules.windows import Clock, Freeze
 from patchtide.domain.sequencer.pacing import SCAN_SPREAD_S, fraction
 from patchtide.domain.sequencer.proxies import Proxy, proxy_of
 from patchtide.domain.sequencer.states import Pace
@@ -75,9 +78,17 @@ NOTHING_LOCAL = LocalSettings()
 class Settings:
     """The settings of one agent."""
 
-    def __init__(self, store: SettingsStore, local: LocalSettings = NOTHING_LOCAL) -> None:
+    def __init__(
+        self,
+        store: SettingsStore,
+        local: LocalSettings = NOTHING_LOCAL,
+        *,
+        zone: Callable[[], str] = str,
+    ) -> None:
+        """`zone`: by which the machine's own clock goes, as `Europe/Berlin`."""
         self._store = store
         self._local = local
+        self._zone = zone
         self._data = store.load()
 
     def mark(self) -> bytes:
@@ -111,6 +122,10 @@ class Settings:
             scan_every_s=local.scan_every_s or scan_interval(told),
             told_scan_every_s=scan_interval(told),
             anchor_at=_next_anchor(anchor_of(told), seed=seed, now=now),
+            frozen=tuple(
+                (span.begins.timestamp(), span.ends.timestamp())
+                for span in united(one.span(zone_of(self._zone())) for one in freezes_of(told))
+            ),
         )
 
 
@@ -154,6 +169,7 @@ def check(told: AgentSettingsV1) -> None:
     """Raises InvalidDocument: this agent does not understand all of it, and so goes by nothing."""
     anchor_of(told)
     told_proxy(told)
+    freezes_of(told)
 
 
 def scan_interval(told: AgentSettingsV1) -> int:
@@ -164,6 +180,34 @@ def scan_interval(told: AgentSettingsV1) -> int:
 def postpone_limit(told: AgentSettingsV1) -> PostponeLimit:
     """Return what whoever sits at the machine may put off: the site says, within bounds."""
     return bounded_limit(told.postpone_times, told.postpone_s)
+
+
+def freezes_of(told: AgentSettingsV1) -> Sequence[Freeze]:
+    """Return from when to when nothing is changed.
+
+    Raises:
+        InvalidDocument: one of them is none.
+    """
+    try:
+        return [
+            Freeze(
+                begins=datetime.fromisoformat(said.begins),
+                ends=datetime.fromisoformat(said.ends),
+                clock=Clock.UTC if said.is_utc else Clock.MACHINE,
+                reason=said.reason,
+            )
+            for said in told.freezes
+        ]
+    except ValueError as error:
+        raise InvalidDocument([Problem("freezes", str(error))]) from error
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the machine's zone; one that it does not say, or that is none here, is UTC."""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ValueError, OSError, LookupError):
+        return UTC
 
 
 def anchor_of(told: AgentSettingsV1) -> OnCycle | None:

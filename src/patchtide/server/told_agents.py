@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from msgspec import structs
 from pyroaring import BitMap
 
 from patchtide.domain.schedules.postponing import AS_SITES_BEGIN, PostponeLimit
@@ -41,7 +42,8 @@ from patchtide.server.kept_agent_settings import (
     told_of,
 )
 from patchtide.server.ports.reading import Lookups
-from patchtide.wire.agent_settings import sealed
+from patchtide.server.told_freezes import Freezes, KeptFreezes, kept_freezes, together
+from patchtide.wire.agent_settings import NOTHING_SAID, AgentSettingsV1, FreezeV1, sealed
 
 TRIES = 3
 SLICE = 250
@@ -63,6 +65,14 @@ class Told:
     takes_over: bool = False
     """Others that install updates there are held back."""
     postponing: PostponeLimit = AS_SITES_BEGIN
+    said: AgentSettingsV1 = NOTHING_SAID
+    """The settings in words."""
+
+    def frozen(self, freezes: Iterable[FreezeV1]) -> Told:
+        """Return the same with these freezes, too."""
+        said = structs.replace(self.said, freezes=together((*self.said.freezes, *freezes)))
+        settings, marks = sealed(said)
+        return replace(self, settings=settings, marks=marks, said=said)
 
     @property
     def silent_after(self) -> timedelta:
@@ -82,7 +92,9 @@ class ToldAgents:
 
     def __init__(self, *, poll_s: int = POLL_EVERY_S) -> None:
         self._poll_s = poll_s
-        self._known: tuple[bytes | None, bytes | None] = None, None
+        self._known: _Kept = None, None, KeptFreezes()
+        self._freezes: Sequence[tuple[UUID, Freezes]] = ()
+        """Of collections."""
         self._order: Sequence[Told] = ()
         self._placed: _Placed | None = None
         self._habits: Mapping[int, Habit] | None = None
@@ -99,31 +111,38 @@ class ToldAgents:
         """Return what this one is told."""
         if self._placed is not None:
             return self._placed.told.get(machine, self._told)
-        return self._told if not self._order else self._nothing_yet()
+        return self._nothing_yet() if self._order or self._freezes else self._told
 
     @property
     def silent_after(self) -> timedelta:
         """Return after how long without a word a machine is silent."""
         return self._told.silent_after
 
-    def put(self, data: bytes | None, of_collections: bytes | None = None) -> None:
+    def put(
+        self,
+        data: bytes | None,
+        of_collections: bytes | None = None,
+        freezes: KeptFreezes | None = None,
+    ) -> None:
         """Tell what is kept so from now on; collections once it is known who is in them."""
-        site = read_agents(data)
-        self._told = self._told_by(site)
+        site, freezes = read_agents(data), freezes or KeptFreezes()
+        self._told = self._told_by(site).frozen(freezes.of_all)
         self._order = [
-            self._told_by(laid_over(site, one.said), one.collection)
+            self._told_by(laid_over(site, one.said), one.collection).frozen(freezes.of_all)
             for one in read_order(of_collections)
         ]
-        self._known = data, of_collections
+        self._freezes = list(freezes.of.items())
+        self._known = data, of_collections, freezes
 
     def load(self, lookups: Lookups) -> None:
-        kept = lookups.setting(AGENTS), lookups.setting(OF_COLLECTIONS)
+        freezes = kept_freezes(lookups.calendar.freezes())
+        kept = lookups.setting(AGENTS), lookups.setting(OF_COLLECTIONS), freezes
         if kept != self._known:
             self.put(*kept)
 
     def follow(self, fleet: Fleet) -> None:
         """Find out who is in the collections, and judge machines by it: some at a time."""
-        if not self._order and self._placed is None:
+        if not (self._order or self._freezes) and self._placed is None:
             return
         with self._following:
             # Another view may take the place of the one that was told; it is told, then.
@@ -143,7 +162,14 @@ class ToldAgents:
                 return False
             fleet.ask(fleet.collections.ground)  # which follows a few more easily than all
         self._habits, self._told_last = work.habits, last
-        self._placed = _Placed(order=work.order, usual=work.usual, places=work.places, told=told)
+        self._placed = _Placed(
+            order=work.order,
+            usual=work.usual,
+            places=work.places,
+            freezes=work.freezes,
+            frozen=work.frozen,
+            told=told,
+        )
         return True
 
     async def step(self, lookups: Lookups, fleet: Fleet) -> None:
@@ -153,19 +179,29 @@ class ToldAgents:
     def _work(self, view: FollowedView, collections: CollectionIndex) -> _Work | None:
         if collections.tier_zero(view) is None:
             return None  # until it is known whom collections that are not of tier 0 reach
-        was, order, usual = self._placed, self._order, self._told
+        was, order, usual, freezes = self._placed, self._order, self._told, self._freezes
+        unknown = collections.ground(view).unknown
+        if was is None and any(one in unknown for one, _ in freezes):
+            return None
         places = list(_places(view, collections, order))
+        frozen = [
+            view.present.copy() if one in unknown else collections.targets_of(view, one)
+            for one, _ in freezes
+        ]
         if was is None:
-            moved = BitMap(view.habits).union(*places)
-        elif was.order is not order or was.usual is not usual:
-            moved = BitMap(view.habits).union(*places, *was.places)
+            moved = BitMap(view.habits).union(*places, *frozen)
+        elif was.order is not order or was.usual is not usual or was.freezes is not freezes:
+            moved = BitMap(view.habits).union(*places, *frozen, *was.places, *was.frozen)
         else:
-            moved = BitMap().union(*(a ^ b for a, b in zip(places, was.places, strict=True)))
+            pairs = [*zip(places, was.places, strict=True), *zip(frozen, was.frozen, strict=True)]
+            moved = BitMap().union(*(a ^ b for a, b in pairs))
         return _Work(
             order=order,
             usual=usual,
             before=was.usual.scans if was else None,
             places=places,
+            freezes=freezes,
+            frozen=frozen,
             moved=moved,
             habits=view.habits,
             told_last=view.told_last,
@@ -173,7 +209,8 @@ class ToldAgents:
         )
 
     def _told_by(self, kept: KeptAgents, collection: UUID | None = None) -> Told:
-        settings, marks = sealed(told_of(kept))
+        said = told_of(kept)
+        settings, marks = sealed(said)
         poll_s = min(kept.poll_s or self._poll_s, kept.scan_every_s or SCAN_EVERY_S)
         return Told(
             poll_s=poll_s,
@@ -184,6 +221,7 @@ class ToldAgents:
             missed=kept.missed or MISSED,
             takes_over=kept.updaters == TAKE_OVER,
             postponing=postpone_limit_of(kept),
+            said=said,
         )
 
     def _nothing_yet(self) -> Told:
@@ -206,6 +244,9 @@ class _Placed:
     usual: Told
     places: Sequence[BitMap]
     """The machines of each in the order."""
+    freezes: Sequence[tuple[UUID, Freezes]]
+    frozen: Sequence[BitMap]
+    """The machines of each of these."""
     told: Mapping[bytes, Told]
 
 
@@ -218,6 +259,8 @@ class _Work:
     before: ScanRule | None
     """How machines scanned of which nothing is known; None: nobody knows."""
     places: Sequence[BitMap]
+    freezes: Sequence[tuple[UUID, Freezes]]
+    frozen: Sequence[BitMap]
     moved: BitMap
     """All others go by what they went by."""
     habits: Mapping[int, Habit]
@@ -232,14 +275,15 @@ class _Work:
         if view.told_last != last:
             return -1
         by = {n: t for t, those in zip(self.order, self.places, strict=True) for n in those & some}
+        with_freezes = self._with_freezes(by, some)
         otherwise = dict[int, Habit | None]()
         for number in some:
             if (member := view.members.get(number)) is None:
                 continue
             uuid = member.client.uuid
             habit = self._habit(number, by.get(number), view.now)
-            if number in by:
-                told[uuid] = by[number]
+            if number in with_freezes:
+                told[uuid] = with_freezes[number]
             else:
                 told.pop(uuid, None)
             if habit != view.habits.get(number):
@@ -249,6 +293,22 @@ class _Work:
             view.standings()  # whoever asks next need not wait for that either
         return view.told_last
 
+    def _with_freezes(self, by: Mapping[int, Told], some: BitMap) -> Mapping[int, Told]:
+        """Return what is told to those of them to whom anything but the usual is."""
+        keys: dict[int, tuple[int, ...]] = {}
+        for place, machines in enumerate(self.frozen):
+            for number in machines & some:
+                keys[number] = (*keys.get(number, ()), place)
+        made: dict[tuple[int, tuple[int, ...]], Told] = {}
+        found = dict(by)
+        for number, places in keys.items():
+            base = by.get(number, self.usual)
+            key = id(base), places
+            if key not in made:
+                made[key] = base.frozen(one for p in places for one in self.freezes[p][1])
+            found[number] = made[key]
+        return found
+
     def _habit(self, number: int, told: Told | None, now: datetime) -> Habit | None:
         """A machine that moved has not done yet what it is to do from now on."""
         wanted, known = told or self.usual, self.known.get(number)
@@ -256,6 +316,9 @@ class _Work:
         scans = wanted.scans if before is None else wanted.scans.taken_up(before, now)
         is_usual = told is None and scans.before(now) == scans.every_s
         return None if is_usual else Habit(wanted.silent_after, scans)
+
+
+_Kept = tuple[bytes | None, bytes | None, KeptFreezes]
 
 
 def _places(

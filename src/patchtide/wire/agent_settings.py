@@ -1,5 +1,6 @@
 """What a site wants of its agents' habits, version 1: how often they scan, by which proxy, whether
-they hold others back that install updates, and what whoever sits there may put off.
+they hold others back that install updates, what whoever sits there may put off, and when nothing
+is changed.
 
 It travels inside the signed answer to a check-in, as bytes that are kept as they came: a field that
 only a newer agent knows is then there once the agent is newer. A machine names what it has by a
@@ -41,6 +42,16 @@ class ProxyV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
     direct: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
 
 
+class FreezeV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """Nothing is changed from then to then, in wall time: 2026-12-18 18:00."""
+
+    begins: Text
+    ends: Text
+    is_utc: bool = False
+    """By UTC, and not by the machine's own clock."""
+    reason: Text = ""
+
+
 class AgentSettingsV1(
     Struct, kw_only=True, frozen=True, omit_defaults=True, tag_field="t", tag="settings1"
 ):
@@ -53,6 +64,7 @@ class AgentSettingsV1(
     """Others that install updates on the machine are to be held back."""
     postpone_times: Times | None = None
     postpone_s: Seconds | None = None
+    freezes: Annotated[tuple[FreezeV1, ...], Meta(max_length=400)] = ()
 
 
 NOTHING_SAID = AgentSettingsV1()

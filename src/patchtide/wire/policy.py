@@ -73,6 +73,8 @@ class FragmentV1(
     not_before: Moment = 0
     deadline: Moment = 0
     stopped: bool = False
+    emergency: bool = False
+    """Freezes do not keep it from being done."""
     rollbacks: Annotated[tuple[Approved, ...], Meta(max_length=64)] = ()
     """Sealed `ApprovedV1` of rollback orders, for items whose packages are to go back."""
 

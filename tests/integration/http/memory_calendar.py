@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from patchtide.server.ports.calendar import Entry
+from patchtide.server.ports.calendar import Entry, EntryKind
 
 
 @dataclass
@@ -27,6 +27,9 @@ class MemoryCalendar:
 
     def of(self, collection: UUID) -> Sequence[Entry]:
         return [one for one in self.known.values() if one.collection == collection]
+
+    def freezes(self) -> Sequence[Entry]:
+        return [one for one in self.known.values() if one.kind is EntryKind.FREEZE]
 
     def entries(self, collections: Collection[UUID] | None = None) -> Sequence[Entry]:
         return [

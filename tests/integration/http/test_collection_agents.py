@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from patchtide.domain.access.rights import Kind, Right, Verb
+from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server import told_agents
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.ports.fleet import Heard
@@ -244,3 +245,41 @@ async def test_others_that_install_updates_are_held_where_a_collection_says_so(s
     assert [one["updaters"] for one in listed.json["items"]] == ["leave"]
     assert sent == {"web-1": False, "web-2": True, "db-1": True}
     assert (shown["takes_over"], shown["taken_over"]) == (True, [])
+
+
+async def test_a_machine_is_told_of_the_freezes_of_its_collections_and_of_no_others(
+    site: Site,
+) -> None:
+    agents, fleet = site.plane.context.agents, site.plane.context.fleet
+
+    async def freeze(collection: object, reason: str) -> str:
+        said = {"begins": "2026-12-18 18:00", "ends": "2027-01-04 06:00", "reason": reason}
+        made = await site.do("POST", f"/collections/{collection}/freezes", said)
+        await agents.step(site.plane.storage, fleet)
+        return str(made.json["id"])
+
+    def told() -> dict[str, list[str]]:
+        found = {n: agents.settings_of(one.bytes).newer_than(b"") for n, one in site.ids.items()}
+        return {
+            name: [one.reason for one in decode(data, AgentSettingsV1).freezes] if data else []
+            for name, data in found.items()
+        }
+
+    await freeze(site.web, "web")
+    first = told()
+    await site.put(site.first, poll_s=900, scan_every_h=24)
+    of_first = await freeze(site.first, "first")
+    of_all = await freeze(ALL_MACHINES, "all")
+    both = told()
+    await site.do("DELETE", f"/freezes/{of_all}")
+    await site.do("POST", f"/collections/{site.first}/machines", {"names": ["db-1"]})
+    await agents.step(site.plane.storage, fleet)
+    moved = told()
+    await site.do("DELETE", f"/freezes/{of_first}")
+    await agents.step(site.plane.storage, fleet)
+
+    assert first == {"web-1": ["web"], "web-2": ["web"], "db-1": []}
+    assert both == {"web-1": ["all", "first", "web"], "web-2": ["all", "web"], "db-1": ["all"]}
+    assert moved == {"web-1": ["first", "web"], "web-2": ["web"], "db-1": ["first"]}
+    assert told() == {"web-1": ["web"], "web-2": ["web"], "db-1": []}
+    assert agents.settings_of(site.ids["db-1"].bytes).poll_s == 900

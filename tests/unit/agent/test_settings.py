@@ -19,6 +19,7 @@ from patchtide.wire.agent_settings import (
     NOTHING_SAID,
     AgentSettingsV1,
     AnchorV1,
+    FreezeV1,
     mark_of,
     sealed,
 )
@@ -127,3 +128,34 @@ def test_settings_that_cannot_be_read_are_told_of_once() -> None:
     machine.core.step(ev.Woken())
 
     assert machine.codes() == ["settings-refused"]
+
+
+def test_freezes_hold_by_the_machines_own_clock_or_by_utc_and_are_one_where_they_meet() -> None:
+    settings = Settings(MemorySettings(), zone=lambda: "Europe/Berlin")
+    freezes = (
+        FreezeV1(begins="2026-12-24 12:00", ends="2026-12-27 00:00", reason="holidays"),
+        FreezeV1(begins="2026-12-18 18:00", ends="2026-12-24 11:00", is_utc=True, reason="x"),
+        FreezeV1(begins="2027-07-01 00:00", ends="2027-07-02 00:00", reason="the fair"),
+    )
+    settings.take(encode(AgentSettingsV1(freezes=freezes)))
+
+    berlin = ZoneInfo("Europe/Berlin")
+    assert settings.pace(seed=SEED, now=1.8e9).frozen == (
+        (
+            datetime(2026, 12, 18, 19, tzinfo=berlin).timestamp(),
+            datetime(2026, 12, 27, tzinfo=berlin).timestamp(),
+        ),
+        (
+            datetime(2027, 7, 1, tzinfo=berlin).timestamp(),
+            datetime(2027, 7, 2, tzinfo=berlin).timestamp(),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends"),
+    [("2026-12-24", "x"), ("2026-12-24 12:00", "2026-12-24 12:00"), ("2026-01-01", "2036-01-01")],
+)
+def test_a_freeze_that_is_none_is_told_of(begins: str, ends: str) -> None:
+    with pytest.raises(InvalidDocument, match="freezes"):
+        told(AgentSettingsV1(freezes=(FreezeV1(begins=begins, ends=ends),)))

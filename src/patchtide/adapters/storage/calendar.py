@@ -60,6 +60,10 @@ class CalendarReads:
         keys = [_OF_NONE, *sorted(key.bytes for key in collections)]
         return self._read(lambda c: _of(c, keys))
 
+    def freezes(self) -> Sequence[Entry]:
+        found = select(calendar_entry).where(_c.kind == EntryKind.FREEZE.value).order_by(_c.uuid)
+        return self._read(lambda c: [_entry(row) for row in c.execute(found)])
+
 
 def _all(connection: Connection) -> list[Entry]:
     return [_entry(row) for row in connection.execute(select(calendar_entry).order_by(_c.uuid))]

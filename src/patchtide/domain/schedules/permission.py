@@ -1,7 +1,7 @@
 """May this be done to the machine now, until when, and if not, when next, and why not?
 
-The same question is answered by the server in previews and calendars, and by the agent before it
-touches anything. What binds, in this order:
+Answered by the server, in previews and calendars, and before it orders anything. A machine keeps to
+its freezes by itself, besides (`domain.sequencer.orders`). What binds, in this order:
 
 | what | binds | but for |
 | --- | --- | --- |

@@ -195,8 +195,11 @@ def _at_pace(memory: Memory, pace: Pace | None, now: float) -> Memory:
     """Go on at another pace; what is due already stays due."""
     if pace is None or pace == memory.pace:
         return memory
+    is_frozen_otherwise = structs.replace(pace, frozen=()) == structs.replace(
+        memory.pace, frozen=()
+    )
     memory = structs.replace(memory, pace=pace)
-    if memory.scan_at <= now:
+    if is_frozen_otherwise or memory.scan_at <= now:
         return memory
     return structs.replace(memory, scan_at=_next_scan(memory, since=memory.scanned_at or now))
 

@@ -31,7 +31,7 @@ def pick(memory: Memory, *, now: float, under_way: str = "") -> Order | None:
     What brings the machine back from a bad update comes before what leads it on, and then what
     is under way: else two orders that both fail would never let each other come to an end.
     """
-    ready = [x for x in open_orders(memory) if opening(memory, x) <= now < x.valid_until]
+    ready = [x for x in open_orders(memory) if opening(memory, x, now) <= now < x.valid_until]
     if not ready:
         return None
     order = min(ready, key=lambda x: (not x.rollback, x.id != under_way))
@@ -39,10 +39,25 @@ def pick(memory: Memory, *, now: float, under_way: str = "") -> Order | None:
     return structs.replace(order, updates=needed)
 
 
-def opening(memory: Memory, order: Order) -> float:
-    """Return from when on the order may be taken up."""
+def opening(memory: Memory, order: Order, now: float) -> float:
+    """Return from when on the order may be taken up: now, or later."""
     held = memory.held[order.id].until if order.id in memory.held else 0.0
-    return max(order.not_before, memory.hold_until, held)
+    at = max(order.not_before, memory.hold_until, held, now)
+    return at if order.emergency else thawed(memory, at)
+
+
+def restart_opening(memory: Memory, now: float) -> float:
+    """Return from when on the restart that is waited for may be done: now, or later."""
+    at, order = max(memory.hold_until, now), find(memory, memory.restart_for)
+    return at if order is not None and order.emergency else thawed(memory, at)
+
+
+def thawed(memory: Memory, at: float) -> float:
+    """Return the first moment from then on in which no freeze holds."""
+    for begins, ends in memory.pace.frozen:
+        if begins <= at < ends:
+            at = ends
+    return at
 
 
 def hold(memory: Memory, order_id: str, *, until: float, setbacks: int = 0) -> Memory:
@@ -60,7 +75,7 @@ def find(memory: Memory, order_id: str) -> Order | None:
 
 def next_opening(memory: Memory, *, now: float) -> float | None:
     """Return when the next order can be taken up."""
-    openings = (opening(memory, x) for x in open_orders(memory) if x.valid_until > now)
+    openings = (opening(memory, x, now) for x in open_orders(memory) if x.valid_until > now)
     return min(openings, default=None)
 
 

@@ -21,6 +21,8 @@ class Order(Struct, frozen=True, kw_only=True, omit_defaults=True):
     may_restart: bool = False
     rollback: bool = False
     """Brings packages back to older versions, with publishers' leave."""
+    emergency: bool = False
+    """No freeze keeps it from being done."""
 
 
 class Held(Struct, frozen=True):
@@ -32,7 +34,10 @@ class Held(Struct, frozen=True):
 
 
 class Pace(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How often this machine speaks and looks: what it was told, unless it was set right here."""
+    """How often this machine speaks and looks: what it was told, unless it was set right here.
+
+    And when it is not changed.
+    """
 
     poll_s: int = 0
     """Between two check-ins, as set here; 0: what the server answers."""
@@ -41,6 +46,8 @@ class Pace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the site says, by which it judges reports; 0: it was not kept yet."""
     anchor_at: float = 0.0
     """When the calendar wants the next scan, with this machine's place in it; 0: it wants none."""
+    frozen: tuple[tuple[float, float], ...] = ()
+    """From when to when only an emergency changes it, by what begins first."""
 
 
 class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -71,7 +71,7 @@ def enforce(memory: Memory, now: float, notes: Commands = ()) -> Step:
         return begin(memory, Repairing(order), ev.Repair(order), now, notes)
     if memory.repair_for:
         return rest(memory, now, notes)
-    if memory.restart_for and now >= memory.hold_until:
+    if memory.restart_for and now >= orders.restart_opening(memory, now):
         return _restart(memory, now, notes)
     order_due = orders.pick(memory, now=now)
     if order_due is None:
@@ -147,8 +147,10 @@ def next_poll(memory: Memory, now: float) -> float:
 
 def _wake_up(memory: Memory, now: float) -> float:
     times = [memory.poll_at]
-    if memory.repair_for or memory.restart_for:
+    if memory.repair_for:
         times.append(memory.hold_until)
+    if memory.restart_for:
+        times.append(orders.restart_opening(memory, now))
     opening = orders.next_opening(memory, now=now)
     if opening is not None and not memory.repair_for:
         times.append(opening)

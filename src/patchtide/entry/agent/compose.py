@@ -17,6 +17,7 @@ from patchtide.adapters.agentstate.settings import KeptSettings
 from patchtide.adapters.agentstate.sqlite import open_journal
 from patchtide.adapters.agentstate.status import read_enrolment
 from patchtide.adapters.platforms import own_service
+from patchtide.adapters.platforms.linux import System
 from patchtide.adapters.platforms.machines import LinuxPlatform
 from patchtide.adapters.platforms.simulated import SimulatedPlatform
 from patchtide.adapters.transport.blobs import ContentBlobs
@@ -130,7 +131,7 @@ def composed(
         ),
         inventory=machine,
         clock=SystemClock(),
-        settings=Settings(KeptSettings(state), local),
+        settings=Settings(KeptSettings(state), local, zone=System(Path("/")).time_zone),
         takeover=takeover_of(machine, state),
     )
     try:

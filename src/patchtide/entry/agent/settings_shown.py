@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from patchtide.agent.settings import (
     takes_over,
 )
 from patchtide.domain.schedules.postponing import PostponeLimit
+from patchtide.domain.sequencer.states import Memory
 
 
 def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
@@ -49,9 +51,20 @@ def settings_shown(state: Path, config: Path, seen: Status) -> dict[str, Any]:
         "postpone_h": _said(
             limit.within_s // HOUR_S, by_machine=0, by_site=told.postpone_s is not None
         ),
+        "frozen": _said(_frozen(memory, time.time()), by_machine=0, by_site=told.freezes),
         "due_now_postponed_until": _until(limit, due=time.time()),
         "proxy_trouble": (memory and memory.troubles.get("proxy-failed")) or None,
     }
+
+
+def _frozen(memory: Memory | None, now: float) -> str | None:
+    """Return from when to when nothing is changed here, now or next."""
+    spans = memory.pace.frozen if memory else ()
+    ahead = next(((begins, ends) for begins, ends in spans if ends > now), None)
+    if ahead is None:
+        return None
+    begins, ends = (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in ahead)
+    return f"until {ends} UTC" if ahead[0] <= now else f"from {begins} until {ends} UTC"
 
 
 def _until(limit: PostponeLimit, *, due: float) -> float | None:

@@ -691,3 +691,66 @@ def test_who_scans_rarer_than_the_site_says_tells_of_itself_as_often_as_the_site
 
     assert play.tell(ev.Refreshed(shards=HELD)) == (ev.Report(full=False, restored=False),)
     assert not play.state.memory.scan_due
+
+
+HELD_UNTIL = NOON + 3 * 3600
+FROZEN = Pace(frozen=((NOON - DAY_S, HELD_UNTIL), (HELD_UNTIL + 3600, HELD_UNTIL + DAY_S)))
+
+
+def frozen(play: Playbook) -> Playbook:
+    play.tell_all(ev.Rung(), ev.CheckedIn(pace=FROZEN))
+    return play
+
+
+def test_while_it_is_frozen_nothing_is_taken_up_and_then_it_is_by_itself() -> None:
+    play = a_settled_machine()
+    scans_at = play.state.memory.scan_at
+    assert frozen(play).state.memory.scan_at == scans_at
+
+    assert with_order(play) == ()
+    without_polls(play)
+    assert play.wake_up == HELD_UNTIL
+    play.now = HELD_UNTIL - 1
+    assert play.tell(ev.Woken()) == ()
+    play.now = HELD_UNTIL
+    assert play.tell(ev.Woken()) == (ev.Consent(an_order()),)
+
+
+def without_polls(play: Playbook) -> None:
+    """Have it check in after all that is looked at, so that it wakes for its orders alone."""
+    memory = structs.replace(play.state.memory, poll_at=NOON + 3600 * 4)
+    play.state = structs.replace(play.state, memory=memory)
+    play.tell(ev.Woken())
+
+
+def test_an_emergency_is_done_while_it_is_frozen_and_restarts_it() -> None:
+    play = frozen(a_settled_machine())
+    order = an_order(emergency=True)
+
+    assert with_order(play, order) == (ev.Consent(order),)
+    play.tell_all(*READY, ev.Installed(restart_needed=True))
+    play.tell(ev.Scanned(needed=(), present=(), changed=True, restart_pending=True))
+    assert play.tell(ev.Acknowledged()) == (ev.Restart("o1"),)
+
+
+def test_a_freeze_that_begins_on_the_way_holds_installations_and_restarts() -> None:
+    staging, restarting = a_settled_machine(), a_settled_machine()
+    for play in (staging, restarting):
+        with_order(play)
+    staging.tell_all(ev.Consented(), ev.Downloaded())
+    staging.state = frozen_now(staging.state)
+    restarting.tell_all(*READY)
+    restarting.state = frozen_now(restarting.state)
+    restarting.tell(ev.Installed(restart_needed=True))
+    restarting.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
+
+    assert staging.tell(ev.Staged()) == ()
+    assert restarting.tell(ev.Acknowledged()) == ()
+    without_polls(restarting)
+    assert restarting.wake_up == HELD_UNTIL
+    restarting.now = HELD_UNTIL
+    assert restarting.tell(ev.Woken()) == (ev.Restart("o1"),)
+
+
+def frozen_now(state: Brain) -> Brain:
+    return structs.replace(state, memory=structs.replace(state.memory, pace=FROZEN))

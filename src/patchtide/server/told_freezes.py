@@ -1,0 +1,60 @@
+"""The freezes that machines are told of, so that each keeps to its own, whoever orders what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+
+from patchtide.domain.collections.definitions import ALL_MACHINES
+from patchtide.domain.schedules.windows import Clock
+from patchtide.server.ports.calendar import Entry
+from patchtide.wire.agent_settings import FreezeV1
+
+MOST = 400
+"""So many a machine is told of, of more those that end last."""
+Freezes = tuple[FreezeV1, ...]
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """As `calendar_book` keeps one, which itself knows of whoever asks here."""
+
+    begins: str
+    ends: str
+    reason: str
+    clock: Clock = Clock.MACHINE
+
+
+_said = msgspec.json.Decoder(_Said)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFreezes:
+    """All that are kept."""
+
+    of_all: Freezes = ()
+    of: Mapping[UUID, Freezes] = field(default_factory=dict)
+    """By collection."""
+
+
+def kept_freezes(entries: Iterable[Entry]) -> KeptFreezes:
+    found: dict[UUID, list[FreezeV1]] = {}
+    for entry in entries:
+        said = _said.decode(entry.said)
+        one = FreezeV1(
+            begins=said.begins,
+            ends=said.ends,
+            is_utc=said.clock is Clock.UTC,
+            reason=said.reason,
+        )
+        found.setdefault(entry.collection or ALL_MACHINES, []).append(one)
+    of = {key: together(found[key]) for key in sorted(found)}
+    return KeptFreezes(of.pop(ALL_MACHINES, ()), of)
+
+
+def together(freezes: Iterable[FreezeV1]) -> Freezes:
+    """Return them in one order, whichever collection says them."""
+    ordered = sorted({*freezes}, key=lambda one: (one.ends, one.begins, one.is_utc, one.reason))
+    return tuple(ordered[-MOST:])
