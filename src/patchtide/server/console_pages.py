@@ -51,13 +51,15 @@ _NARROWED = {
     "updates", "update",
     "completions", "lists", "list", "reports", "report", "history",
     "targets", "collections", "collection", "calendar", "list-act", "list-choose", "searches",
-    "search-new", "search-save", "search-act",
+    "search-new", "search-save", "search-act", "subscriptions", "subscription-new",
+    "subscriptions-add", "subscriptions-act",
 }  # fmt: skip
 """Pages for whoever sees some machines only; what a form does is asked of its operation."""
 _BY_LISTS = {
     "updates", "update", "completions", "lists", "list", "list-act", "list-choose", "searches",
     "search-new", "search-save", "search-act", "explanation", "machine", "reports", "report",
-    "history", "targets",
+    "history", "targets", "subscriptions", "subscription-new", "subscriptions-add",
+    "subscriptions-act",
 }  # fmt: skip
 """Those for whoever may read single lists only."""
 

@@ -68,5 +68,6 @@ DESCRIBING = (
         handler=machine_import.export,
         media_types=("text/csv",),
         step_of="machines export",
+        narrows=True,
     ),
 )

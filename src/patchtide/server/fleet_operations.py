@@ -38,6 +38,7 @@ FLEET = (
         handler=overview.overview,
         columns=("title", "severity", "risk", "required", "installed", "unknown"),
         narrows=True,
+        narrows_updates=True,
     ),
     Operation(
         name="machines.list",

@@ -231,7 +231,9 @@ def _chosen(context: Context, asked: AskReport, *, owner: str) -> Chosen:
         )
     if asked.list:
         return Chosen(f"the list {asked.list}", on=asked.list)
-    return Chosen(asked.query or "all", asked.query)
+    lists = context.fleet.lists
+    every = "all" if lists is None else f"all on the lists {', '.join(sorted(lists))}"
+    return Chosen(asked.query or every, asked.query)
 
 
 def _made(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from patchtide.domain.access.principals import Anonymous, Principal, may_read
+from patchtide.domain.access.principals import Anonymous, Principal, may_read, may_read_updates
 from patchtide.domain.access.rights import Kind
 from patchtide.domain.compliance.judgement import Doubt
 from patchtide.server.context import Call
@@ -53,7 +53,7 @@ class Overview(Output, kw_only=True, frozen=True):
     silent_after_s: int
     """After how many seconds without a word a machine is silent."""
     updates: int
-    """How many updates are published."""
+    """How many are published of those that the caller may read; so it is with the next two."""
     update_counts: UpdateCounts
     worst: tuple[Update, ...]
     """What is required, the most severe first."""
@@ -83,6 +83,7 @@ def _overview(call: Call, principal: Principal) -> Overview:
     active = told.admitted[ClientState.ACTIVE]
     reporting = min(active, fleet.heard_of_late(silent_after))
     held = frozenset() if isinstance(principal, Anonymous) else principal.rights
+    reads = may_read_updates(held)
     return Overview(
         machines=AdmissionCounts(
             waiting=told.admitted[ClientState.WAITING],
@@ -94,9 +95,9 @@ def _overview(call: Call, principal: Principal) -> Overview:
         reporting=reporting,
         silent=active - reporting,
         silent_after_s=int(silent_after.total_seconds()),
-        updates=told.updates,
-        update_counts=told.update_counts,
-        worst=told.worst if may_read(held, Kind.CATALOG) else (),
+        updates=told.updates if reads else 0,
+        update_counts=told.update_counts if reads else UpdateCounts(required=0, unknown=0),
+        worst=told.worst if reads else (),
         shards=told.shards,
         events=tuple(map(_event, fleet.store.newest_audit(limit=NEWEST)))
         if may_read(held, Kind.AUDIT)

@@ -8,13 +8,23 @@ from typing import Literal
 
 import msgspec
 
-from patchtide.domain.access.rights import Kind, Right, Verb, beyond
+from patchtide.domain.access.grants import Scope
+from patchtide.domain.access.principals import (
+    SignedIn,
+    TokenHolder,
+    may_read,
+    may_read_updates,
+    scopes_of,
+)
+from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.domain.schedules.sending import is_due, next_sending
 from patchtide.server.channel_book import CHANNELS, read_channels, tell
 from patchtide.server.makers import held_now
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.notifying import Message
+from patchtide.server.ports.reading import Lookups
 from patchtide.server.report_scope import AskReport, ReportName
+from patchtide.server.role_book import held_by
 from patchtide.server.synchronisation_plan import SaidSchedule, schedule_of
 
 SUBSCRIPTIONS = "reports.subscriptions"
@@ -68,10 +78,35 @@ def pack_subscriptions(subscriptions: Iterable[Subscription]) -> bytes:
     return msgspec.msgpack.encode(sorted(subscriptions, key=lambda one: one.name))
 
 
-def conclude(tx: Transaction, seen: Subscription, found: Message | str, *, now: datetime) -> str:
+def owner_of(one: Subscription, lookups: Lookups, *, now: datetime) -> SignedIn:
+    """Return whoever it is made for, with the rights that are hers now."""
+    kind, _, id = one.owner.partition(":")
+    if kind == "user":
+        grants = [user.rights for user in lookups.users() if user.id == id and user.is_able]
+    else:
+        tokens = (token for token in lookups.api_tokens() if token.id == id)
+        grants = [t.rights for t in tokens if t.expires_at is None or now < t.expires_at]
+    rights = held_by(grants[0], lookups.setting) if grants else frozenset[Right]()
+    return TokenHolder(token_id=id, name=one.owner_name, rights=rights, expires_at=None)
+
+
+def bounds_of(owner: SignedIn) -> frozenset[Scope]:
+    """Return what a report for her is kept within."""
+    return scopes_of(owner, NEEDED, narrows_updates=True)
+
+
+def conclude(
+    tx: Transaction,
+    seen: Subscription,
+    found: Message | str,
+    *,
+    now: datetime,
+    within: frozenset[Scope] = frozenset(),
+) -> str:
     """Send what was found for a subscription that was due, or write down why it is not sent.
 
-    Nothing happens when another node was quicker, or somebody changed it meanwhile. What keeps it
+    Nothing happens when another node was quicker, or somebody changed it meanwhile, or its owner
+    may see other things by now than what it was kept `within`: then it is due still. What keeps it
     from being sent stands in the audit once, until it changes. Return what happened, in words.
     """
     # Before the setting, as whoever decides is locked before what she changes.
@@ -79,7 +114,10 @@ def conclude(tx: Transaction, seen: Subscription, found: Message | str, *, now: 
     known = dict(read_subscriptions(tx.lock_setting(SUBSCRIPTIONS)))
     if known.get(seen.name) != seen:
         return ""
-    why = _without_rights(held) or _without_channel(tx, seen.channel)
+    why = without_rights(held) or _without_channel(tx, seen.channel)
+    owner = TokenHolder(token_id="", name="", rights=held, expires_at=None)
+    if not why and bounds_of(owner) != within:
+        return ""
     if isinstance(found, str):
         why = why or found
     sent_at = seen.sent_at
@@ -96,10 +134,12 @@ def conclude(tx: Transaction, seen: Subscription, found: Message | str, *, now: 
     return f"not sent: {why}" if why else f"sent to {seen.channel}"
 
 
-def _without_rights(held: frozenset[Right]) -> str:
+def without_rights(held: frozenset[Right]) -> str:
+    """Return why nothing is made with these rights; empty: with them reports are read."""
     if not held:
         return "its owner is gone"
-    lost = beyond(NEEDED, held)
+    reads = {Kind.MACHINES: may_read(held, Kind.MACHINES), Kind.CATALOG: may_read_updates(held)}
+    lost = [one for one in NEEDED if not reads[one.kind]]
     return f"its owner has lost {' and '.join(map(str, lost))}" if lost else ""
 
 

@@ -11,17 +11,22 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from patchtide.domain.access.principals import SignedIn
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
-from patchtide.domain.errors import InvalidDocument, NotFound, Unavailable
+from patchtide.domain.errors import InvalidDocument, NotFound, Refused, Unavailable
 from patchtide.server.channel_book import CHANNELS, read_channels
+from patchtide.server.collection_checks import may_ask
 from patchtide.server.context import Context
 from patchtide.server.ports.notifying import Channel, Message
 from patchtide.server.report_message import report_message
 from patchtide.server.subscription_book import (
     SUBSCRIPTIONS,
     Subscription,
+    bounds_of,
     conclude,
+    owner_of,
     read_subscriptions,
+    without_rights,
 )
 
 log = logging.getLogger(__name__)
@@ -55,20 +60,28 @@ class SubscriptionWatch:
             log.exception("the report %s could not be sent", one.name)
 
     async def _send(self, one: Subscription, channels: Mapping[str, Channel]) -> None:
-        found = await self._found(one, channels)
+        now, lookups = self.context.clock.now(), self.context.lookups
+        owner = await asyncio.to_thread(lambda: owner_of(one, lookups, now=now))
+        found, within = await self._found(one, owner, channels), bounds_of(owner)
         now = self.context.clock.now()
         happened = await self.context.decisions.decide(
-            SYSTEM, SEND, lambda tx: conclude(tx, one, found, now=now), now=now
+            SYSTEM, SEND, lambda tx: conclude(tx, one, found, now=now, within=within), now=now
         )
         if happened:
             log.info("report %s: %s", one.name, happened)
 
-    async def _found(self, one: Subscription, channels: Mapping[str, Channel]) -> Message | str:
-        """Return what is to be sent, or why there is nothing."""
+    async def _found(
+        self, one: Subscription, owner: SignedIn, channels: Mapping[str, Channel]
+    ) -> Message | str:
+        """Return what is to be sent, as its owner would see it, or why there is nothing."""
         channel = channels.get(one.channel)
         if channel is None:
             return f"there is no channel {one.channel} any more"
+        if why := without_rights(owner.rights):
+            return why
+        context, asked = self.context.within(bounds_of(owner)), one.asked()
         try:
-            return await report_message(self.context, one, channel, address=self.address)
-        except (InvalidDocument, InvalidQuery, NotFound) as error:
+            may_ask(owner, asked.collection, asked.machines)
+            return await report_message(context, one, channel, address=self.address)
+        except (InvalidDocument, InvalidQuery, NotFound, Refused) as error:
             return str(error) or "what it is about is not there any more"

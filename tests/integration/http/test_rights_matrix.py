@@ -15,10 +15,24 @@ from dataclasses import replace
 from enum import Enum
 from itertools import product
 
+import msgspec
+
 from patchtide.domain.access.rights import LIST, MACHINE, Right, Verb
+from patchtide.server.subscription_book import (
+    SUBSCRIPTIONS,
+    pack_subscriptions,
+    read_subscriptions,
+)
 from patchtide.server.table import SAFE_METHODS, Operation
 from tests.integration.http.plane import AdministratorsPlane
-from tests.integration.http.test_policy import BY_TOKEN, OF_MACHINES, Prepared, prepared
+from tests.integration.http.test_policy import (
+    A_SUBSCRIPTION,
+    BY_TOKEN,
+    OF_MACHINES,
+    SETTINGS,
+    Prepared,
+    prepared,
+)
 
 
 class Way(Enum):
@@ -151,14 +165,15 @@ class Tried:
 
     async def ask(self, case: Case) -> int:
         """Return the status; -1: it tells of the machine although that is elsewhere."""
+        is_placed = bool((HERE | ELSEWHERE | AT_LIST) & {*case})
         # What is somebody's own is the first token's.
-        token = (
-            "" if self.made or (HERE | ELSEWHERE | AT_LIST) & {*case} else await self._token(case)
-        )
+        token = "" if self.made or is_placed else await self._token(case)
         if self.made is None:
             await self.begin()
         assert self.made is not None
         token = token or await self._token(case)
+        if is_placed and SETTINGS.get(self.operation.name) == A_SUBSCRIPTION:
+            await self._give_to_last_token()
         answer = await self.plane.ask(
             self.made.method,
             self.made.path,
@@ -170,6 +185,15 @@ class Tried:
         if not ELSEWHERE.isdisjoint(case) and any(mark.encode() in answer.body for mark in marks):
             return -1
         return answer.status
+
+    async def _give_to_last_token(self) -> None:
+        storage = self.plane.storage
+        owner = f"api-token:{storage.api_tokens()[-1].id}"
+        known = read_subscriptions(A_SUBSCRIPTION[1]).values()
+        his = pack_subscriptions(msgspec.structs.replace(one, owner=owner) for one in known)
+        await storage.decide(
+            "system", "x", lambda tx: tx.put_setting(SUBSCRIPTIONS, his), now=self.plane.clock.now()
+        )
 
     async def _token(self, case: Case) -> str:
         needs = needs_of(self.operation)

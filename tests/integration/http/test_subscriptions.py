@@ -12,6 +12,7 @@ import trustme
 
 from patchtide.adapters.notify.mail import Mailer, Relay
 from patchtide.adapters.storage import Storage
+from patchtide.domain.access.rights import right
 from patchtide.server import report_message
 from patchtide.server.channel_book import message
 from patchtide.server.courier import Courier
@@ -217,6 +218,66 @@ async def test_rights_count_when_it_is_sent_and_not_when_it_was_added(site: Site
 
     assert len(await site.told()) == 1
     assert (await site.listed(site.admin))["daily"]["halted"] == ""
+
+
+async def test_whoever_sees_some_machines_or_one_list_is_sent_what_he_would_see_then(
+    site: Site,
+) -> None:
+    async def collection(name: str, *machines: str) -> str:
+        said = {"name": name, "names": list(machines)}
+        return str((await site.asked("POST", "/collections", said, by=site.admin))["id"])
+
+    web = await collection("Web", "web-1", "web-2")
+    databases = await collection("Databases", "db-1")
+    await site.asked("POST", "/lists", {"name": "october"}, by=site.admin)
+    storage, now = site.plane.storage, site.plane.clock.now()
+    person = await site.plane.person("maria", password="maria's password")
+
+    async def may(*rights: str) -> None:
+        await storage.decide("x", "x", lambda tx: tx.set_rights(person, rights), now=now)
+
+    async def sent(report: str, *rights: str, **about: str) -> Message:
+        """Have her subscribe to it, by her own word, and be sent it with these rights."""
+        token = await site.plane.token(rights=frozenset(map(right, rights)))
+        await site.asked(
+            "PUT", "/subscriptions/hers", {**DAILY, "report": report, **about}, by=token
+        )
+        await may(*rights)
+        [one] = read_subscriptions(storage.setting(SUBSCRIPTIONS)).values()
+        hers = pack_subscriptions([msgspec.structs.replace(one, owner=f"user:{person}")])
+        await storage.decide("x", "x", lambda tx: tx.put_setting(SUBSCRIPTIONS, hers), now=now)
+        await site.day()
+        [made] = await site.told()
+        gone = pack_subscriptions([])
+        await storage.decide("x", "x", lambda tx: tx.put_setting(SUBSCRIPTIONS, gone), now=now)
+        return made
+
+    of_web = await sent("scans", f"machines.read@{web}", "catalog.read")
+    of_list = await sent("by-update", "machines.read", "catalog.read@list:october")
+    about = {"collection": web}
+    told = await sent("scans", "machines.read", "catalog.read", "collections.read", **about)
+
+    assert "(2)" in of_web.text and "All members: 2;" in of_web.text
+    assert of_web.attachment and b"web-1" in of_web.attachment.body
+    assert b"db-1" not in of_web.attachment.body
+    assert (
+        "Updates: all on the lists october (0)" in of_list.text
+        and "All members: 3;" in of_list.text
+    )
+    assert "those in Web" in told.text
+    # What may not be asked any more is not told, and who sees other machines by then waits.
+    await site.asked("PUT", "/subscriptions/hers", {**DAILY, **about}, by=site.admin)
+    [one] = read_subscriptions(storage.setting(SUBSCRIPTIONS)).values()
+    hers = pack_subscriptions([msgspec.structs.replace(one, owner=f"user:{person}")])
+    await storage.decide("x", "x", lambda tx: tx.put_setting(SUBSCRIPTIONS, hers), now=now)
+    await may(f"machines.read@{databases}", f"catalog.read@{databases}")
+    seen, late = one, message("b" * 32, "report", "x", "y", at=now)
+    seen = msgspec.structs.replace(one, owner=f"user:{person}")
+    happened = await storage.decide("x", "x", lambda tx: conclude(tx, seen, late, now=now), now=now)
+    await site.day()
+    assert (happened, await site.told()) == ("", [])
+    halted = (await site.listed(site.admin))["hers"]["halted"]
+    assert halted and "Web" not in halted
 
 
 async def test_what_is_too_large_goes_as_its_figures_with_the_way_to_its_page(
