@@ -77,7 +77,7 @@ def test_the_server_gives_its_description_to_the_signed_in() -> None:
 
 
 @settings(
-    max_examples=12,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
