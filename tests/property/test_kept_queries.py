@@ -138,6 +138,9 @@ def _follow(
             assert was is None or list(was[0]) == was[1]
             if was is not None and turned is not None:
                 assert turned.get(text, BitMap()) >= was[0] ^ found
+        for text in queries:
+            index.check(view, text)
+        assert not index.turned(view)  # nothing is found wrong that was right
 
 
 ASKED = (
@@ -190,6 +193,29 @@ def test_collections_that_ask_for_others_have_whom_asking_anew_finds(
             found = members.members_of(key)
             assert found == anew.members_of(view, key)
             assert found == anew.answering(view, one.definition.query, among=view.present)
+
+
+def test_an_answer_that_was_kept_wrong_is_right_within_an_hour() -> None:
+    view, machines = a_view(), MachineIndex()
+    index = CollectionIndex(machines)
+    view.put_clients([a_client(n, "web", "red", ClientState.ACTIVE) for n in (1, 2)])
+    view.put_collections([a_collection(0, "group = red"), a_collection(1, "not group = blue")])
+    known = [BitMap(index.ground(view).members_of(UUID(int=n + 1))) for n in range(2)]
+    for held in machines._kept._queries._held.values():
+        held.machines ^= BitMap([1, 7])
+    for kept in machines._kept._queries._kept.values():
+        kept.members = BitMap([2])
+    index._answers._found = dict.fromkeys(index._answers._found, BitMap([2]))
+    index._memberships.evaluate(index._machines_of(view))
+
+    def found() -> list[BitMap]:
+        return [index.ground(view).members_of(UUID(int=n + 1)) for n in range(2)]
+
+    wrong = found()
+    view.now += timedelta(hours=1)
+
+    assert wrong == [BitMap([2])] * 2
+    assert found() == known == [BitMap([1, 2])] * 2
 
 
 def test_what_excludes_a_query_that_is_not_understood_any_more_has_nobody_and_says_why() -> None:

@@ -7,7 +7,9 @@ is in the collections that it names is asked at the moment at which it counts, i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from pyroaring import BitMap
@@ -34,6 +36,10 @@ from patchtide.domain.errors import Unavailable
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_index import MachineIndex
 
+EACH = timedelta(hours=1)
+"""So often each query is asked from nothing, whatever is kept of it."""
+AT_ONCE = 2
+"""So many of them together: whoever asks next waits for it."""
 _NOBODY = BitMap()
 _TEXTS = 4_000
 Named = Callable[[Sequence[str]], BitMap | None]
@@ -72,14 +78,21 @@ class CollectionAnswers:
         self._found: dict[str, BitMap | Unknown] = {}
         self._unread = set[str]()
         """What cannot be answered before all that machines told was read."""
+        self._checked_at: datetime | None = None
+        self._owed = 0.0
+        """So many are to be asked from nothing by now."""
+        self._turns: list[str] = []
 
     def follow(self, view: View, texts: Set[str]) -> Turned:
         """Take up what is asked, and who answers otherwise by now."""
+        checked = self._check(view, texts)
         turned = self._machines.turned(view)
         for text in self._found.keys() - texts:
             del self._found[text]
             self._machines.drop(text)
-        wanted = texts if turned is None else (texts - self._found.keys()) | (turned.keys() & texts)
+        wanted = texts
+        if turned is not None:
+            wanted = (texts - self._found.keys()) | ((turned.keys() | checked) & texts)
         if self._unread and self._machines.facts.is_whole:
             wanted, self._unread = wanted | (self._unread & texts), set()
         was = {text: self._found[text] for text in wanted if text in self._found}
@@ -95,6 +108,23 @@ class CollectionAnswers:
             elif before != now:
                 anew.add(text)
         return Turned(moved, frozenset(anew))
+
+    def _check(self, view: View, texts: Set[str]) -> Set[str]:
+        """Ask those from nothing whose turn it is: each once in so long; return them."""
+        since = max(timedelta(), view.now - (self._checked_at or view.now))
+        self._checked_at = view.now
+        self._owed = min(self._owed + len(texts) * (since / EACH), len(texts))
+        checked = set[str]()
+        while self._owed >= 1 and len(checked) < AT_ONCE:
+            self._owed -= 1
+            self._turns = self._turns or [text for text in self._found if text in texts]
+            if not self._turns:
+                break
+            text = self._turns.pop()
+            with suppress(InvalidQuery, Unavailable):  # who asks for it is told
+                self._machines.check(view, text)
+            checked.add(text)
+        return checked
 
     def answering(self, query: str, named: Named, *, among: BitMap) -> BitMap | None:
         """Return who of these answers; None: nobody can say."""

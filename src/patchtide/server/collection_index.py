@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from pyroaring import BitMap
@@ -20,13 +20,21 @@ from patchtide.domain.collections.definitions import ALL_MACHINES, ALL_MACHINES_
 from patchtide.domain.collections.memberships import Memberships
 from patchtide.domain.compliance.machine_query import machine_fields
 from patchtide.domain.errors import NotFound, Unavailable
-from patchtide.server.collection_answers import CollectionAnswers, is_named, is_open, texts_of, who
+from patchtide.server.collection_answers import (
+    EACH,
+    CollectionAnswers,
+    is_named,
+    is_open,
+    texts_of,
+    who,
+)
 from patchtide.server.fleet_view import View
 from patchtide.server.machine_index import MachineIndex
 from patchtide.server.ports.collections import StoredCollection
 
-ALL = timedelta(hours=1)
-"""So often every collection is evaluated from nothing, as if nothing were known of it."""
+ALL = EACH
+"""So often it is worked out from what queries find who is in every collection, as if nothing were
+known of it; as often each query is asked from nothing."""
 
 
 Collections = Mapping[UUID, StoredCollection]

@@ -6,6 +6,7 @@ asked for. It belongs to an index of machines, and is for one thread at a time, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyroaring import BitMap
@@ -22,6 +23,8 @@ from patchtide.server.machine_ages import MachineAges
 from patchtide.server.machine_orders import Moved
 from patchtide.server.machine_standings import Standing
 from patchtide.server.needed_updates import NeededUpdates, is_needing
+
+log = logging.getLogger(__name__)
 
 FEW, PART = 500, 8
 """More machines than that, and more than such a part of all, are not asked by themselves."""
@@ -93,6 +96,26 @@ class KeptMachines:
         turned, self._turned = self._turned, {}
         return turned
 
+    def check(self, view: View, text: str, *, find: Finder) -> None:
+        """Ask a query that is kept from nothing: `turned` tells what was kept wrong of it.
+
+        Raises:
+            InvalidQuery
+            Unavailable: it asks what machines told, and that was not read yet.
+        """
+        self._settle(view)
+        if text not in self._queries:
+            return
+        wrong = self._queries.check(text, rows=view.present, find=find)
+        for query, machines in wrong.items():
+            log.warning("a kept answer was wrong", extra={"query": query, "count": len(machines)})
+            self._note(query, machines)
+
+    def _note(self, query: str, machines: BitMap) -> None:
+        if self._turned is not None:
+            known = self._turned.get(query)
+            self._turned[query] = machines if known is None else known | machines
+
     def known(self, text: str) -> BitMap | None:
         """Return who answered when `turned` was asked last; None: it is not kept."""
         return self._queries.members(text) if text in self._queries else None
@@ -150,10 +173,8 @@ class KeptMachines:
         self._need(view, told)
         self._moved.clear()
         turned = queries.move(told, texts, rows=view.present, came=came)
-        if self._turned is not None:
-            for text, machines in turned.items():
-                known = self._turned.get(text)
-                self._turned[text] = machines if known is None else known | machines
+        for text, machines in turned.items():
+            self._note(text, machines)
 
     def _need(self, view: View, told: Told) -> None:
         """Add what those who moved need now and did not, or the contrary."""

@@ -14,6 +14,7 @@ from pyroaring import BitMap
 from patchtide.domain.catalog.query_tests import Fits, Value
 from patchtide.domain.catalog.rule_mistakes import InvalidQuery
 from patchtide.domain.collections.facts import Column
+from patchtide.domain.collections.kept_queries import Finder
 from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.machine_query import FACTS, UNSAID
 from patchtide.domain.errors import Unavailable
@@ -61,8 +62,18 @@ class MachineIndex:
             Unavailable: it asks what machines told, and that was not read yet.
         """
         self.follow(view)
-        find = finder(partial(self._where_it_is_known, view), partial(self.mentioning, view))
-        return self._kept.answering(view, query, find=find)
+        return self._kept.answering(view, query, find=self._finder(view))
+
+    def check(self, view: View, query: str) -> None:
+        """Ask a query that is kept from nothing; `turned` tells what was wrong.
+
+        Raises: as `kept`.
+        """
+        self.follow(view)
+        self._kept.check(view, query, find=self._finder(view))
+
+    def _finder(self, view: View) -> Finder:
+        return finder(partial(self._where_it_is_known, view), partial(self.mentioning, view))
 
     def turned(self, view: View) -> Mapping[str, BitMap] | None:
         """Return which queries are answered otherwise than when this was asked last, by whom.

@@ -155,6 +155,19 @@ class KeptQueries:
         decided = ((key, self._decide(key, some, rows)) for key, some in turned.items())
         return {key: others for key, others in decided if others}
 
+    def check(self, key: str, *, rows: BitMap, find: Finder) -> Mapping[str, BitMap]:
+        """Ask a query from nothing; return what was kept wrong, as `move` returns what turned."""
+        turned = {key: rows}
+        for one in set(conditions(self._kept[key].query)):
+            held = self._held[one]
+            others = held.machines ^ find(one)
+            held.machines ^= others  # the same set: queries look into it
+            self._known |= others
+            for user in held.users if others else ():
+                turned[user] = turned.get(user, _NOBODY) | others
+        decided = ((query, self._decide(query, some, rows)) for query, some in turned.items())
+        return {query: others for query, others in decided if others}
+
     def _speaking_of(self, came: BitMap) -> set[str]:
         """Return the queries that one of these answers, did, or has a condition of that holds."""
         found = {key for key, one in self._kept.items() if one.is_open}
