@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.access.credentials import ApiTokenText
 from patchtide.domain.access.principals import SignedIn
+from patchtide.domain.access.proposals import Rule
 from patchtide.domain.errors import PatchtideError, Refused, Unauthenticated
+from patchtide.server.four_eyes import FOUR_EYES
 from patchtide.server.operations import OPERATIONS
+from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, perform
-from patchtide.server.users import ChangeRole, CreateUser, OneUser
-from tests.contract.test_accounts import PASSWORD, Site, id_of, refusal
+from patchtide.server.users import ChangeRole, CreateUser, OneUser, issue
+from tests.contract.test_accounts import PASSWORD, Site, code_of, id_of, refusal
 from tests.integration.http.plane import AdministratorsPlane, token_text
 
 pytestmark = pytest.mark.anyio
@@ -108,3 +112,39 @@ async def test_however_they_meet_at_two_nodes_nothing_outlives_a_disabling(
 async def live(plane: AdministratorsPlane, tokens: list[str]) -> list[str]:
     opened = await plane.opens(*tokens)
     return [token for token, opens in zip(tokens, opened, strict=True) if opens]
+
+
+@pytest.mark.parametrize(
+    ("is_on", "shown_to", "expected"),
+    [
+        (True, "user:tom", "user:tom"),
+        (True, "api-token:root", "api-token:root"),
+        (True, "", ""),
+        (False, "user:tom", ""),
+    ],
+)
+async def test_who_could_have_opened_a_link_is_remembered_where_others_must_agree(
+    storage: Storage, is_on: bool, shown_to: str, expected: str
+) -> None:
+    site = Site(storage)
+    user = await site.plane.person("jo", role="deployer")
+    rule = msgspec.msgpack.encode(Rule(is_on=is_on))
+    await decide(site, lambda tx: tx.put_setting(FOUR_EYES, rule))
+    await decide(site, lambda tx: tx.set_let_in_by(user, "user:ann"))
+
+    await site.welcome(await link_of(site, user, shown_to=f"user:{user}"), "four words by herself")
+    [after_her_own] = storage.users()
+    await site.welcome(await link_of(site, user, shown_to=shown_to), "four words by another")
+
+    assert (after_her_own.let_in_by, storage.users()[0].let_in_by) == ("user:ann", expected)
+
+
+async def decide(site: Site, work: Callable[[Transaction], object]) -> None:
+    await site.storage.decide("test", "test", work, now=site.clock.now())
+
+
+async def link_of(site: Site, user: str, *, shown_to: str) -> str:
+    [found] = site.storage.users()
+    link, issued = issue(found, now=site.clock.now(), shown_to=shown_to)
+    await decide(site, lambda tx: tx.put_link(link))
+    return code_of(issued)

@@ -11,6 +11,7 @@ from patchtide.server import (
     own_password,
     roles,
     users,
+    vouching,
 )
 from patchtide.server.covered import (
     CHANGES_RIGHTS,
@@ -18,6 +19,7 @@ from patchtide.server.covered import (
     HANDS_ON,
     LETS_IN,
     MAKES_TOKEN,
+    VOUCHES,
 )
 from patchtide.server.table import API, Operation, Plane
 
@@ -125,7 +127,7 @@ ACCOUNTS = (
         sentence="List the people who have an account.",
         output=users.UserList,
         handler=users.list_all,
-        columns=("name", "role", "has_password", "keys", "created_at", "disabled_at", "id"),
+        columns=("name", "role", "has_password", "keys", "let_in_by", "disabled_at", "id"),
     ),
     Operation(
         name="users.link",
@@ -143,6 +145,21 @@ ACCOUNTS = (
         example="users link 0f1e2d3c4b5a",
         four_eyes=LETS_IN,
         deed=Deed.DISTURB,
+    ),
+    Operation(
+        name="users.vouch",
+        plane=Plane.ADMINISTRATORS,
+        method="POST",
+        path=API + "/users/{user}/vouch",
+        policy=Right(Kind.ACCOUNTS, Verb.ADMINISTER),
+        sentence="Say that this account is a person of her own, and not who let her in.",
+        input=users.OneUser,
+        handler=vouching.vouch,
+        status=204,
+        audited=True,
+        fresh=True,
+        example="users vouch 0f1e2d3c4b5a",
+        four_eyes=VOUCHES,
     ),
     Operation(
         name="users.role",

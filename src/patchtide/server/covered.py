@@ -75,6 +75,11 @@ def _person(tx: Transaction, asked: Any) -> list[object]:
     ]
 
 
+def _person_and_who_let_her_in(tx: Transaction, asked: Any) -> list[object]:
+    user = tx.lock_user(asked.user)
+    return [*_person(tx, asked), user.let_in_by if user else ""]
+
+
 def _held_within(tx: Transaction, asked: Any) -> frozenset[str]:
     user = tx.lock_user(asked.user)
     return (
@@ -195,6 +200,7 @@ MAKES_TOKEN = FourEyes(
     covers=_makes_administrator, seen=_handed, reaches=_handed_within, approver=KEEPING
 )
 CHANGES_RIGHTS = FourEyes(seen=_person_and_grants, reaches=_handed_within, approver=KEEPING)
+VOUCHES = FourEyes(seen=_person_and_who_let_her_in, approver=KEEPING)
 LETS_IN = FourEyes(seen=_person, reaches=_held_within, approver=KEEPING)
 CHANGES_ROLE = FourEyes(seen=_role, reaches=_role_within, approver=KEEPING)
 RAISES_LIMITS = FourEyes(covers=_raises_limits)

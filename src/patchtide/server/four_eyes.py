@@ -247,15 +247,17 @@ def eyes_among(
     *,
     now: datetime,
 ) -> Eyes:
-    able, lately = set[str](), set[str]()
+    able, lately, unknown = set[str](), set[str](), set[str]()
     roles = rights_by(read_roles(setting(ROLE_BOOK)).values())
     for user in users:
-        if may_agree(come_to(user.rights, roles), needs):
+        if user.let_in_by:
+            unknown.add(f"user:{user.id}")
+        elif may_agree(come_to(user.rights, roles), needs):
             if user.is_able:
                 able.add(f"user:{user.id}")
             elif user.disabled_at is not None and now - user.disabled_at < STILL_COUNTED:
                 lately.add(f"user:{user.id}")
-    return Eyes(able=able, lately=lately)
+    return Eyes(able=able, lately=lately, unknown=unknown)
 
 
 def may_agree(held: Iterable[Right], needs: Iterable[Right]) -> bool:
@@ -265,9 +267,10 @@ def may_agree(held: Iterable[Right], needs: Iterable[Right]) -> bool:
 
 
 def in_words(lacks: Missing) -> str:
+    waits = []
     if lacks.people:
-        return f"waits for {lacks.people} more {'person' if lacks.people == 1 else 'people'}"
+        waits.append(f"for {lacks.people} more {'person' if lacks.people == 1 else 'people'}")
     if lacks.until is not None:
         at = f"{lacks.until:%Y-%m-%d %H:%M} UTC"
-        return f"waits until {at}, as there is nobody else who could approve it"
-    return "can be done"
+        waits.append(f"until {at}, as there is nobody else who could approve it")
+    return f"waits {', and '.join(waits)}" if waits else "can be done"

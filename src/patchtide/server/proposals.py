@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.persons import behind
 from patchtide.domain.access.principals import Principal, somebody
-from patchtide.domain.access.proposals import Proposal, State, approved, check_open
+from patchtide.domain.access.proposals import Eyes, Proposal, State, approved, check_open
 from patchtide.domain.errors import NotFound, Refused
 from patchtide.server.context import Call
 from patchtide.server.four_eyes import Void, eyes
@@ -62,6 +62,7 @@ async def approve(
     Raises:
         NotFound
         Refused: it is her own, or no person asks, or she looked at something else, or not at all.
+        NotVouchedFor: somebody else let her in, and she counts as nobody yet.
         WrongState: it has ended, or she agreed before.
     """
     rights = somebody(principal).rights
@@ -71,10 +72,14 @@ async def approve(
         stored, person = _held(tx, covered, principal, asked.proposal)
         content = bytes.fromhex(asked.content) or stored.proposal.content
         one = approved(
-            stored.proposal, by=principal.actor, person=person, content=content, now=call.now
+            stored.proposal,
+            by=principal.actor,
+            person=person,
+            content=content,
+            eyes=_eyes(tx, covered, stored, call),
+            now=call.now,
         )
-        able = _able(tx, covered, stored, call)
-        if not may_agree_to(covered, stored, rights) or person not in able:
+        if not may_agree_to(covered, stored, rights):
             raise Refused("you could not do this yourself")
         if kept is None or (is_cut(kept) and asked.whole != _digest(kept)):
             raise Refused("not all of it was on that page: read all of it, and approve it there")
@@ -158,9 +163,10 @@ def _held(
     return stored, person
 
 
-def _able(tx: Transaction, covered: Covered, one: StoredProposal, call: Call) -> frozenset[str]:
-    needs = covered[one.proposal.operation].approver_needs(one.told)
-    return frozenset(eyes(tx, needs, now=call.now).able)
+def _eyes(tx: Transaction, covered: Covered, one: StoredProposal, call: Call) -> Eyes:
+    operation = covered.get(one.proposal.operation)
+    needs = operation.approver_needs(one.told) if operation else ()
+    return eyes(tx, needs, now=call.now)
 
 
 def _end(

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from patchtide.domain.access.persons import behind
-from patchtide.domain.access.proposals import Proposal, State, missing
+from patchtide.domain.access.proposals import Eyes, Proposal, State, missing
 from patchtide.domain.errors import TooMuch
 from patchtide.server.four_eyes import (
     FOUR_EYES,
@@ -43,8 +43,9 @@ def propose(
     same = [one.proposal for one in waiting if one.proposal.content == waits.content]
     if not same:
         _check_room(tx, person, open_=len(waiting), asked=waits.asked, now=now)
-    made = same[0] if same else _made(watched, waits, actor, person, now, lasts=rule.lasts)
-    lacks = missing(made, rule, eyes(tx, watched.needs_for(waits.told), now=now), now=now)
+    could = eyes(tx, watched.needs_for(waits.told), now=now)
+    made = same[0] if same else _made(watched, waits, actor, person, could, now, lasts=rule.lasts)
+    lacks = missing(made, rule, could, now=now)
     if not same:
         tx.proposals.add(
             StoredProposal(
@@ -76,7 +77,14 @@ def _check_room(tx: Transaction, person: str, *, open_: int, asked: bytes, now: 
 
 
 def _made(
-    watched: Watched, waits: Waits, actor: str, person: str, now: datetime, *, lasts: timedelta
+    watched: Watched,
+    waits: Waits,
+    actor: str,
+    person: str,
+    could: Eyes,
+    now: datetime,
+    *,
+    lasts: timedelta,
 ) -> Proposal:
     return Proposal(
         id=secrets.token_hex(6),
@@ -84,6 +92,7 @@ def _made(
         content=waits.content,
         author=actor,
         person=person,
+        author_counts=could.knows(person),
         at=now,
         expires_at=now + lasts,
     )

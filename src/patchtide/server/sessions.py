@@ -29,8 +29,9 @@ from patchtide.domain.errors import (
 from patchtide.server.attempts import TooManyAttempts
 from patchtide.server.bootstrap import DONE
 from patchtide.server.context import Call
+from patchtide.server.four_eyes import FOUR_EYES, read_rule
 from patchtide.server.handed_on import take_back_all
-from patchtide.server.ports.accounts import LinkUse, Session, User
+from patchtide.server.ports.accounts import LinkUse, Session, SignInLink, User
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.ports.security_keys import WrongKey
 from patchtide.server.table import Input, Output
@@ -190,14 +191,15 @@ async def _claimed(call: Call, asked: Welcome) -> Begun:
 
 async def _by_link(call: Call, principal: Principal, asked: Welcome) -> Begun:
     # What is no link at all must not cost a slow hash; and within the decision all would wait.
-    use, owner = await _owner(call, asked.code, uses=CHOOSING)
+    link, owner = await _owner(call, asked.code, uses=CHOOSING)
     password_hash = await call.context.passwords.hashed(asked.password, name=owner.name)
     ended: dict[str, int] = {}
 
     def work(tx: Transaction) -> User:
-        user = _taken(tx, asked.code, use=use, call=call)
+        user = _taken(tx, asked.code, use=link.use, call=call)
         tx.set_password(user.id, password_hash)
-        if use is LinkUse.START_ANEW:
+        _let_in(tx, user, by=link.shown_to)
+        if link.use is LinkUse.START_ANEW:
             ended.update(keys=tx.security_keys.remove_all(user.id))
         # Whoever had the old password, or sat at another browser, is out with all he made.
         tokens = take_back_all(tx, user, now=call.now)
@@ -228,8 +230,8 @@ def attempt(call: Call, *, peer: str, name: str = "", own: str = "") -> Iterator
     context.attempts.succeeded(peer=peer, name=name, now=call.now)
 
 
-async def _owner(call: Call, code: str, *, uses: frozenset[LinkUse]) -> tuple[LinkUse, User]:
-    """Return what for and whose that link is; a stranger's guess never reaches the writer.
+async def _owner(call: Call, code: str, *, uses: frozenset[LinkUse]) -> tuple[SignInLink, User]:
+    """Return that link, and whose it is; a stranger's guess never reaches the writer.
 
     Raises:
         LinkSpent: there is no such link, or no longer.
@@ -240,7 +242,13 @@ async def _owner(call: Call, code: str, *, uses: frozenset[LinkUse]) -> tuple[Li
     link, user = found
     if link.use not in uses or call.now >= link.expires_at or user.disabled_at is not None:
         raise LinkSpent
-    return link.use, user
+    return link, user
+
+
+def _let_in(tx: Transaction, user: User, *, by: str) -> None:
+    """Remember who could have opened that link; what lets oneself in says nothing new."""
+    if by != f"user:{user.id}":
+        tx.set_let_in_by(user.id, by if read_rule(tx.setting(FOUR_EYES)).is_on else "")
 
 
 def _taken(tx: Transaction, code: str, *, use: LinkUse, call: Call) -> User:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from patchtide.domain.access.persons import behind
+from patchtide.domain.access.persons import behind, is_person
 from patchtide.domain.access.principals import Principal, may_read, somebody
 from patchtide.domain.access.proposals import Eyes, Missing, State, missing
 from patchtide.domain.access.rights import Kind, Right
@@ -66,6 +66,8 @@ class ShownProposal(Output, kw_only=True, frozen=True):
     """When it can be done at the earliest, where time stands for a second person."""
     author: str
     author_name: str
+    author_counts: bool
+    """False: no person, or one for whom nobody had vouched; so one more must agree."""
     proposed_at: datetime
     expires_at: datetime
     ended_at: datetime | None
@@ -85,6 +87,8 @@ class ShownProposal(Output, kw_only=True, frozen=True):
     """This is not all of it: who approves it must have read all of its input."""
     is_own: bool
     may_approve: bool
+    must_be_vouched_for: bool
+    """Whoever looks could approve it, had somebody vouched for her."""
     may_enact: bool
 
 
@@ -120,12 +124,16 @@ class Viewer:
         return may_agree_to(self._covered, one, self._rights)
 
     def _lacks(self, one: StoredProposal) -> Missing:
-        """Say what an open one lacks; who could agree is worked out once for the same needs."""
+        """Say what an open one lacks."""
+        return missing(one.proposal, self._rule, self._could(one), now=self._now)
+
+    def _could(self, one: StoredProposal) -> Eyes:
+        """Return who could agree, which is worked out once for the same needs."""
         operation = self._covered.get(one.proposal.operation)
         needs = operation.approver_needs(one.told) if operation else ()
         if needs not in self._eyes:
             self._eyes[needs] = eyes_among(self._users, needs, self._setting, now=self._now)
-        return missing(one.proposal, self._rule, self._eyes[needs], now=self._now)
+        return self._eyes[needs]
 
     def shown(self, one: StoredProposal, *, told: int | None = None) -> ShownProposal:
         proposal, state = one.proposal, one.proposal.state_at(self._now)
@@ -135,6 +143,8 @@ class Viewer:
         lacks = self._lacks(one) if is_open else Missing()
         is_own = proposal.person == self.person
         has_agreed = any(a.person == self.person for a in proposal.approvals)
+        could_approve = is_open and not is_own and not has_agreed and self.may_agree(one)
+        is_known = could_approve and self.person not in self._could(one).unknown
         return ShownProposal(
             id=proposal.id,
             operation=proposal.operation,
@@ -145,6 +155,7 @@ class Viewer:
             possible_at=lacks.until,
             author=proposal.author,
             author_name=self.name(proposal.author),
+            author_counts=proposal.author_counts and is_person(proposal.person),
             proposed_at=proposal.at,
             expires_at=proposal.expires_at,
             ended_at=proposal.ended_at,
@@ -160,7 +171,8 @@ class Viewer:
             asked_letters=len(asked),
             is_cut=is_cut(one),
             is_own=is_own,
-            may_approve=is_open and not is_own and not has_agreed and self.may_agree(one),
+            may_approve=could_approve and is_known,
+            must_be_vouched_for=could_approve and not is_known,
             may_enact=is_open and is_own and lacks.is_nothing,
         )
 

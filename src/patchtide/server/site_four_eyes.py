@@ -48,7 +48,8 @@ class ShownFourEyes(Output, kw_only=True, frozen=True):
     delay_h: int
     lasts_h: int
     people: int
-    """How many people administer accounts now; with one alone, the delay stands for the other."""
+    """How many people administer accounts now, without those for whom nobody has vouched yet;
+    with one alone, the delay stands for the other."""
 
 
 async def show(call: Call, principal: Principal, asked: Nothing) -> ShownFourEyes:

@@ -10,7 +10,7 @@ each change of a role, and somebody surprised on the day it strikes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from patchtide.domain.access.credentials import hash_of
 from patchtide.domain.access.grants import come_to, role_held
+from patchtide.domain.access.persons import USER, behind
 from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder, somebody
 from patchtide.domain.access.rights import Right, beyond, role_of
 from patchtide.domain.errors import (
@@ -95,6 +96,8 @@ class ShownUser(Output, kw_only=True, frozen=True):
     created_at: datetime
     created_by: str
     disabled_at: datetime | None
+    let_in_by: str
+    """The name of who let her in; nobody has vouched for her since, so she approves nothing."""
 
 
 class UserList(Output, kw_only=True, frozen=True):
@@ -132,7 +135,7 @@ async def create(call: Call, principal: Principal, asked: CreateUser) -> IssuedL
     def work(tx: Transaction) -> IssuedLink:
         grants, _ = granted(tx, creator, asked)
         user = new_user(asked.name, rights=grants, password_hash="", now=call.now, by=creator.actor)
-        link, answer = issue(user, now=call.now)
+        link, answer = issue(user, now=call.now, shown_to=_person(tx, creator))
         tx.add_user(user)
         tx.put_link(link)
         tx.note(user.id, name=user.name, rights=" ".join(user.rights))
@@ -147,9 +150,11 @@ async def list_all(call: Call, principal: Principal, asked: Nothing) -> UserList
         lambda: (lookups.users(), lookups.setting(ROLE_BOOK), lookups.security_keys.counts())
     )
     roles = rights_by(read_roles(data).values())
+    names = {f"{USER}{user.id}": user.name for user in found}
     return UserList(
         items=tuple(
-            _shown(user, come_to(user.rights, roles), keys=keys.get(user.id, 0)) for user in found
+            _shown(user, come_to(user.rights, roles), names, keys=keys.get(user.id, 0))
+            for user in found
         )
     )
 
@@ -171,14 +176,14 @@ async def renew_link(call: Call, principal: Principal, asked: RenewLink) -> Issu
     creator = _lasting(principal)
 
     def work(tx: Transaction) -> IssuedLink:
-        user = _user(tx, asked.user)
+        user = locked_user(tx, asked.user)
         if user.disabled_at is not None:
             raise WrongState("the user is disabled")
-        _check_reach(tx, creator, user)
+        check_reach_to(tx, creator, user)
         revoked = take_back_all(tx, user, now=call.now)
         ended = tx.end_sessions(user.id)
         use = LinkUse.START_ANEW if asked.forget_keys else LinkUse.CHOOSE_PASSWORD
-        link, answer = issue(user, now=call.now, use=use)
+        link, answer = issue(user, now=call.now, use=use, shown_to=_person(tx, creator))
         tx.put_link(link)
         tx.note(
             user.id,
@@ -204,8 +209,8 @@ async def disable(call: Call, principal: Principal, asked: OneUser) -> None:
     creator = somebody(principal)
 
     def work(tx: Transaction) -> None:
-        user = _user(tx, asked.user)
-        _check_reach(tx, creator, user)
+        user = locked_user(tx, asked.user)
+        check_reach_to(tx, creator, user)
         tokens = tokens_of(tx, user)
         check_somebody_stays(
             tx, leaving_tokens={t.id for t in tokens}, leaving_user=user.id, now=call.now
@@ -228,8 +233,8 @@ async def enable(call: Call, principal: Principal, asked: OneUser) -> None:
     creator = _lasting(principal)
 
     def work(tx: Transaction) -> None:
-        user = _user(tx, asked.user)
-        _check_reach(tx, creator, user)
+        user = locked_user(tx, asked.user)
+        check_reach_to(tx, creator, user)
         if not tx.disable_user(user.id, at=None):
             raise WrongState("the user is not disabled")
         tx.note(user.id, name=user.name)
@@ -251,8 +256,8 @@ async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> No
     creator = somebody(principal)
 
     def work(tx: Transaction) -> None:
-        user = _user(tx, asked.user)
-        _check_reach(tx, creator, user)
+        user = locked_user(tx, asked.user)
+        check_reach_to(tx, creator, user)
         grants, rights = granted(tx, creator, asked)
         held = held_by(user.rights, tx.setting)
         if rights == held:
@@ -282,19 +287,26 @@ def issue(
     now: datetime,
     use: LinkUse = LinkUse.CHOOSE_PASSWORD,
     lasts: timedelta = LINK_LASTS,
+    shown_to: str = "",
 ) -> tuple[SignInLink, IssuedLink]:
     """Make a link: what is kept of it, and the answer that shows its secret."""
     code, until = secrets.token_hex(32), now + lasts
-    link = SignInLink(secret_hash=hash_of(code), user=user.id, use=use, expires_at=until)
+    link = SignInLink(
+        secret_hash=hash_of(code), user=user.id, use=use, expires_at=until, shown_to=shown_to
+    )
     answer = IssuedLink(id=user.id, name=user.name, link=LEADS_TO[use] + code, expires_at=until)
     return link, answer
 
 
-def _check_reach(tx: Transaction, creator: SignedIn, user: User) -> None:
+def _person(tx: Transaction, asking: SignedIn) -> str:
+    return behind(asking.actor, tx.api_token_makers())
+
+
+def check_reach_to(tx: Transaction, creator: SignedIn, user: User) -> None:
     check_reach(creator, held_by(user.rights, tx.setting), "this user holds what you lack")
 
 
-def _user(tx: Transaction, user_id: str) -> User:
+def locked_user(tx: Transaction, user_id: str) -> User:
     user = tx.lock_user(user_id)
     if user is None:
         raise NotFound
@@ -316,7 +328,7 @@ def _lasting(principal: Principal) -> SignedIn:
     return holder
 
 
-def _shown(user: User, held: frozenset[Right], *, keys: int) -> ShownUser:
+def _shown(user: User, held: frozenset[Right], names: Mapping[str, str], *, keys: int) -> ShownUser:
     rights = tuple(map(str, sorted(held)))
     return ShownUser(
         id=user.id,
@@ -329,4 +341,5 @@ def _shown(user: User, held: frozenset[Right], *, keys: int) -> ShownUser:
         created_at=user.created_at,
         created_by=user.created_by,
         disabled_at=user.disabled_at,
+        let_in_by=names.get(user.let_in_by, user.let_in_by),
     )

@@ -132,5 +132,5 @@ def test_what_hands_on_rights_asks_for_a_proof() -> None:
 
     assert asking >= {
         "api-tokens.create", "roles.define", "roles.remove", "settings.set-limits",
-        "users.create", "users.enable", "users.link", "users.role",
+        "users.create", "users.enable", "users.link", "users.role", "users.vouch",
     }  # fmt: skip

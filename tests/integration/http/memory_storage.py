@@ -23,7 +23,7 @@ from patchtide.domain.catalog.updates import Origin, Revision, UpdateId, UpdateN
 from patchtide.domain.compliance.described import Described
 from patchtide.domain.errors import CursorLost
 from patchtide.domain.schedules.scanning import ScanRule
-from patchtide.server.ports.accounts import SignInLink, User
+from patchtide.server.ports.accounts import LinkUse, Session, SignInLink, User
 from patchtide.server.ports.alerts import Alert
 from patchtide.server.ports.api_tokens import ApiToken
 from patchtide.server.ports.audit import AuditEntry, AuditFlaw, LostDecision
@@ -266,6 +266,10 @@ class MemoryStorage:
 
     def users(self) -> Sequence[User]:
         return list(self.people.values())
+
+    def link(self, secret_hash: bytes) -> tuple[SignInLink, User] | None:
+        found = [one for one in self.links.values() if one.secret_hash == secret_hash]
+        return (found[0], self.people[found[0].user]) if found else None
 
     def enrolment_tokens(self, ids: Sequence[str] | None = None) -> Sequence[EnrolmentToken]:
         return [t for t in self.tokens.values() if ids is None or t.id in ids]
@@ -581,6 +585,22 @@ class MemoryTransaction:
 
     def set_rights(self, user_id: str, rights: Sequence[str]) -> None:
         self.storage.people[user_id] = replace(self.storage.people[user_id], rights=tuple(rights))
+
+    def take_link(self, secret_hash: bytes, *, use: LinkUse, now: datetime) -> str | None:
+        found = self.storage.link(secret_hash)
+        if found is None or found[0].use is not use or now >= found[0].expires_at:
+            return None
+        return self.storage.links.pop(found[0].user).user
+
+    def add_session(self, session: Session) -> None:
+        """Who asks is told to the tests' servers, not found out."""
+
+    def set_password(self, user_id: str, password_hash: str) -> None:
+        was = self.storage.people[user_id]
+        self.storage.people[user_id] = replace(was, password_hash=password_hash)
+
+    def set_let_in_by(self, user_id: str, by: str) -> None:
+        self.storage.people[user_id] = replace(self.storage.people[user_id], let_in_by=by)
 
     def drop_links(self, user_id: str) -> None:
         self.storage.links.pop(user_id, None)

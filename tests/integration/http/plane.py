@@ -324,7 +324,13 @@ class AdministratorsPlane:
         return [answer.status == 200 for answer in asked]
 
     async def person(
-        self, name: str, *, role: str = "auditor", is_disabled: bool = False, password: str = ""
+        self,
+        name: str,
+        *,
+        role: str = "auditor",
+        is_disabled: bool = False,
+        let_in_by: str = "",
+        password: str = "",
     ) -> str:
         """Return the id of a person with that role, made without the API."""
         now = self.clock.now()
@@ -336,6 +342,7 @@ class AdministratorsPlane:
             created_at=now,
             created_by="test",
             disabled_at=now if is_disabled else None,
+            let_in_by=let_in_by,
         )
         await self.storage.decide("test", "test", lambda tx: tx.add_user(user), now=now)
         return user.id

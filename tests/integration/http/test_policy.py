@@ -257,7 +257,10 @@ async def prepared(
         ids[name_of_id] = made.json.get("id", "")
     if "{user}" in operation.path:
         ids["user"] = await plane.person(
-            f"owner-of-{name}", role=role, is_disabled=operation.name == "users.enable"
+            f"owner-of-{name}",
+            role=role,
+            is_disabled=operation.name == "users.enable",
+            let_in_by="user:x" if operation.name == "users.vouch" else "",
         )
     path = operation.path.replace(":path", "").format(**ids)
     path += "?size=0" * operation.takes_file

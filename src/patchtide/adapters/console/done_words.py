@@ -46,6 +46,7 @@ _DONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "unlisted": ("update", "taken off the list"),
         "disable": ("person", "disabled"),
         "enable": ("person", "enabled"),
+        "vouch": ("person", "vouched for"),
         "role": ("person", "given another role"),
         "define-alert": ("alert", "defined"),
         "remove-alert": ("alert", "removed"),

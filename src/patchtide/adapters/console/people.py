@@ -50,6 +50,15 @@ ACTS: Mapping[str, Act] = MappingProxyType(
             " that may do more than the new role is revoked for good.",
             right="accounts.modify",
         ),
+        "vouch": Act(
+            operation="users.vouch",
+            label="Vouch for",
+            done="vouched for",
+            asks_first="You say that you have spoken to them yourself, that they chose their own"
+            " passwords, and that each is a person who has no other account here. From then on they"
+            " agree to what others propose.",
+            right="accounts.administer",
+        ),
         "enable": Act(
             operation="users.enable", label="Enable", done="enabled", right="accounts.modify"
         ),

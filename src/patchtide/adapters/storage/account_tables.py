@@ -29,6 +29,7 @@ user_account = Table(
     required("created_at", Float),
     required("created_by", String(256)),
     Column("disabled_at", Float),
+    Column("let_in_by", String(256), nullable=False, server_default=""),
 )
 
 user_session = Table(
@@ -52,5 +53,6 @@ sign_in_link = Table(
     required("user_id", String(64)),
     required("link_use", String(16)),
     required("expires_at", Float),
+    Column("shown_to", String(256), nullable=False, server_default=""),
     Index("sign_in_link_by_user", "user_id"),
 )

@@ -36,6 +36,7 @@ class AccountWrites:
             "created_at": user.created_at.timestamp(),
             "created_by": user.created_by,
             "disabled_at": None if user.disabled_at is None else user.disabled_at.timestamp(),
+            "let_in_by": user.let_in_by,
         }
         try:
             self._connection.execute(insert(user_account), row)
@@ -79,18 +80,17 @@ class AccountWrites:
         return changed.rowcount == 1
 
     def set_rights(self, user_id: str, rights: Sequence[str]) -> None:
-        self._connection.execute(
-            update(user_account)
-            .where(user_account.c.id == user_id)
-            .values(rights=json.dumps(rights))
-        )
+        self._set_user(user_id, rights=json.dumps(rights))
 
     def set_password(self, user_id: str, password_hash: str) -> None:
-        self._connection.execute(
-            update(user_account)
-            .where(user_account.c.id == user_id)
-            .values(password_hash=password_hash)
-        )
+        self._set_user(user_id, password_hash=password_hash)
+
+    def set_let_in_by(self, user_id: str, by: str) -> None:
+        self._set_user(user_id, let_in_by=by)
+
+    def _set_user(self, user_id: str, **values: str) -> None:
+        here = user_account.c.id == user_id
+        self._connection.execute(update(user_account).where(here).values(**values))
 
     def add_session(self, session: Session) -> None:
         self._connection.execute(
@@ -150,6 +150,7 @@ class AccountWrites:
                 user_id=link.user,
                 link_use=link.use.value,
                 expires_at=link.expires_at.timestamp(),
+                shown_to=link.shown_to,
             )
         )
 
@@ -223,6 +224,7 @@ def link(connection: Connection, secret_hash: bytes) -> tuple[SignInLink, User] 
         user=row.user_id,
         use=LinkUse(row.link_use),
         expires_at=instant(row.expires_at),
+        shown_to=row.shown_to,
     )
     return made, _user_of(row)
 
@@ -248,4 +250,5 @@ def _user_of(row: Any) -> User:
         created_at=instant(row.created_at),
         created_by=row.created_by,
         disabled_at=None if row.disabled_at is None else instant(row.disabled_at),
+        let_in_by=row.let_in_by,
     )

@@ -25,6 +25,7 @@ proposal = Table(
     Column("told", Text, nullable=False),
     Column("changes", Number, nullable=False),
     Column("reach", LargeBinary),
+    Column("author_counts", Number, nullable=False, server_default="1"),
     Index("proposal_by_time", "proposed_at"),
     Index("proposal_by_person", "person", "ended_at"),
 )

@@ -72,6 +72,8 @@ class Proposal:
     author: str
     person: str
     """Who stands behind the author."""
+    author_counts: bool = True
+    """That was a person whom others can tell from themselves, when it was proposed."""
     at: datetime
     expires_at: datetime
     state: State = State.OPEN
@@ -97,6 +99,19 @@ class Eyes:
     """People who hold all that it needs, and are not shut out."""
     lately: Set[str] = frozenset()
     """Those who did, and were shut out within the last days."""
+    unknown: Set[str] = frozenset()
+    """Accounts that somebody else let in, and for which nobody has vouched since: each may be
+    whoever let it in, so it counts as nobody."""
+
+    def knows(self, person: str) -> bool:
+        """Say whether that is a person, and nobody else who counts as one."""
+        return is_person(person) and person not in self.unknown
+
+
+class NotVouchedFor(Refused):
+    """Nobody has vouched for you since somebody else let you in, so you count as nobody here."""
+
+    code = "not-vouched-for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +142,14 @@ def check_open(proposal: Proposal, now: datetime) -> None:
 
 
 def approved(
-    proposal: Proposal, *, by: str, person: str, content: bytes, now: datetime
+    proposal: Proposal, *, by: str, person: str, content: bytes, eyes: Eyes, now: datetime
 ) -> Proposal:
     """Return it with one more who agrees to that very content.
 
     Raises:
-        Refused: it is the author, or no person; or she looked at something else.
+        Refused: it is the author, or no person, or she could not do it herself; or she looked at
+            something else.
+        NotVouchedFor: she may be somebody who is counted already.
         WrongState: it has ended, or she agreed before.
     """
     check_open(proposal, now)
@@ -140,6 +157,10 @@ def approved(
         raise Refused("people approve, and no person stands behind this token")
     if person == proposal.person:
         raise Refused("whoever proposed it cannot approve it")
+    if person in eyes.unknown:
+        raise NotVouchedFor
+    if person not in eyes.able:
+        raise Refused("you could not do this yourself")
     if content != proposal.content:
         raise Refused("this is not what was proposed; look at it again")
     if any(one.person == person for one in proposal.approvals):
@@ -151,22 +172,21 @@ def approved(
 def missing(proposal: Proposal, rule: Rule, eyes: Eyes, *, now: datetime) -> Missing:
     """Say what it lacks; whether it has ended is asked apart.
 
-    | people who could agree, with the author | it lacks                                        |
-    | --------------------------------------- | ----------------------------------------------- |
-    | two or more                             | until so many as the rule says stand behind it, |
-    |                                         | or all of them, if they are fewer               |
-    | one, or none                            | until the delay is over                         |
+    So many as the rule says stand behind it besides its author, or all who could, if they are
+    fewer. Where those are one with the author, or none, the delay stands for the second person.
 
-    An author who is no person is none of them. An approval of who is shut out, or has lost the
-    right, counts no more.
+    An author who is no person, or nobody knows who she is, is none of them: one more stands behind
+    it. An approval of who is shut out, or has lost the right, counts no more.
     """
     if not rule.is_on:
         return Missing()
-    own = {proposal.person} if is_person(proposal.person) else set[str]()
+    counts = proposal.author_counts and is_person(proposal.person)
+    own = {proposal.person} if counts else set[str]()
     people = own | eyes.able | eyes.lately
-    if len(people) < 2:
-        until = proposal.at + rule.delay
-        return Missing(until=until if now < until else None)
     agreed = {one.person for one in proposal.approvals if one.content == proposal.content}
     standing = own | (agreed & eyes.able)
-    return Missing(people=max(0, min(rule.approvers + 1, len(people)) - len(standing)))
+    until = proposal.at + rule.delay
+    return Missing(
+        people=max(0, min(rule.approvers + 1, len(people)) - len(standing)),
+        until=until if len(people) < 2 and now < until else None,
+    )

@@ -21,6 +21,9 @@ class User:
     created_at: datetime
     created_by: str
     disabled_at: datetime | None = None
+    let_in_by: str = ""
+    """To whom the link was shown with which the password was chosen, until others vouch for her:
+    that may be who holds the account. Empty: she is known to be a person of her own."""
 
     @property
     def is_able(self) -> bool:
@@ -61,6 +64,8 @@ class SignInLink:
     user: str
     use: LinkUse
     expires_at: datetime
+    shown_to: str = ""
+    """The person behind whoever asked for it; empty: whoever holds the home folder."""
 
 
 class AccountWriting(Protocol):
@@ -94,6 +99,8 @@ class AccountWriting(Protocol):
     def set_rights(self, user_id: str, rights: Sequence[str]) -> None: ...
 
     def set_password(self, user_id: str, password_hash: str) -> None: ...
+
+    def set_let_in_by(self, user_id: str, by: str) -> None: ...
 
     def add_session(self, session: Session) -> None: ...
 

@@ -10,6 +10,7 @@ from patchtide.domain.access.proposals import (
     Approval,
     Eyes,
     Missing,
+    NotVouchedFor,
     Proposal,
     Rule,
     State,
@@ -25,11 +26,13 @@ MARIA, TOM, EVE, BOT = "user:maria", "user:tom", "user:eve", "api-token:bot"
 HOUR = timedelta(hours=1)
 
 
-def a_proposal(*agreed: str, person: str = MARIA, content: bytes = b"this") -> Proposal:
+def a_proposal(
+    *agreed: str, person: str = MARIA, content: bytes = b"this", author_counts: bool = True
+) -> Proposal:
     approvals = tuple(Approval(person=p, by=p, at=NOON, content=content) for p in agreed)
     return Proposal(
         id="1", operation="users.role", content=b"this", author=person, person=person, at=NOON,
-        expires_at=NOON + ON.lasts, approvals=approvals,
+        expires_at=NOON + ON.lasts, approvals=approvals, author_counts=author_counts,
     )  # fmt: skip
 
 
@@ -73,6 +76,15 @@ CASES = {
     "no person proposed it, and there is one": (
         a_proposal(MARIA, person=BOT), ON, could(MARIA), HOUR, WAITS,
     ),
+    "no person proposed it, and the only one has not agreed": (
+        a_proposal(person=BOT), ON, could(MARIA), HOUR, replace(WAITS, people=1),
+    ),
+    "nobody knows who proposed it": (
+        a_proposal(TOM, author_counts=False), ON, could(TOM, EVE), HOUR, Missing(people=1),
+    ),
+    "nobody knows who proposed it, and there is one": (
+        a_proposal(TOM, author_counts=False), ON, could(TOM), HOUR, WAITS,
+    ),
     "the rule is off": (a_proposal(), Rule(), could(MARIA, TOM), HOUR, Missing()),
 }  # fmt: skip
 
@@ -91,6 +103,8 @@ REFUSALS = {
     "no person": (a_proposal(), BOT, b"this", HOUR, Refused),
     "who saw something else": (a_proposal(), TOM, b"that", HOUR, Refused),
     "the same one twice": (a_proposal(TOM), TOM, b"this", HOUR, WrongState),
+    "who has not the right": (a_proposal(), "user:ann", b"this", HOUR, Refused),
+    "who was let in by somebody": (a_proposal(), "user:new", b"this", HOUR, NotVouchedFor),
     "too late": (a_proposal(), TOM, b"this", ON.lasts, WrongState),
     "after it was rejected": (
         replace(a_proposal(), state=State.REJECTED), TOM, b"this", HOUR, WrongState,
@@ -104,8 +118,9 @@ REFUSALS = {
 def test_who_cannot_approve(
     proposal: Proposal, person: str, content: bytes, later: timedelta, error: type[Exception]
 ) -> None:
+    eyes = replace(could(MARIA, TOM, EVE), unknown={"user:new"})
     with pytest.raises(error):
-        approved(proposal, by=person, person=person, content=content, now=NOON + later)
+        approved(proposal, by=person, person=person, content=content, eyes=eyes, now=NOON + later)
 
 
 def test_what_has_ended_does_not_end_again() -> None:
