@@ -14,6 +14,7 @@ import pytest
 
 from patchtide.entry.simulator.fleet import Fleet, Plan
 from patchtide.wire.sets import decode_set
+from tests.simulator.living import live, told
 from tests.simulator.site_process import SiteProcess, site
 
 LEAVES, CHANGED = 3000, 40
@@ -26,21 +27,6 @@ def a_fleet(server: SiteProcess, folder: Path, machines: int) -> Fleet:
     fleet = Fleet(Plan(url=server.url, token=token, machines=machines, hours=0, threads=4), folder)
     assert max(fleet.enrol()) == machines
     return fleet
-
-
-def live(fleet: Fleet, hours: float) -> None:
-    for _ in fleet.run(hours):
-        pass
-
-
-def what_machines_say(fleet: Fleet) -> dict[str, str]:
-    """Return each machine's own idea of the state that the server has acknowledged."""
-    said = {}
-    for machine in fleet.machines:
-        known = machine.journal.acknowledged()
-        assert known is not None, machine.name
-        said[machine.client.hex()] = known.digest.hex()
-    return said
 
 
 @pytest.mark.timeout(600)
@@ -56,7 +42,7 @@ def test_many_machines_report_and_report_the_difference(
 
         assert first["machines"] == machines
         assert first["unknown"] == 0
-        assert first["digests"] == what_machines_say(fleet)
+        assert first["digests"] == told(fleet)
         assert first["required"] + first["installed"] == machines * 300
         check_against_the_machines(fleet, first)
 
@@ -65,7 +51,7 @@ def test_many_machines_report_and_report_the_difference(
         live(fleet, 1.5)
         second = server.tell("states")
 
-        assert second["digests"] == what_machines_say(fleet)
+        assert second["digests"] == told(fleet)
         assert second["required"] + second["installed"] == first["required"] + first[
             "installed"
         ] - expected_to_go(fleet, len(gone))
@@ -114,11 +100,11 @@ def test_a_killed_server_has_lost_nothing_that_it_acknowledged(
 
     with site(home, database_without_tables, port=port, burst="1000") as server:
         survived = server.tell("states")
-        assert survived["digests"] == what_machines_say(fleet)
+        assert survived["digests"] == told(fleet)
         assert survived["audit"] == "None"
         server.tell("publish 50")
         live(fleet, 1.5)
-        assert server.tell("states")["digests"] == what_machines_say(fleet)
+        assert server.tell("states")["digests"] == told(fleet)
 
 
 def test_required_sets_on_the_wire_are_what_machines_hold(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from patchtide.entry.simulator.fleet import Fleet, Plan
+from tests.simulator.living import live
 from tests.simulator.site_process import SiteProcess, site
 
 MACHINES, VARIANTS = 12, 3
@@ -25,11 +26,6 @@ def a_fleet(server: SiteProcess, folder: Path) -> Fleet:
     fleet = Fleet(plan, folder)
     assert max(fleet.enrol()) == MACHINES
     return fleet
-
-
-def live(fleet: Fleet, hours: float) -> None:
-    for _ in fleet.run(hours):
-        pass
 
 
 def what_machines_have(fleet: Fleet) -> dict[str, Any]:

@@ -26,6 +26,7 @@ import pytest
 
 from patchtide.entry.simulator.fleet import Fleet, Plan
 from tests.simulator.databases import Postgres, postgres
+from tests.simulator.living import live, told
 from tests.simulator.processes import wait_for
 from tests.simulator.site_process import ROOT, SiteProcess, site
 
@@ -45,17 +46,6 @@ def a_fleet(server: SiteProcess, folder: Path) -> Fleet:
     fleet = Fleet(plan, folder)
     assert max(fleet.enrol()) == MACHINES
     return fleet
-
-
-def live(fleet: Fleet, hours: float) -> None:
-    for _ in fleet.run(hours):
-        pass
-
-
-def told(fleet: Fleet) -> dict[str, str]:
-    """Return what each machine believes to be acknowledged."""
-    known = {machine.client.hex(): machine.journal.acknowledged() for machine in fleet.machines}
-    return {client: said.digest.hex() for client, said in known.items() if said is not None}
 
 
 def whoami(server: SiteProcess, home: Path, token: str) -> tuple[int, str]:

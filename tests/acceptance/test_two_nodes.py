@@ -19,6 +19,7 @@ import pytest
 from patchtide.entry.simulator.fleet import Fleet, Plan
 from tests.simulator.balancer import Balancer
 from tests.simulator.databases import Postgres
+from tests.simulator.living import live, told
 from tests.simulator.processes import wait_for
 from tests.simulator.site_process import SiteProcess, site
 
@@ -79,17 +80,6 @@ def a_fleet(balancer: Balancer, node: SiteProcess, folder: Path) -> Fleet:
     fleet = Fleet(Plan(url=url, token=token, machines=MACHINES, hours=0, threads=4), folder)
     assert max(fleet.enrol()) == MACHINES
     return fleet
-
-
-def live(fleet: Fleet, hours: float) -> None:
-    for _ in fleet.run(hours):
-        pass
-
-
-def told(fleet: Fleet) -> dict[str, str]:
-    """Return what each machine believes to be acknowledged."""
-    known = {machine.client.hex(): machine.journal.acknowledged() for machine in fleet.machines}
-    return {client: said.digest.hex() for client, said in known.items() if said is not None}
 
 
 def counts(node: SiteProcess) -> dict[str, Any]:
