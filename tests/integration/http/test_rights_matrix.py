@@ -134,6 +134,12 @@ def names_machine(operation: Operation) -> bool:
     )
 
 
+def is_repeatable(operation: Operation) -> bool:
+    """Say whether on one plane it can be done again and again, by one after the other."""
+    # A subscription is put there anew for each.
+    return operation.method in {*SAFE_METHODS, "PUT"} or operation.group == "subscriptions"
+
+
 class Tried:
     """A plane on which one operation can be asked for, with a place of each kind."""
 
@@ -165,14 +171,15 @@ class Tried:
 
     async def ask(self, case: Case) -> int:
         """Return the status; -1: it tells of the machine although that is elsewhere."""
-        is_placed = bool((HERE | ELSEWHERE | AT_LIST) & {*case})
         # What is somebody's own is the first token's.
-        token = "" if self.made or is_placed else await self._token(case)
+        token = (
+            "" if self.made or (HERE | ELSEWHERE | AT_LIST) & {*case} else await self._token(case)
+        )
         if self.made is None:
             await self.begin()
         assert self.made is not None
         token = token or await self._token(case)
-        if is_placed and SETTINGS.get(self.operation.name) == A_SUBSCRIPTION:
+        if self.operation.group == "subscriptions":
             await self._give_to_last_token()
         answer = await self.plane.ask(
             self.made.method,
@@ -189,7 +196,8 @@ class Tried:
     async def _give_to_last_token(self) -> None:
         storage = self.plane.storage
         owner = f"api-token:{storage.api_tokens()[-1].id}"
-        known = read_subscriptions(A_SUBSCRIPTION[1]).values()
+        is_there = SETTINGS.get(self.operation.name) == A_SUBSCRIPTION
+        known = read_subscriptions(A_SUBSCRIPTION[1] if is_there else None).values()
         his = pack_subscriptions(msgspec.structs.replace(one, owner=owner) for one in known)
         await storage.decide(
             "system", "x", lambda tx: tx.put_setting(SUBSCRIPTIONS, his), now=self.plane.clock.now()
@@ -221,7 +229,7 @@ async def _answers(operations: list[Operation]) -> dict[str, tuple[int, int]]:
         # Who is refused changes nothing, so those come first and on one plane.
         for case in sorted(cases(operation), key=lambda one: expected(operation, one) < 300):
             wanted = expected(operation, case)
-            if wanted < 300 and operation.method not in SAFE_METHODS:
+            if wanted < 300 and not is_repeatable(operation):
                 tried = Tried(operation)
             answer = await tried.ask(case)
             if answer != wanted:
