@@ -95,6 +95,8 @@ class Agent:
             "-",
             "--machine-id-file",
             str(self.machine_id),
+            "--platform",
+            self._platform(),
         ]
         return self.run(self.command("enrol", *options), given=(token or site.token) + "\n")
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from patchtide.domain.catalog.systems import shard_of
+
 NOT_BOOTED = "not-booted"
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 _LOCALES = ("etc/locale.conf", "etc/default/locale")
@@ -65,6 +67,13 @@ class System:
     def os_release(self) -> Mapping[str, str]:
         found = (text for name in _OS_RELEASE if (text := self.text(name)) is not None)
         return dict(_assignments(next(found, "")))
+
+    def release(self) -> str:
+        """Return what the system is called, as `debian-12`; empty: it does not say."""
+        said = self.os_release()
+        if not said.get("ID") or not said.get("VERSION_ID"):
+            return said.get("ID", "")
+        return shard_of(said["ID"], said["VERSION_ID"], said.get("ID_LIKE", "").split())
 
     def boot_id(self) -> str:
         return (self.text("proc/sys/kernel/random/boot_id") or NOT_BOOTED).strip()

@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     token.add_argument("--token-file", help="a file with the token; - is standard input")
     enrol.add_argument("--name", default=os.uname().nodename, help="default: the host's name")
     enrol.add_argument("--machine-id-file", type=Path, default=MACHINE_ID)
+    _add_platform(enrol)
     status = _command(commands, "status", "say what the agent knows")
     _add_platform(status)
     status.add_argument("--json", action="store_true", help="as JSON")

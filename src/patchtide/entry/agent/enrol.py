@@ -12,6 +12,7 @@ import patchtide
 from patchtide.adapters.agentstate.folder import private_folder
 from patchtide.adapters.agentstate.identity import Identity, open_identity, read_machine_id
 from patchtide.adapters.agentstate.local import read_local
+from patchtide.adapters.platforms.linux import System
 from patchtide.adapters.transport.lines import Lines
 from patchtide.adapters.transport.link import TlsEnrolment
 from patchtide.adapters.transport.site_ca import find_ca, verified_context
@@ -48,7 +49,7 @@ def _enrol(asked: argparse.Namespace, token: enrolment.Token) -> int:
         enrolment.Machine(
             machine_id=machine_id,
             name=asked.name,
-            platform="",
+            platform=_release(asked.platform),
             agent_version=patchtide.__version__,
             public_key=identity.public_key,
         ),
@@ -60,6 +61,12 @@ def _enrol(asked: argparse.Namespace, token: enrolment.Token) -> int:
     waiting = "; an administrator has to approve it" if kept.waiting else ""
     sys.stdout.write(f"enrolled as {UUID(bytes=kept.client)} at {kept.site}{waiting}\n")
     return 0
+
+
+def _release(platform: str) -> str:
+    """Return what the system is called that is meant; a simulated one has no name."""
+    kind, _, root = platform.partition(":")
+    return "" if kind == "simulated" else System(Path(root or "/")).release()
 
 
 def _link(url: str, ca: bytes, identity: Identity, way: Way) -> TlsEnrolment:

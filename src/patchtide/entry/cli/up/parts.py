@@ -127,7 +127,7 @@ class Parts:
         write_durably(file, token.encode())
         try:
             words = ("--server", self.where.url, "--token-file", str(file))
-            self._agent("enrol", *words, *self._machine()[2:])
+            self._agent("enrol", *words, *self._machine())
         finally:
             file.unlink(missing_ok=True)
 
