@@ -1,7 +1,7 @@
 """What the rules of alerts watch, as numbers. None: nothing can be said of it.
 
-Who is within a maintenance window is neither silent nor failing: there machines restart, and scans
-fail beside what is being installed.
+Who falls silent within a maintenance window, or fails there, does not count while that is open:
+machines restart, and scans fail beside what is being installed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from patchtide.domain.errors import InvalidDocument
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.history_counting import fleet_count, machine_count
-from patchtide.server.in_windows import in_window
+from patchtide.server.in_windows import Since, fell_in_window
 from patchtide.server.node_figures import NodeFigures, longest_lag_s, most_waiting
 from patchtide.server.ports.calendar import CalendarReading, Entry
 from patchtide.server.synchronisation_desk import SynchronisationDesk
@@ -76,7 +76,7 @@ class _Measure:
             case Watched.COMPLIANCE:
                 return self._compliance(rule.query)
             case Watched.SCAN_FAILURES:
-                return self._outside(self.facts.fleet.ask(_failed), rule.unit)
+                return self._outside(self.facts.fleet.ask(_failed), rule.unit, _told_at)
             case Watched.SILENCE:
                 return self._silence(rule.unit)
             case Watched.WAITING_REPORTS:
@@ -97,13 +97,14 @@ class _Measure:
         except InvalidDocument:  # a list that it names is gone
             return None
 
-    def _outside(self, machines: BitMap, unit: Unit) -> float | None:
-        """Return how many of these are in no window now, or which part of the active ones."""
+    def _outside(self, machines: BitMap, unit: Unit, since: Since) -> float | None:
+        """Return how many of these, or which part of the active ones, are so outside of windows."""
         fleet = self.facts.fleet
         if self.entries is None:
             self.entries = self.facts.calendar.entries()
         now, active = fleet.ask(lambda view: (view.now, len(view.active)))
-        count = len(machines) - len(in_window(fleet, machines, self.entries, now))
+        inside = fell_in_window(fleet, machines, self.entries, now, since=since)
+        count = len(machines) - len(inside)
         if unit is Unit.COUNT:
             return float(count)
         return 100.0 * count / active if active else None
@@ -111,7 +112,9 @@ class _Measure:
     def _silence(self, unit: Unit) -> float | None:
         after = self.facts.silent_after()
         silent = self.facts.fleet.ask(lambda view: view.silent(view.active, silent_after=after))
-        return self._outside(silent, unit)
+        return self._outside(
+            silent, unit, lambda view, one: view.silent_from(one, silent_after=after)
+        )
 
     def _failed_synchronisations(self) -> float:
         count = 0
@@ -144,3 +147,8 @@ def _up_to_date(count: MachineCount) -> float:
 
 def _failed(view: View) -> BitMap:
     return view.doubted(Doubt.SCAN_FAILED)
+
+
+def _told_at(view: View, machine: int) -> float:
+    told = view.members[machine].reported_at
+    return told.timestamp() if told else 0.0

@@ -1,11 +1,11 @@
-"""Which machines are within a maintenance window of theirs now: they may restart, or be at work.
+"""Which machines fell silent, or failed, within a maintenance window that is open now.
 
 Asked of a few: of those that are missing, say, and not of a whole fleet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.schedules.spans import Span
-from patchtide.domain.schedules.windows import openings
+from patchtide.domain.schedules.windows import LONGEST_WINDOW, openings
 from patchtide.server.calendar_book import (
     Subject,
     of_kind,
@@ -31,27 +31,49 @@ MOST = 1000
 keeps watch wants to know."""
 SLICE = 100
 _MOMENT, _FARTHEST = timedelta(seconds=1), timedelta(hours=14)
+Since = Callable[[View, int], float]
+"""From when on a machine is as it is now, in epoch seconds."""
 
 
-def in_window(fleet: Fleet, machines: BitMap, entries: Sequence[Entry], now: datetime) -> BitMap:
-    """Return who of these is within an open window, by the calendar's entries.
+def fell_in_window(
+    fleet: Fleet, machines: BitMap, entries: Sequence[Entry], now: datetime, *, since: Since
+) -> BitMap:
+    """Return who of these is within an open window, and was not as it is before that opened.
 
     Ask in one of the fleet's own threads.
     """
     found = BitMap()
     if not (opened := _open_somewhere(entries, now)):
         return found
+    machines = _lately(fleet, machines, since, (now - LONGEST_WINDOW).timestamp())
     if len(machines) > MOST:
-        machines = machines & fleet.ask(lambda view: _reached(fleet, view, opened))
+        machines &= fleet.ask(lambda view: _reached(fleet, view, opened))
     if len(machines) > MOST:
         return found
-    for start in range(0, len(machines), SLICE):
-        for number, subject in _subjects(fleet, machines[start : start + SLICE]):
+    for some in _slices(machines, SLICE):
+        for number, began, subject in _subjects(fleet, some, since):
             times = times_in(entries, subject, zone=told_zone(fleet.store, number))
             spans = openings(times.windows, Span(now, now + _MOMENT), times.zone)
-            if any(span.has(now) for span in spans):
+            if any(span.has(now) and began >= span.begins.timestamp() for span in spans):
                 found.add(number)
     return found
+
+
+def _lately(fleet: Fleet, machines: BitMap, since: Since, after: float) -> BitMap:
+    """Return who is as it is since then: who is gone for good is in no window for that."""
+    found = BitMap()
+    for some in _slices(machines, 50 * SLICE):
+        found |= fleet.ask(lambda view, some=some: _since(view, some, since, after))  # type: ignore[misc]
+    return found
+
+
+def _since(view: View, machines: BitMap, since: Since, after: float) -> BitMap:
+    return BitMap([n for n in machines & view.active if since(view, n) >= after])
+
+
+def _slices(machines: BitMap, size: int) -> Iterator[BitMap]:
+    for start in range(0, len(machines), size):
+        yield machines[start : start + size]
 
 
 def _open_somewhere(entries: Sequence[Entry], now: datetime) -> frozenset[UUID]:
@@ -68,11 +90,12 @@ def _reached(fleet: Fleet, view: View, collections: Iterable[UUID]) -> BitMap:
     return BitMap().union(*(fleet.collections.targets_of(view, one) for one in collections))
 
 
-def _subjects(fleet: Fleet, machines: BitMap) -> Sequence[tuple[int, Subject]]:
-    return fleet.ask(
-        lambda view: [
-            subject_in(fleet, view, UUID(bytes=view.members[number].client.uuid))
-            for number in machines
-            if number in view.members
+def _subjects(fleet: Fleet, machines: BitMap, since: Since) -> Sequence[tuple[int, float, Subject]]:
+    def question(view: View) -> Sequence[tuple[int, float, Subject]]:
+        there = [(number, view.members[number].client) for number in machines & view.active]
+        return [
+            (number, since(view, number), subject_in(fleet, view, UUID(bytes=client.uuid))[1])
+            for number, client in there
         ]
-    )
+
+    return fleet.ask(question)

@@ -81,6 +81,11 @@ class MachinesView(CatalogView):
             silent_after_s=partial(self._silent_after_s, silent_after.total_seconds()),
         )
 
+    def silent_from(self, machine: int, *, silent_after: timedelta) -> float:
+        """Return when it counts as silent from, unless it is heard until then; epoch seconds."""
+        after_s = self._silent_after_s(silent_after.total_seconds(), machine)
+        return self.heard_at.get(machine, 0.0) + after_s
+
     def _silent_after_s(self, usual_s: float, machine: int) -> float:
         own = self.habits.get(machine)
         return own.silent_after.total_seconds() if own else usual_s

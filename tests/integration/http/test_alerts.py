@@ -12,6 +12,7 @@ from patchtide.domain.errors import Unavailable
 from patchtide.server.alert_book import STANDINGS, read_standings
 from patchtide.server.alert_facts import AlertFacts
 from patchtide.server.alert_watch import AlertWatch
+from patchtide.server.ports.reports import Presence
 from tests.integration.http.plane import AdministratorsPlane
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, some_details
 from tests.simulator.reports import enrolled
@@ -156,19 +157,13 @@ async def test_machines_are_counted_as_sets_and_the_updates_that_count_by_a_quer
     assert await site.value("silent") == 100
 
 
-async def test_who_is_within_a_maintenance_window_is_neither_silent_nor_failing(
+async def test_who_falls_silent_or_fails_within_a_maintenance_window_does_not_count_there(
     site: Site,
 ) -> None:
     storage: Storage = site.plane.storage
-    clients = await enrolled(storage, 4)
-    now = site.plane.clock.now()
-    for client in clients[:2]:
-        await storage.accept([a_scan(client.number, 1, scan="failed")], now=now.timestamp())
-
-    async def at(hour: int, *names: str, clock: str) -> None:
-        made = await ask("POST", "/collections", name=f"At {hour}", names=names)
-        window = {"name": "x", "comes": "days", "at": f"{hour:02}:00", "clock": clock}
-        await ask("POST", f"/collections/{made['id']}/windows", **window, length_min=120)
+    clients = await enrolled(storage, 5)
+    dead, restarts, others = clients[0], clients[1], clients[2:]
+    clock = site.plane.clock
 
     async def ask(method: str, path: str, **document: Any) -> Any:
         path = f"/api/v1{path}"
@@ -176,19 +171,41 @@ async def test_who_is_within_a_maintenance_window_is_neither_silent_nor_failing(
         assert answer.status < 300, answer.body
         return answer.json
 
-    await site.define("silent", watched="silence", limit=3)
-    await site.define("failing", watched="scan-failures", limit=3)
+    async def heard(*machines: Any) -> None:
+        """A machine that fails to scan is heard as well, and three check-ins are three hours."""
+        now = clock.now().timestamp()
+        await storage.flush_presence(
+            [Presence(client=one.number, counter=1, seen_at=now) for one in machines]
+        )
+
+    async def window(at: str, clock: str, *machines: Any) -> None:
+        names = [one.name for one in machines]
+        made = await ask("POST", "/collections", name=f"At {at} {clock}", names=names)
+        said = {"name": "x", "comes": "days", "at": at, "clock": clock, "length_min": 360}
+        await ask("POST", f"/collections/{made['id']}/windows", **said)
+
+    await site.define("silent", watched="silence", limit=5)
+    await site.define("failing", watched="scan-failures", limit=5)
+    await window("14:00", "utc", dead, restarts)
+    await window("14:00", "machine", others[0])
+    await window("02:00", "machine", others[1])
+    clock.advance(hours=1)  # 13:00
+    await heard(restarts, *others)
+    clock.advance(hours=2)
+    now = clock.now().timestamp()
+    for one in (dead, *others[:2]):
+        await storage.accept([a_scan(one.number, 1, scan="failed")], now=now)
     await site.minutes()
-    before = await site.value("silent"), await site.value("failing")
-    await at(now.hour, clients[0].name, clients[2].name, clock="utc")
-    await at((now.hour + 12) % 24, clients[1].name, clock="machine")
+    opened = await site.value("silent"), await site.value("failing")
+    clock.advance(hours=2)
     await site.minutes()
     within = await site.value("silent"), await site.value("failing")
-    site.plane.clock.advance(seconds=12 * 3600)
+    clock.advance(hours=4)
     await site.minutes()
 
-    assert (before, within) == ((4, 2), (2, 1))
-    assert (await site.value("silent"), await site.value("failing")) == (3, 1)
+    assert opened == (1, 1)
+    assert within == (3, 1)
+    assert (await site.value("silent"), await site.value("failing")) == (5, 3)
 
 
 async def test_a_rule_that_can_not_be_measured_any_more_is_told_once_and_shown(
