@@ -137,6 +137,7 @@ def test_put_back_from_yesterday_a_site_goes_on_above_what_was_seen_and_names_wh
         backup = database.dump(url)
 
         made = command(server, home, "tokens", "create", "--uses", "3", token=token)
+        command(server, home, "roles", "define", "auditors", "audit.read", token=token)
         last = server.tell("publish 20")["serial"]
         live(fleet, 1.5)
         server.tell("archive")
@@ -146,6 +147,7 @@ def test_put_back_from_yesterday_a_site_goes_on_above_what_was_seen_and_names_wh
         named = command(server, home, "site", "mark-restored", token=token)
         lost = {(one["operation"], one["subject"]) for one in named["items"]}
         assert ("tokens.create", made["id"]) in lost
+        assert named["items"][0]["operation"] == "roles.define"  # what shuts somebody out
         assert {operation for operation, _ in lost} >= {"catalog.publish", "tokens.create"}
         assert named["lost"] == len(named["items"])
         assert named["named_until"] == named["items"][-1]["at"]

@@ -489,6 +489,21 @@ async def test_a_link_is_good_for_its_own_use_only(site: Site) -> None:
     assert await refusal(site.enter(to_sign_in)) is LinkSpent
 
 
+async def test_after_a_restore_nothing_counts_that_lives_a_day_at_most(site: Site) -> None:
+    user = await site.plane.person("jo", password=PASSWORD)
+    begun, link = await site.sign_in(), await site.link(user)
+    administrator = await site.plane.token(role="full-administrator")
+    await site.plane.ask("POST", "/api/v1/tokens", token=administrator)
+    tokens = site.storage.enrolment_tokens()
+
+    done = await site.plane.ask("POST", "/api/v1/restored", token=administrator)
+
+    assert (done.status, len(tokens), site.storage.enrolment_tokens()) == (200, 1, [])
+    assert await refusal(site.holder(begun.secret)) is Unauthenticated
+    assert await refusal(site.welcome(link)) is LinkSpent
+    assert (await site.sign_in()).name == "jo"
+
+
 async def test_the_code_of_a_fresh_site_makes_its_first_administrator(site: Site) -> None:
     begun = await site.welcome(CODE)
 

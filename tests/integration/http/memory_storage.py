@@ -602,6 +602,10 @@ class MemoryTransaction:
     def set_let_in_by(self, user_id: str, by: str) -> None:
         self.storage.people[user_id] = replace(self.storage.people[user_id], let_in_by=by)
 
+    def drop_short_lived(self) -> None:
+        self.storage.links.clear()
+        self.storage.tokens.clear()
+
     def drop_links(self, user_id: str) -> None:
         self.storage.links.pop(user_id, None)
 

@@ -18,6 +18,7 @@ from patchtide.adapters.storage.account_tables import (
 )
 from patchtide.adapters.storage.key_tables import security_key
 from patchtide.adapters.storage.rows import instant
+from patchtide.adapters.storage.tables import enrolment_token
 from patchtide.domain.errors import WrongState
 from patchtide.server.ports.accounts import LinkUse, Session, SignInLink, User
 
@@ -160,6 +161,10 @@ class AccountWrites:
 
     def drop_links(self, user_id: str) -> None:
         self._connection.execute(delete(sign_in_link).where(sign_in_link.c.user_id == user_id))
+
+    def drop_short_lived(self) -> None:
+        for table in (user_session, sign_in_link, enrolment_token):
+            self._connection.execute(delete(table))
 
     def take_link(self, secret_hash: bytes, *, use: LinkUse, now: datetime) -> str | None:
         # Checking and taking are one statement: of two who bring it at once, one gets it.

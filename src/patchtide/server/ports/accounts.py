@@ -140,6 +140,10 @@ class AccountWriting(Protocol):
 
     def drop_links(self, user_id: str) -> None: ...
 
+    def drop_short_lived(self) -> None:
+        """Drop every session, link and enrolment token: nobody knows which of them was used up."""
+        ...
+
     def take_link(self, secret_hash: bytes, *, use: LinkUse, now: datetime) -> str | None:
         """Use the link up and return whose it is; None: unknown, expired or for another use."""
         ...
