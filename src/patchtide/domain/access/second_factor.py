@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from patchtide.domain.access.rights import Right, Verb
+from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.domain.errors import Unauthenticated
 
 
@@ -26,8 +26,11 @@ class SecondFactorNeeded(Unauthenticated):
 
 
 def is_privileged(rights: Iterable[Right]) -> bool:
-    """Say whether somebody administers anything, be it within a collection."""
-    return any(one.verb is Verb.ADMINISTER for one in rights)
+    """Say whether somebody administers anything, be it within a collection, or lets people in."""
+    return any(
+        one.verb is Verb.ADMINISTER or (one.kind is Kind.ACCOUNTS and one.verb is not Verb.READ)
+        for one in rights
+    )
 
 
 def owed(*, has_key: bool, has_shown: bool, is_privileged: bool, is_required: bool) -> Owed:

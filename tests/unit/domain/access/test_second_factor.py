@@ -76,3 +76,5 @@ def test_who_administers_anything_is_privileged() -> None:
     assert privileged == {"full-administrator", "update-administrator"}
     within = "machines.administer@4f0c7a52-9f4b-8b1d-9d0e-0a1b2c3d4e5f"
     assert is_privileged(rights_of([within]))
+    assert is_privileged(rights_of(["accounts.modify"]))
+    assert not is_privileged(rights_of(["accounts.read", "machines.modify"]))
