@@ -158,6 +158,17 @@ def test_a_collection_asks_for_another_by_its_name_which_stays() -> None:
     }
 
 
+def test_whoever_comes_is_among_all_machines_that_are_asked_for() -> None:
+    async def story(keeper: Keeper) -> list[list[str]]:
+        asking = await keeper.make("Asking", query='collection = "All machines"')
+        before = await keeper.members(asking)
+        await keeper.plane.machine("new-1", ClientState.ACTIVE)
+        return [before, await keeper.members(asking)]
+
+    before, after = at_a_site(story)
+    assert set(after) - set(before) == {"new-1"} and len(before) == 3
+
+
 def test_who_may_not_read_collections_asks_for_none_by_name() -> None:
     rights = frozenset({Right(Kind.MACHINES, Verb.READ)})
     holder = TokenHolder(token_id="x", name="x", rights=rights, expires_at=None)

@@ -118,6 +118,19 @@ async def test_what_was_exported_says_the_same_when_it_is_imported(site: Site) -
     ]
 
 
+async def test_no_spreadsheet_computes_what_a_machine_calls_itself(site: Site) -> None:
+    now = site.plane.clock.now()
+    liar = NewClient(
+        uuid=b"l" * 16, name="=1+1", public_key=b"k" * 32, machine=b"m" * 32, site="hq",
+        state=ClientState.WAITING,
+    )  # fmt: skip
+    await site.storage.decide("x", "y", lambda tx: tx.add_client(liar, now=now), now=now)
+
+    file = await site.export()
+
+    assert ",'=1+1," in file
+
+
 async def test_machines_of_one_name_are_known_by_their_ids(site: Site) -> None:
     now, first = site.plane.clock.now(), site.storage.clients()[0]
     clone = NewClient(

@@ -18,7 +18,7 @@ from patchtide.adapters.storage.storage import Storage
 from patchtide.domain.access.grants import come_to
 from patchtide.domain.access.principals import SessionHolder
 from patchtide.domain.access.proposals import Rule
-from patchtide.domain.access.rights import ROLES, TIER_ZERO, Kind, Right, Verb
+from patchtide.domain.access.rights import ROLES, TIER_ZERO, Kind, Right, Verb, rights_of
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.errors import Refused, WrongState
 from patchtide.server.four_eyes import FOUR_EYES, Proposed
@@ -198,6 +198,18 @@ async def test_what_is_not_of_tier_zero_stays_everybodys_and_reading_does_too(si
     ]
 
     assert done == [200, 200, 200, 200, 200, 201]
+
+
+async def test_who_sees_a_part_of_the_fleet_leaves_tier_zero_alone_in_it(site: Site) -> None:
+    rights = [f"{kind}@{site.mixed}" for kind in ("machines.administer", "collections.read")]
+    limited = await site.plane.token(rights=rights_of(rights))
+
+    asked = [
+        await site.do("POST", f"/collections/{site.mixed}/{what}", by=limited)
+        for what in ("scans", "policy-calls")
+    ]
+
+    assert [answer.json["left_out"] for answer in asked] == [1, 1]
 
 
 async def test_what_others_say_of_a_collection_reaches_no_machine_of_tier_zero(site: Site) -> None:
