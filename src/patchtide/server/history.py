@@ -295,7 +295,13 @@ def _changes(curve: Curve, rows: Sequence[tuple[StoredDay, DayRow]]) -> Iterator
         its = "" if curve.collection is None else curve.collection.hex
         names = frozenset({curve.title, name_then(curve, row), str(curve.update), its})
         is_of_all = curve.is_counted and curve.collection is None
-        for change in concerning(row.changes, of=curve.of, names=names, is_of_all=is_of_all):
+        for change in concerning(
+            row.changes,
+            of=curve.of,
+            names=names,
+            is_of_all=is_of_all,
+            reads_catalog=curve.reads_catalog,
+        ):
             yield HistoryChange(
                 at=datetime.fromtimestamp(change.at, UTC),
                 operation=change.operation,

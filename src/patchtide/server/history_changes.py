@@ -80,18 +80,26 @@ def merged(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def concerning(
-    changes: Sequence[Change], *, of: str, names: frozenset[str], is_of_all: bool = True
+    changes: Sequence[Change],
+    *,
+    of: str,
+    names: frozenset[str],
+    is_of_all: bool = True,
+    reads_catalog: bool = True,
 ) -> list[Change]:
     """Return those that may have moved a curve `of` the fleet, an update, a list or a search.
 
     `names` are what it is called, and was, and the collection that it is of. `is_of_all`: it is of
     all machines; of the others it is not told how many of them were let in or retired.
+    `reads_catalog`: so it is with what came into the catalog, for whoever reads a part of it.
     """
 
     def concerns(change: Change) -> bool:
         area = change.operation.partition(".")[0]
         if change.operation in TOGETHER:
             return is_of_all
+        if area == "catalog":
+            return reads_catalog
         if area == "collections":
             return change.subject in names
         own = {"lists": "list", "searches": "search", "updates": "update"}.get(area)

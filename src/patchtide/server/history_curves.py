@@ -50,6 +50,8 @@ class Curve:
     """What it is called."""
     is_counted: bool = True
     """No: of these machines no day was ever counted, as of some that somebody may see."""
+    reads_catalog: bool = True
+    """No: whoever asks may read single lists, and is not told what came into the catalog."""
     machines: MachineCount
     counts: UpdateCount | None = None
     """Of one update."""
@@ -90,6 +92,7 @@ def curve(fleet: Fleet, view: View, of: Subject, *, heard: int, silent_after: ti
         doubts=whole.doubts,
         reporting=min(heard, whole.machines.machines),
         is_counted=not fleet.scopes,
+        reads_catalog=fleet.lists is None,
     )
     if of.update is not None:
         return _of_update(view, base, of.update)
@@ -199,6 +202,7 @@ def _of_collection(
         collection=collection,
         within=one.name,
         is_counted=all(str(collection) in (scope.places or ()) for scope in fleet.scopes),
+        reads_catalog=fleet.lists is None,
         machines=machines_on(classes.among(some)),
         doubts=doubts_of(fleet, view, some),
         reporting=len(some - view.silent(some, silent_after=silent_after)),

@@ -13,6 +13,7 @@ import pytest
 from patchtide.domain.access.rights import ROLES, rights_of
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.table import SAFE_METHODS, Operation
+from tests.integration.console.test_history import recorder_of
 from tests.integration.console.test_single_rights import LIST, Furnished
 from tests.integration.console.visitor import ConsoleSite
 from tests.integration.http.plane import Answer
@@ -111,6 +112,28 @@ async def test_the_list_and_its_compliance_are_what_everybody_reads_of_it(kept: 
     assert row["cells"]["required"] == 1
     [row] = (await told("reports/by-machine", whole)).json["items"]
     assert row["cells"]["required"] == 2
+
+
+async def test_days_of_the_list_tell_nothing_of_what_came_into_the_catalog(kept: Kept) -> None:
+    plane, recorder = kept.site.plane, recorder_of(kept.site)
+    his, whole = await plane.token(rights=HELD), await plane.token(role="auditor")
+    await recorder.step()
+    await kept.publish(INSIDE, OUTSIDE)
+    await kept.do("POST", f"/lists/{LIST}/updates", updates=[str(kept.update)])
+    now, gone = kept.site.clock.now(), "catalog.withdraw"
+    await kept.site.storage.decide("x", gone, lambda tx: tx.note(OUTSIDE), now=now)
+    kept.site.clock.advance(days=1)
+    await recorder.step()
+
+    async def told(token: str) -> tuple[list[object], set[str]]:
+        found = (await plane.ask("GET", f"/api/v1/history?list={LIST}", token=token)).json
+        return found["items"], {change["operation"] for change in found["changes"]}
+
+    (days, own), (same, every) = await told(his), await told(whole)
+
+    assert len(days) == 2 and days == same
+    assert own == {"lists.create", "lists.add", "agents.enrol"} & every
+    assert every - own == {gone}
 
 
 async def test_what_is_not_on_the_list_is_as_what_does_not_exist(kept: Kept) -> None:
