@@ -14,6 +14,7 @@ from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.domain.schedules.windows import DEFAULT_HOURS
 from patchtide.domain.schedules.wording import hours_in_words
 from patchtide.server.calendar_book import hours_in, kept_hours, of_kind, packed
+from patchtide.server.calendar_reach import check_may_change, check_whose
 from patchtide.server.context import Call
 from patchtide.server.ports.calendar import Entry, EntryKind
 from patchtide.server.ports.decisions import Transaction
@@ -89,6 +90,8 @@ async def set_hours(call: Call, principal: Principal, asked: SetHours) -> ShownH
         at=call.now,
     )
 
+    check_whose(principal, entry)
+
     def work(tx: Transaction) -> str:
         name = named_collection(tx, asked.collection) if asked.collection else ""
         was = tx.calendar.hold(key)
@@ -110,6 +113,7 @@ async def clear_hours(call: Call, principal: Principal, asked: WhoseHours) -> No
         was = tx.calendar.hold(key)
         if was is None:
             raise NotFound("no business hours are set there")
+        check_may_change(principal, was)
         name = named_collection(tx, was.collection) if was.collection else ""
         tx.calendar.drop(key)
         tx.note(str(key), whose=_whose(was, name), before=_words(was))

@@ -9,12 +9,14 @@ from uuid import UUID
 
 import msgspec
 
+from patchtide.domain.access.principals import Principal
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.schedules.permission import Times
 from patchtide.domain.schedules.spans import Span
 from patchtide.domain.schedules.windows import DEFAULT_HOURS, BusinessHours, Freeze, Window
 from patchtide.domain.schedules.windows import hours_of as hours_that_hold
 from patchtide.server.building import build_of
+from patchtide.server.collection_checks import may_name, readable
 from patchtide.server.collection_index import is_of_tier_zero
 from patchtide.server.context import Call
 from patchtide.server.fleet import Fleet
@@ -34,6 +36,8 @@ from patchtide.server.told_hardware import hardware_of
 
 MOST = 5000
 """Windows, freezes and business hours that a site has, all together."""
+_OF_ANOTHER = "of another collection"
+"""In place of what a window or a freeze is called, for whoever may not read whose it is."""
 ANY_DAY = date(2000, 1, 1)
 """Whatever is kept says since when it is so."""
 
@@ -57,6 +61,8 @@ class Subject:
     location: str = ""
     zone: str = ""
     """By which clocks it goes itself, as far as it has told that."""
+    told: frozenset[UUID] | None = None
+    """Of which of these collections whoever asks is told more than times; None: of all."""
     build: Span | None = None
     """While it is in build; its windows stand in its calendar as if it were not."""
 
@@ -64,6 +70,9 @@ class Subject:
     def asked(self) -> frozenset[UUID]:
         """Return the collections that may say something of it."""
         return frozenset({*self.collections, *self.unsure, *self.outside})
+
+    def tells_of(self, entry: Entry) -> bool:
+        return self.told is None or (entry.collection or ALL_MACHINES) in self.told
 
 
 def packed(said: msgspec.Struct) -> bytes:
@@ -99,15 +108,34 @@ def of_kind(entries: Iterable[Entry], kind: EntryKind) -> list[Entry]:
     return [entry for entry in entries if entry.kind is kind]
 
 
-async def subject_of_machine(call: Call, machine: UUID) -> Subject:
+async def subject_of_machine(call: Call, principal: Principal, machine: UUID) -> Subject:
     """Raises NotFound."""
     fleet = call.context.fleet
 
     def read() -> Subject:
-        number, found = fleet.ask(lambda view: subject_in(fleet, view, machine))
-        return replace(found, zone=told_zone(fleet.store, number))
+        told = told_collections(fleet, principal, machine)
+        whole = fleet.everything
+        number, found = whole.ask(lambda view: subject_in(whole, view, machine))
+        return replace(found, zone=told_zone(fleet.store, number), told=told)
 
     return await call.read_fleet(read)
+
+
+def told_collections(fleet: Fleet, principal: Principal, machine: UUID) -> frozenset[UUID] | None:
+    """Return of which collections he is told beside that machine; None: of all.
+
+    Raises:
+        NotFound: there is no such machine, for him.
+    """
+
+    def question(view: View) -> frozenset[UUID] | None:
+        view.member(machine)
+        if not fleet.scopes and may_name(principal):
+            return None
+        some = readable(principal, view)
+        return frozenset(some) | ({ALL_MACHINES} if may_name(principal) or some else set())
+
+    return fleet.ask(question)
 
 
 def subject_in(fleet: Fleet, view: View, machine: UUID) -> tuple[int, Subject]:
@@ -162,7 +190,7 @@ def times_in(entries: Iterable[Entry], subject: Subject, *, zone: str = "") -> T
     """
     entries = [one for one in entries if one.collection is None or one.collection in subject.asked]
     sure = [one for one in entries if one.collection not in subject.unsure | subject.outside]
-    windows = tuple(map(window_in, of_kind(sure, EntryKind.WINDOW)))
+    windows = tuple(_window(one, subject) for one in of_kind(sure, EntryKind.WINDOW))
     unsure = [one for one in entries if one.collection in subject.unsure]
     outside = [one for one in entries if one.collection in subject.outside]
     entries = [one for one in entries if one.collection not in subject.outside]
@@ -170,9 +198,19 @@ def times_in(entries: Iterable[Entry], subject: Subject, *, zone: str = "") -> T
         zone=_zone(zone, sure, subject),
         windows=windows,
         is_unsure=not windows and bool(of_kind([*unsure, *outside], EntryKind.WINDOW)),
-        freezes=tuple(map(freeze_in, of_kind(entries, EntryKind.FREEZE))),
+        freezes=tuple(_freeze(one, subject) for one in of_kind(entries, EntryKind.FREEZE)),
         hours=_hours(sure, unsure, subject) or (DEFAULT_HOURS,),
     )
+
+
+def _window(entry: Entry, subject: Subject) -> Window:
+    window = window_in(entry)
+    return window if subject.tells_of(entry) else replace(window, name=_OF_ANOTHER)
+
+
+def _freeze(entry: Entry, subject: Subject) -> Freeze:
+    freeze = freeze_in(entry)
+    return freeze if subject.tells_of(entry) else replace(freeze, reason=_OF_ANOTHER)
 
 
 def _hours(

@@ -55,6 +55,7 @@ WINDOWS = (
         handler=windows.create_window,
         status=201,
         example=f"windows create --collection 'Web servers' --name 'Patch night' {_EXAMPLE}",
+        narrows=True,
     ),
     _operation(
         "windows.change",
@@ -67,6 +68,7 @@ WINDOWS = (
         handler=windows.change_window,
         example="windows change --window 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f --name 'Patch night'"
         f" {_EXAMPLE}",
+        narrows=True,
     ),
     _operation(
         "windows.delete",
@@ -78,6 +80,7 @@ WINDOWS = (
         handler=windows.delete_window,
         status=204,
         example="windows delete 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
+        narrows=True,
     ),
     _operation(
         "windows.preview",
@@ -90,6 +93,7 @@ WINDOWS = (
         handler=openings.preview,
         columns=("local_begins", "local_ends", "minutes"),
         example=f"windows preview {_EXAMPLE} --zone Europe/Berlin",
+        narrows=True,
     ),
     _operation(
         "windows.openings",
@@ -123,13 +127,13 @@ WINDOWS = (
         "windows.ask",
         "GET",
         "/machines/{machine}/permission",
-        _READ,
+        Right(Kind.MACHINES, Verb.READ),
         "Say whether a machine may be changed now, until when, and if not, when next and why.",
-        also=(Right(Kind.MACHINES, Verb.READ),),
         input=openings.AskMachine,
         output=openings.Answer,
         handler=openings.ask_machine,
         example="windows ask web-1 --minutes 90",
+        narrows=True,
     ),
     _operation(
         "windows.feed",
@@ -141,6 +145,19 @@ WINDOWS = (
         handler=openings.feed,
         media_types=(MEDIA_TYPE,),
         example="windows feed 'Web servers'",
+        narrows=True,
+    ),
+    _operation(
+        "windows.feed-machine",
+        "GET",
+        "/machines/{machine}/windows.ics",
+        _READ,
+        "Give all windows and freezes by which a machine goes as a calendar for other programs.",
+        also=(Right(Kind.MACHINES, Verb.READ),),
+        input=openings.FeedOfMachine,
+        handler=openings.feed_machine,
+        media_types=(MEDIA_TYPE,),
+        example="windows feed-machine web-1",
         narrows=True,
     ),
 )
@@ -169,6 +186,7 @@ FREEZES = (
         status=201,
         example="freezes create --collection 'Web servers' --begins '2026-12-18 18:00'"
         " --ends '2027-01-04 06:00' --reason \"year's end\"",
+        narrows=True,
     ),
     _operation(
         "freezes.change",
@@ -182,6 +200,7 @@ FREEZES = (
         four_eyes=LIFTS,
         example="freezes change --freeze 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f"
         " --begins '2026-12-18 18:00' --ends '2026-12-28 06:00' --reason Christmas",
+        narrows=True,
     ),
     _operation(
         "freezes.delete",
@@ -194,6 +213,7 @@ FREEZES = (
         four_eyes=LIFTS,
         status=204,
         example="freezes delete 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",
+        narrows=True,
     ),
 )
 HOURS = (
@@ -219,6 +239,7 @@ HOURS = (
         handler=business_hours.set_hours,
         example="hours set --location Ulm --begins 07:00 --ends 16:00 --zone Europe/Berlin"
         " --holidays '12-25 Christmas'",
+        narrows=True,
     ),
     _operation(
         "hours.clear",
@@ -230,6 +251,7 @@ HOURS = (
         handler=business_hours.clear_hours,
         status=204,
         example="hours clear --location Ulm",
+        narrows=True,
     ),
 )
 CALENDAR = (*WINDOWS, *FREEZES, *HOURS)

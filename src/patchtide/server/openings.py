@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.collections.definitions import ALL_MACHINES
-from patchtide.domain.errors import InvalidDocument, NotFound, Problem, Refused
+from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.domain.schedules.permission import Times, Wanted, allowed, may_change, upcoming
 from patchtide.domain.schedules.recurrence import instant_of
 from patchtide.domain.schedules.spans import Span
@@ -24,7 +24,6 @@ from patchtide.domain.schedules.wording import (
 )
 from patchtide.server.calendar_book import Subject, subject_of_machine, times_of
 from patchtide.server.calendar_feed import Event, icalendar
-from patchtide.server.collection_checks import may_name
 from patchtide.server.context import Call
 from patchtide.server.machines import MachineId
 from patchtide.server.patterns import LINE
@@ -80,6 +79,11 @@ class PreviewWindow(SaidWindow, kw_only=True, frozen=True):
 
 class FeedOf(Input, kw_only=True, frozen=True):
     collection: CollectionId
+    zone: Zone = ""
+
+
+class FeedOfMachine(Input, kw_only=True, frozen=True):
+    machine: MachineId
     zone: Zone = ""
 
 
@@ -152,7 +156,7 @@ async def list_openings(call: Call, principal: Principal, asked: ListOpenings) -
 
 async def ask_machine(call: Call, principal: Principal, asked: AskMachine) -> Answer:
     """Raises InvalidDocument or NotFound."""
-    subject = await subject_of_machine(call, asked.machine)
+    subject = await subject_of_machine(call, principal, asked.machine)
     times = await times_of(call, subject, zone=checked_zone(asked.zone))
     times = replace(times, build=subject.build)
     wanted = Wanted(
@@ -192,8 +196,22 @@ async def feed(call: Call, principal: Principal, asked: FeedOf) -> bytes:
         InvalidDocument
         NotFound
     """
-    subject = await _of_collection(call, asked.collection)
-    times = await times_of(call, subject, zone=checked_zone(asked.zone))
+    return await _fed(call, await _of_collection(call, asked.collection), asked.zone)
+
+
+async def feed_machine(call: Call, principal: Principal, asked: FeedOfMachine) -> bytes:
+    """Return the same of all windows and freezes by which a machine goes.
+
+    Raises:
+        InvalidDocument
+        NotFound
+    """
+    subject = await subject_of_machine(call, principal, asked.machine)
+    return await _fed(call, subject, asked.zone)
+
+
+async def _fed(call: Call, subject: Subject, zone: str) -> bytes:
+    times = await times_of(call, subject, zone=checked_zone(zone))
     during = Span(call.now - timedelta(days=31), call.now + FED)
 
     def written() -> bytes:
@@ -273,17 +291,12 @@ def checked_zone(zone: str) -> str:
 async def subject_of(
     call: Call, principal: Principal, collection: UUID | None, machine: UUID | None
 ) -> Subject:
-    """Raises InvalidDocument, NotFound or Refused: a machine may be in collections that are not for
-    him to read."""
+    """Raises InvalidDocument or NotFound."""
     if machine is None:
         return await _of_collection(call, collection or ALL_MACHINES)
     if collection is not None:
         raise InvalidDocument([Problem("machine", "or a collection is named, and not both")])
-    if call.context.fleet.scopes or not may_name(principal):
-        raise Refused(
-            "a machine goes by the windows of all its collections: this needs to read all"
-        )
-    return await subject_of_machine(call, machine)
+    return await subject_of_machine(call, principal, machine)
 
 
 async def _of_collection(call: Call, collection: UUID) -> Subject:

@@ -27,6 +27,7 @@ from patchtide.server.calendar_book import (
     packed,
     window_in,
 )
+from patchtide.server.calendar_reach import check_may_change, check_whose
 from patchtide.server.context import Call
 from patchtide.server.patterns import LINE
 from patchtide.server.ports.calendar import Entry, EntryKind
@@ -119,6 +120,7 @@ async def create_window(call: Call, principal: Principal, asked: CreateWindow) -
     """Raises InvalidDocument, NotFound or WrongState: there are too many."""
     kept = _kept(asked, asked.name, call.now)
     entry = _entry(call, principal, EntryKind.WINDOW, asked.collection, packed(kept))
+    check_whose(principal, entry)
     name = await call.decide(principal, lambda tx: _add(tx, entry, _window_words(entry)))
     return _shown_window(entry, name, call.now)
 
@@ -149,6 +151,7 @@ async def create_freeze(call: Call, principal: Principal, asked: CreateFreeze) -
     freeze_of(asked)  # or it is none
     said = packed(narrowed(asked, SaidFreeze))
     entry = _entry(call, principal, EntryKind.FREEZE, asked.collection, said)
+    check_whose(principal, entry)
     name = await call.decide(principal, lambda tx: _add(tx, entry, _freeze_words(entry)))
     return _shown_freeze(entry, name, call.now)
 
@@ -234,6 +237,7 @@ async def _changed(
 
     def work(tx: Transaction) -> tuple[Entry, str]:
         was = _held(tx, id, kind)
+        check_may_change(principal, was)
         name = named_collection(tx, was.collection or ALL_MACHINES)
         entry = Entry(
             id=was.id,
@@ -256,6 +260,7 @@ async def _deleted(call: Call, principal: Principal, id: UUID, kind: EntryKind) 
 
     def work(tx: Transaction) -> None:
         was = _held(tx, id, kind)
+        check_may_change(principal, was)
         name = named_collection(tx, was.collection or ALL_MACHINES)
         tx.calendar.drop(id)
         lifted = _lifted(was, None, call.now)
@@ -287,9 +292,12 @@ def is_frozen(tx: Transaction, collection: UUID, now: datetime) -> bool:
 
 
 async def _check_targets(call: Call, principal: Principal, id: UUID) -> None:
-    """Raises Refused: it is of machines of tier 0, which he may do nothing to."""
+    """Raises NotFound or Refused: it is not his, or of tier 0, to which he may do nothing."""
     entries = await call.read(call.context.reading.calendar.entries)
-    found = [entry.collection or ALL_MACHINES for entry in entries if entry.id == id]
+    those = [entry for entry in entries if entry.id == id]
+    for entry in those:
+        check_whose(principal, entry)
+    found = [entry.collection or ALL_MACHINES for entry in those]
     await check_targets(call.context.fleet, principal, Targets(collections=found))
 
 

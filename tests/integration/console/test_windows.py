@@ -146,3 +146,39 @@ async def test_business_hours_are_set_and_taken_back_on_their_page(site: Console
     await reader.sign_in("rita")
     assert "Set these hours" not in (await reader.get("/business-hours")).body.decode()
     assert (await reader.post("/business-hours", {"of": "site", **said})).status == 403
+
+
+async def test_whose_rights_end_at_a_collection_sets_its_windows_on_its_page(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    [machine] = await site.machines("web-1")
+    heres = [
+        (await visitor.post("/collections", {"name": name, "names": "web-1"})).headers["location"]
+        for name in ("Web", "Board")
+    ]
+    here, other = (one.partition("?")[0] for one in heres)
+    frozen = {"begins": "2026-12-11T23:00", "ends": "2026-12-13T06:00", "clock": "utc"}
+    await visitor.post(f"{here}/freeze", {**frozen, "reason": "fair"})
+    await visitor.post(f"{other}/window", {**NIGHT, "name": "Secret", "act": "save"})
+    ola, place = await site.person("ola", "metrics"), here.rpartition("/")[2]
+    rights = [f"{one}@{place}" for one in ("machines.read", "collections.read")]
+    rights.append(f"collections.modify@{place}")
+    now = site.clock.now()
+    await site.storage.decide("x", "x", lambda tx: tx.set_rights(ola, rights), now=now)
+    delegate = site.visitor()
+    await delegate.sign_in("ola")
+
+    form = await delegate.get(f"{here}/window")
+    await delegate.get(here)
+    saved = await delegate.post(f"{here}/window", {**NIGHT, "act": "save"})
+    page = (await delegate.get(here)).body.decode()
+    there = (await delegate.get(f"/machines/{machine}")).body.decode()
+    month = (await delegate.get(f"/machines/{machine}/calendar?month=2026-12")).body.decode()
+
+    assert (form.status, saved.status) == (200, 303)
+    assert "Add a window" in page and "Delete Patch" in page
+    assert "Change the freeze" not in page and f"{here}/definition" not in page
+    assert (await delegate.get(f"{other}/window")).status == 404
+    assert "not before " in there and "Secret" not in there + month
+    assert "of another collection" in month

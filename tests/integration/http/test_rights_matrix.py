@@ -60,6 +60,11 @@ HANDED_ON: Mapping[str, Mapping[str, object]] = {
     "roles.define": {"rights": ["accounts.administer"]},
 }
 """Nobody hands on what he lacks: what is handed on here is what the operation itself needs."""
+OF_ALL = {
+    "windows.change", "windows.delete", "freezes.change", "freezes.delete",
+    "hours.set", "hours.clear",
+}  # fmt: skip
+"""What is asked here of the calendar of all machines, which is nobody's whose rights end."""
 Case = tuple[Way, ...]
 
 
@@ -101,6 +106,8 @@ def expected(operation: Operation, case: Case) -> int:
                 for other, held in ways
             )
             return 403 if reads else 404
+    if operation.name in OF_ALL and not (HERE | ELSEWHERE).isdisjoint(case):
+        return 404
     if names_machine(operation) and not ELSEWHERE.isdisjoint(case):
         return 404
     if Way.OTHER_LIST in case and speaks_of_list(operation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from patchtide.adapters.storage import Storage
 from patchtide.domain.access.proposals import Rule
+from patchtide.domain.access.rights import rights_of
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server.four_eyes import FOUR_EYES
 from tests.integration.http.plane import START, AdministratorsPlane, Answer
@@ -221,3 +223,76 @@ async def test_where_others_must_agree_nobody_alone_lifts_a_freeze_or_leaves_wha
     ]
 
     assert [one.status for one in told] == [200, 202, 202, 202, 204, 202, 202, 200, 204]
+
+
+async def test_whose_rights_end_at_a_collection_sets_its_calendar_and_no_others(
+    keeper: Keeper,
+) -> None:
+    other = (await keeper.do("POST", "/collections", name="Board", names=["web-1"])).json["id"]
+    own, theirs = f"/collections/{keeper.collection}", f"/collections/{other}"
+    year = f"{keeper.plane.clock.now():%Y}"
+    frozen = {"begins": f"{year}-01-01 00:00", "ends": f"{year}-12-31 23:59", "reason": "a secret"}
+    freeze = (await keeper.do("POST", f"{own}/freezes", **frozen)).json["id"]
+    windows = [
+        (await keeper.do("POST", f"{path}/windows", **PATCH_NIGHT)).json["id"]
+        for path in (own, theirs, f"/collections/{ALL_MACHINES}")
+    ]
+    full, rights = keeper.token, ("machines.read", "collections.read", "collections.modify")
+    keeper.token = await keeper.plane.token(
+        rights=rights_of(f"{right}@{keeper.collection}" for right in rights)
+    )
+
+    async def tried(method: str, *paths: str, **document: Any) -> list[int]:
+        return [(await keeper.do(method, path, **document)).status for path in paths]
+
+    assert await tried("POST", f"{own}/windows", **PATCH_NIGHT) == [201]
+    assert await tried("POST", f"{theirs}/windows", **PATCH_NIGHT) == [404]
+    paths = [f"/windows/{window}" for window in windows]
+    assert await tried("PUT", *paths, **PATCH_NIGHT) == [200, 404, 404]
+    assert await tried("DELETE", *paths) == [204, 404, 404]
+    assert await tried("PUT", "/business-hours", ends="17:00") == [404]
+    assert await tried("PUT", "/business-hours", ends="17:00", location="Ulm") == [404]
+    assert await tried("PUT", "/business-hours", ends="17:00", collection=keeper.collection) == [
+        200
+    ]
+    assert await tried("PUT", own, description="mine") == [403]
+    assert await tried("POST", f"{own}/removals", names=["web-1"]) == [403]
+    assert await tried("DELETE", f"/freezes/{freeze}") == [403], "somebody else froze it"
+    own_freeze = (await keeper.do("POST", f"{own}/freezes", **frozen)).json["id"]
+    assert await tried("DELETE", f"/freezes/{own_freeze}") == [204]
+    keeper.token = full
+    assert (await keeper.do("DELETE", f"/freezes/{freeze}")).status == 204
+
+
+async def test_whose_rights_end_at_a_collection_is_told_when_but_not_of_whom(
+    keeper: Keeper,
+) -> None:
+    secret = (await keeper.do("POST", "/collections", name="Board", names=["web-1"])).json["id"]
+    await keeper.do("POST", f"/collections/{keeper.collection}/windows", **PATCH_NIGHT)
+    hidden = {**PATCH_NIGHT, "name": "Takeover of Acme", "at": "02:00"}
+    await keeper.do("POST", f"/collections/{secret}/windows", **hidden)
+    now, day = keeper.plane.clock.now(), timedelta(days=1)
+    begins, ends = (f"{at:%Y-%m-%d %H:%M}" for at in (now - day, now + day))
+    frozen = {"begins": begins, "ends": ends, "reason": "Acme, too"}
+    await keeper.do("POST", f"/collections/{secret}/freezes", **frozen)
+    asked = [
+        f"/machines/{keeper.machine}/permission?ignore_windows=true",
+        f"/openings?machine={keeper.machine}&days=400",
+        f"/calendar?machine={keeper.machine}",
+        f"/machines/{keeper.machine}/windows.ics",
+    ]
+    whole = [(await keeper.do("GET", path)).body for path in asked]
+    keeper.token = await keeper.plane.token(
+        rights=rights_of(f"{one}.read@{keeper.collection}" for one in ("machines", "collections"))
+    )
+    told = [(await keeper.do("GET", path)).body for path in asked]
+    keeper.token = await keeper.plane.token(
+        rights=rights_of([f"machines.read@machine:{keeper.machine}"])
+    )
+    owner = await keeper.do("GET", asked[0])
+
+    assert [b"Acme" in one for one in whole] == [True] * 4
+    assert [b"Acme" in one for one in told] == [False] * 4
+    assert all(one.count(b"BEGIN:VEVENT") == told[3].count(b"BEGIN:VEVENT") for one in whole[3:])
+    assert b"Patch night" in told[3] and b"of another collection" in told[3]
+    assert not owner.json["may"] and "of another collection" in owner.json["words"]

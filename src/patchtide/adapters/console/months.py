@@ -17,6 +17,7 @@ from patchtide.server.calendar_feed import MEDIA_TYPE
 from patchtide.server.calendar_month import CalendarMonth, beside
 from patchtide.server.openings import Opening
 
+_FEEDS = {"collection": "windows.feed", "machine": "windows.feed-machine"}
 DAYS = 366
 """So far ahead a file of openings goes."""
 
@@ -32,8 +33,8 @@ async def of_machine(desk: Desk, visit: Visit) -> Reply:
 async def _calendar(desk: Desk, visit: Visit, kind: str) -> Reply:
     about = {kind: _id(visit.parameters[kind])}
     match visit.query.get("format", ""):
-        case "ics" if kind == "collection":
-            feed = await desk.ask(visit, "windows.feed", **about)
+        case "ics":
+            feed = await desk.ask(visit, _FEEDS[kind], **about)
             return download(feed, kind=MEDIA_TYPE, name="windows.ics")
         case "csv" | "json" as form:
             found = await desk.ask(visit, "windows.openings", days=DAYS, **about)

@@ -10,13 +10,12 @@ from uuid import UUID
 
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.visits import Visit
-from patchtide.domain.access.principals import SessionHolder
-from patchtide.domain.access.rights import Kind, Right, Verb, holds
-from patchtide.domain.collections.definitions import ALL_MACHINES, ALL_MACHINES_NAME
+from patchtide.domain.access.principals import Principal
+from patchtide.domain.access.rights import Kind
 from patchtide.domain.schedules.permission import Why
 from patchtide.domain.schedules.spans import Span
 from patchtide.domain.schedules.windows import Window
-from patchtide.server.calendar_book import of_kind, subject_in, window_in
+from patchtide.server.calendar_book import of_kind, subject_in, told_collections, window_in
 from patchtide.server.collection_view import named
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
@@ -25,7 +24,6 @@ from patchtide.server.ports.calendar import EntryKind
 from patchtide.server.said_times import zone_of
 
 NEXT = 3
-_NEEDED = [Right(Kind.COLLECTIONS, Verb.READ), Right(Kind.MACHINES, Verb.READ)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +47,14 @@ class Changing:
 
 
 async def of_machine(desk: Desk, visit: Visit, machine: UUID) -> Changing | None:
-    """Return nothing to whoever may not read that of all collections: windows are of several."""
-    holder = visit.principal
-    if not isinstance(holder, SessionHolder) or not all(holds(holder.rights, n) for n in _NEEDED):
+    """Return nothing to whoever may read no collection."""
+    if not desk.may_read(visit, Kind.COLLECTIONS):
         return None
     answer: Answer = await desk.ask(visit, "windows.ask", machine=machine)
     opens: OpeningList = await desk.ask(visit, "windows.openings", machine=machine)
     when, reason = _parts(answer)
     fleet = desk.context.fleet
-    names = await desk.of_fleet(lambda: fleet.ask(lambda view: _names(fleet, view, machine)))
+    names = await desk.of_fleet(lambda: _names(fleet, visit.principal, machine))
     sources = await asyncio.to_thread(partial(_sources, desk, names)) if opens.items else ()
     zone = zone_of(opens.zone)
     return Changing(
@@ -87,11 +84,16 @@ def _parts(answer: Answer) -> tuple[str, str]:
     return when[0].lower() + when[1:], reason
 
 
-def _names(fleet: Fleet, view: View, machine: UUID) -> Mapping[UUID, str]:
-    """Return by whose windows it goes, by name."""
-    _, subject = subject_in(fleet, view, machine)
-    found = {one.id: one.name for one in named(view, subject.collections)}
-    return {ALL_MACHINES: ALL_MACHINES_NAME, **found}
+def _names(fleet: Fleet, principal: Principal, machine: UUID) -> Mapping[UUID, str]:
+    """Return by whose windows it goes, by name, of those that he may read."""
+    told, whole = told_collections(fleet, principal, machine), fleet.everything
+
+    def question(view: View) -> Mapping[UUID, str]:
+        _, subject = subject_in(whole, view, machine)
+        some = [one for one in subject.collections if told is None or one in told]
+        return {one.id: one.name for one in named(view, some)}
+
+    return whole.ask(question)
 
 
 def _sources(desk: Desk, names: Mapping[UUID, str]) -> Sequence[Source]:

@@ -68,13 +68,15 @@ class Right:
         """Say whether it means anything of some machines alone, or of where it is limited to.
 
         Who may read the catalog within a collection sees updates as its machines stand on them;
-        who may read collections there sees that very one. Who may read the catalog at a list reads
+        who may read collections there sees that very one, and who may modify them there sets its
+        calendar, and nothing else of it. Who may read the catalog at a list reads
         that list and the updates on it; who may modify it there says what is on it.
         """
         if self.within.startswith(LIST):
             return self.kind is Kind.CATALOG and self.verb in (Verb.READ, Verb.MODIFY)
         if self.kind is Kind.COLLECTIONS:
-            return self.verb is Verb.READ and not self.within.startswith(MACHINE)
+            can_be = self.verb in (Verb.READ, Verb.MODIFY)
+            return can_be and not self.within.startswith(MACHINE)
         return self.kind is Kind.MACHINES or (self.kind, self.verb) == (Kind.CATALOG, Verb.READ)
 
 

@@ -130,7 +130,8 @@ def test_what_keeps_an_answer_within(texts: list[str], sees: Scope, within: set[
 
 def test_a_role_within_a_collection_gives_what_means_something_there() -> None:
     assert come_to([f"role:engineer@{WEB}"], {}) == rights_of(
-        [f"machines.read@{WEB}", f"catalog.read@{WEB}", f"collections.read@{WEB}"]
+        f"{right}@{WEB}"
+        for right in ("machines.read", "catalog.read", "collections.read", "collections.modify")
     )
     assert come_to([f"role:engineer@{DB}"], {}) == rights_of(
         [f"machines.read@{DB}", f"catalog.read@{DB}"]
