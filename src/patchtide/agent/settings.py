@@ -6,7 +6,8 @@ counts as nothing said, and what the machine's own administrator wrote wins over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -23,11 +24,11 @@ from patchtide.domain.schedules.scanning import (
     bounded,
 )
 from patchtide.domain.schedules.spans import united
-from patchtide.domain.schedules.windows import Clock, Freeze
+from patchtide.domain.schedules.windows import Clock, Freeze, wall_time
 from patchtide.domain.sequencer.pacing import SCAN_SPREAD_S, fraction
 from patchtide.domain.sequencer.proxies import Proxy, proxy_of
 from patchtide.domain.sequencer.states import Pace
-from patchtide.wire.agent_settings import NOTHING_SAID, AgentSettingsV1, AnchorV1, mark_of
+from patchtide.wire.agent_settings import NOTHING_SAID, AgentSettingsV1, AnchorV1, FreezeV1, mark_of
 from patchtide.wire.messages import decode
 
 
@@ -104,7 +105,10 @@ class Settings:
         """
         self._store.keep(data)
         self._data = data
-        check(decode(data, AgentSettingsV1))
+        told = decode(data, AgentSettingsV1)
+        check(told)
+        for one in told.freezes:
+            freeze_of(one)  # one that cannot be read holds nothing, and the others do
 
     @property
     def takes_over_here(self) -> bool | None:
@@ -169,7 +173,6 @@ def check(told: AgentSettingsV1) -> None:
     """Raises InvalidDocument: this agent does not understand all of it, and so goes by nothing."""
     anchor_of(told)
     told_proxy(told)
-    freezes_of(told)
 
 
 def scan_interval(told: AgentSettingsV1) -> int:
@@ -182,22 +185,22 @@ def postpone_limit(told: AgentSettingsV1) -> PostponeLimit:
     return bounded_limit(told.postpone_times, told.postpone_s)
 
 
-def freezes_of(told: AgentSettingsV1) -> Sequence[Freeze]:
-    """Return from when to when nothing is changed.
+def freezes_of(told: AgentSettingsV1) -> Iterator[Freeze]:
+    """Yield from when to when nothing is changed, as far as that can be read."""
+    for one in told.freezes:
+        with contextlib.suppress(InvalidDocument):
+            yield freeze_of(one)
 
-    Raises:
-        InvalidDocument: one of them is none.
-    """
+
+def freeze_of(said: FreezeV1) -> Freeze:
+    """Raises InvalidDocument: this agent does not understand it."""
     try:
-        return [
-            Freeze(
-                begins=datetime.fromisoformat(said.begins),
-                ends=datetime.fromisoformat(said.ends),
-                clock=Clock.UTC if said.is_utc else Clock.MACHINE,
-                reason=said.reason,
-            )
-            for said in told.freezes
-        ]
+        return Freeze(
+            begins=wall_time(said.begins),
+            ends=wall_time(said.ends),
+            clock=Clock.UTC if said.is_utc else Clock.MACHINE,
+            reason=said.reason,
+        )
     except ValueError as error:
         raise InvalidDocument([Problem("freezes", str(error))]) from error
 

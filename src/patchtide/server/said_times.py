@@ -27,6 +27,7 @@ from patchtide.domain.schedules.windows import (
     Freeze,
     Holiday,
     Window,
+    wall_time,
 )
 from patchtide.server.patterns import LINE
 from patchtide.server.synchronisation_plan import DAYS, CycleName, Day
@@ -38,7 +39,6 @@ Nth = Literal["first", "second", "third", "fourth", "last"]
 _NTH = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": LAST}
 ClockTime = Annotated[str, Meta(max_length=5)]
 Line = Annotated[str, Meta(max_length=256, pattern=LINE)]
-_MOMENT = "%Y-%m-%d %H:%M"
 HOLIDAYS = 400
 
 
@@ -130,10 +130,8 @@ class Reading:
         return found.date() if found else None
 
     def moment(self, where: str, text: str) -> datetime:
-        said = text.replace("T", " ")
         what = "is a day and a time, as 2026-12-24 18:00"
-        found = self._read(where, what, lambda: _parsed(said, _MOMENT))
-        return found or _parsed("2000-01-01 00:00", _MOMENT)
+        return self._read(where, what, lambda: wall_time(text)) or wall_time("2000-01-01 00:00")
 
     def holiday(self, where: str, text: str) -> Holiday | None:
         said, _, name = text.strip().partition(" ")

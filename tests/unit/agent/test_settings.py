@@ -20,6 +20,7 @@ from patchtide.wire.agent_settings import (
     AgentSettingsV1,
     AnchorV1,
     FreezeV1,
+    ProxyV1,
     mark_of,
     sealed,
 )
@@ -154,8 +155,21 @@ def test_freezes_hold_by_the_machines_own_clock_or_by_utc_and_are_one_where_they
 
 @pytest.mark.parametrize(
     ("begins", "ends"),
-    [("2026-12-24", "x"), ("2026-12-24 12:00", "2026-12-24 12:00"), ("2026-01-01", "2036-01-01")],
+    [
+        ("2026-12-24", "x"),
+        ("2026-12-24 12:00", "2026-12-24 12:00"),
+        ("2026-01-01 00:00", "2036-01-01 00:00"),
+        ("0001-01-01 00:00", "0001-06-01 00:00"),
+        ("9999-12-31 00:00", "9999-12-31 23:00"),
+    ],
 )
-def test_a_freeze_that_is_none_is_told_of(begins: str, ends: str) -> None:
+def test_a_freeze_that_is_none_is_told_of_and_lifts_nothing_else(begins: str, ends: str) -> None:
+    settings, good = Settings(MemorySettings()), "2026-12-24T12:00"
+    freezes = (FreezeV1(begins=begins, ends=ends), FreezeV1(begins=good, ends="2026-12-27 0:00"))
+    proxy = ProxyV1(address="http://proxy:3128")
+
     with pytest.raises(InvalidDocument, match="freezes"):
-        told(AgentSettingsV1(freezes=(FreezeV1(begins=begins, ends=ends),)))
+        settings.take(encode(AgentSettingsV1(freezes=freezes, scan_every_s=14_400, proxy=proxy)))
+
+    pace = settings.pace(seed=SEED, now=1.8e9)
+    assert (len(pace.frozen), pace.scan_every_s) == (1, 14_400)

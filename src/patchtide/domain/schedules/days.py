@@ -30,7 +30,7 @@ class Once:
     day: date
 
     def __post_init__(self) -> None:
-        _check_day(self.day)
+        check_day(self.day)
 
     def first_from(self, day: date) -> date | None:
         return self.day if self.day >= day else None
@@ -44,7 +44,7 @@ class EveryDays:
     since: date
 
     def __post_init__(self) -> None:
-        _check_day(self.since)
+        check_day(self.since)
         _check_every(self.every, MOST_DAYS, "days")
 
     def first_from(self, day: date) -> date:
@@ -61,7 +61,7 @@ class EveryWeeks:
     since: date
 
     def __post_init__(self) -> None:
-        _check_day(self.since)
+        check_day(self.since)
         _check_every(self.every, MOST_WEEKS, "weeks")
         if not self.weekdays or not self.weekdays <= frozenset(range(7)):
             raise ValueError("a week has days 0 to 6, and one of them at least is meant")
@@ -88,7 +88,7 @@ class MonthlyOnDay:
     since: date
 
     def __post_init__(self) -> None:
-        _check_day(self.since)
+        check_day(self.since)
         _check_every(self.every, MOST_MONTHS, "months")
         if not 1 <= self.day <= 31:
             raise ValueError("a month has days 1 to 31")
@@ -112,7 +112,7 @@ class MonthlyOnWeekday:
     since: date
 
     def __post_init__(self) -> None:
-        _check_day(self.since)
+        check_day(self.since)
         _check_every(self.every, MOST_MONTHS, "months")
         if self.nth not in (1, 2, 3, 4, LAST) or not 0 <= self.weekday <= 6:
             raise ValueError("it is the first to fourth, or the last, of the weekdays 0 to 6")
@@ -138,7 +138,7 @@ class AfterCycle:
     since: date
 
     def __post_init__(self) -> None:
-        _check_day(self.since)
+        check_day(self.since)
         if self.cycle not in CYCLES:
             raise ValueError(f"a cycle is one of {', '.join(sorted(CYCLES))}")
         if abs(self.days_after) > FARTHEST_FROM_CYCLE:
@@ -177,6 +177,6 @@ def _check_every(every: int, most: int, unit: str) -> None:
         raise ValueError(f"it comes every 1 to {most} {unit}")
 
 
-def _check_day(day: date) -> None:
+def check_day(day: date) -> None:
     if not FIRST_DAY <= day <= LAST_DAY:
         raise ValueError(f"a day is between {FIRST_DAY} and {LAST_DAY}")

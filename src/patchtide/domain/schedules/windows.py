@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from enum import StrEnum
 from typing import TypeVar, assert_never
 
-from patchtide.domain.schedules.days import DAY, LAST_DAY, Days, days_between
+from patchtide.domain.schedules.days import DAY, LAST_DAY, Days, check_day, days_between
 from patchtide.domain.schedules.recurrence import instant_of
 from patchtide.domain.schedules.spans import Span, united
 
@@ -89,6 +89,15 @@ _FARTHEST = timezone(timedelta(hours=-12)), timezone(timedelta(hours=14))
 """No clock on earth is beyond these."""
 
 
+def wall_time(text: str) -> datetime:
+    """Return what clocks show by `2026-12-18 18:00`, wherever they are.
+
+    Raises:
+        ValueError: it is no such moment.
+    """
+    return datetime.strptime(text.replace("T", " "), "%Y-%m-%d %H:%M")  # noqa: DTZ007
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freeze:
     """Nothing is changed from then to then, whatever windows say; the times are wall times."""
@@ -101,6 +110,8 @@ class Freeze:
     def __post_init__(self) -> None:
         if self.begins.tzinfo is not None or self.ends.tzinfo is not None:
             raise ValueError("a freeze is told in wall time")
+        check_day(self.begins.date())
+        check_day(self.ends.date())
         if not timedelta(0) < self.ends - self.begins <= LONGEST_FREEZE:
             raise ValueError("a freeze ends after it begins, within a year")
 
