@@ -167,7 +167,7 @@ class _Cells:
 def _unlike(cell: str, what: str) -> str:
     """Return what a cell would have to be, beside what it is."""
     shown = repr(cell.strip()[:SHOWN])
-    return what if shown in what or what.startswith("is longer") else f"{what}, not {shown}"
+    return what if "'" in what or what.startswith("is longer") else f"{what}, not {shown}"
 
 
 def _id(text: str) -> UUID | None:

@@ -89,7 +89,11 @@ def entries_of(found: Sequence[AuditEntry], names: Mapping[str, str]) -> Sequenc
 
 def _entry(entry: AuditEntry, names: Mapping[str, str]) -> Entry:
     detail = dict(entry.detail)
-    about = str(detail.pop("name", "") or names.get(f"user:{entry.subject}", ""))
+    about = str(
+        detail.pop("name", "")
+        or names.get(f"user:{entry.subject}", "")
+        or names.get(entry.subject, "")
+    )
     is_id = _ID.fullmatch(entry.subject) is not None
     kind = entry.operation.partition(".")[0]
     return Entry(
