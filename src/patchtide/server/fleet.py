@@ -10,9 +10,8 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
 from typing import TypeVar
@@ -144,31 +143,38 @@ class Fleet:
     def ask_settled(self, question: Callable[[FollowedView], T]) -> T:
         """Ask it when its counts speak of all that it knows of reports, which they do in parts.
 
-        Others ask in between. A stream is not followed on before that.
+        Others ask in between. No more of a stream is followed before that.
         """
-        with self._settled():
-            return self.ask(question)
 
-    @contextmanager
-    def _settled(self) -> Iterator[None]:
+        def answer() -> tuple[T] | None:
+            if not self._follow():
+                return None
+            self._current.view.now = self._clock.now()
+            return (question(self._current.view),)
+
+        answered = self._once_settled(answer)
+        return self.ask(question) if answered is None else answered[0]
+
+    def _once_settled(self, work: Callable[[], T]) -> T:
+        """Do it as soon as counts speak of all that was put."""
         with self._lock:
             self._waiting += 1
         try:
-            while not self._is_settled():
-                pass
-            yield
+            while True:
+                with self._lock:
+                    if self._is_settled():
+                        return work()
         finally:
             with self._lock:
                 self._waiting -= 1
 
     def _is_settled(self) -> bool:
-        """Say whether it is; if not, go on with it by a part."""
-        with self._lock:
-            if self._current.view.is_settled or self._current.view.is_torn:
-                return True
+        """Say whether counts speak of all that was put, after a part of what they do not."""
+        view = self._current.view
+        if not (view.is_settled or view.is_torn):
             self._current.settle_some()
             self._followed_at = monotonic()  # no question takes up more of the stream meanwhile
-            return False
+        return view.is_settled or view.is_torn
 
     def version(self) -> int:
         """Return a number that is another one whenever something has changed."""
@@ -189,7 +195,7 @@ class Fleet:
             self._listen(current)
             ahead = current.look_ahead(at_most=SLICE)
             with self._lock:
-                if self._waiting:
+                if self._waiting and not current.view.is_settled:
                     return
                 if current is not self._current:  # a new one was made meanwhile
                     continue
@@ -250,8 +256,7 @@ class Fleet:
         if self._keeping is None or self._keeping.age_s() < older_than_s:
             return
         with self._writing:
-            with self._settled(), self._lock:
-                now = self._current.checkpoint()
+            now = self._once_settled(lambda: self._current.checkpoint())
             if now is None or (now.reported, now.decided, now.habits) == self._kept:
                 return
             try:
@@ -320,8 +325,7 @@ class Fleet:
             # What is garbage by now would stay with the view for ever. What stays anyhow is not
             # looked through, so this is quick; and a view that is replaced holds no circles.
             gc.collect()
-            with self._settled(), self._lock:
-                made = self._current.copied()
+            made = self._once_settled(lambda: self._current.copied())
             if self._is_made or not self._resumed(made):
                 made.renew()
             with self._lock:
