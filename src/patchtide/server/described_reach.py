@@ -47,6 +47,10 @@ class Redescribed:
     def __init__(self, pairs: Iterable[tuple[Described, Described]]) -> None:
         different = dict.fromkeys(pairs)
         self.count = len(different)
+        self.left = frozenset(
+            was.schedule for was, now in different if was.schedule != now.schedule
+        )
+        """The collections that are somebody's schedule no more."""
         self._was = _Ground([was for was, _ in different])
         self._now = _Ground([now for _, now in different])
         self._known: dict[str, bool] = {}

@@ -53,7 +53,7 @@ of people within it, or of all who may do nothing to tier 0."""
 HELD_BACK = "held_back"
 """In an entry, that by it others that install updates there may be held back, or no more."""
 FROZEN = "frozen"
-"""In an entry, that by it machines may come into a collection that is frozen, or out of it."""
+"""In an entry, that by it machines may come to go by a freeze of a collection, or no more."""
 SAYING = ("machines.describe", "machines.import")
 """Operations by which attributes change."""
 Line = Annotated[str, Meta(max_length=LONGEST, pattern=LINE)]
@@ -246,7 +246,7 @@ def reaching(
     found: dict[str, str | bool] = {RIGHTS_END_AT: collection} if collection else {}
     if check_held_back(tx, principal, said, now=now):
         found[HELD_BACK] = True
-    if moves_any(tx, said, frozen):
+    if not said.left.isdisjoint(frozen) or moves_any(tx, said, frozen):
         found[FROZEN] = True
     return found
 

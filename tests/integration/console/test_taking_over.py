@@ -193,5 +193,7 @@ async def test_nor_out_of_a_freeze_by_what_is_said_of_it(site: ConsoleSite, mari
 
     thaw = {"machines": [web], "remove_tag": ["calm"]}
     assert await waits(site, maria, "machines.describe", **thaw)
+    assert not await waits(site, maria, "machines.describe", machines=[web], schedule=str(calm.id))
+    assert await waits(site, maria, "machines.describe", machines=[web], forget=["schedule"])
     site.clock.advance(days=366)
     assert not await waits(site, maria, "machines.describe", **thaw)
