@@ -76,8 +76,15 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True):
     """When what the log tells of happened, by what it is, within a day."""
 
 
+READY = tuple(
+    KeptRule(name=watched.value, watched=watched, limit=1, unit=Unit.COUNT)
+    for watched in (Watched.CLONES, Watched.DIVERGENCE, Watched.LIMITS)
+)
+"""A site begins with these: of what may be an attack nobody need think of asking to be told."""
+
+
 def read_rules(data: bytes | None) -> Sequence[KeptRule]:
-    return msgspec.msgpack.decode(data, type=list[KeptRule]) if data else []
+    return READY if data is None else msgspec.msgpack.decode(data, type=list[KeptRule])
 
 
 def read_standings(data: bytes | None) -> Standings:

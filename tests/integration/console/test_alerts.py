@@ -30,14 +30,18 @@ async def raised(site: ConsoleSite, rule: str) -> None:
 
 async def test_a_rule_is_defined_shown_and_removed_once_somebody_is_sure(site: ConsoleSite) -> None:
     visitor = await site.signed_in()
-    empty = (await visitor.get("/alerts")).body.decode()
+    ready = (await visitor.get("/alerts")).body.decode()
     made = await visitor.post("/alerts", {"name": "full", "watched": "disk", "limit": "90"})
     page = (await visitor.get("/alerts")).body.decode()
     asked = await visitor.post("/alerts/act", {"act": "remove-alert", "name": "full"})
     gone = await visitor.post("/alerts/act", {"act": "remove-alert", "name": "full", "sure": "yes"})
     after = (await visitor.get("/alerts")).body.decode()
+    for name in ("clones", "divergence", "limits"):
+        await visitor.post("/alerts/act", {"act": "remove-alert", "name": name, "sure": "yes"})
+    empty = (await visitor.get("/alerts")).body.decode()
 
-    assert "Nobody is told of anything yet" in empty
+    assert "<bdi>clones</bdi>" in ready
+    assert "Nobody is told of anything yet" in empty and "<bdi>clones</bdi>" not in empty
     assert made.status == 303
     assert "from 90 %" in page and "Not measured" in page
     assert asked.status == 200 and "what it raised ends" in asked.body.decode()

@@ -238,7 +238,7 @@ async def test_machines_found_to_be_two_and_deceived_ones_count_for_a_day(site: 
             actor, operation, lambda tx: tx.note("0" * 32), now=site.plane.clock.now()
         )
     await site.minutes()
-    assert sorted(await site.raised()) == ["deceived", "two"]
+    assert sorted(await site.raised()) == ["clones", "deceived", "divergence", "two"]
     site.plane.clock.advance(seconds=86_400)
     await site.minutes()
 
