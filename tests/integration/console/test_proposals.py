@@ -463,6 +463,8 @@ async def test_what_people_agree_to_can_be_read_whole(site: ConsoleSite) -> None
     cut, whole = [(await tom.get(at)).body.decode() for at in (address, small)]
     file = await tom.get(f"{address}?format=json")
     all_of_it = (await tom.get(f"{address}?whole=yes")).body.decode()
+    menus = [page.partition("<main")[0].count("<a ") for page in (cut, whole, all_of_it)]
+    assert len(set(menus)) == 1 and 'href="/settings"' in cut, "the menu is that of every page"
 
     assert re.search(r"the first 20 of 4.001 changes, and the first 20.000 of 44.035 letters", cut)
     assert "Not all of it is on this page" in cut and 'value="approve"' not in cut

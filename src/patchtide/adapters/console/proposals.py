@@ -89,7 +89,7 @@ async def _shown(
         status=200 if error is None else desk.status_of(error),
         one=await desk.ask(visit, "proposals.show", proposal=proposal),
         fields=_fields(whole),
-        whole=sha256(whole).hexdigest() if whole else "",
+        read=sha256(whole).hexdigest() if whole else "",
         answer=answer,
         server=f"https://{visit.headers.get('host', '')}",
         error=error,
