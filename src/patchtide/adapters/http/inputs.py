@@ -26,8 +26,10 @@ FIELDS_LIMIT = 64
 _DIGITS = "{} hexadecimal digits, in small letters"
 _NAME = "small letters, digits and hyphens, at most {}, and begins with no hyphen"
 _FORMS = {
-    "(machine:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "the id of a collection, or `machine:`"
-    " and the id of a machine",
+    "((machine:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|list:[a-z0-9][a-z0-9-]{0,63})": (
+        "the id of a collection, or `machine:` and the id of a machine, or `list:` and the name of"
+        " a list"
+    ),
     "[0-9]{4}-[0-9]{2}": "a year and a month, as 2026-12",
     "[0-9a-f]{12}": _DIGITS.format(12),
     "[0-9a-f]{32}": _DIGITS.format(32),
