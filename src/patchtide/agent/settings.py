@@ -121,6 +121,7 @@ class Settings:
 
     def pace(self, *, seed: bytes, now: float) -> Pace:
         told, local = read_told(self._data), self._local
+        zone = zone_of(self._zone())
         return Pace(
             poll_s=local.poll_s,
             scan_every_s=local.scan_every_s or scan_interval(told),
@@ -128,7 +129,7 @@ class Settings:
             anchor_at=_next_anchor(anchor_of(told), seed=seed, now=now),
             frozen=tuple(
                 (span.begins.timestamp(), span.ends.timestamp())
-                for span in united(one.span(zone_of(self._zone())) for one in freezes_of(told))
+                for span in united(one.span(zone) for one in freezes_of(told))
             ),
         )
 

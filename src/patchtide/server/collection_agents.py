@@ -180,7 +180,7 @@ def _since(site: KeptAgents, was: KeptAgents, wanted: KeptAgents, *, now: dateti
 
 async def _decided(call: Call, order: Order) -> CollectionAgentsList:
     agents, fleet = call.context.agents, call.context.fleet
-    await call.read(lambda: agents.load(call.context.lookups))
+    await call.read(lambda: agents.load(call.context.lookups, call.now))
     await call.read_fleet(lambda: agents.follow(fleet))
     return await _shown(call, order)
 

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import TypeVar
 
@@ -110,6 +110,9 @@ class Fleet:
     def everything(self) -> Fleet:
         """Return the fleet with all machines, whoever asks this one."""
         return self
+
+    def now(self) -> datetime:
+        return self._clock.now()
 
     def heard_of_late(self, silent_after: timedelta) -> int:
         """Return how many active machines are not silent, which is this long for most of them."""

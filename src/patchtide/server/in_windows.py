@@ -5,7 +5,7 @@ Asked of a few: of those that are missing, say, and not of a whole fleet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -50,9 +50,10 @@ def fell_in_window(
         machines &= fleet.ask(lambda view: _reached(fleet, view, opened))
     if len(machines) > MOST:
         return found
+    telling = [one for one in entries if _tells(one, opened)]
     for some in _slices(machines, SLICE):
         for number, began, subject in _subjects(fleet, some, since):
-            times = times_in(entries, subject, zone=told_zone(fleet.store, number))
+            times = times_in(telling, subject, zone=told_zone(fleet.store, number))
             spans = openings(times.windows, Span(now, now + _MOMENT), times.zone)
             if any(span.has(now) and began >= span.begins.timestamp() for span in spans):
                 found.add(number)
@@ -84,6 +85,12 @@ def _open_somewhere(entries: Sequence[Entry], now: datetime) -> frozenset[UUID]:
         for one in of_kind(entries, EntryKind.WINDOW)
         if any(openings([window_in(one)], around, UTC))
     )
+
+
+def _tells(one: Entry, opened: Collection[UUID]) -> bool:
+    """Business hours say in which zone a place is."""
+    is_open = one.kind is EntryKind.WINDOW and (one.collection or ALL_MACHINES) in opened
+    return is_open or one.kind is EntryKind.HOURS
 
 
 def _reached(fleet: Fleet, view: View, collections: Iterable[UUID]) -> BitMap:

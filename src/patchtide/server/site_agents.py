@@ -184,7 +184,7 @@ async def set_agents(call: Call, principal: Principal, asked: SetAgents) -> Show
 
     await look(call)
     data = await call.decide(principal, work)
-    await call.read(lambda: call.context.agents.load(call.context.lookups))
+    await call.read(lambda: call.context.agents.load(call.context.lookups, call.now))
     return _shown(call, read_agents(data))
 
 
@@ -204,7 +204,7 @@ async def set_proxy(call: Call, principal: Principal, asked: SetProxy) -> ShownA
         return data
 
     data = await call.decide(principal, work)
-    await call.read(lambda: call.context.agents.load(call.context.lookups))
+    await call.read(lambda: call.context.agents.load(call.context.lookups, call.now))
     return _shown(call, read_agents(data))
 
 

@@ -134,8 +134,8 @@ class ToldAgents:
         self._freezes = list(freezes.of.items())
         self._known = data, of_collections, freezes
 
-    def load(self, lookups: Lookups) -> None:
-        freezes = kept_freezes(lookups.calendar.freezes())
+    def load(self, lookups: Lookups, now: datetime) -> None:
+        freezes = kept_freezes(lookups.calendar.freezes(), now)
         kept = lookups.setting(AGENTS), lookups.setting(OF_COLLECTIONS), freezes
         if kept != self._known:
             self.put(*kept)
@@ -173,7 +173,7 @@ class ToldAgents:
         return True
 
     async def step(self, lookups: Lookups, fleet: Fleet) -> None:
-        await asyncio.to_thread(self.load, lookups)
+        await asyncio.to_thread(self.load, lookups, fleet.now())
         await fleet.run(lambda: self.follow(fleet))
 
     def _work(self, view: FollowedView, collections: CollectionIndex) -> _Work | None:

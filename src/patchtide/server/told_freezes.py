@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from patchtide.domain.collections.definitions import ALL_MACHINES
-from patchtide.domain.schedules.windows import Clock
+from patchtide.domain.schedules.windows import Clock, Freeze, wall_time
 from patchtide.server.ports.calendar import Entry
 from patchtide.wire.agent_settings import FreezeV1
 
 MOST = 400
-"""So many a machine is told of, of more those that end last."""
+"""So many a machine is told of, of more those that end first."""
 Freezes = tuple[FreezeV1, ...]
 
 
@@ -25,6 +26,10 @@ class _Said(msgspec.Struct, frozen=True):
     ends: str
     reason: str
     clock: Clock = Clock.MACHINE
+
+    def is_over(self, now: datetime) -> bool:
+        begins, ends = wall_time(self.begins), wall_time(self.ends)
+        return Freeze(begins=begins, ends=ends, reason=self.reason).is_over(now)
 
 
 _said = msgspec.json.Decoder(_Said)
@@ -39,10 +44,13 @@ class KeptFreezes:
     """By collection."""
 
 
-def kept_freezes(entries: Iterable[Entry]) -> KeptFreezes:
+def kept_freezes(entries: Iterable[Entry], now: datetime) -> KeptFreezes:
+    """Return those that are not over."""
     found: dict[UUID, list[FreezeV1]] = {}
     for entry in entries:
         said = _said.decode(entry.said)
+        if said.is_over(now):
+            continue
         one = FreezeV1(
             begins=said.begins,
             ends=said.ends,
@@ -57,4 +65,4 @@ def kept_freezes(entries: Iterable[Entry]) -> KeptFreezes:
 def together(freezes: Iterable[FreezeV1]) -> Freezes:
     """Return them in one order, whichever collection says them."""
     ordered = sorted({*freezes}, key=lambda one: (one.ends, one.begins, one.is_utc, one.reason))
-    return tuple(ordered[-MOST:])
+    return tuple(ordered[:MOST])

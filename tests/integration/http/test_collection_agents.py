@@ -103,7 +103,7 @@ async def test_a_node_that_has_just_started_sends_nobody_the_settings_of_the_sit
 ) -> None:
     await site.put(site.web, scan_every_h=24)
     agents = type(site.plane.context.agents)()
-    agents.load(site.plane.storage)
+    agents.load(site.plane.storage, site.plane.clock.now())
     before = agents.settings_of(site.ids["web-1"].bytes).newer_than(b"")
     agents.follow(site.plane.context.fleet)
 
@@ -123,7 +123,7 @@ async def test_a_machine_that_moved_has_its_time_to_scan_though_the_server_start
     moved = fleet.ask(lambda view: dict(view.habits))
     site.plane.clock.advance(days=1)
     again = type(agents)()
-    again.load(site.plane.storage)
+    again.load(site.plane.storage, site.plane.clock.now())
     again.follow(fleet)
 
     now = site.plane.clock.now()
@@ -278,8 +278,13 @@ async def test_a_machine_is_told_of_the_freezes_of_its_collections_and_of_no_oth
     await site.do("DELETE", f"/freezes/{of_first}")
     await agents.step(site.plane.storage, fleet)
 
+    of_last = told()
+    site.plane.clock.advance(days=400)
+    await agents.step(site.plane.storage, fleet)
+
     assert first == {"web-1": ["web"], "web-2": ["web"], "db-1": []}
     assert both == {"web-1": ["all", "first", "web"], "web-2": ["all", "web"], "db-1": ["all"]}
     assert moved == {"web-1": ["first", "web"], "web-2": ["web"], "db-1": ["first"]}
-    assert told() == {"web-1": ["web"], "web-2": ["web"], "db-1": []}
+    assert of_last == first
+    assert told() == {"web-1": [], "web-2": [], "db-1": []}
     assert agents.settings_of(site.ids["db-1"].bytes).poll_s == 900

@@ -148,7 +148,7 @@ async def test_it_is_told_when_a_machine_last_came_with_its_settings(site: Site)
     then = site.agents.clock.now()
     taken = then - 2 * EVERY
     await site.ask("/settings/agents", "PUT", {"scan_every_h": 5})
-    site.agents.told.load(site.storage)  # as another node finds it a second later
+    site.agents.told.load(site.storage, then)  # as another node finds it a second later
     site.agents.clock.advance(hours=4)
     await machine.check_in(settings=b"")
     await site.storage.flush_presence(site.agents.standings.unsaved())

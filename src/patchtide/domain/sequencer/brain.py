@@ -265,7 +265,8 @@ def _enforced(memory: Memory, phase: Phase, event: ev.Installed | ev.Repaired, n
     match event, phase:
         case ev.Installed(restart_needed), Installing(order_id):
             order = orders.find(memory, order_id)
-            restart = order_id if restart_needed and order and order.may_restart else ""
+            asks = order_id if order and order.may_restart else memory.restart_for
+            restart = asks if restart_needed else ""
             memory = structs.replace(memory, scan_due=True, restart_for=restart)
             code = "rolled-back" if order and order.rollback else "installed"
             return go_on(memory, now, noted(code, order_id))

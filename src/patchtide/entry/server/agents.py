@@ -103,7 +103,7 @@ def build_agents_side(
     inventories = Inventories(storage, storage)
     inventories.load()
     told = ToldAgents(poll_s=settings.poll_s)
-    told.load(storage)
+    told.load(storage, clock.now())
     beside = VerifierProcess(answers)
     verifier = Verifier(beside)
     door = Door(
