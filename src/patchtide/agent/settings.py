@@ -200,7 +200,7 @@ def freeze_of(said: FreezeV1) -> Freeze:
             begins=wall_time(said.begins),
             ends=wall_time(said.ends),
             clock=Clock.UTC if said.is_utc else Clock.MACHINE,
-            reason=said.reason,
+            reason="",
         )
     except ValueError as error:
         raise InvalidDocument([Problem("freezes", str(error))]) from error

@@ -1,7 +1,7 @@
 """What the rules of alerts watch, as numbers. None: nothing can be said of it.
 
-Who falls silent within a maintenance window, or fails there, does not count while that is open:
-machines restart, and scans fail beside what is being installed.
+Who falls silent within a maintenance window, or tells there that its scan failed, does not count
+while that is open: machines restart, and scans fail beside what is being installed.
 """
 
 from __future__ import annotations

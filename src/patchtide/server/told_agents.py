@@ -42,7 +42,7 @@ from patchtide.server.kept_agent_settings import (
     told_of,
 )
 from patchtide.server.ports.reading import Lookups
-from patchtide.server.told_freezes import Freezes, KeptFreezes, kept_freezes, together
+from patchtide.server.told_freezes import MOST, Freezes, KeptFreezes, kept_freezes, together
 from patchtide.wire.agent_settings import NOTHING_SAID, AgentSettingsV1, FreezeV1, sealed
 
 TRIES = 3
@@ -70,7 +70,8 @@ class Told:
 
     def frozen(self, freezes: Iterable[FreezeV1]) -> Told:
         """Return the same with these freezes, too."""
-        said = structs.replace(self.said, freezes=together((*self.said.freezes, *freezes)))
+        told = (*self.said.freezes, *together(freezes))[:MOST]
+        said = structs.replace(self.said, freezes=told)
         settings, marks = sealed(said)
         return replace(self, settings=settings, marks=marks, said=said)
 

@@ -15,7 +15,8 @@ from patchtide.server.ports.calendar import Entry
 from patchtide.wire.agent_settings import FreezeV1
 
 MOST = 400
-"""So many a machine is told of, of more those that end first."""
+"""So many a machine is told of at once: first those of all machines, then what begins first. Of the
+others it is told when some are over."""
 Freezes = tuple[FreezeV1, ...]
 
 
@@ -24,12 +25,11 @@ class _Said(msgspec.Struct, frozen=True):
 
     begins: str
     ends: str
-    reason: str
     clock: Clock = Clock.MACHINE
 
     def is_over(self, now: datetime) -> bool:
         begins, ends = wall_time(self.begins), wall_time(self.ends)
-        return Freeze(begins=begins, ends=ends, reason=self.reason).is_over(now)
+        return Freeze(begins=begins, ends=ends, reason="").is_over(now)
 
 
 _said = msgspec.json.Decoder(_Said)
@@ -51,12 +51,7 @@ def kept_freezes(entries: Iterable[Entry], now: datetime) -> KeptFreezes:
         said = _said.decode(entry.said)
         if said.is_over(now):
             continue
-        one = FreezeV1(
-            begins=said.begins,
-            ends=said.ends,
-            is_utc=said.clock is Clock.UTC,
-            reason=said.reason,
-        )
+        one = FreezeV1(begins=said.begins, ends=said.ends, is_utc=said.clock is Clock.UTC)
         found.setdefault(entry.collection or ALL_MACHINES, []).append(one)
     of = {key: together(found[key]) for key in sorted(found)}
     return KeptFreezes(of.pop(ALL_MACHINES, ()), of)
@@ -64,5 +59,5 @@ def kept_freezes(entries: Iterable[Entry], now: datetime) -> KeptFreezes:
 
 def together(freezes: Iterable[FreezeV1]) -> Freezes:
     """Return them in one order, whichever collection says them."""
-    ordered = sorted({*freezes}, key=lambda one: (one.ends, one.begins, one.is_utc, one.reason))
-    return tuple(ordered[:MOST])
+    ordered = sorted({*freezes}, key=lambda one: (one.begins, one.ends, one.is_utc))
+    return tuple(ordered)

@@ -43,13 +43,15 @@ class ProxyV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 class FreezeV1(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """Nothing is changed from then to then, in wall time: 2026-12-18 18:00."""
+    """Nothing is changed from then to then, in wall time: 2026-12-18 18:00.
+
+    Why is not said: that may be a matter of others than who sits there.
+    """
 
     begins: Text
     ends: Text
     is_utc: bool = False
     """By UTC, and not by the machine's own clock."""
-    reason: Text = ""
 
 
 class AgentSettingsV1(

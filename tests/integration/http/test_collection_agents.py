@@ -252,8 +252,8 @@ async def test_a_machine_is_told_of_the_freezes_of_its_collections_and_of_no_oth
 ) -> None:
     agents, fleet = site.plane.context.agents, site.plane.context.fleet
 
-    async def freeze(collection: object, reason: str) -> str:
-        said = {"begins": "2026-12-18 18:00", "ends": "2027-01-04 06:00", "reason": reason}
+    async def freeze(collection: object, day: str) -> str:
+        said = {"begins": f"2026-12-{day} 18:00", "ends": "2027-01-04 06:00", "reason": "x"}
         made = await site.do("POST", f"/collections/{collection}/freezes", said)
         await agents.step(site.plane.storage, fleet)
         return str(made.json["id"])
@@ -261,15 +261,17 @@ async def test_a_machine_is_told_of_the_freezes_of_its_collections_and_of_no_oth
     def told() -> dict[str, list[str]]:
         found = {n: agents.settings_of(one.bytes).newer_than(b"") for n, one in site.ids.items()}
         return {
-            name: [one.reason for one in decode(data, AgentSettingsV1).freezes] if data else []
+            name: [one.begins[8:10] for one in decode(data, AgentSettingsV1).freezes]
+            if data
+            else []
             for name, data in found.items()
         }
 
-    await freeze(site.web, "web")
+    await freeze(site.web, "30")
     first = told()
     await site.put(site.first, poll_s=900, scan_every_h=24)
-    of_first = await freeze(site.first, "first")
-    of_all = await freeze(ALL_MACHINES, "all")
+    of_first = await freeze(site.first, "20")
+    of_all = await freeze(ALL_MACHINES, "10")
     both = told()
     await site.do("DELETE", f"/freezes/{of_all}")
     await site.do("POST", f"/collections/{site.first}/machines", {"names": ["db-1"]})
@@ -282,9 +284,9 @@ async def test_a_machine_is_told_of_the_freezes_of_its_collections_and_of_no_oth
     site.plane.clock.advance(days=400)
     await agents.step(site.plane.storage, fleet)
 
-    assert first == {"web-1": ["web"], "web-2": ["web"], "db-1": []}
-    assert both == {"web-1": ["all", "first", "web"], "web-2": ["all", "web"], "db-1": ["all"]}
-    assert moved == {"web-1": ["first", "web"], "web-2": ["web"], "db-1": ["first"]}
+    assert first == {"web-1": ["30"], "web-2": ["30"], "db-1": []}
+    assert both == {"web-1": ["10", "20", "30"], "web-2": ["10", "30"], "db-1": ["10"]}
+    assert moved == {"web-1": ["20", "30"], "web-2": ["30"], "db-1": ["20"]}
     assert of_last == first
     assert told() == {"web-1": [], "web-2": [], "db-1": []}
     assert agents.settings_of(site.ids["db-1"].bytes).poll_s == 900

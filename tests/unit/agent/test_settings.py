@@ -134,9 +134,9 @@ def test_settings_that_cannot_be_read_are_told_of_once() -> None:
 def test_freezes_hold_by_the_machines_own_clock_or_by_utc_and_are_one_where_they_meet() -> None:
     settings = Settings(MemorySettings(), zone=lambda: "Europe/Berlin")
     freezes = (
-        FreezeV1(begins="2026-12-24 12:00", ends="2026-12-27 00:00", reason="holidays"),
-        FreezeV1(begins="2026-12-18 18:00", ends="2026-12-24 11:00", is_utc=True, reason="x"),
-        FreezeV1(begins="2027-07-01 00:00", ends="2027-07-02 00:00", reason="the fair"),
+        FreezeV1(begins="2026-12-24 12:00", ends="2026-12-27 00:00"),
+        FreezeV1(begins="2026-12-18 18:00", ends="2026-12-24 11:00", is_utc=True),
+        FreezeV1(begins="2027-07-01 00:00", ends="2027-07-02 00:00"),
     )
     settings.take(encode(AgentSettingsV1(freezes=freezes)))
 
