@@ -14,14 +14,13 @@ from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.domain.schedules.windows import DEFAULT_HOURS
 from patchtide.domain.schedules.wording import hours_in_words
 from patchtide.server.calendar_book import hours_in, kept_hours, of_kind, packed
-from patchtide.server.calendar_reach import check_may_change, check_whose
+from patchtide.server.calendar_reach import check_may_change, check_room, check_whose
 from patchtide.server.context import Call
 from patchtide.server.ports.calendar import Entry, EntryKind
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.said_times import Line, SaidHours, hours_of
 from patchtide.server.table import Input, Nothing, Output
 from patchtide.server.windows import (
-    check_room,
     collection_names,
     named_collection,
     narrowed,
@@ -96,7 +95,9 @@ async def set_hours(call: Call, principal: Principal, asked: SetHours) -> ShownH
         name = named_collection(tx, asked.collection) if asked.collection else ""
         was = tx.calendar.hold(key)
         if was is None:
-            check_room(tx)
+            check_room(tx, entry)
+        else:
+            check_may_change(principal, was)
         tx.calendar.put(entry)
         before = _words(was) if was else ""
         tx.note(str(key), whose=_whose(entry, name), before=before, now=_words(entry))

@@ -9,9 +9,13 @@ from __future__ import annotations
 from patchtide.domain.access.grants import visible
 from patchtide.domain.access.principals import Anonymous, Principal
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.domain.errors import NotFound, Refused
+from patchtide.domain.errors import NotFound, Refused, WrongState
+from patchtide.server.calendar_book import MOST
 from patchtide.server.ports.calendar import Entry, EntryKind
+from patchtide.server.ports.decisions import Transaction
 
+MOST_OF_ONE = 100
+"""Windows, freezes and business hours of one collection together."""
 MODIFY = Right(Kind.COLLECTIONS, Verb.MODIFY)
 
 
@@ -32,12 +36,29 @@ def check_may_change(principal: Principal, was: Entry) -> None:
 
     Raises:
         NotFound: as when he puts it in.
-        Refused: it is a freeze, and somebody else froze what is his.
+        Refused: somebody else set it.
     """
     check_whose(principal, was)
-    is_others = was.by != principal.actor
-    if was.kind is EntryKind.FREEZE and is_others and not _may_everywhere(principal):
-        raise Refused(f"somebody else froze it: this needs the right {MODIFY} everywhere")
+    if was.by != principal.actor and not _may_everywhere(principal):
+        raise Refused(f"somebody else set it: this needs the right {MODIFY} everywhere")
+
+
+def check_may_thaw(principal: Principal) -> None:
+    """Raises Refused: by this a machine goes by a freeze no more, and such he does not lift."""
+    if not _may_everywhere(principal):
+        raise Refused(f"its schedule is frozen: this needs the right {MODIFY} everywhere")
+
+
+def check_room(tx: Transaction, entry: Entry) -> None:
+    """Let it in beside the others: nobody uses up what others freeze with.
+
+    Raises:
+        WrongState: there are too many.
+    """
+    if entry.kind is not EntryKind.FREEZE and tx.calendar.count() >= MOST:
+        raise WrongState(f"the calendar has {MOST} entries already; delete some that are over")
+    if entry.collection is not None and len(tx.calendar.of(entry.collection)) >= MOST_OF_ONE:
+        raise WrongState(f"{MOST_OF_ONE} are set for it already; delete some that are over")
 
 
 def _may_everywhere(principal: Principal) -> bool:

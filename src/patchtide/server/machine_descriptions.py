@@ -20,6 +20,7 @@ from patchtide.domain.compliance.described import (
     RestartCode,
 )
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
+from patchtide.server.calendar_reach import check_may_thaw
 from patchtide.server.context import Call
 from patchtide.server.described_reach import (
     Redescribed,
@@ -246,7 +247,9 @@ def reaching(
     found: dict[str, str | bool] = {RIGHTS_END_AT: collection} if collection else {}
     if check_held_back(tx, principal, said, now=now):
         found[HELD_BACK] = True
-    if not said.left.isdisjoint(frozen) or moves_any(tx, said, frozen):
+    if leaves := not said.left.isdisjoint(frozen):
+        check_may_thaw(principal)
+    if leaves or moves_any(tx, said, frozen):
         found[FROZEN] = True
     return found
 

@@ -12,13 +12,12 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.collections.definitions import ALL_MACHINES, ALL_MACHINES_NAME
-from patchtide.domain.errors import NotFound, WrongState
+from patchtide.domain.errors import NotFound
 from patchtide.domain.schedules.permission import Times, Wanted, upcoming
 from patchtide.domain.schedules.spans import Span
 from patchtide.domain.schedules.windows import Clock
 from patchtide.domain.schedules.wording import freeze_in_words, window_in_words
 from patchtide.server.calendar_book import (
-    MOST,
     KeptWindow,
     freeze_in,
     kept_freeze,
@@ -27,7 +26,7 @@ from patchtide.server.calendar_book import (
     packed,
     window_in,
 )
-from patchtide.server.calendar_reach import check_may_change, check_whose
+from patchtide.server.calendar_reach import check_may_change, check_room, check_whose
 from patchtide.server.context import Call
 from patchtide.server.patterns import LINE
 from patchtide.server.ports.calendar import Entry, EntryKind
@@ -194,11 +193,6 @@ def named_collection(tx: Transaction, collection: UUID) -> str:
     return held[collection]
 
 
-def check_room(tx: Transaction) -> None:
-    if tx.calendar.count() >= MOST:
-        raise WrongState(f"the calendar has {MOST} entries already; delete some that are over")
-
-
 def _kept(asked: SaidWindow, name: str, now: datetime) -> KeptWindow:
     """What is counted from a day is counted from one that is written down."""
     today = now.astimezone(UTC).date()
@@ -224,7 +218,7 @@ def _entry(
 
 def _add(tx: Transaction, entry: Entry, words: str) -> str:
     name = named_collection(tx, entry.collection or ALL_MACHINES)
-    check_room(tx)
+    check_room(tx, entry)
     tx.calendar.put(entry)
     tx.note(str(entry.id), collection=name, now=words)
     return name

@@ -12,6 +12,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.domain.access.proposals import Rule
 from patchtide.domain.access.rights import rights_of
 from patchtide.domain.collections.definitions import ALL_MACHINES
+from patchtide.server import calendar_reach
 from patchtide.server.four_eyes import FOUR_EYES
 from tests.integration.http.plane import START, AdministratorsPlane, Answer
 
@@ -245,11 +246,11 @@ async def test_whose_rights_end_at_a_collection_sets_its_calendar_and_no_others(
     async def tried(method: str, *paths: str, **document: Any) -> list[int]:
         return [(await keeper.do(method, path, **document)).status for path in paths]
 
-    assert await tried("POST", f"{own}/windows", **PATCH_NIGHT) == [201]
+    made = (await keeper.do("POST", f"{own}/windows", **PATCH_NIGHT)).json["id"]
     assert await tried("POST", f"{theirs}/windows", **PATCH_NIGHT) == [404]
-    paths = [f"/windows/{window}" for window in windows]
-    assert await tried("PUT", *paths, **PATCH_NIGHT) == [200, 404, 404]
-    assert await tried("DELETE", *paths) == [204, 404, 404]
+    paths = [f"/windows/{window}" for window in (made, *windows)]
+    assert await tried("PUT", *paths, **PATCH_NIGHT) == [200, 403, 404, 404]
+    assert await tried("DELETE", *paths) == [204, 403, 404, 404]
     assert await tried("PUT", "/business-hours", ends="17:00") == [404]
     assert await tried("PUT", "/business-hours", ends="17:00", location="Ulm") == [404]
     assert await tried("PUT", "/business-hours", ends="17:00", collection=keeper.collection) == [
@@ -257,7 +258,7 @@ async def test_whose_rights_end_at_a_collection_sets_its_calendar_and_no_others(
     ]
     assert await tried("PUT", own, description="mine") == [403]
     assert await tried("POST", f"{own}/removals", names=["web-1"]) == [403]
-    assert await tried("DELETE", f"/freezes/{freeze}") == [403], "somebody else froze it"
+    assert await tried("DELETE", f"/freezes/{freeze}") == [403]
     own_freeze = (await keeper.do("POST", f"{own}/freezes", **frozen)).json["id"]
     assert await tried("DELETE", f"/freezes/{own_freeze}") == [204]
     keeper.token = full
@@ -296,3 +297,43 @@ async def test_whose_rights_end_at_a_collection_is_told_when_but_not_of_whom(
     assert all(one.count(b"BEGIN:VEVENT") == told[3].count(b"BEGIN:VEVENT") for one in whole[3:])
     assert b"Patch night" in told[3] and b"of another collection" in told[3]
     assert not owner.json["may"] and "of another collection" in owner.json["words"]
+
+
+async def test_whose_rights_end_at_a_collection_takes_no_machine_out_of_a_freeze(
+    keeper: Keeper,
+) -> None:
+    night = (await keeper.do("POST", "/collections", name="Night", names=[])).json["id"]
+    about = {"machines": [keeper.machine], "schedule": night}
+    await keeper.do("POST", "/machine-descriptions", **about)
+    year = f"{keeper.plane.clock.now():%Y}"
+    frozen = {"begins": f"{year}-01-01 00:00", "ends": f"{year}-12-31 23:59", "reason": "audit"}
+    await keeper.do("POST", f"/collections/{night}/freezes", **frozen)
+    full = keeper.token
+    keeper.token = await keeper.plane.token(
+        rights=rights_of(f"machines.{verb}@{keeper.collection}" for verb in ("read", "modify"))
+    )
+    thaw = {"machines": [keeper.machine], "forget": ["schedule"]}
+
+    assert (await keeper.do("POST", "/machine-descriptions", **thaw)).status == 403
+    keeper.token = full
+    assert (await keeper.do("POST", "/machine-descriptions", **thaw)).status == 200
+
+
+async def test_nobody_uses_up_what_others_freeze_with(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calendar_reach, "MOST", 3)
+    monkeypatch.setattr(calendar_reach, "MOST_OF_ONE", 2)
+    own, everywhere = f"/collections/{keeper.collection}", f"/collections/{ALL_MACHINES}"
+    year = f"{keeper.plane.clock.now():%Y}"
+    frozen = {"begins": f"{year}-01-01 00:00", "ends": f"{year}-12-31 23:59", "reason": "audit"}
+
+    windows = [
+        (await keeper.do("POST", f"{path}/windows", **PATCH_NIGHT)).status
+        for path in (own, own, own, everywhere, everywhere)
+    ]
+    freezes = [
+        (await keeper.do("POST", f"{path}/freezes", **frozen)).status for path in (own, everywhere)
+    ]
+
+    assert (windows, freezes) == ([201, 201, 409, 201, 409], [409, 201])
