@@ -89,7 +89,7 @@ def _collection(text: str) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError as error:
-        raise ValueError("is the id of a collection") from error
+        raise ValueError("is a collection, by its id, or in a file by its name") from error
 
 
 _UNSAID = RestartCode.UNSAID

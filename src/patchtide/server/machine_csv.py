@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -55,8 +56,10 @@ def _number(problem: Problem) -> int:
     return int(problem.where.split(maxsplit=2)[1].rstrip(","))
 
 
-def read_lines(text: str) -> Sequence[Line]:
+def read_lines(text: str, collections: Mapping[str, UUID] | None = None) -> Sequence[Line]:
     """Return the lines of a file, as they are to be understood.
+
+    `collections`: those that a schedule may be called by, by their names in small letters.
 
     Raises:
         InvalidDocument: with its mistakes, the first of them if they are very many.
@@ -65,7 +68,7 @@ def read_lines(text: str) -> Sequence[Line]:
     heads = _heads(rows)
     problems: list[Problem] = []
     lines: list[Line] = []
-    cells = _Cells(heads)
+    cells = _Cells(heads, collections or {})
     for number, row in rows:
         if len(row) != len(heads):
             problems.append(
@@ -139,8 +142,10 @@ def _heads(rows: _Rows) -> Sequence[str]:
 class _Cells:
     """Reads cells; of ten thousand lines most say what another has said."""
 
-    def __init__(self, heads: Sequence[str]) -> None:
+    def __init__(self, heads: Sequence[str], collections: Mapping[str, UUID]) -> None:
         self._heads = heads
+        own: Mapping[str, Callable[[str], Any]] = {"schedule": partial(_schedule, collections)}
+        self._readers = {**_READERS, **own}
         self._known: dict[tuple[str, str], Any] = {}
 
     def line(self, number: int, row: Sequence[str], problems: list[Problem]) -> Line:
@@ -160,8 +165,13 @@ class _Cells:
     def _read(self, head: str, cell: str) -> Any:
         key = (head, cell)
         if key not in self._known:
-            self._known[key] = _READERS[head](meant(cell.strip()))
+            self._known[key] = self._readers[head](meant(cell.strip()))
         return self._known[key]
+
+
+def _schedule(collections: Mapping[str, UUID], text: str) -> Any:
+    found = collections.get(text.casefold())
+    return ATTRIBUTES["schedule"].read(text) if found is None else found
 
 
 def _unlike(cell: str, what: str) -> str:
@@ -177,7 +187,11 @@ def _id(text: str) -> UUID | None:
         raise ValueError("is no id of a machine") from error
 
 
-_READERS = {"id": _id, "name": name_of, **{name: one.read for name, one in ATTRIBUTES.items()}}
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "id": _id,
+    "name": name_of,
+    **{name: one.read for name, one in ATTRIBUTES.items()},
+}
 
 
 def _twice(lines: Sequence[Line]) -> Iterator[Problem]:

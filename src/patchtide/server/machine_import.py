@@ -24,6 +24,7 @@ from patchtide.domain.compliance.described import UNDESCRIBED, Described
 from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, WrongState
 from patchtide.server.collection_checks import may_ask
 from patchtide.server.collection_index import CollectionIndex
+from patchtide.server.collection_reach import may_name_collections
 from patchtide.server.context import Call
 from patchtide.server.described_reach import Redescribed, looked_at
 from patchtide.server.fleet_view import View
@@ -136,7 +137,8 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
         WrongState: a machine is retired, or has come that is to be expected.
     """
     fleet = call.context.fleet
-    lines = await call.read(lambda: read_lines(asked.csv))
+    names = await _names(call, principal)
+    lines = await call.read(lambda: read_lines(asked.csv, names))
     file = await call.read_fleet(
         lambda: fleet.ask(lambda view: _resolved(view, lines, expect=asked.expect))
     )
@@ -160,6 +162,15 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
             await call.decide(principal, work, whole=whole)
             call = call.rest()
     return await call.read(lambda: _told(file, plan))
+
+
+async def _names(call: Call, principal: Principal) -> Mapping[str, UUID]:
+    """Return the collections by name, for whoever may read them all."""
+    if not may_name_collections(principal):
+        return {}
+    fleet = call.context.fleet
+    known = await call.read_fleet(lambda: fleet.ask(lambda view: [*view.collections.values()]))
+    return {one.name.casefold(): one.id for one in known}
 
 
 def _check(file: _File, plan: _Plan, wanted: str) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from patchtide.adapters.storage import Storage
+from patchtide.domain.access.rights import Kind, Right, Verb
 from patchtide.server.ports.clients import ClientState, NewClient
 from tests.integration.http.plane import AdministratorsPlane
 from tests.simulator.catalogs import Catalog
@@ -151,3 +152,19 @@ async def test_machines_of_one_name_are_known_by_their_ids(site: Site) -> None:
     assert [a.status for a in told] == [200, 400, 400, 400]
     assert told[0].json["changed"] == 2
     assert {a.json["problems"][0]["where"] for a in told[1:]} == {"line 3"}
+
+
+async def test_a_schedule_is_called_by_its_name_by_whoever_may_read_collections(site: Site) -> None:
+    plane, said = site.plane, "name,schedule\nweb-0,night shift\n"
+    token = await plane.token(role="full-administrator")
+    made = await plane.ask(
+        "POST", "/api/v1/collections", token=token, document={"name": "Night shift"}
+    )
+    blind = await plane.token(rights=frozenset({Right(Kind.MACHINES, Verb.MODIFY)}))
+    path = "/api/v1/machine-imports"
+
+    refused = await plane.ask("POST", path, token=blind, document={"csv": said, "dry_run": True})
+    done = await site.send(said)
+
+    assert (refused.status, done.status) == (400, 200)
+    assert str(site.storage.clients()[0].described.schedule) == made.json["id"]
