@@ -35,7 +35,7 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
 
 def sentence(problem: Problem) -> str:
     """Return a mistake as a sentence, with its field as forms call it."""
-    where, bound = _field(problem.where), problem.what.removeprefix("is at ")
+    where, bound = field_in_words(problem.where), problem.what.removeprefix("is at ")
     if bound != problem.what:
         return f"{where[:1].upper()}{where[1:]}: at {bound}."
     if problem.what.partition(" ")[0] in _BY_THEMSELVES or problem.what.startswith(("'", '"')):
@@ -43,8 +43,9 @@ def sentence(problem: Problem) -> str:
     return f"The {where} {problem.what}."
 
 
-def _field(where: str) -> str:
+def field_in_words(where: str) -> str:
+    """Return what a form calls a field, or the place in a list."""
     counted = _PLACE.fullmatch(where)
     if counted is not None:
-        return f"{_field(counted['name'])}, line {int(counted['place']) + 1},"
+        return f"{field_in_words(counted['name'])}, line {int(counted['place']) + 1},"
     return _FIELDS.get(where, where.replace("_", " "))

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 
 from patchtide.adapters.console import words
-from patchtide.adapters.console.mistakes import sentence
+from patchtide.adapters.console.mistakes import field_in_words, sentence
 from patchtide.adapters.console.pointing import pointed
 from patchtide.adapters.console.static_files import StaticFiles
 from patchtide.server.ports.clock import Clock
@@ -57,6 +57,7 @@ class Templates:
             every=every,
             put_off=put_off,
             sentence=sentence,
+            field=field_in_words,
         )
 
     def render(self, template: str, context: Mapping[str, Any]) -> bytes:
