@@ -95,7 +95,7 @@ async def set_hours(call: Call, principal: Principal, asked: SetHours) -> ShownH
         name = named_collection(tx, asked.collection) if asked.collection else ""
         was = tx.calendar.hold(key)
         if was is None:
-            check_room(tx, entry)
+            check_room(tx, principal, entry)
         else:
             check_may_change(principal, was)
         tx.calendar.put(entry)

@@ -15,7 +15,8 @@ from patchtide.server.ports.calendar import Entry, EntryKind
 from patchtide.server.ports.decisions import Transaction
 
 MOST_OF_ONE = 100
-"""Windows, freezes and business hours of one collection together."""
+"""Windows, freezes and business hours of a collection together, if one adds some whose right ends
+there."""
 MODIFY = Right(Kind.COLLECTIONS, Verb.MODIFY)
 
 
@@ -49,15 +50,17 @@ def check_may_thaw(principal: Principal) -> None:
         raise Refused(f"its schedule is frozen: this needs the right {MODIFY} everywhere")
 
 
-def check_room(tx: Transaction, entry: Entry) -> None:
-    """Let it in beside the others: nobody uses up what others freeze with.
+def check_room(tx: Transaction, principal: Principal, entry: Entry) -> None:
+    """Let it in beside the others: whose right ends somewhere uses up nobody's room.
 
     Raises:
         WrongState: there are too many.
     """
     if entry.kind is not EntryKind.FREEZE and tx.calendar.count() >= MOST:
         raise WrongState(f"the calendar has {MOST} entries already; delete some that are over")
-    if entry.collection is not None and len(tx.calendar.of(entry.collection)) >= MOST_OF_ONE:
+    if entry.collection is None or _may_everywhere(principal):
+        return
+    if len(tx.calendar.of(entry.collection)) >= MOST_OF_ONE:
         raise WrongState(f"{MOST_OF_ONE} are set for it already; delete some that are over")
 
 

@@ -120,7 +120,7 @@ async def create_window(call: Call, principal: Principal, asked: CreateWindow) -
     kept = _kept(asked, asked.name, call.now)
     entry = _entry(call, principal, EntryKind.WINDOW, asked.collection, packed(kept))
     check_whose(principal, entry)
-    name = await call.decide(principal, lambda tx: _add(tx, entry, _window_words(entry)))
+    name = await call.decide(principal, lambda tx: _add(tx, principal, entry, _window_words(entry)))
     return _shown_window(entry, name, call.now)
 
 
@@ -151,7 +151,7 @@ async def create_freeze(call: Call, principal: Principal, asked: CreateFreeze) -
     said = packed(narrowed(asked, SaidFreeze))
     entry = _entry(call, principal, EntryKind.FREEZE, asked.collection, said)
     check_whose(principal, entry)
-    name = await call.decide(principal, lambda tx: _add(tx, entry, _freeze_words(entry)))
+    name = await call.decide(principal, lambda tx: _add(tx, principal, entry, _freeze_words(entry)))
     return _shown_freeze(entry, name, call.now)
 
 
@@ -216,9 +216,9 @@ def _entry(
     )
 
 
-def _add(tx: Transaction, entry: Entry, words: str) -> str:
+def _add(tx: Transaction, principal: Principal, entry: Entry, words: str) -> str:
     name = named_collection(tx, entry.collection or ALL_MACHINES)
-    check_room(tx, entry)
+    check_room(tx, principal, entry)
     tx.calendar.put(entry)
     tx.note(str(entry.id), collection=name, now=words)
     return name

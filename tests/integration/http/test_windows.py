@@ -328,12 +328,16 @@ async def test_nobody_uses_up_what_others_freeze_with(
     year = f"{keeper.plane.clock.now():%Y}"
     frozen = {"begins": f"{year}-01-01 00:00", "ends": f"{year}-12-31 23:59", "reason": "audit"}
 
-    windows = [
-        (await keeper.do("POST", f"{path}/windows", **PATCH_NIGHT)).status
-        for path in (own, own, own, everywhere, everywhere)
-    ]
-    freezes = [
-        (await keeper.do("POST", f"{path}/freezes", **frozen)).status for path in (own, everywhere)
-    ]
+    async def made(what: str, *paths: str, **document: Any) -> list[int]:
+        return [(await keeper.do("POST", f"{path}/{what}", **document)).status for path in paths]
 
-    assert (windows, freezes) == ([201, 201, 409, 201, 409], [409, 201])
+    full = keeper.token
+    keeper.token = await keeper.plane.token(
+        rights=rights_of([f"collections.modify@{keeper.collection}"])
+    )
+    delegates = await made("windows", own, own, own, **PATCH_NIGHT)
+    keeper.token = full
+    windows = await made("windows", own, own, everywhere, **PATCH_NIGHT)
+    freezes = await made("freezes", own, everywhere, **frozen)
+
+    assert (delegates, windows, freezes) == ([201, 201, 409], [201, 409, 409], [201, 201])
