@@ -88,11 +88,19 @@ class CollectionIndex:
 
     def targets_of(self, view: View, collection: UUID) -> BitMap:
         """Return whom it reaches what is said of a collection: of tier 0 only by one of that."""
+        return self._reached(view, collection, self.ground(view).members_of(collection))
+
+    def bound_by(self, view: View, collection: UUID) -> BitMap:
+        """Return whom its calendar binds: besides, the machines whose schedule it is."""
+        scheduled = self._machines.values(view, "schedule").get(str(collection), BitMap())
         members = self.ground(view).members_of(collection)
+        return self._reached(view, collection, members | (scheduled & view.present))
+
+    def _reached(self, view: View, collection: UUID, machines: BitMap) -> BitMap:
         if is_of_tier_zero(view, collection):
-            return members
+            return machines
         zero = self.tier_zero(view)
-        return BitMap() if zero is None else members - zero
+        return BitMap() if zero is None else machines - zero
 
     def why_unknown(self, view: View, collection: UUID) -> str:
         """Return why nobody knows who is in a collection; empty: it is known."""

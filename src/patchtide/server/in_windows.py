@@ -94,7 +94,7 @@ def _tells(one: Entry, opened: Collection[UUID]) -> bool:
 
 
 def _reached(fleet: Fleet, view: View, collections: Iterable[UUID]) -> BitMap:
-    return BitMap().union(*(fleet.collections.targets_of(view, one) for one in collections))
+    return BitMap().union(*(fleet.collections.bound_by(view, one) for one in collections))
 
 
 def _subjects(fleet: Fleet, machines: BitMap, since: Since) -> Sequence[tuple[int, float, Subject]]:

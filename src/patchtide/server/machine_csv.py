@@ -170,8 +170,13 @@ class _Cells:
 
 
 def _schedule(collections: Mapping[str, UUID], text: str) -> Any:
-    found = collections.get(text.casefold())
-    return ATTRIBUTES["schedule"].read(text) if found is None else found
+    """An id is an id, whatever else is called so."""
+    try:
+        return ATTRIBUTES["schedule"].read(text)
+    except ValueError:
+        if (found := collections.get(text.casefold())) is None:
+            raise
+        return found
 
 
 def _unlike(cell: str, what: str) -> str:

@@ -186,7 +186,7 @@ class ToldAgents:
             return None
         places = list(_places(view, collections, order))
         frozen = [
-            view.present.copy() if one in unknown else collections.targets_of(view, one)
+            view.present.copy() if one in unknown else collections.bound_by(view, one)
             for one, _ in freezes
         ]
         if was is None:

@@ -274,7 +274,8 @@ async def test_a_machine_is_told_of_the_freezes_of_its_collections_and_of_no_oth
     of_all = await freeze(ALL_MACHINES, "10")
     both = told()
     await site.do("DELETE", f"/freezes/{of_all}")
-    await site.do("POST", f"/collections/{site.first}/machines", {"names": ["db-1"]})
+    scheduled = {"machines": [str(site.ids["db-1"])], "schedule": site.first}
+    await site.do("POST", "/machine-descriptions", scheduled)
     await agents.step(site.plane.storage, fleet)
     moved = told()
     await site.do("DELETE", f"/freezes/{of_first}")
@@ -289,4 +290,3 @@ async def test_a_machine_is_told_of_the_freezes_of_its_collections_and_of_no_oth
     assert moved == {"web-1": ["20", "30"], "web-2": ["30"], "db-1": ["20"]}
     assert of_last == first
     assert told() == {"web-1": [], "web-2": [], "db-1": []}
-    assert agents.settings_of(site.ids["db-1"].bytes).poll_s == 900

@@ -163,8 +163,11 @@ async def test_a_schedule_is_called_by_its_name_by_whoever_may_read_collections(
     blind = await plane.token(rights=frozenset({Right(Kind.MACHINES, Verb.MODIFY)}))
     path = "/api/v1/machine-imports"
 
+    disguised = {"name": made.json["id"]}
+    await plane.ask("POST", "/api/v1/collections", token=token, document=disguised)
     refused = await plane.ask("POST", path, token=blind, document={"csv": said, "dry_run": True})
     done = await site.send(said)
 
     assert (refused.status, done.status) == (400, 200)
     assert str(site.storage.clients()[0].described.schedule) == made.json["id"]
+    assert (await site.send(await site.export())).json["changed"] == 0
