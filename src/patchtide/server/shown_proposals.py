@@ -13,16 +13,18 @@ from msgspec import Meta
 from patchtide.domain.access.persons import behind, is_person
 from patchtide.domain.access.principals import Principal, may_read, somebody
 from patchtide.domain.access.proposals import Eyes, Missing, State, missing
-from patchtide.domain.access.rights import Kind, Right
+from patchtide.domain.access.rights import Kind, Right, Verb, holds
 from patchtide.domain.errors import NotFound
 from patchtide.server.context import Call
 from patchtide.server.four_eyes import FOUR_EYES, eyes_among, in_words, may_agree, read_rule
+from patchtide.server.machine_descriptions import RIGHTS_END_AT
 from patchtide.server.patterns import SHORT_ID
 from patchtide.server.ports.accounts import User
 from patchtide.server.ports.proposals import StoredProposal
 from patchtide.server.table import Input, Operation, Output
 
 Covered = Mapping[str, Operation]
+_COLLECTIONS = Right(Kind.COLLECTIONS, Verb.READ)
 NEWEST = 500
 """So many are listed that wait, and so many that have ended."""
 TOLD_IN_LISTS = 20
@@ -135,6 +137,12 @@ class Viewer:
             self._eyes[needs] = eyes_among(self._users, needs, self._setting, now=self._now)
         return self._eyes[needs]
 
+    def _tellable(self, detail: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out how collections are called that he may not read."""
+        if RIGHTS_END_AT not in detail or holds(self._rights, _COLLECTIONS):
+            return dict(detail)
+        return {**detail, RIGHTS_END_AT: "a collection"}
+
     def shown(self, one: StoredProposal, *, told: int | None = None) -> ShownProposal:
         proposal, state = one.proposal, one.proposal.state_at(self._now)
         operation = self._covered.get(proposal.operation)
@@ -165,7 +173,10 @@ class Viewer:
                 ShownApproval(person=a.person, name=self.name(a.person), at=a.at)
                 for a in proposal.approvals
             ),
-            told=tuple(ShownEntry(subject=s, detail=dict(detail)) for s, detail in one.told[:told]),
+            told=tuple(
+                ShownEntry(subject=s, detail=self._tellable(detail))
+                for s, detail in one.told[:told]
+            ),
             changes=one.changes,
             asked=asked[:ASKED_SHOWN],
             asked_letters=len(asked),

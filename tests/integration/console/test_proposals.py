@@ -220,6 +220,16 @@ async def test_to_describe_a_machine_into_where_rights_end_waits(site: ConsoleSi
     assert stored is not None and stored.told[0][1]["rights_end_at"] == "Web"
     assert elsewhere.changed == 1
 
+    async def told() -> str:
+        shown = await do(site, maria, "proposals.show", proposal=described.value.proposal.id)
+        return str(shown.told[0].detail["rights_end_at"])
+
+    author, now = described.value.proposal.person.partition(":")[2], site.clock.now()
+    less = ["accounts.administer", "machines.administer"]
+    before = await told()
+    await site.storage.decide("x", "x", lambda tx: tx.set_rights(author, less), now=now)
+    assert (before, await told()) == ("Web", "a collection")
+
 
 async def test_other_machines_where_rights_are_to_end_make_them_void(site: ConsoleSite) -> None:
     maria, tom = await site.signed_in("maria"), await site.signed_in("tom")
