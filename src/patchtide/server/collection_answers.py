@@ -39,7 +39,7 @@ from patchtide.server.machine_index import MachineIndex
 EACH = timedelta(hours=1)
 """So often each query is asked from nothing, whatever is kept of it."""
 AT_ONCE = 2
-"""So many of them together: whoever asks next waits for it."""
+"""So many of them together: whoever asks meanwhile waits for it."""
 _NOBODY = BitMap()
 _TEXTS = 4_000
 Named = Callable[[Sequence[str]], BitMap | None]
@@ -82,11 +82,13 @@ class CollectionAnswers:
         self._owed = 0.0
         """So many are to be asked from nothing by now."""
         self._turns: list[str] = []
+        self._checked = set[str]()
+        """What was asked from nothing since it was followed."""
 
     def follow(self, view: View, texts: Set[str]) -> Turned:
         """Take up what is asked, and who answers otherwise by now."""
-        checked = self._check(view, texts)
         turned = self._machines.turned(view)
+        checked, self._checked = self._checked, set()
         for text in self._found.keys() - texts:
             del self._found[text]
             self._machines.drop(text)
@@ -109,22 +111,25 @@ class CollectionAnswers:
                 anew.add(text)
         return Turned(moved, frozenset(anew))
 
-    def _check(self, view: View, texts: Set[str]) -> Set[str]:
-        """Ask those from nothing whose turn it is: each once in so long; return them."""
+    def check(self, view: View, texts: Set[str]) -> None:
+        """Ask those from nothing whose turn it is: each once in so long."""
         since = max(timedelta(), view.now - (self._checked_at or view.now))
         self._checked_at = view.now
         self._owed = min(self._owed + len(texts) * (since / EACH), len(texts))
-        checked = set[str]()
-        while self._owed >= 1 and len(checked) < AT_ONCE:
+        for _ in range(min(int(self._owed), AT_ONCE)):
             self._owed -= 1
             self._turns = self._turns or [text for text in self._found if text in texts]
             if not self._turns:
-                break
+                return
             text = self._turns.pop()
             with suppress(InvalidQuery, Unavailable):  # who asks for it is told
                 self._machines.check(view, text)
-            checked.add(text)
-        return checked
+            self._checked.add(text)
+
+    @property
+    def has_checked(self) -> bool:
+        """Say whether something was asked from nothing that was not followed yet."""
+        return bool(self._checked)
 
     def answering(self, query: str, named: Named, *, among: BitMap) -> BitMap | None:
         """Return who of these answers; None: nobody can say."""

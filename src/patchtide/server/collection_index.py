@@ -66,6 +66,12 @@ class CollectionIndex:
             self._moment = moment
         return self._memberships
 
+    def check(self, view: View) -> None:
+        """Ask the queries from nothing whose turn it is; whoever follows the fleet does so."""
+        self._answers.check(view, self._askers.keys())
+        if self._answers.has_checked:
+            self._moment = None
+
     def members_of(self, view: View, collection: UUID) -> BitMap:
         """Return who is in it, let in or not.
 

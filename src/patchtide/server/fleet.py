@@ -213,7 +213,10 @@ class Fleet:
         making.result()
 
     def _judge(self) -> None:
-        """Judge who moved, a few at a time: of thousands, whoever asks would wait for all."""
+        """Judge who moved, a few at a time: of thousands, whoever asks would wait for all.
+
+        Collections' queries have their turn to be asked from nothing, too.
+        """
         goes_on = True
         while goes_on:
             with self._lock:
@@ -221,6 +224,7 @@ class Fleet:
                 goes_on = view.judge_some(JUDGED)
                 if not goes_on:
                     self.machines.follow(view)
+                    self.collections.check(view)
 
     def _settle(self) -> bool:
         """Have counts of updates follow for a while: a stream now and then, and say if its end."""
