@@ -14,17 +14,17 @@ from patchtide.domain.errors import InvalidDocument, NotFound, Problem
 from patchtide.domain.schedules.windows import DEFAULT_HOURS
 from patchtide.domain.schedules.wording import hours_in_words
 from patchtide.server.calendar_book import hours_in, kept_hours, of_kind, packed
+from patchtide.server.calendar_entries import (
+    collection_names,
+    named_collection,
+    narrowed,
+)
 from patchtide.server.calendar_reach import check_may_change, check_room, check_whose
 from patchtide.server.context import Call
 from patchtide.server.ports.calendar import Entry, EntryKind
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.said_times import Line, SaidHours, hours_of
 from patchtide.server.table import Input, Nothing, Output
-from patchtide.server.windows import (
-    collection_names,
-    named_collection,
-    narrowed,
-)
 
 _SPACE = UUID("5f2c1a52-3a5e-5d0e-9a0b-6d9f0a4c7e11")
 """In it whoever has business hours has one id, and so one entry."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from patchtide.domain.access.rights import Kind, Right, Verb
-from patchtide.server import business_hours, calendar_month, openings, windows
+from patchtide.server import (
+    business_hours,
+    calendar_entries,
+    calendar_month,
+    freezes,
+    openings,
+    windows,
+)
 from patchtide.server.calendar_feed import MEDIA_TYPE
 from patchtide.server.covered import LIFTS
 from patchtide.server.table import API, SAFE_METHODS, Operation, Plane
@@ -37,7 +44,7 @@ WINDOWS = (
         "/windows",
         _READ,
         "List the maintenance windows, and when each opens next.",
-        input=windows.OfCollection,
+        input=calendar_entries.OfCollection,
         output=windows.WindowList,
         handler=windows.list_windows,
         columns=("collection_name", "name", "words", "next", "id"),
@@ -168,9 +175,9 @@ FREEZES = (
         "/freezes",
         _READ,
         "List the freezes: from when to when collections are not changed, and why.",
-        input=windows.OfCollection,
-        output=windows.FreezeList,
-        handler=windows.list_freezes,
+        input=calendar_entries.OfCollection,
+        output=freezes.FreezeList,
+        handler=freezes.list_freezes,
         columns=("collection_name", "begins", "ends", "clock", "reason", "id"),
         narrows=True,
     ),
@@ -180,9 +187,9 @@ FREEZES = (
         "/collections/{collection}/freezes",
         _MODIFY,
         "Freeze a collection: whatever windows say, only an emergency changes its machines.",
-        input=windows.CreateFreeze,
-        output=windows.ShownFreeze,
-        handler=windows.create_freeze,
+        input=freezes.CreateFreeze,
+        output=freezes.ShownFreeze,
+        handler=freezes.create_freeze,
         status=201,
         example="freezes create --collection 'Web servers' --begins '2026-12-18 18:00'"
         " --ends '2027-01-04 06:00' --reason \"year's end\"",
@@ -194,9 +201,9 @@ FREEZES = (
         "/freezes/{freeze}",
         _MODIFY,
         "Say anew from when to when a freeze holds, and why.",
-        input=windows.ChangeFreeze,
-        output=windows.ShownFreeze,
-        handler=windows.change_freeze,
+        input=freezes.ChangeFreeze,
+        output=freezes.ShownFreeze,
+        handler=freezes.change_freeze,
         four_eyes=LIFTS,
         example="freezes change --freeze 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f"
         " --begins '2026-12-18 18:00' --ends '2026-12-28 06:00' --reason Christmas",
@@ -208,8 +215,8 @@ FREEZES = (
         "/freezes/{freeze}",
         _MODIFY,
         "Delete a freeze: windows hold again at once.",
-        input=windows.OneFreeze,
-        handler=windows.delete_freeze,
+        input=freezes.OneFreeze,
+        handler=freezes.delete_freeze,
         four_eyes=LIFTS,
         status=204,
         example="freezes delete 0f0f0f0f-0f0f-8f0f-8f0f-0f0f0f0f0f0f",

@@ -16,6 +16,7 @@ from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import AT, KEEPING, TIER_ZERO, Right, holds
 from patchtide.domain.collections.definitions import depending
 from patchtide.domain.errors import NotFound
+from patchtide.server.calendar_entries import LIFTED, is_frozen
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_checks import Held
 from patchtide.server.collection_reach import holder_within
@@ -29,7 +30,6 @@ from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, hands_on, held_by, read_roles, rights_by
 from patchtide.server.taking_over import BUILD_WAS, TAKES_OVER, decides_who_is_held_back
 from patchtide.server.tier_zero import deciding_tier
-from patchtide.server.windows import LIFTED, is_frozen
 
 
 def _asked_rights(tx: Transaction, asked: Asked) -> frozenset[Right]:

@@ -20,6 +20,7 @@ from patchtide.domain.compliance.described import (
     RestartCode,
 )
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
+from patchtide.server.calendar_entries import frozen_or_to_be
 from patchtide.server.calendar_reach import check_may_thaw
 from patchtide.server.context import Call
 from patchtide.server.described_reach import (
@@ -42,7 +43,6 @@ from patchtide.server.ports.audit import AuditEntry
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
-from patchtide.server.windows import frozen_or_to_be
 
 MOST = 500
 """So many machines at once: each leaves an entry, and a transaction writes a thousand rows."""

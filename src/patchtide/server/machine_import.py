@@ -22,6 +22,7 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.compliance.described import UNDESCRIBED, Described
 from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, WrongState
+from patchtide.server.calendar_entries import frozen_or_to_be
 from patchtide.server.collection_checks import may_ask
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.collection_reach import may_name_collections
@@ -37,7 +38,6 @@ from patchtide.server.ports.clients import Client, ClientState, ExpectedClient
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.table import Input, Output
 from patchtide.server.tier_zero import Targets, check_targets
-from patchtide.server.windows import frozen_or_to_be
 
 LARGEST = 8 << 20
 """Of a file, in bytes; ten thousand lines have about one million."""

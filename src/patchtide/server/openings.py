@@ -23,13 +23,13 @@ from patchtide.domain.schedules.wording import (
     window_in_words,
 )
 from patchtide.server.calendar_book import Subject, subject_of_machine, times_of
+from patchtide.server.calendar_entries import CollectionId, collection_names, narrowed
 from patchtide.server.calendar_feed import Event, icalendar
 from patchtide.server.context import Call
 from patchtide.server.machines import MachineId
 from patchtide.server.patterns import LINE
 from patchtide.server.said_times import Reading, SaidWindow, window_of, zone_of
 from patchtide.server.table import Input, Output
-from patchtide.server.windows import CollectionId, collection_names, narrowed
 
 PREVIEWED = 6
 FED = timedelta(days=400)

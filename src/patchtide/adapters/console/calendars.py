@@ -20,9 +20,10 @@ from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.domain.errors import NotFound, PatchtideError
 from patchtide.server.business_hours import ShownHours
 from patchtide.server.collection_view import Collection
+from patchtide.server.freezes import ShownFreeze
 from patchtide.server.openings import Opening, Previewed
 from patchtide.server.synchronisation_plan import DAYS
-from patchtide.server.windows import ShownFreeze, ShownWindow
+from patchtide.server.windows import ShownWindow
 
 NEXT = 5
 _DELETE_WINDOW = Act(
