@@ -63,6 +63,14 @@ async def test_a_proposal_is_kept_as_it_was_made_and_as_it_ended(storage: Storag
     assert storage.proposals.what_is_open(NOON)[0] == 1
     assert storage.proposals.what_is_open(NOON + timedelta(days=7)) == (0, 0.0, 0)
 
+    later = NOON + timedelta(hours=1)
+    await storage.decide("a", "x", lambda tx: tx.proposals.void_all(by="a", now=later), now=later)
+
+    void = storage.proposals.proposal(other.proposal.id)
+    assert void is not None and (void.asked, void.proposal.state) == (b"", State.VOID)
+    assert (void.proposal.ended_at, void.proposal.ended_by) == (later, "a")
+    assert storage.proposals.proposal(made.proposal.id) == read
+
 
 async def test_what_waits_is_listed_apart_from_what_has_ended(storage: Storage) -> None:
     kept = [a_proposal(f"{n:012x}", person=f"user:l{n % 2}") for n in range(0xA0, 0xA4)]

@@ -214,7 +214,12 @@ class AgentCore:
             self.note("settings-refused", str(error))
 
     def _pace(self, now: float) -> Pace:
-        return self._ports.settings.pace(seed=self._state.memory.seed, now=now)
+        """Where what the site told cannot be read, freezes of before hold on."""
+        memory, settings = self._state.memory, self._ports.settings
+        pace = settings.pace(seed=memory.seed, now=now)
+        if settings.is_readable():
+            return pace
+        return structs.replace(pace, frozen=memory.pace.frozen)
 
     def _health(self, seen: Mapping[str, bytes]) -> HealthV1:
         return HealthV1(

@@ -110,6 +110,10 @@ class Settings:
         for one in told.freezes:
             freeze_of(one)  # one that cannot be read holds nothing, and the others do
 
+    def is_readable(self) -> bool:
+        """Say whether what the site told, if anything, is understood."""
+        return not self._data or read_told(self._data) is not NOTHING_SAID
+
     @property
     def takes_over_here(self) -> bool | None:
         """Return the same as it was written on the machine; None: nothing was."""

@@ -32,9 +32,14 @@ SHUTS_OUT = frozenset(
         "keys.stop",
         "machines.quarantine",
         "machines.decommission",
+        "freezes.create",
+        "freezes.change",
+        "settings.set-limits",
+        "settings.set-four-eyes",
+        "settings.set-second-factor",
     }
 )
-"""Decisions by which somebody could do less than before; lost, they are to be made again."""
+"""Decisions by which something was forbidden, as a rule; lost, they are to be made again."""
 
 
 class MarkRestored(Input, kw_only=True, frozen=True):
@@ -72,7 +77,8 @@ async def mark_restored(call: Call, principal: Principal, asked: MarkRestored) -
     """Begin a new epoch, and name what was decided since the backup was made.
 
     Each node notices within seconds and reads again what it remembers. What lives for a day at
-    most ends here: of it the database cannot tell what was used up after the backup.
+    most ends here: of it the database cannot tell what was used up after the backup. Proposals are
+    void: some may have been rejected since.
     """
     context = call.context
     lost = await call.read(lambda: context.reading.lost_decisions(context.audit_archive.kept()))
@@ -80,6 +86,7 @@ async def mark_restored(call: Call, principal: Principal, asked: MarkRestored) -
     def work(tx: Transaction) -> None:
         tx.begin_epoch(numbers_above=asked.numbers_above)
         tx.drop_short_lived()
+        tx.proposals.void_all(by=principal.actor, now=call.now)
         tx.note("database", numbers_above=asked.numbers_above, lost=len(lost))
 
     await call.decide(principal, work)

@@ -1,4 +1,4 @@
-"""The freezes that machines are told of, so that each keeps to its own, whoever orders what."""
+"""The freezes that machines are told of, so that each keeps to its own while no server is there."""
 
 from __future__ import annotations
 

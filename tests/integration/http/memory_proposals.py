@@ -46,6 +46,11 @@ class MemoryProposals:
         asked = was.asked if proposal.ended_at is None else b""
         self.kept[proposal.id] = replace(was, proposal=proposal, asked=asked)
 
+    def void_all(self, *, by: str, now: datetime) -> None:
+        for one in list(self.kept.values()):
+            if one.proposal.state_at(now) is State.OPEN:
+                self.put(one.proposal.ended(State.VOID, by=by, now=now))
+
     def proposals(
         self, *, person: str, operations: Collection[str], is_open: bool, now: datetime, limit: int
     ) -> Sequence[StoredProposal]:

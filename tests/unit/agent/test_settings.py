@@ -131,6 +131,22 @@ def test_settings_that_cannot_be_read_are_told_of_once() -> None:
     assert machine.codes() == ["settings-refused"]
 
 
+def test_settings_that_cannot_be_read_lift_no_freeze() -> None:
+    machine = SimulatedMachine()
+    freeze = FreezeV1(begins="2026-03-01 00:00", ends="2026-12-24 00:00", is_utc=True)
+    told = encode(AgentSettingsV1(freezes=(freeze,)))
+    for data in (told, b"nonsense", encode(AgentSettingsV1(scan_every_s=14_400))):
+        machine.next_answers.append(News(CheckInAnswerV1(next_poll_s=900, settings=data)))
+
+    machine.core.start()
+    frozen = []
+    for _ in range(3):
+        machine.core.step(ev.Rung())
+        frozen.append(machine.core.state.memory.pace.frozen)
+
+    assert frozen[0] and frozen == [frozen[0], frozen[0], ()]
+
+
 def test_freezes_hold_by_the_machines_own_clock_or_by_utc_and_are_one_where_they_meet() -> None:
     settings = Settings(MemorySettings(), zone=lambda: "Europe/Berlin")
     freezes = (

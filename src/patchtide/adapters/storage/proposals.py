@@ -82,6 +82,11 @@ class ProposalWrites:
         emptied = {} if proposal_.ended_at is None else {"asked": b""}
         self._connection.execute(changed.values(**_standing(proposal_), **emptied))
 
+    def void_all(self, *, by: str, now: datetime) -> None:
+        ended = {"state": State.VOID.value, "ended_at": now.timestamp(), "ended_by": by}
+        changed = update(proposal).where(_is_open(now)).values(**ended, asked=b"")
+        self._connection.execute(changed)
+
 
 class ProposalReads:
     """The ProposalReading port."""

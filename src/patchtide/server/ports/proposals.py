@@ -48,6 +48,10 @@ class ProposalWriting(Protocol):
         """Write down who agreed, and how it ended: then its input is gone; all else stays."""
         ...
 
+    def void_all(self, *, by: str, now: datetime) -> None:
+        """End whatever is open, as void."""
+        ...
+
 
 class ProposalReading(Protocol):
     def proposals(
