@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from patchtide.domain.sequencer import events as ev
 from patchtide.entry.agent import listen
 from patchtide.entry.agent.__main__ import main as agent
 from patchtide.entry.agent.compose import composed
-from patchtide.wire.agent_settings import AgentSettingsV1, ProxyV1
+from patchtide.wire.agent_settings import AgentSettingsV1, FreezeV1, ProxyV1
 from patchtide.wire.messages import CheckInAnswerV1, encode
 from tests.simulator.agent_command import MACHINE_ID
 from tests.simulator.connect_proxy import ConnectProxy
@@ -245,3 +246,18 @@ def test_a_machine_behind_a_proxy_enrols_through_it(machine: Machine) -> None:
         machine.site.public_key = known
 
         assert (done, len(proxy.asked)) == (0, 2)
+
+
+def test_status_says_until_when_the_machine_is_frozen(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    today = datetime.now(UTC)
+    begins, ends = (f"{today + timedelta(days=n):%Y-%m-%d} 06:00" for n in (-2, 9))
+    freeze = FreezeV1(begins=begins, ends=ends, is_utc=True)
+    KeptSettings(machine.folder / "state").keep(encode(AgentSettingsV1(freezes=(freeze,))))
+
+    machine.checks_in()
+    simulated = f"simulated:{machine.folder / 'machine.json'}"
+    agent(["status", *machine.options()[:4], "--platform", simulated])
+
+    assert f"until {ends} UTC (the site)" in capsys.readouterr().out
