@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.collections.definitions import ALL_MACHINES
@@ -71,9 +71,7 @@ class FreezeList(Output, kw_only=True, frozen=True):
 
 async def create_freeze(call: Call, principal: Principal, asked: CreateFreeze) -> ShownFreeze:
     """Raises InvalidDocument, NotFound or WrongState: there are too many."""
-    freeze_of(asked)  # or it is none
-    said = packed(narrowed(asked, SaidFreeze))
-    entry = entry_of(call, principal, EntryKind.FREEZE, asked.collection, said)
+    entry = entry_of(call, principal, EntryKind.FREEZE, asked.collection, _kept(asked))
     check_whose(principal, entry)
     name = await call.decide(principal, lambda tx: add(tx, principal, entry, freeze_words(entry)))
     return _shown_freeze(entry, name, call.now)
@@ -81,9 +79,7 @@ async def create_freeze(call: Call, principal: Principal, asked: CreateFreeze) -
 
 async def change_freeze(call: Call, principal: Principal, asked: ChangeFreeze) -> ShownFreeze:
     """Raises InvalidDocument or NotFound."""
-    freeze_of(asked)  # or it is none
-    said = packed(narrowed(asked, SaidFreeze))
-    entry, name = await changed(call, principal, asked.freeze, EntryKind.FREEZE, said)
+    entry, name = await changed(call, principal, asked.freeze, EntryKind.FREEZE, _kept(asked))
     return _shown_freeze(entry, name, call.now)
 
 
@@ -98,6 +94,17 @@ async def list_freezes(call: Call, principal: Principal, asked: OfCollection) ->
     shown = [_shown_freeze(one, name_in(names, one.collection), call.now) for one in entries]
     shown.sort(key=lambda one: (one.is_over, one.ends, one.begins, one.id))
     return FreezeList(items=tuple(shown))
+
+
+def _kept(asked: SaidFreeze) -> bytes:
+    """Return what is kept of it, with its times in the one form in which they are in order.
+
+    Raises:
+        InvalidDocument: it is none.
+    """
+    freeze = freeze_of(asked)
+    begins, ends = (at.isoformat(" ", "minutes") for at in (freeze.begins, freeze.ends))
+    return packed(structs.replace(narrowed(asked, SaidFreeze), begins=begins, ends=ends))
 
 
 def _shown_freeze(entry: Entry, name: str, now: datetime) -> ShownFreeze:

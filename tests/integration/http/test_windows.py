@@ -212,7 +212,7 @@ async def test_where_others_must_agree_nobody_alone_lifts_a_freeze_or_leaves_wha
     await plane.storage.decide("x", "x", lambda tx: tx.put_setting(FOUR_EYES, rule), now=START)
 
     told = [
-        await keeper.do("PUT", now, **until(f"{year}-12-02 00:00")),
+        await keeper.do("PUT", now, **until(f"{year}-12-2T0:00")),
         await keeper.do("PUT", now, **until(f"{year}-12-01 00:00")),
         await keeper.do("PUT", now, **until(f"{year}-12-02 00:00", clock="utc")),
         await keeper.do("DELETE", now),
@@ -223,6 +223,7 @@ async def test_where_others_must_agree_nobody_alone_lifts_a_freeze_or_leaves_wha
         await keeper.do("DELETE", f"/windows/{window}"),
     ]
 
+    assert told[0].json["ends"] == f"{year}-12-02 00:00"
     assert [one.status for one in told] == [200, 202, 202, 202, 204, 202, 202, 200, 204]
 
 
