@@ -33,6 +33,7 @@ async def test_what_is_put_into_the_calendar_is_read_by_its_collection(storage: 
         assert tx.calendar.hold(UUID(int=5)) is None
         assert tx.calendar.count() == 4
         assert tx.calendar.of(WEB) == [changed, FREEZE]
+        assert tx.calendar.freezes() == [FREEZE]
         return tx.calendar.drop(UUID(int=9))
 
     assert await storage.decide("admin", "windows.create", work, now=NOON)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from uuid import UUID
 
 import msgspec
@@ -98,6 +98,13 @@ def window_in(entry: Entry) -> Window:
 
 def freeze_in(entry: Entry) -> Freeze:
     return freeze_of(kept_freeze(entry))
+
+
+def frozen_by(freezes: Iterable[Entry], now: datetime) -> frozenset[UUID]:
+    """Return the collections of which one of these freezes holds, or is to come."""
+    return frozenset(
+        one.collection for one in freezes if one.collection and not freeze_in(one).is_over(now)
+    )
 
 
 def hours_in(entry: Entry) -> BusinessHours:

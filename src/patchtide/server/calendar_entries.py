@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID, uuid4
@@ -123,19 +123,6 @@ def _lifted(was: Entry, entry: Entry | None, now: datetime) -> Mapping[str, str]
     freeze = freeze_in(was)
     holds = entry is not None and freeze_in(entry).holds_with(freeze)
     return {} if holds or freeze.is_over(now) else {LIFTED: freeze.reason}
-
-
-async def frozen_or_to_be(call: Call) -> Set[UUID]:
-    """Return the collections of which a freeze holds, or is to come."""
-    entries = await call.read(call.context.reading.calendar.entries)
-    freezes = of_kind(entries, EntryKind.FREEZE)
-    return {e.collection for e in freezes if e.collection and not freeze_in(e).is_over(call.now)}
-
-
-def is_frozen(tx: Transaction, collection: UUID, now: datetime) -> bool:
-    """Say whether a freeze of it holds, or is to come."""
-    freezes = of_kind(tx.calendar.of(collection), EntryKind.FREEZE)
-    return any(not freeze_in(one).is_over(now) for one in freezes)
 
 
 async def _check_targets(call: Call, principal: Principal, id: UUID) -> None:

@@ -16,7 +16,8 @@ from patchtide.domain.access.limits import Deed
 from patchtide.domain.access.rights import AT, KEEPING, TIER_ZERO, Right, holds
 from patchtide.domain.collections.definitions import depending
 from patchtide.domain.errors import NotFound
-from patchtide.server.calendar_entries import LIFTED, is_frozen
+from patchtide.server.calendar_book import frozen_by
+from patchtide.server.calendar_entries import LIFTED
 from patchtide.server.collection_asks import held
 from patchtide.server.collection_checks import Held
 from patchtide.server.collection_reach import holder_within
@@ -143,9 +144,8 @@ def _moves_bound(asking: Asking, known: Held, collection: UUID) -> bool:
     """Say whether that decides where others are held back, or what is frozen."""
     definitions = {key: one.definition for key, one in known.items()}
     decided = depending(definitions, [collection])
-    return decides_who_is_held_back(asking.tx, decided) or any(
-        is_frozen(asking.tx, one, asking.now) for one in decided
-    )
+    frozen = frozen_by(asking.tx.calendar.freezes(), asking.now)
+    return decides_who_is_held_back(asking.tx, decided) or not frozen.isdisjoint(decided)
 
 
 def _takes_from_many(asking: Asking) -> bool:

@@ -21,6 +21,7 @@ from patchtide.domain.collections.definitions import made_of
 from patchtide.domain.collections.facts import Column
 from patchtide.domain.compliance.described import Described
 from patchtide.domain.compliance.machine_query import MACHINE_FIELDS
+from patchtide.server.calendar_book import frozen_by
 from patchtide.server.collection_asks import asking, held
 from patchtide.server.collection_reach import Known, check_who_decides, holder_within
 from patchtide.server.context import Call
@@ -123,15 +124,22 @@ def _all(known: Known, keys: Iterable[UUID]) -> Iterator[StoredCollection]:
     return (known[key] for key in keys)
 
 
-async def looked_at(
-    call: Call, pairs: Sequence[tuple[Described, Described]], *, frozen: Set[UUID]
-) -> Redescribed:
+async def looked_at(call: Call, pairs: Sequence[tuple[Described, Described]]) -> Redescribed:
     """Return what is said after looking what it may move by now, while nobody waits for it."""
-    fleet, lookups = call.context.fleet, call.context.lookups
+    fleet, lookups, calendar = (
+        call.context.fleet,
+        call.context.lookups,
+        call.context.reading.calendar,
+    )
     collections = await call.read_fleet(
         lambda: fleet.ask(lambda view: list(view.collections.values()))
     )
-    return await call.read(lambda: _looked_at(lookups, collections, pairs, frozen))
+
+    def look() -> Redescribed:
+        frozen = frozen_by(call.context.reading.calendar.freezes(), call.now)
+        return _looked_at(lookups, collections, pairs, frozen)
+
+    return await call.read(look)
 
 
 def _looked_at(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from patchtide.domain.compliance.described import (
     RestartCode,
 )
 from patchtide.domain.errors import InvalidDocument, NotFound, Problem, WrongState
-from patchtide.server.calendar_entries import frozen_or_to_be
+from patchtide.server.calendar_book import frozen_by
 from patchtide.server.calendar_reach import check_may_thaw
 from patchtide.server.context import Call
 from patchtide.server.described_reach import (
@@ -201,14 +201,13 @@ async def describe(call: Call, principal: Principal, asked: DescribeMachines) ->
     def work(tx: Transaction) -> Sequence[tuple[Client, Described]]:
         plan = planned(tx.clients(uuids))
         said_anew = Redescribed((one.described, now) for one, now in plan)
-        put(tx, plan, **reaching(tx, principal, said_anew, frozen=frozen, now=call.now))
+        put(tx, plan, **reaching(tx, principal, said_anew, now=call.now))
         return plan
 
     if asked.dry_run:
         store = call.context.fleet.store
         plan = await call.read(lambda: planned(store.clients_of(uuids)))
     else:
-        frozen = await frozen_or_to_be(call)
         plan = await call.decide(principal, work)
     return DescribedMachines(
         machines=len(uuids),
@@ -231,14 +230,11 @@ def put(tx: Transaction, plan: Iterable[tuple[Client, Described]], **besides: st
 
 
 def reaching(
-    tx: Transaction,
-    principal: Principal,
-    said: Redescribed,
-    *,
-    frozen: Set[UUID],
-    now: datetime,
+    tx: Transaction, principal: Principal, said: Redescribed, *, now: datetime
 ) -> dict[str, str | bool]:
     """Return how an entry of the audit says what it may move besides.
+
+    Whoever freezes a collection meanwhile waits for this decision, or this one for his.
 
     Raises:
         Refused, SignInAgain: she may not, or must prove anew who she is.
@@ -247,6 +243,7 @@ def reaching(
     found: dict[str, str | bool] = {RIGHTS_END_AT: collection} if collection else {}
     if check_held_back(tx, principal, said, now=now):
         found[HELD_BACK] = True
+    frozen = frozen_by(tx.calendar.freezes(), now)
     if leaves := not said.left.isdisjoint(frozen):
         check_may_thaw(principal)
     if leaves or moves_any(tx, said, frozen):

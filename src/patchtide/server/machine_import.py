@@ -8,7 +8,7 @@ imports the file again, which then says the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -22,7 +22,6 @@ from patchtide.domain.access.principals import Principal
 from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.compliance.described import UNDESCRIBED, Described
 from patchtide.domain.errors import InvalidDocument, Problem, StaleRevision, WrongState
-from patchtide.server.calendar_entries import frozen_or_to_be
 from patchtide.server.collection_checks import may_ask
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.collection_reach import may_name_collections
@@ -154,11 +153,10 @@ async def import_some(call: Call, principal: Principal, asked: ImportMachines) -
             expected=len(plan.expected),
             seen=plan.name,
         )
-        frozen = await frozen_or_to_be(call)
-        said = await looked_at(call, plan.pairs(), frozen=frozen)
+        said = await looked_at(call, plan.pairs())
         for part in plan.parts():
             # With each part is asked what all of them may move: the file is refused as a whole.
-            work = partial(_carry_out, part, said, frozen, call, principal)
+            work = partial(_carry_out, part, said, call, principal)
             await call.decide(principal, work, whole=whole)
             call = call.rest()
     return await call.read(lambda: _told(file, plan))
@@ -297,12 +295,11 @@ def _plan(file: _File, clients: Sequence[Client]) -> _Plan:
 def _carry_out(
     part: _Plan,
     said: Redescribed,
-    frozen: Set[UUID],
     call: Call,
     principal: Principal,
     tx: Transaction,
 ) -> None:
-    besides = reaching(tx, principal, said, frozen=frozen, now=call.now)
+    besides = reaching(tx, principal, said, now=call.now)
     if met := tx.clients_named({one.name for one in part.expected}):
         raise WrongState(f"{met[0].name} has come meanwhile; look at it again")
     there = {one.uuid: one for one in tx.clients([c.uuid for c, _ in part.changed])}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -13,7 +14,11 @@ from patchtide.domain.access.proposals import Rule
 from patchtide.domain.access.rights import rights_of
 from patchtide.domain.collections.definitions import ALL_MACHINES
 from patchtide.server import calendar_reach
+from patchtide.server.calendar_book import packed
 from patchtide.server.four_eyes import FOUR_EYES
+from patchtide.server.ports.calendar import Entry, EntryKind
+from patchtide.server.ports.decisions import Transaction
+from patchtide.server.said_times import SaidFreeze
 from tests.integration.http.plane import START, AdministratorsPlane, Answer
 
 pytestmark = pytest.mark.anyio
@@ -318,6 +323,42 @@ async def test_whose_rights_end_at_a_collection_takes_no_machine_out_of_a_freeze
     assert (await keeper.do("POST", "/machine-descriptions", **thaw)).status == 403
     keeper.token = full
     assert (await keeper.do("POST", "/machine-descriptions", **thaw)).status == 200
+
+
+async def test_a_freeze_that_comes_while_a_machine_is_about_to_leave_its_schedule_holds_it(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = (await keeper.do("POST", "/collections", name="Night", names=[])).json["id"]
+    about = {"machines": [keeper.machine], "schedule": night}
+    await keeper.do("POST", "/machine-descriptions", **about)
+    at, day = keeper.plane.clock.now(), timedelta(days=1)
+    said = SaidFreeze(begins=f"{at:%F %H:%M}", ends=f"{at + day:%F %H:%M}", reason="audit")
+    freeze = Entry(
+        id=uuid4(),
+        kind=EntryKind.FREEZE,
+        collection=UUID(night),
+        said=packed(said),
+        by="maria",
+        at=at,
+    )
+    decide = keeper.plane.storage.decide
+
+    def beaten(actor: str, operation: str, work: Any, *, now: datetime) -> Any:
+        def later(tx: Transaction) -> Any:
+            tx.calendar.put(freeze)  # whoever was just before him
+            return work(tx)
+
+        return decide(actor, operation, later, now=now)
+
+    keeper.token = await keeper.plane.token(
+        rights=rights_of(f"machines.{verb}@{keeper.collection}" for verb in ("read", "modify"))
+    )
+    monkeypatch.setattr(keeper.plane.storage, "decide", beaten)
+    thaw = {"machines": [keeper.machine], "forget": ["schedule"]}
+
+    refused = await keeper.do("POST", "/machine-descriptions", **thaw)
+
+    assert refused.status == 403 and "its schedule is frozen" in refused.json["detail"]
 
 
 async def test_nobody_uses_up_what_others_freeze_with(

@@ -47,6 +47,9 @@ class CalendarWrites:
     def of(self, collection: UUID) -> Sequence[Entry]:
         return _of(self._connection, [collection.bytes])
 
+    def freezes(self) -> Sequence[Entry]:
+        return _freezes(self._connection)
+
 
 class CalendarReads:
     """The CalendarReading port."""
@@ -61,12 +64,16 @@ class CalendarReads:
         return self._read(lambda c: _of(c, keys))
 
     def freezes(self) -> Sequence[Entry]:
-        found = select(calendar_entry).where(_c.kind == EntryKind.FREEZE.value).order_by(_c.uuid)
-        return self._read(lambda c: [_entry(row) for row in c.execute(found)])
+        return self._read(_freezes)
 
 
 def _all(connection: Connection) -> list[Entry]:
     return [_entry(row) for row in connection.execute(select(calendar_entry).order_by(_c.uuid))]
+
+
+def _freezes(connection: Connection) -> list[Entry]:
+    found = select(calendar_entry).where(_c.kind == EntryKind.FREEZE.value).order_by(_c.uuid)
+    return [_entry(row) for row in connection.execute(found)]
 
 
 def _of(connection: Connection, keys: Sequence[bytes]) -> list[Entry]:

@@ -52,6 +52,8 @@ class CalendarWriting(Protocol):
 
     def of(self, collection: UUID) -> Sequence[Entry]: ...
 
+    def freezes(self) -> Sequence[Entry]: ...
+
 
 class CalendarReading(Protocol):
     def entries(self, collections: Collection[UUID] | None = None) -> Sequence[Entry]:
