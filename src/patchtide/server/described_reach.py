@@ -126,11 +126,7 @@ def _all(known: Known, keys: Iterable[UUID]) -> Iterator[StoredCollection]:
 
 async def looked_at(call: Call, pairs: Sequence[tuple[Described, Described]]) -> Redescribed:
     """Return what is said after looking what it may move by now, while nobody waits for it."""
-    fleet, lookups, calendar = (
-        call.context.fleet,
-        call.context.lookups,
-        call.context.reading.calendar,
-    )
+    fleet, lookups = call.context.fleet, call.context.lookups
     collections = await call.read_fleet(
         lambda: fleet.ask(lambda view: list(view.collections.values()))
     )
