@@ -154,8 +154,8 @@ class Machine:
 
     def stage(self, order: Order, *, now: float) -> None: ...
 
-    def install(self, order: Order, *, now: float) -> bool:
-        return False
+    def install(self, order: Order, *, now: float) -> ev.Installed:
+        return ev.Installed(restart_needed=False)
 
     def repair(self) -> None: ...
 

@@ -138,7 +138,7 @@ class AgentCore:
                 self._ports.enforcer.stage(order, now=now)
                 return ev.Staged()
             case ev.Install(order):
-                return ev.Installed(self._ports.enforcer.install(order, now=now))
+                return self._ports.enforcer.install(order, now=now)
             case ev.Repair():
                 self._ports.enforcer.repair()
                 return ev.Repaired()

@@ -19,7 +19,13 @@ from patchtide.agent.ports.trust import Compare, Trust
 from patchtide.domain.applicability.evaluation import PACKAGE_ORDER
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import PackageFormat
-from patchtide.domain.catalog.updates import Evaluator, LeafFile, PackageFloor, Verification
+from patchtide.domain.catalog.updates import (
+    Evaluator,
+    LeafFile,
+    PackageFloor,
+    Restart,
+    Verification,
+)
 from patchtide.domain.errors import Refused
 from patchtide.domain.sequencer.consent import (
     Assigned,
@@ -31,6 +37,7 @@ from patchtide.domain.sequencer.consent import (
     may_install,
     may_stage,
 )
+from patchtide.domain.sequencer.events import Installed
 from patchtide.domain.sequencer.states import Order
 
 _ORIGINS = {
@@ -136,21 +143,23 @@ class Enforcement:
         """
         self._permitted(order, now=now)
 
-    def install(self, order: Order, *, now: float) -> bool:
-        """Install; return whether a restart is needed.
+    def install(self, order: Order, *, now: float) -> Installed:
+        """Install; return whether a restart is needed, and for what.
 
         Raises:
             ConsentDenied, TrustRefused: it may not be installed any more.
             InstallFailed: the platform could not.
         """
         leaves = self._permitted(order, now=now)
+        was_pending = self.restart_pending()
         self._platform.install(leaves)
         compare = self._compare()
         for leaf in leaves:
             named: tuple[LeafFile | PackageFloor, ...] = (*leaf.packages, *leaf.floors)
             for package in named:
                 self._trust.package_installed(package.name, package.version, compare)
-        return self._platform.uptime().restart_pending
+        says_so = any(leaf.restart is Restart.ALWAYS for leaf in leaves)
+        return Installed(self.restart_pending(), for_others=was_pending and not says_so)
 
     def repair(self) -> None:
         self._platform.repair()

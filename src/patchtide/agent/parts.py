@@ -16,6 +16,7 @@ from patchtide.agent.ports.trust import TrustEvent
 from patchtide.agent.reporting import ScanResult
 from patchtide.agent.settings import MemorySettings, Settings
 from patchtide.agent.takeover import NobodyElse
+from patchtide.domain.sequencer import events as ev
 from patchtide.domain.sequencer.states import Order
 
 
@@ -82,9 +83,7 @@ class Enforcer(Protocol):
 
     def stage(self, order: Order, *, now: float) -> None: ...
 
-    def install(self, order: Order, *, now: float) -> bool:
-        """Return whether a restart is needed."""
-        ...
+    def install(self, order: Order, *, now: float) -> ev.Installed: ...
 
     def repair(self) -> None: ...
 

@@ -124,6 +124,26 @@ def test_a_programs_file_is_no_package_that_could_never_be_older_again() -> None
     assert PROGRAM.files[0].name not in machine.trust.floors
 
 
+OWN = {
+    ("never", False): ev.Installed(restart_needed=False),
+    ("may", False): ev.Installed(restart_needed=True),
+    ("never", True): ev.Installed(restart_needed=True, for_others=True),
+    ("may", True): ev.Installed(restart_needed=True, for_others=True),
+    ("always", True): ev.Installed(restart_needed=True),
+}
+
+
+@pytest.mark.parametrize(("restart", "was_pending"), OWN)
+def test_an_installation_tells_its_own_restart_from_one_that_was_waited_for(
+    restart: str, was_pending: bool
+) -> None:
+    machine, order = a_machine(a_leaf(1, "openssl", "3.0.2", restart=restart))
+    if was_pending:
+        machine.platform.install([a_leaf(9, "linux", "6.1", restart="always")])
+
+    assert machine.ports.enforcer.install(order, now=machine.now()) == OWN[restart, was_pending]
+
+
 def test_a_floor_rises_by_what_was_installed_and_not_by_what_was_seen() -> None:
     fix = replace(FIX, floors=(PackageFloor("openssl", "3.0.2"), PackageFloor("libssl3", "3.0.2")))
     machine, order = a_machine(fix, a_leaf(3, "openssl", "3.0.9"))

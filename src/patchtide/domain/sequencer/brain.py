@@ -263,10 +263,9 @@ def _came_nearer(
 
 def _enforced(memory: Memory, phase: Phase, event: ev.Installed | ev.Repaired, now: float) -> Step:
     match event, phase:
-        case ev.Installed(restart_needed), Installing(order_id):
+        case ev.Installed(), Installing(order_id):
             order = orders.find(memory, order_id)
-            asks = order_id if order and order.may_restart else memory.restart_for
-            restart = asks if restart_needed else ""
+            restart = _asks_for_restart(memory, order, event)
             memory = structs.replace(memory, scan_due=True, restart_for=restart)
             code = "rolled-back" if order and order.rollback else "installed"
             return go_on(memory, now, noted(code, order_id))
@@ -275,6 +274,18 @@ def _enforced(memory: Memory, phase: Phase, event: ev.Installed | ev.Repaired, n
             return go_on(memory, now, noted("repaired", order_id))
         case _:
             raise UnexpectedEvent(phase, event)
+
+
+def _asks_for_restart(memory: Memory, order: Order | None, done: ev.Installed) -> str:
+    """Return the order for which the machine is to be restarted now; empty: for none.
+
+    On an emergency, which no freeze holds, no restart rides that others wait for.
+    """
+    if not done.restart_needed:
+        return ""
+    if order is None or not order.may_restart or (order.emergency and done.for_others):
+        return memory.restart_for
+    return order.id
 
 
 def _install(memory: Memory, order: Order, now: float) -> Step:

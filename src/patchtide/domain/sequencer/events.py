@@ -128,6 +128,8 @@ class Staged:
 @dataclass(frozen=True, slots=True)
 class Installed:
     restart_needed: bool
+    for_others: bool = False
+    """It was needed before, and this order does not say that it needs one, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -733,6 +733,43 @@ def test_an_emergency_is_done_while_it_is_frozen_and_restarts_it() -> None:
     assert play.tell(ev.Acknowledged()) == (ev.Restart("o1"),)
 
 
+OLDER = "o1"
+RIDES: dict[str, tuple[ev.Installed, str]] = {
+    "it needs one itself": (ev.Installed(restart_needed=True), "urgent"),
+    "only the older order does": (ev.Installed(restart_needed=True, for_others=True), ""),
+    "nobody does any more": (ev.Installed(restart_needed=False), ""),
+}
+
+
+@pytest.mark.parametrize(("done", "restarts"), RIDES.values(), ids=RIDES)
+def test_no_restart_for_an_older_order_rides_on_an_emergency_through_a_freeze(
+    done: ev.Installed, restarts: str
+) -> None:
+    play = a_settled_machine()
+    with_order(play)
+    play.tell_all(*READY)
+    play.state = frozen_now(play.state)
+    play.tell(ev.Installed(restart_needed=True))
+    play.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
+    play.tell(ev.Acknowledged())
+    assert play.state.memory.restart_for == OLDER
+    urgent = an_order(id="urgent", updates=(8,), emergency=True)
+    play.tell_all(ev.Rung(), ev.CheckedIn(envelope=b"more"))
+    if isinstance(play.tell(ev.EnvelopeTaken((an_order(), urgent)))[-1], ev.Refresh):
+        play.tell(ev.Refreshed())
+    pending = done.restart_needed
+    play.tell(ev.Scanned(needed=(8,), present=(7,), changed=True, restart_pending=pending))
+    assert play.tell(ev.Acknowledged()) == (ev.Consent(urgent),)
+    play.tell_all(*READY, done)
+    play.tell(ev.Scanned(needed=(), present=(7, 8), changed=True, restart_pending=pending))
+
+    assert play.tell(ev.Acknowledged()) == ((ev.Restart(restarts),) if restarts else ())
+    without_polls(play)
+    if pending and not restarts:
+        play.now = HELD_UNTIL
+        assert play.tell(ev.Woken()) == (ev.Restart(OLDER),)
+
+
 def test_a_freeze_that_begins_on_the_way_holds_installations_and_restarts() -> None:
     staging, restarting = a_settled_machine(), a_settled_machine()
     for play in (staging, restarting):
