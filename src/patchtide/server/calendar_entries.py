@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.collections.definitions import ALL_MACHINES, ALL_MACHINES_NAME
-from patchtide.domain.errors import NotFound
+from patchtide.domain.errors import NotFound, WrongState
 from patchtide.domain.schedules.wording import freeze_in_words, window_in_words
 from patchtide.server.calendar_book import (
     freeze_in,
@@ -72,6 +72,7 @@ def entry_of(
 def add(tx: Transaction, principal: Principal, entry: Entry, words: str) -> str:
     name = named_collection(tx, entry.collection or ALL_MACHINES)
     check_room(tx, principal, entry)
+    _check_name(tx, entry, name)
     tx.calendar.put(entry)
     tx.note(str(entry.id), collection=name, now=words)
     return name
@@ -94,6 +95,8 @@ async def changed(
             by=principal.actor,
             at=call.now,
         )
+        if _called(was) != _called(entry):
+            _check_name(tx, entry, name)
         tx.calendar.put(entry)
         lifted = _lifted(was, entry, call.now)
         tx.note(str(id), collection=name, before=_words(was), now=_words(entry), **lifted)
@@ -114,6 +117,19 @@ async def deleted(call: Call, principal: Principal, id: UUID, kind: EntryKind) -
         tx.note(str(id), collection=name, before=_words(was), **lifted)
 
     await call.decide(principal, work)
+
+
+def _check_name(tx: Transaction, entry: Entry, collection: str) -> None:
+    """Raises WrongState: another window of the collection is called so."""
+    others = tx.calendar.of(entry.collection or ALL_MACHINES)
+    taken = {_called(one) for one in others if one.id != entry.id} - {""}
+    if _called(entry) in taken:
+        raise WrongState(f"{collection} has a window {kept_window(entry).name} already")
+
+
+def _called(entry: Entry) -> str:
+    """Return what tells it from others; empty: nothing does."""
+    return kept_window(entry).name.casefold() if entry.kind is EntryKind.WINDOW else ""
 
 
 def _lifted(was: Entry, entry: Entry | None, now: datetime) -> Mapping[str, str]:

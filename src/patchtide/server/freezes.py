@@ -10,6 +10,7 @@ from msgspec import Meta, structs
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.collections.definitions import ALL_MACHINES
+from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.domain.schedules.spans import Span
 from patchtide.domain.schedules.windows import Clock
 from patchtide.domain.schedules.wording import freeze_in_words
@@ -71,6 +72,8 @@ class FreezeList(Output, kw_only=True, frozen=True):
 
 async def create_freeze(call: Call, principal: Principal, asked: CreateFreeze) -> ShownFreeze:
     """Raises InvalidDocument, NotFound or WrongState: there are too many."""
+    if freeze_of(asked).is_over(call.now):
+        raise InvalidDocument([Problem("ends", "is over, so that it would keep nothing")])
     entry = entry_of(call, principal, EntryKind.FREEZE, asked.collection, _kept(asked))
     check_whose(principal, entry)
     name = await call.decide(principal, lambda tx: add(tx, principal, entry, freeze_words(entry)))

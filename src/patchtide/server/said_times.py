@@ -179,6 +179,8 @@ def window_of(said: SaidWindow, *, name: str, today: date) -> Window:
     since = reading.day("since", said.since)
     if said.comes == "once" and not said.since:
         reading.problems.append(Problem("since", "is missing: the day on which it opens"))
+    if said.comes == "weeks" and not said.on:
+        reading.problems.append(Problem("on", "is missing: the days of the week on which it opens"))
     return reading.made(
         "comes",
         lambda: Window(

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from patchtide.domain.access.principals import Principal
 from patchtide.domain.collections.definitions import ALL_MACHINES
+from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.domain.schedules.permission import Times, Wanted, upcoming
 from patchtide.domain.schedules.wording import window_in_words
 from patchtide.server.calendar_book import (
@@ -77,7 +78,7 @@ class WindowList(Output, kw_only=True, frozen=True):
 
 
 async def create_window(call: Call, principal: Principal, asked: CreateWindow) -> ShownWindow:
-    """Raises InvalidDocument, NotFound or WrongState: there are too many."""
+    """Raises InvalidDocument, NotFound or WrongState: too many, or another one is called so."""
     kept = _kept(asked, asked.name, call.now)
     entry = entry_of(call, principal, EntryKind.WINDOW, asked.collection, packed(kept))
     check_whose(principal, entry)
@@ -86,7 +87,7 @@ async def create_window(call: Call, principal: Principal, asked: CreateWindow) -
 
 
 async def change_window(call: Call, principal: Principal, asked: ChangeWindow) -> ShownWindow:
-    """Raises InvalidDocument or NotFound."""
+    """Raises InvalidDocument, NotFound or WrongState: another one is called so."""
     kept = _kept(asked, asked.name, call.now)
     entry, name = await changed(call, principal, asked.window, EntryKind.WINDOW, packed(kept))
     return _shown_window(entry, name, call.now)
@@ -107,13 +108,24 @@ async def list_windows(call: Call, principal: Principal, asked: OfCollection) ->
 
 
 def _kept(asked: SaidWindow, name: str, now: datetime) -> KeptWindow:
-    """What is counted from a day is counted from one that is written down."""
+    """What is counted from a day is counted from one that is written down.
+
+    Raises:
+        InvalidDocument: it is no window, or one that would never open.
+    """
     today = now.astimezone(UTC).date()
-    window_of(asked, name=name, today=today)  # or it is none
+    if window_of(asked, name=name, today=today).is_over(now):
+        raise InvalidDocument([_never_opens(asked)])
     says = narrowed(asked, SaidWindow)
     if not says.since:
         says = msgspec.structs.replace(says, since=f"{today}")
     return KeptWindow(name=name.strip(), says=says)
+
+
+def _never_opens(said: SaidWindow) -> Problem:
+    if said.until:
+        return Problem("until", "is before the first day on which it would open")
+    return Problem("since", "is over, so that it would never open")
 
 
 def _shown_window(entry: Entry, name: str, now: datetime) -> ShownWindow:

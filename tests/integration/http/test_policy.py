@@ -157,7 +157,7 @@ BY_PERSON = {
 }
 """What no token can ask for, that has no password; and what needs two people."""
 COUNT = count(1)
-"""No two collections of a plane are called the same."""
+"""No two collections of a plane are called the same, and no two windows of a collection."""
 BY_TOKEN = [o for o in OPERATIONS if "allowed" in REVIEWED.get(o.name, {})]
 _FORGED = (
     ("signature", "sig1=:AAAA:"),
@@ -253,7 +253,7 @@ async def prepared(
         path, document, name_of_id = CALENDAR[group]
         method = "POST" if name_of_id else "PUT"
         where = path.format(collection=ALL_MACHINES)
-        made = await plane.ask(method, where, token=operator, document=document)
+        made = await plane.ask(method, where, token=operator, document=_named(document))
         ids[name_of_id] = made.json.get("id", "")
     if "{user}" in operation.path:
         ids["user"] = await plane.person(
@@ -266,11 +266,17 @@ async def prepared(
     path += "?size=0" * operation.takes_file
     path += "?comes=days&at=22:00" * (operation.name == "windows.preview")
     document = DOCUMENTS.get(operation.name)
+    if operation.name == "windows.change":
+        document = _named(A_WINDOW)
     if operation.name in OF_NAMED_MACHINES:
         document = {"names": [str(machine)]}
     if operation.name in OF_MACHINES:
         document = {**(document or {}), "machines": [str(machine)]}
     return Prepared(method=operation.method, path=path, document=document, machine=machine)
+
+
+def _named(document: dict[str, str]) -> dict[str, str]:
+    return {**document, "name": f"x {next(COUNT)}"} if "name" in document else document
 
 
 def test_the_reviewed_list_names_every_operation_and_its_policy() -> None:

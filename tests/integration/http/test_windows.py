@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -133,6 +134,61 @@ async def test_every_mistake_in_a_window_is_told_at_once(keeper: Keeper) -> None
         assert told in str(answer.json["detail"])
 
 
+NEVER = {
+    "once, and over": ({"comes": "once", "since": "2025-02-03"}, "since: is over"),
+    "until before it begins": (
+        {"comes": "days", "since": "2027-01-01", "until": "2026-12-01"}, "until: is before",
+    ),
+    "on no day of the week": ({"comes": "weeks", "on": []}, "on: is missing"),
+    "on a day that is none": ({"comes": "days", "since": "2026-02-30"}, "since: is a day"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "told"), NEVER.values(), ids=NEVER)
+async def test_a_window_that_would_never_open_is_refused(
+    keeper: Keeper, said: dict[str, Any], told: str
+) -> None:
+    windows = f"/collections/{keeper.collection}/windows"
+
+    answer = await keeper.do("POST", windows, name="Night", at="22:00", **said)
+
+    assert answer.status == 400 and told in str(answer.json["detail"])
+
+
+async def test_a_freeze_that_is_over_is_refused_and_one_may_end_early(keeper: Keeper) -> None:
+    freezes, now = f"/collections/{keeper.collection}/freezes", keeper.plane.clock.now()
+    begins, ends, later = (f"{now + timedelta(days=n):%F %H:%M}" for n in (-9, -3, 3))
+
+    refused = await keeper.do("POST", freezes, begins=begins, ends=ends, reason="audit")
+    made = await keeper.do("POST", freezes, begins=begins, ends=later, reason="audit")
+    path = f"/freezes/{made.json['id']}"
+    ended = await keeper.do("PUT", path, begins=begins, ends=ends, reason="audit")
+
+    assert refused.status == 400 and "ends: is over" in str(refused.json["detail"])
+    assert (made.status, ended.status) == (201, 200)
+
+
+async def test_no_two_windows_of_a_collection_have_one_name(keeper: Keeper) -> None:
+    own, everywhere = f"/collections/{keeper.collection}", f"/collections/{ALL_MACHINES}"
+    shouted = {**PATCH_NIGHT, "name": "PATCH NIGHT"}
+
+    made = [
+        (await keeper.do("POST", f"{path}/windows", **said))
+        for path, said in (
+            (own, PATCH_NIGHT), (own, shouted), (everywhere, PATCH_NIGHT), (everywhere, shouted),
+            (own, {**PATCH_NIGHT, "name": "Day"}),
+        )
+    ]  # fmt: skip
+    night, day = (f"/windows/{made[n].json['id']}" for n in (0, 4))
+    kept = await keeper.do("PUT", night, **{**shouted, "at": "23:00"})
+    taken = await keeper.do("PUT", day, **PATCH_NIGHT)
+
+    assert [one.status for one in made] == [201, 409, 201, 409, 201]
+    assert made[1].json["detail"] == "Web has a window PATCH NIGHT already"
+    assert made[3].json["detail"] == "All machines has a window PATCH NIGHT already"
+    assert (kept.status, taken.status) == (200, 409)
+
+
 async def test_business_hours_of_a_location_hold_where_nobody_set_any_for_a_collection(
     keeper: Keeper,
 ) -> None:
@@ -202,8 +258,11 @@ async def test_where_others_must_agree_nobody_alone_lifts_a_freeze_or_leaves_wha
     year = plane.clock.now().year
 
     async def frozen(first: int, last: int) -> str:
+        made = await keeper.do("POST", f"{of}/freezes", **until(f"{year}-12-01 00:00"))
+        path = f"/freezes/{made.json['id']}"
         said = {"begins": f"{first}-01-02 00:00", "ends": f"{last}-12-01 00:00", "reason": "x"}
-        return f"/freezes/{(await keeper.do('POST', f'{of}/freezes', **said)).json['id']}"
+        await keeper.do("PUT", path, **said)
+        return path
 
     def until(end: str, **more: Any) -> dict[str, Any]:
         return {"begins": f"{year}-01-02 00:00", "ends": end, "reason": "x", **more}
@@ -252,10 +311,11 @@ async def test_whose_rights_end_at_a_collection_sets_its_calendar_and_no_others(
     async def tried(method: str, *paths: str, **document: Any) -> list[int]:
         return [(await keeper.do(method, path, **document)).status for path in paths]
 
-    made = (await keeper.do("POST", f"{own}/windows", **PATCH_NIGHT)).json["id"]
+    mine = {**PATCH_NIGHT, "name": "Mine"}
+    made = (await keeper.do("POST", f"{own}/windows", **mine)).json["id"]
     assert await tried("POST", f"{theirs}/windows", **PATCH_NIGHT) == [404]
     paths = [f"/windows/{window}" for window in (made, *windows)]
-    assert await tried("PUT", *paths, **PATCH_NIGHT) == [200, 403, 404, 404]
+    assert await tried("PUT", *paths, **mine) == [200, 403, 404, 404]
     assert await tried("DELETE", *paths) == [204, 403, 404, 404]
     assert await tried("PUT", "/business-hours", ends="17:00") == [404]
     assert await tried("PUT", "/business-hours", ends="17:00", location="Ulm") == [404]
@@ -366,12 +426,18 @@ async def test_nobody_uses_up_what_others_freeze_with(
 ) -> None:
     monkeypatch.setattr(calendar_reach, "MOST", 3)
     monkeypatch.setattr(calendar_reach, "MOST_OF_ONE", 2)
+    names = map(str, count())
     own, everywhere = f"/collections/{keeper.collection}", f"/collections/{ALL_MACHINES}"
     year = f"{keeper.plane.clock.now():%Y}"
     frozen = {"begins": f"{year}-01-01 00:00", "ends": f"{year}-12-31 23:59", "reason": "audit"}
 
     async def made(what: str, *paths: str, **document: Any) -> list[int]:
-        return [(await keeper.do("POST", f"{path}/{what}", **document)).status for path in paths]
+        found = []
+        for path in paths:
+            named = {"name": next(names)} if what == "windows" else {}
+            made = await keeper.do("POST", f"{path}/{what}", **{**document, **named})
+            found.append(made.status)
+        return found
 
     full = keeper.token
     keeper.token = await keeper.plane.token(

@@ -20,6 +20,8 @@ from patchtide.domain.schedules.spans import Span, united
 T = TypeVar("T")
 SHORTEST_WINDOW, LONGEST_WINDOW = timedelta(minutes=5), timedelta(days=7)
 LONGEST_FREEZE = timedelta(days=366)
+_FARTHEST = timezone(timedelta(hours=-12)), timezone(timedelta(hours=14))
+"""No clock on earth is beyond these."""
 
 
 class Clock(StrEnum):
@@ -72,6 +74,12 @@ class Window:
         if not SHORTEST_WINDOW <= self.length <= LONGEST_WINDOW:
             raise ValueError("a window is open for 5 minutes to 7 days")
 
+    def is_over(self, now: datetime) -> bool:
+        """Say whether it opens no more, or never does, wherever a machine may be."""
+        days = days_between(self.days, (now - self.length).date() - DAY, self.until or LAST_DAY)
+        zone = self.clock.zone(_FARTHEST[0])
+        return all(instant_of(day, self.at, zone) + self.length <= now for day in days)
+
     def openings(self, during: Span, machine: tzinfo) -> Iterator[Span]:
         """Yield its openings that reach into that span, whole."""
         zone = self.clock.zone(machine)
@@ -83,10 +91,6 @@ class Window:
             opening = Span(begins, begins + self.length)
             if opening.ends > during.begins and begins < during.ends:
                 yield opening
-
-
-_FARTHEST = timezone(timedelta(hours=-12)), timezone(timedelta(hours=14))
-"""No clock on earth is beyond these."""
 
 
 def wall_time(text: str) -> datetime:
