@@ -16,8 +16,9 @@ from patchtide.domain.errors import PatchtideError, Refused, Unauthenticated
 from patchtide.server.four_eyes import FOUR_EYES
 from patchtide.server.operations import OPERATIONS
 from patchtide.server.ports.decisions import Transaction
+from patchtide.server.sign_in_links import issue
 from patchtide.server.table import Input, perform
-from patchtide.server.users import ChangeRole, CreateUser, OneUser, issue
+from patchtide.server.users import ChangeRole, CreateUser, OneUser
 from tests.contract.test_accounts import PASSWORD, Site, code_of, id_of, refusal
 from tests.integration.http.plane import AdministratorsPlane, token_text
 

@@ -21,6 +21,7 @@ from patchtide.server.covered import (
     MAKES_TOKEN,
     VOUCHES,
 )
+from patchtide.server.sign_in_links import IssuedLink
 from patchtide.server.table import API, Operation, Plane
 
 ACCOUNTS = (
@@ -110,7 +111,7 @@ ACCOUNTS = (
         policy=Right(Kind.ACCOUNTS, Verb.CREATE),
         sentence="Make an account with no more rights than your own; its link is shown once.",
         input=users.CreateUser,
-        output=users.IssuedLink,
+        output=IssuedLink,
         handler=users.create,
         status=201,
         audited=True,
@@ -137,7 +138,7 @@ ACCOUNTS = (
         policy=Right(Kind.ACCOUNTS, Verb.MODIFY),
         sentence="Make a one-time link to choose a new password; her sessions and API tokens end.",
         input=users.RenewLink,
-        output=users.IssuedLink,
+        output=IssuedLink,
         handler=users.renew_link,
         status=201,
         audited=True,
@@ -169,8 +170,8 @@ ACCOUNTS = (
         policy=Right(Kind.ACCOUNTS, Verb.MODIFY),
         sentence="Give a person another role; tokens of hers that may do more are revoked.",
         input=users.ChangeRole,
+        output=users.ChangedRole,
         handler=users.change_role,
-        status=204,
         audited=True,
         fresh=True,
         example="users role 0f1e2d3c4b5a --role deployer",

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from patchtide.domain.access.credentials import ApiTokenText, hash_of
 from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder, somebody
@@ -18,7 +19,7 @@ from patchtide.domain.access.rights import Right
 from patchtide.domain.errors import NotFound
 from patchtide.server.authentication import known_rights
 from patchtide.server.context import Call
-from patchtide.server.granting import Rights, RoleName, Within, check_reach, granted
+from patchtide.server.granting import LeftOut, Rights, RoleName, Within, check_reach, granted
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.patterns import SHORT_ID
 from patchtide.server.ports.api_tokens import ApiToken
@@ -65,6 +66,8 @@ class IssuedApiToken(Output, kw_only=True, frozen=True):
     """The whole text; it is shown this once and kept nowhere."""
     rights: tuple[str, ...]
     expires_at: datetime | None
+    left_out: LeftOut = ()
+    """What of its role means nothing at that place."""
 
 
 class Whoami(Output, kw_only=True, frozen=True):
@@ -103,13 +106,13 @@ async def create(call: Call, principal: Principal, asked: CreateApiToken) -> Iss
     expires_at = _expiry(call.now + timedelta(days=asked.days), creator)
 
     def work(tx: Transaction) -> IssuedApiToken:
-        _, rights = granted(tx, creator, asked)
+        handed = granted(tx, creator, asked)
         token, answer = issue(
-            asked.name, rights=rights, now=call.now, expires_at=expires_at, by=creator.actor
+            asked.name, rights=handed.rights, now=call.now, expires_at=expires_at, by=creator.actor
         )
         tx.add_api_token(token)
         tx.note(token.id, name=token.name, rights=" ".join(token.rights))
-        return answer
+        return replace(answer, left_out=handed.left_out)
 
     return await call.decide(principal, work)
 

@@ -12,7 +12,8 @@ from patchtide.server.bootstrap import DONE
 from patchtide.server.ports.accounts import LinkUse, User
 from patchtide.server.ports.decisions import Decisions, Transaction
 from patchtide.server.role_book import held_by
-from patchtide.server.users import IssuedLink, issue, new_user
+from patchtide.server.sign_in_links import IssuedLink, issue
+from patchtide.server.users import new_user
 
 ACTOR = "home-folder"
 OPERATION = "users.sign-in-link"

@@ -73,7 +73,7 @@ class FreezeList(Output, kw_only=True, frozen=True):
 async def create_freeze(call: Call, principal: Principal, asked: CreateFreeze) -> ShownFreeze:
     """Raises InvalidDocument, NotFound or WrongState: there are too many."""
     if freeze_of(asked).is_over(call.now):
-        raise InvalidDocument([Problem("ends", "is over, so that it would keep nothing")])
+        raise InvalidDocument([Problem("ends", "is past, so that it would hold nothing")])
     entry = entry_of(call, principal, EntryKind.FREEZE, asked.collection, _kept(asked))
     check_whose(principal, entry)
     name = await call.decide(principal, lambda tx: add(tx, principal, entry, freeze_words(entry)))

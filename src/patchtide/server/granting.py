@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 from uuid import UUID
 
 from msgspec import Meta
 
-from patchtide.domain.access.grants import come_to, grants_of
+from patchtide.domain.access.grants import come_to, grants_of, left_out
 from patchtide.domain.access.principals import SignedIn
 from patchtide.domain.access.rights import AT, LIST, MACHINE, Right, beyond
 from patchtide.domain.collections.definitions import ALL_MACHINES
@@ -54,10 +55,22 @@ class Asked(Protocol):
     def within(self) -> str: ...
 
 
-def granted(
-    tx: Transaction, creator: SignedIn, asked: Asked
-) -> tuple[tuple[str, ...], frozenset[Right]]:
-    """Return what somebody is to be handed, and the rights that it comes to now.
+LeftOut = tuple[str, ...]
+"""Rights, each with its place: what of roles means nothing where they were handed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What somebody is to be handed."""
+
+    grants: tuple[str, ...]
+    rights: frozenset[Right]
+    """What that comes to now."""
+    left_out: LeftOut
+
+
+def granted(tx: Transaction, creator: SignedIn, asked: Asked) -> Granted:
+    """Return what somebody is to be handed.
 
     Raises:
         InvalidDocument: nothing, or what does not exist.
@@ -71,7 +84,11 @@ def granted(
     _check_places(tx, {one.within for one in rights if one.within})
     if handed := {place for text in grants if (place := text.partition(AT)[2])}:
         check_bounds(tx, held(tx), handed=handed)
-    return grants, rights
+    return Granted(grants, rights, in_order(left_out(grants, roles)))
+
+
+def in_order(rights: Iterable[Right]) -> tuple[str, ...]:
+    return tuple(map(str, sorted(rights)))
 
 
 def _check_places(tx: Transaction, places: Collection[str]) -> None:

@@ -10,15 +10,14 @@ each change of a role, and somebody surprised on the day it strikes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
 from msgspec.structs import replace
 
-from patchtide.domain.access.credentials import hash_of
-from patchtide.domain.access.grants import come_to, role_held
+from patchtide.domain.access.grants import come_to, left_out, role_held
 from patchtide.domain.access.persons import USER, behind
 from patchtide.domain.access.principals import Principal, SignedIn, TokenHolder, somebody
 from patchtide.domain.access.rights import Right, beyond, role_of
@@ -28,22 +27,24 @@ from patchtide.domain.errors import (
     WrongState,
 )
 from patchtide.server.context import Call
-from patchtide.server.granting import Rights, RoleName, Within, check_reach, granted
+from patchtide.server.granting import (
+    LeftOut,
+    Rights,
+    RoleName,
+    Within,
+    check_reach,
+    granted,
+    in_order,
+)
 from patchtide.server.handed_on import more_than, take_back, take_back_all, tokens_of
 from patchtide.server.keepers import check_somebody_stays
 from patchtide.server.patterns import SHORT_ID
-from patchtide.server.ports.accounts import LinkUse, SignInLink, User
+from patchtide.server.ports.accounts import LinkUse, User
 from patchtide.server.ports.decisions import Transaction
 from patchtide.server.role_book import ROLE_BOOK, held_by, read_roles, rights_by
+from patchtide.server.sign_in_links import IssuedLink, issue
 from patchtide.server.table import Input, Nothing, Output
 
-LINK_LASTS = timedelta(hours=24)
-LEADS_TO = {
-    LinkUse.CHOOSE_PASSWORD: "/welcome#",
-    LinkUse.START_ANEW: "/welcome#",
-    LinkUse.SIGN_IN: "/enter#",
-}
-"""Where a link leads. The code follows the mark: a browser sends it to nobody by itself."""
 UserName = Annotated[
     str,
     Meta(
@@ -90,6 +91,8 @@ class ShownUser(Output, kw_only=True, frozen=True):
     """What she was handed: roles and rights, everywhere or within collections."""
     rights: tuple[str, ...]
     """What that comes to now."""
+    left_out: LeftOut
+    """What of the roles means nothing where she was handed them."""
     has_password: bool
     keys: int
     """How many security keys she has."""
@@ -104,15 +107,11 @@ class UserList(Output, kw_only=True, frozen=True):
     items: tuple[ShownUser, ...]
 
 
-class IssuedLink(Output, kw_only=True, frozen=True):
-    id: str
-    name: str
-    link: str
-    """The path that lets the person in, once; it is shown this once and kept nowhere."""
-    expires_at: datetime
-    sessions: int = 0
-    tokens: int = 0
-    """How many sessions ended and API tokens were revoked with it."""
+class ChangedRole(Output, kw_only=True, frozen=True):
+    tokens: int
+    """How many API tokens that she made were revoked with it."""
+    left_out: LeftOut
+    """What of the role means nothing at that place."""
 
 
 def new_user(
@@ -133,13 +132,13 @@ async def create(call: Call, principal: Principal, asked: CreateUser) -> IssuedL
     creator = _lasting(principal)
 
     def work(tx: Transaction) -> IssuedLink:
-        grants, _ = granted(tx, creator, asked)
-        user = new_user(asked.name, rights=grants, password_hash="", now=call.now, by=creator.actor)
+        handed, by = granted(tx, creator, asked), creator.actor
+        user = new_user(asked.name, rights=handed.grants, password_hash="", now=call.now, by=by)
         link, answer = issue(user, now=call.now, shown_to=_person(tx, creator))
         tx.add_user(user)
         tx.put_link(link)
         tx.note(user.id, name=user.name, rights=" ".join(user.rights))
-        return answer
+        return replace(answer, left_out=handed.left_out)
 
     return await call.decide(principal, work)
 
@@ -152,10 +151,7 @@ async def list_all(call: Call, principal: Principal, asked: Nothing) -> UserList
     roles = rights_by(read_roles(data).values())
     names = {f"{USER}{user.id}": user.name for user in found}
     return UserList(
-        items=tuple(
-            _shown(user, come_to(user.rights, roles), names, keys=keys.get(user.id, 0))
-            for user in found
-        )
+        items=tuple(_shown(user, roles, names, keys=keys.get(user.id, 0)) for user in found)
     )
 
 
@@ -242,7 +238,7 @@ async def enable(call: Call, principal: Principal, asked: OneUser) -> None:
     await call.decide(principal, work)
 
 
-async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> None:
+async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> ChangedRole:
     """Give a person these rights and no others; it holds with her next request.
 
     API tokens that she made, and that may do more than she may from now on, are revoked. A link
@@ -255,11 +251,11 @@ async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> No
     """
     creator = somebody(principal)
 
-    def work(tx: Transaction) -> None:
+    def work(tx: Transaction) -> ChangedRole:
         user = locked_user(tx, asked.user)
         check_reach_to(tx, creator, user)
-        grants, rights = granted(tx, creator, asked)
-        held = held_by(user.rights, tx.setting)
+        handed = granted(tx, creator, asked)
+        rights, held = handed.rights, held_by(user.rights, tx.setting)
         if rights == held:
             raise WrongState("the user has just these rights already")
         if beyond(rights, held):
@@ -273,29 +269,14 @@ async def change_role(call: Call, principal: Principal, asked: ChangeRole) -> No
             user_keeps=rights,
             now=call.now,
         )
-        tx.set_rights(user.id, grants)
+        tx.set_rights(user.id, handed.grants)
         revoked = take_back(tx, tokens, now=call.now)
-        tx.note(user.id, name=user.name, rights=" ".join(grants), tokens=revoked)
+        tx.note(user.id, name=user.name, rights=" ".join(handed.grants), tokens=revoked)
+        return ChangedRole(tokens=revoked, left_out=handed.left_out)
 
-    await call.decide(principal, work)
+    answer = await call.decide(principal, work)
     call.context.api_tokens.forget()
-
-
-def issue(
-    user: User,
-    *,
-    now: datetime,
-    use: LinkUse = LinkUse.CHOOSE_PASSWORD,
-    lasts: timedelta = LINK_LASTS,
-    shown_to: str = "",
-) -> tuple[SignInLink, IssuedLink]:
-    """Make a link: what is kept of it, and the answer that shows its secret."""
-    code, until = secrets.token_hex(32), now + lasts
-    link = SignInLink(
-        secret_hash=hash_of(code), user=user.id, use=use, expires_at=until, shown_to=shown_to
-    )
-    answer = IssuedLink(id=user.id, name=user.name, link=LEADS_TO[use] + code, expires_at=until)
-    return link, answer
+    return answer
 
 
 def _person(tx: Transaction, asking: SignedIn) -> str:
@@ -328,14 +309,17 @@ def _lasting(principal: Principal) -> SignedIn:
     return holder
 
 
-def _shown(user: User, held: frozenset[Right], names: Mapping[str, str], *, keys: int) -> ShownUser:
-    rights = tuple(map(str, sorted(held)))
+def _shown(
+    user: User, roles: Mapping[str, Collection[str]], names: Mapping[str, str], *, keys: int
+) -> ShownUser:
+    rights = in_order(come_to(user.rights, roles))
     return ShownUser(
         id=user.id,
         name=user.name,
         role=role_held(user.rights) or role_of(rights),
         grants=user.rights,
         rights=rights,
+        left_out=in_order(left_out(user.rights, roles)),
         has_password=user.password_hash != "",
         keys=keys,
         created_at=user.created_at,

@@ -125,7 +125,7 @@ def _kept(asked: SaidWindow, name: str, now: datetime) -> KeptWindow:
 def _never_opens(said: SaidWindow) -> Problem:
     if said.until:
         return Problem("until", "is before the first day on which it would open")
-    return Problem("since", "is over, so that it would never open")
+    return Problem("since", "is past, so that it would never open")
 
 
 def _shown_window(entry: Entry, name: str, now: datetime) -> ShownWindow:

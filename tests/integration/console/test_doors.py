@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from patchtide.server.ports.accounts import LinkUse
-from patchtide.server.users import issue
+from patchtide.server.sign_in_links import issue
 from tests.integration.console.visitor import PASSWORD, ConsoleSite
 from tests.integration.http.plane import CODE
 

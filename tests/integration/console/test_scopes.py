@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from html import unescape
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -142,6 +143,31 @@ async def test_a_role_for_one_machine_is_handed_on_where_there_is_that_machine(
     assert f"{words.role('help-desk')} within {INSIDE}" in page
 
 
+async def test_whoever_hands_out_a_role_at_a_place_is_told_what_of_it_is_left_out(
+    scoped: Scoped,
+) -> None:
+    plane = scoped.site.plane
+    token = await plane.token(role="full-administrator")
+    here = {"role": "help-desk", "within": f"{MACHINE}{scoped.machine}"}
+
+    async def answer(method: str, path: str, **document: str) -> Any:
+        asked = document or None
+        return (await plane.ask(method, f"/api/v1/{path}", token=token, document=asked)).json
+
+    made = await answer("POST", "users", name="maria", **here)
+    key = await answer("POST", "api-tokens", name="key", **here)
+    listed = await answer("GET", "users")
+    everywhere = await answer("POST", f"users/{made['id']}/role", role="help-desk")
+    again = await answer("POST", f"users/{made['id']}/role", **here)
+
+    lost = [
+        f"{one}@{here['within']}" for one in ("alerts.approve", "alerts.read", "collections.read")
+    ]
+    told = [one for one in listed["items"] if one["name"] == "maria"]
+    assert [one["left_out"] for one in (made, key, *told, again)] == [lost] * 4
+    assert everywhere["left_out"] == []
+
+
 async def test_rights_for_one_machine_are_handed_out_by_its_name_in_the_browser(
     scoped: Scoped,
 ) -> None:
@@ -178,6 +204,9 @@ async def test_rights_for_one_machine_are_handed_out_by_its_name_in_the_browser(
     after = (await keeper.get("/people")).body.decode()
 
     assert (made.status, f"{words.role('help-desk')} within {INSIDE}" in page) == (200, True)
+    assert (
+        "is left out: <code>alerts.approve</code>, <code>alerts.read</code>" in made.body.decode()
+    )
     assert [answer.status for answer in (*refused, hidden)] == [400, 400, 400]
     assert "no machine is called so" in refused[0].body.decode()
     assert done.status == 303 and f"{words.role('auditor')} within {OUTSIDE}" in after

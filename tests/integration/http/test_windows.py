@@ -135,7 +135,7 @@ async def test_every_mistake_in_a_window_is_told_at_once(keeper: Keeper) -> None
 
 
 NEVER = {
-    "once, and over": ({"comes": "once", "since": "2025-02-03"}, "since: is over"),
+    "once, and over": ({"comes": "once", "since": "2025-02-03"}, "since: is past"),
     "until before it begins": (
         {"comes": "days", "since": "2027-01-01", "until": "2026-12-01"}, "until: is before",
     ),
@@ -164,7 +164,7 @@ async def test_a_freeze_that_is_over_is_refused_and_one_may_end_early(keeper: Ke
     path = f"/freezes/{made.json['id']}"
     ended = await keeper.do("PUT", path, begins=begins, ends=ends, reason="audit")
 
-    assert refused.status == 400 and "ends: is over" in str(refused.json["detail"])
+    assert refused.status == 400 and "ends: is past" in str(refused.json["detail"])
     assert (made.status, ended.status) == (201, 200)
 
 

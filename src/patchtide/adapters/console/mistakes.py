@@ -22,10 +22,13 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
         "lasts_h": "hours until it is over",
         "length_min": "minutes it is open",
         "machines_over": "machines at once",
+        "on": "choice of days",
         "poll_s": "seconds between check-ins",
         "postpone_h": "hours in all",
         "postpone_times": "times to postpone",
         "scan_every_h": "hours between scans",
+        "since": "first day",
+        "until": "last day",
         "waiting_h": "hours expected or waiting",
         "zone": "time zone",
     }

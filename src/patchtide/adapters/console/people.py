@@ -18,7 +18,8 @@ from patchtide.domain.access.principals import SessionHolder
 from patchtide.domain.access.rights import AT, MACHINE, Kind, beyond, rights_of
 from patchtide.domain.errors import InvalidDocument, PatchtideError, Problem
 from patchtide.server.fleet_view import View
-from patchtide.server.users import IssuedLink, ShownUser
+from patchtide.server.sign_in_links import IssuedLink
+from patchtide.server.users import ShownUser
 
 PEOPLE = Rows(field="user", form="/people/act", noun="person", plural="people")
 LINK, FORGET, ROLE = "link", "forget", "role"

@@ -16,6 +16,7 @@ from patchtide.domain.access.rights import (
     TIER_ZERO,
     Right,
     Verb,
+    beyond,
     holds,
     place,
     right,
@@ -120,6 +121,18 @@ def come_to(texts: Iterable[str], roles: Mapping[str, Collection[str]]) -> froze
         lacks = set[Right]() if one_by_one >= _ONCE_EVERYTHING else {TIER_ZERO}
         found |= ROLES["full-administrator"] - lacks
     return frozenset(found)
+
+
+def left_out(texts: Iterable[str], roles: Mapping[str, Collection[str]]) -> frozenset[Right]:
+    """Return what of roles means nothing where they were handed on, and is held nowhere else."""
+    texts = tuple(texts)
+    wanted: set[Right] = set()
+    for text in texts:
+        name, _, within = text.partition(AT)
+        if within and name.startswith(ROLE):
+            rights = rights_of_role(name.removeprefix(ROLE), roles)
+            wanted |= {Right(one.kind, one.verb, within) for one in rights if not one.within}
+    return frozenset(beyond((r for r in wanted if not r.can_be_limited), come_to(texts, roles)))
 
 
 def rights_of_role(name: str, roles: Mapping[str, Collection[str]]) -> frozenset[Right]:

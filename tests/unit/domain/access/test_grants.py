@@ -16,6 +16,7 @@ from patchtide.domain.access.grants import (
     bounds,
     come_to,
     grants_of,
+    left_out,
     limited,
     role_held,
     visible,
@@ -141,6 +142,38 @@ def test_a_role_within_a_collection_gives_what_means_something_there() -> None:
         whole, right(f"catalog.read@{WEB}")
     )
     assert not any(one.kind is Kind.ACCOUNTS for one in whole)
+
+
+LEFT_OUT: dict[str, tuple[list[str], set[str]]] = {
+    "a role everywhere": (["role:engineer"], set()),
+    "a single right": ([f"machines.read@{WEB}"], set()),
+    "a role at a collection": (
+        [f"role:engineer@{WEB}"],
+        {
+            "catalog.create", "catalog.modify", "alerts.read", "alerts.approve",
+            "collections.create",
+        },
+    ),
+    "a role at a machine": (
+        [f"role:machine-owner@{DB}", f"role:metrics@{WEB}"], {"collections.read", "metrics.read"},
+    ),
+    "what is held everywhere besides": (
+        [f"role:machine-owner@{DB}", "collections.administer"], set(),
+    ),
+    "what administering comes to there": ([f"role:keeper@{WEB}"], {"catalog.administer"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("texts", "lost"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_what_of_a_role_means_nothing_at_its_place_is_told(
+    texts: list[str], lost: set[str]
+) -> None:
+    roles = {"keeper": ("machines.administer", "catalog.administer")}
+
+    found = left_out(texts, roles)
+
+    assert {str(one.everywhere) for one in found} == lost
+    assert not any(holds(come_to(texts, roles), one) for one in found)
 
 
 def test_a_role_of_the_site_is_what_its_book_says_now() -> None:

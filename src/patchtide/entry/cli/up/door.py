@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from patchtide.adapters.storage import Storage
 from patchtide.entry.cli.up.home import Home
 from patchtide.server.first_administrator import sign_in_link
-from patchtide.server.users import IssuedLink
+from patchtide.server.sign_in_links import IssuedLink
 
 
 def door(home: Home) -> IssuedLink:
