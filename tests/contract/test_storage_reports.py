@@ -247,7 +247,10 @@ async def test_inventory_is_kept_once_and_only_under_its_digest(storage: Storage
         await storage.put_inventory(
             clients[0].number, kind="packages", digest=bytes(32), body=body, now=1.0
         )
-    assert storage.inventory(clients[1].number, "packages") == body
+    first, second = (one.number for one in clients)
+    assert storage.inventory(second, "packages") == body
+    assert storage.inventories([first, second, 9], "packages") == {first: body, second: body}
+    assert storage.inventories([first], "hardware") == {}
 
 
 def held(client: int, body: bytes, *, at: float = 2.0) -> HeldInventory:

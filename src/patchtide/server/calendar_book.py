@@ -22,7 +22,6 @@ from patchtide.server.context import Call
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.calendar import Entry, EntryKind
-from patchtide.server.ports.fleet import FleetDetails
 from patchtide.server.said_times import (
     SaidFreeze,
     SaidHours,
@@ -32,7 +31,7 @@ from patchtide.server.said_times import (
     window_of,
     zone_of,
 )
-from patchtide.server.told_hardware import hardware_of
+from patchtide.server.told_hardware import zones_of
 
 MOST = 5000
 """Windows, freezes and business hours that a site has, all together."""
@@ -123,7 +122,8 @@ async def subject_of_machine(call: Call, principal: Principal, machine: UUID) ->
         told = told_collections(fleet, principal, machine)
         whole = fleet.everything
         number, found = whole.ask(lambda view: subject_in(whole, view, machine))
-        return replace(found, zone=told_zone(fleet.store, number), told=told)
+        zone = zones_of(fleet.store, [number]).get(number, "")
+        return replace(found, zone=zone, told=told)
 
     return await call.read_fleet(read)
 
@@ -170,16 +170,6 @@ def subject_in(fleet: Fleet, view: View, machine: UUID) -> tuple[int, Subject]:
         location=client.described.location,
         build=build_of(client),
     )
-
-
-def told_zone(store: FleetDetails, number: int) -> str:
-    """Return the zone that the machine told; of one that is none here, nothing."""
-    zone = hardware_of(store, number).time_zone
-    try:
-        zone_of(zone)
-    except (LookupError, OSError, ValueError):
-        return ""
-    return zone
 
 
 async def times_of(call: Call, subject: Subject, *, zone: str = "") -> Times:

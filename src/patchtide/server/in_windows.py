@@ -19,12 +19,12 @@ from patchtide.server.calendar_book import (
     of_kind,
     subject_in,
     times_in,
-    told_zone,
     window_in,
 )
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_view import View
 from patchtide.server.ports.calendar import Entry, EntryKind
+from patchtide.server.told_hardware import zones_of
 
 MOST = 1000
 """Of more machines nobody is looked for: no maintenance takes so many away at once, and whoever
@@ -51,9 +51,10 @@ def fell_in_window(
     if len(machines) > MOST:
         return found
     telling = [one for one in entries if _tells(one, opened)]
+    zones = zones_of(fleet.store, list(machines))
     for some in _slices(machines, SLICE):
         for number, began, subject in _subjects(fleet, some, since):
-            times = times_in(telling, subject, zone=told_zone(fleet.store, number))
+            times = times_in(telling, subject, zone=zones.get(number, ""))
             spans = openings(times.windows, Span(now, now + _MOMENT), times.zone)
             if any(span.has(now) and began >= span.begins.timestamp() for span in spans):
                 found.add(number)

@@ -379,6 +379,9 @@ class MemoryStorage:
     def leaves_numbered(self, shard: str, numbers: Sequence[int]) -> Sequence[StoredLeaf]:
         return [leaf for leaf in self.leaves(shard, at=1) if leaf.number in numbers]
 
+    def inventories(self, clients: Sequence[int], kind: str) -> Mapping[int, bytes]:
+        return {}
+
     def inventory_of(self, client: int) -> Sequence[HeldInventory]:
         return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from patchtide.server.alert_book import STANDINGS, read_standings
 from patchtide.server.alert_facts import AlertFacts
 from patchtide.server.alert_watch import AlertWatch
 from patchtide.server.ports.reports import Presence
+from patchtide.wire.inventory import HardwareV1, hardware
 from tests.integration.http.plane import AdministratorsPlane
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, some_details
 from tests.simulator.reports import enrolled
@@ -187,7 +189,15 @@ async def test_who_falls_silent_or_fails_within_a_maintenance_window_does_not_co
     await site.define("silent", watched="silence", limit=5)
     await site.define("failing", watched="scan-failures", limit=5)
     await window("14:00", "utc", dead, restarts)
-    await window("14:00", "machine", others[0])
+    in_tokyo = hardware(HardwareV1(time_zone="Asia/Tokyo"))
+    await storage.put_inventory(
+        others[0].number,
+        kind="hardware",
+        digest=sha256(in_tokyo).digest(),
+        body=in_tokyo,
+        now=clock.now().timestamp(),
+    )
+    await window("23:00", "machine", others[0])  # 14:00 by UTC
     await window("02:00", "machine", others[1])
     clock.advance(hours=1)  # 13:00
     await heard(restarts, *others)

@@ -96,6 +96,17 @@ def inventory_of(connection: Connection, client_number: int) -> Sequence[HeldInv
     return [rows.held_inventory_of(row) for row in connection.execute(found)]
 
 
+def inventories(connection: Connection, clients: Sequence[int], kind: str) -> Mapping[int, bytes]:
+    columns = client_inventory.c
+    found = (
+        select(columns.client, inventory_blob.c.body)
+        .join(inventory_blob, inventory_blob.c.digest == columns.digest)
+        .where(columns.client.in_(part), columns.kind == kind)
+        for part in _parts(clients)
+    )
+    return {client: body for part in found for client, body in connection.execute(part)}
+
+
 def inventory_holders(
     connection: Connection, kind: str, *, after: int, limit: int
 ) -> Sequence[tuple[int, bytes]]:

@@ -67,6 +67,9 @@ class FleetReads:
     def leaves_numbered(self, shard: str, numbers: Sequence[int]) -> Sequence[StoredLeaf]:
         return self._read(lambda c: fleet.leaves_numbered(c, shard, numbers))
 
+    def inventories(self, clients: Sequence[int], kind: str) -> Mapping[int, bytes]:
+        return self._read(lambda c: fleet.inventories(c, clients, kind))
+
     def inventory_of(self, client: int) -> Sequence[HeldInventory]:
         return self._read(lambda c: fleet.inventory_of(c, client))
 

@@ -123,6 +123,10 @@ class FleetDetails(Protocol):
 
     def inventory(self, client: int, kind: str) -> bytes | None: ...
 
+    def inventories(self, clients: Sequence[int], kind: str) -> Mapping[int, bytes]:
+        """Return the list of this kind of each of these that has told one."""
+        ...
+
     def inventory_of(self, client: int) -> Sequence[HeldInventory]:
         """Return which lists the client has told, and when it told them."""
         ...
