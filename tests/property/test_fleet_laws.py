@@ -50,6 +50,12 @@ reports = st.fixed_dictionaries(
         "lineage": st.sampled_from([LINEAGE, LINEAGE, LINEAGE, b"another numbering"]),
     }
 )
+streams = st.lists(
+    st.tuples(st.dictionaries(machines, reports, min_size=1), st.integers(0, 4)),
+    min_size=1,
+    max_size=3,
+)
+"""What some report, and how many parts of that are counted before others do."""
 
 
 class FleetLaws(RuleBasedStateMachine):
@@ -180,6 +186,22 @@ class FleetLaws(RuleBasedStateMachine):
         self.start()
         if self.kept is not None and self.follower.resume(read(self.kept)):
             assert self.follower.view.habits == self.kept_habits
+
+    @rule(stream=streams)
+    def end_in_the_middle_of_a_stream(
+        self, stream: list[tuple[dict[int, dict[str, object]], int]]
+    ) -> None:
+        """Counts follow beside it, and speak of a part of what was reported by then."""
+        self.ask()
+        for some, parts in stream:
+            self.report_all(some)
+            self.follower.is_streaming = True
+            self.follower.follow_up_to(self.follower.look_ahead(at_most=3), goes_on=True)
+            for _ in range(parts):
+                self.follower.settle_some()
+        self.write_down()
+        self.end_and_start_again()
+        self.ask()
 
     @rule(some=st.dictionaries(machines, reports, max_size=3))
     def follow_beside_one_that_is_made(self, some: dict[int, dict[str, object]]) -> None:

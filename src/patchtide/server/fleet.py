@@ -21,7 +21,7 @@ from patchtide.domain.errors import InvalidDocument
 from patchtide.domain.schedules.scanning import Habit
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fact_index import FactFollower, FactIndex
-from patchtide.server.fleet_checkpoint import Checkpoint, read, written
+from patchtide.server.fleet_checkpoint import read, written
 from patchtide.server.fleet_follower import Ahead, FleetFollower
 from patchtide.server.followed_view import FollowedView
 from patchtide.server.machine_index import MachineIndex
@@ -55,8 +55,6 @@ SETTLE_S = 0.1
 """After so long with counts of updates, a stream is followed on before they go on."""
 SETTLE_SHARE = 10
 """Of the time in which a stream is followed such a part goes to counts of updates, at most."""
-PATIENT = 100
-"""After so many parts, some two seconds, what is known is not written down this time."""
 
 
 class Fleet:
@@ -260,13 +258,13 @@ class Fleet:
     def save(self, *, older_than_s: float = 0.0) -> None:
         """Write down what is known, for the next run; nobody has to wait for that.
 
-        What was written less than `older_than_s` ago, perhaps by another node, is good enough. So
-        is that of before in the middle of a stream of a whole fleet: it would wait for all of it.
+        What was written less than `older_than_s` ago, perhaps by another node, is good enough.
         """
         if self._keeping is None or self._keeping.age_s() < older_than_s:
             return
         with self._writing:
-            now = self._checkpoint()
+            with self._lock:
+                now = self._current.checkpoint()
             if now is None or (now.reported, now.decided, now.habits) == self._kept:
                 return
             try:
@@ -275,13 +273,6 @@ class Fleet:
                 log.warning("the view of the fleet cannot be written down: %s", error)
             else:
                 self._kept = now.reported, now.decided, now.habits
-
-    def _checkpoint(self) -> Checkpoint | None:
-        for _ in range(PATIENT):
-            with self._lock:
-                if self._is_settled():
-                    return self._current.checkpoint()
-        return None
 
     def _resumed(self, made: FleetFollower) -> bool:
         """Let it go on from what an earlier run wrote down, if that leads anywhere."""

@@ -44,6 +44,8 @@ class Checkpoint:
     """How far was followed what machines say of their health."""
     lineage: bytes
     members: Mapping[int, Member]
+    earlier: Mapping[int, Member]
+    """Those who reported since, as the index has them."""
     index: StateIndex
     cut: BitMap
     restarting: BitMap
@@ -148,7 +150,8 @@ def _parts(checkpoint: Checkpoint) -> Iterator[bytes]:
             _by_holders(checkpoint.habits),
         )
     )
-    members = map(_member, checkpoint.members.values())
+    earlier = checkpoint.earlier
+    members = (_member(one, earlier.get(n, one)) for n, one in checkpoint.members.items())
     yield from map(_frame, _in_parts(members))
     yield _frame([])
     yield from map(_frame, _in_parts(_all_held(checkpoint.index)))
@@ -170,6 +173,7 @@ def _read(frames: Iterator[memoryview]) -> Checkpoint:
         listened=head.listened,
         lineage=head.lineage,
         members=members,
+        earlier={},
         index=index,
         cut=BitMap.deserialize(head.cut),
         restarting=BitMap.deserialize(head.restarting),
@@ -210,20 +214,21 @@ def _in_parts(some: Iterable[T]) -> Iterator[list[T]]:
         yield part
 
 
-def _member(member: Member) -> _Member:
-    states = member.states
+def _member(member: Member, told: Member) -> _Member:
+    """Return the machine with what it told, perhaps earlier."""
+    states = told.states
     return _Member(
         member.client,
         _bytes(states.required),
         _bytes(states.installed),
         _bytes(states.unknown),
         dict(states.shards),
-        member.is_of_this_catalog,
-        member.scan,
-        member.scan_error,
-        member.scanned_at,
-        member.reported_at,
-        member.aged_catalog,
+        told.is_of_this_catalog,
+        told.scan,
+        told.scan_error,
+        told.scanned_at,
+        told.reported_at,
+        told.aged_catalog,
     )
 
 

@@ -74,7 +74,6 @@ class FleetFollower:
         self._catalog = catalog
         self._clock = clock
         self.view = view or FollowedView(now=clock.now())
-        self._reported: Cursor | None = None
         self._decided: Cursor | None = None
         self._listening = Listening()
         self._shape: frozenset[tuple[object, ...]] = frozenset()
@@ -96,16 +95,17 @@ class FleetFollower:
             view=self.view.copied(),
             beside=self._beside,
         )
-        made._reported, made._decided = self._reported, self._decided
-        made._listening, made.is_lost = replace(self._listening), self.is_lost
+        made._decided, made._listening = self._decided, replace(self._listening)
+        made.is_lost = self.is_lost
         made.is_outdated, made._shape = self.is_outdated, self._shape
         return made
 
     def changes_since(self, now: Cursor) -> int:
         """Return how many changes there are that were not followed; what is lost is all of them."""
-        if self.is_lost or self._reported is None or self._reported.epoch != now.epoch:
+        reached = self.view.reached
+        if self.is_lost or reached is None or reached.epoch != now.epoch:
             return now.n
-        return max(0, now.n - self._reported.n)
+        return max(0, now.n - reached.n)
 
     def follow(self, *, leaves_reports: bool = False) -> bool:
         """Follow what happened; say whether the view is of now, or something large is missing.
@@ -119,7 +119,7 @@ class FleetFollower:
 
         The view has no part in it, so it can be asked meanwhile.
         """
-        after = self._reported
+        after = self.view.reached
         if after is None or self.is_lost:
             return None
         try:
@@ -145,18 +145,19 @@ class FleetFollower:
                 self.is_streaming = is_many or (goes_on and self.is_streaming)
                 self._let_in(said.client for said in ahead.rows)
                 self.view.put_rows(ahead.rows, gathers=self.is_counting)
-                self._reported = ahead.up_to
+                self.view.reached = ahead.up_to
 
         return self._follow(take)
 
     def _follow(self, follow_reports: Callable[[Cursor], None] | None) -> bool:
         self.view.now = self._clock.now()
         try:
-            if self._has_lost or self._reported is None or self._decided is None:
+            reached = self.view.reached
+            if self._has_lost or reached is None or self._decided is None:
                 raise CursorLost
             self._follow_decisions(self._decided)
             if follow_reports is not None:
-                follow_reports(self._reported)
+                follow_reports(reached)
         except CursorLost:
             self.is_lost = True
             return False
@@ -183,28 +184,16 @@ class FleetFollower:
 
     def checkpoint(self) -> Checkpoint | None:
         """Return what a later run can go on from; None: this one knows nothing it could."""
-        if self._has_lost or self._reported is None or self._decided is None:
+        if self._has_lost or self._decided is None:
             return None
-        view = self.view
-        return Checkpoint(
-            reported=self._reported,
-            decided=self._decided,
-            listened=self._listening.last or datetime.fromtimestamp(0, UTC),
-            lineage=view.lineage,
-            members=dict(view.members),
-            index=view.index.copied(),
-            cut=view.cut.copy(),
-            restarting=view.restarting.copy(),
-            heard_at=dict(view.heard_at),
-            spoken=dict(view.spoken),
-            habits=dict(view.habits),
-        )
+        listened = self._listening.last or datetime.fromtimestamp(0, UTC)
+        return self.view.kept(decided=self._decided, listened=listened)
 
     def resume(self, checkpoint: Checkpoint) -> bool:
         """Go on from there; False: the database cannot say what happened since."""
         self.view = self.view.emptied()
         self.view.now = self._clock.now()
-        self._reported, self._decided = checkpoint.reported, checkpoint.decided
+        self._decided = checkpoint.decided
         self._listening = Listening(checkpoint.listened)
         self.view.put_kept(checkpoint)
         try:
@@ -212,13 +201,12 @@ class FleetFollower:
             self._follow_decisions(self._decided)
             self.is_outdated = False
             self._read_catalog(lineage=checkpoint.lineage)
-            self._follow_reports(self._reported)
+            self._follow_reports(checkpoint.reported)
             # These named what was not published then, and may be now.
             self._read_rows(self.view.cut)
         except CursorLost:
             self.view = self.view.emptied()
-            self._reported = self._decided = None
-            self._listening = Listening()
+            self._decided, self._listening = None, Listening()
             return False
         self.is_lost = False
         self._listen()
@@ -256,8 +244,7 @@ class FleetFollower:
                 self.put_told(told)
 
     def _read_all(self) -> None:
-        self._reported = self._decided = None
-        self._listening = Listening()
+        self._decided, self._listening = None, Listening()
         # The position first: what comes while the rows are read is read once more.
         position = self._store.epoch()
         view = self.view = self.view.emptied()
@@ -271,7 +258,7 @@ class FleetFollower:
         while rows := self._store.states(after=after, limit=ROWS):
             self.view.put_rows([said(row) for row in rows])
             after = rows[-1].client
-        self._reported = self._decided = position
+        view.reached = self._decided = position
         self.is_lost = self.is_outdated = False
 
     def _read_small(self) -> None:
@@ -311,7 +298,7 @@ class FleetFollower:
         self.is_streaming, self.has_more = len(changed) >= STREAM, False
         self._let_in(changed)
         self._read_rows(changed)
-        self._reported = cursor
+        self.view.reached = cursor
 
     def _let_in(self, reporters: Iterable[int]) -> None:
         """Some may have reported before the decision to let them in was seen."""
@@ -347,6 +334,6 @@ class FleetFollower:
         self._shape = shape_of(details.values())
         published = published_by(self._store, serials, details)
         of_now, known = bytes(self._catalog.lineage()), lineage or self.view.lineage
-        if self._reported is not None and of_now != known:
+        if self.view.reached is not None and of_now != known:
             raise CursorLost("other numbers: nothing that was read holds any more")
         self.view.put_catalog(of_now, serials, known_catalog(published, details))

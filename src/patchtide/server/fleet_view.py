@@ -244,7 +244,7 @@ class View(MachinesView):
     def as_of(self) -> datetime:
         """Return up to when all that was followed of reports is counted."""
         rest = self._unsettled
-        return (rest.as_of if rest.laying or rest.before else self.counted_at) or self.now
+        return (self.counted_at if rest.is_laid else rest.as_of) or self.now
 
     def behind(self, update: KnownUpdate) -> int:
         """Return how many active machines are unknown since they look with an older catalog."""

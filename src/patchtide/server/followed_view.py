@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from msgspec import structs
@@ -25,6 +26,7 @@ from patchtide.server.machine_standings import Moves, Standings, Watch
 from patchtide.server.member import UNHEARD, Member, Said, Spoken, place_of
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.collections import StoredCollection
+from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.update_lists import StoredList
 from patchtide.server.settling_view import SettlingView
 from patchtide.server.unsettled import Unsettled
@@ -143,6 +145,30 @@ class FollowedView(SettlingView):
         self.settle()
         return self._index
 
+    def kept(self, *, decided: Cursor, listened: datetime) -> Checkpoint | None:
+        """Return what a later run can go on from: in a stream, as counts have those who reported.
+
+        Others need not wait until counts follow: what they do not speak of is read again then.
+        """
+        rest = self._unsettled
+        reported = self.reached if rest.is_laid else rest.reached
+        if reported is None:
+            return None
+        return Checkpoint(
+            reported=reported,
+            decided=decided,
+            listened=listened,
+            lineage=self.lineage,
+            members=dict(self.members),
+            earlier=dict(rest.earlier),
+            index=self._index.copied(),
+            cut=self.cut.copy(),
+            restarting=self.restarting.copy(),
+            heard_at=dict(self.heard_at),
+            spoken=dict(self.spoken),
+            habits=dict(self.habits),
+        )
+
     def put_kept(self, checkpoint: Checkpoint) -> None:
         """Go on from what was written down; what is published is still to be put."""
         self.members = dict(checkpoint.members)
@@ -154,6 +180,7 @@ class FollowedView(SettlingView):
         self.heard_at = dict(checkpoint.heard_at)
         self._lately = HeardLately()
         self.spoken, self.habits = dict(checkpoint.spoken), dict(checkpoint.habits)
+        self.reached = checkpoint.reported
         self._index = checkpoint.index
         self._moved_on(self.members.keys())
         self._changed()
@@ -200,7 +227,9 @@ class FollowedView(SettlingView):
                 self._by_member.pop(number, None)
             self._moved_on(latest.keys())
             self.version = next(self._versions)
-            self._unsettled.gather(moves, was_believed=was_believed, now=self.now)
+            self._unsettled.gather(
+                moves, was_believed=was_believed, now=self.now, reached=self.reached
+            )
         if not gathers:
             self.settle()
 

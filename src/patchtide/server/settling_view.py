@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from pyroaring import BitMap
 
 from patchtide.domain.compliance.index import PART, Change
 from patchtide.server.fleet_view import View
+from patchtide.server.ports.following import Cursor
 from patchtide.server.unsettled import Move, Unsettled
 
 COUNTED = 400
@@ -26,6 +26,9 @@ COUNTED = 400
 @dataclass(slots=True)
 class SettlingView(View):
     """A view whose counts may follow what is put into it."""
+
+    reached: Cursor | None = None
+    """How far reports were followed; None: nowhere that leads on from here."""
 
     @property
     def is_settled(self) -> bool:
@@ -73,7 +76,7 @@ class SettlingView(View):
             self._recount(some)
             rest.is_torn = False
         elif rest.laying is not None or rest.before:
-            rest.laying = rest.laying or self._laying(*self._gathered(), as_of=self.now)
+            rest.laying = rest.laying or self._laying(*self._gathered())
             self._lay()
         return bool(rest.stale or rest.laying)
 
@@ -93,15 +96,13 @@ class SettlingView(View):
         """Leave what was begun, as it refers to this view: one that is replaced holds no circle."""
         self._unsettled = Unsettled()
 
-    def _laying(
-        self, moves: Sequence[Move], was_believed: BitMap, *, as_of: datetime
-    ) -> Iterator[None]:
-        leaves = BitMap()
+    def _laying(self, moves: Sequence[Move], was_believed: BitMap) -> Iterator[None]:
+        as_of, reached, leaves = self.now, self.reached, BitMap()
         for start in range(0, len(moves), PART):
             leaves.update(*self._counted_otherwise(moves[start : start + PART], was_believed))
             yield
         leaves |= yield from self._index.putting(_changes(moves))
-        self._unsettled.as_of = as_of
+        self._unsettled.as_of, self._unsettled.reached = as_of, reached
         moved = self._moved_with(_machines(moves), leaves)
         self._unsettled.stale += self._by_update.known() if moved is None else moved
 

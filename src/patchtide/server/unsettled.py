@@ -10,6 +10,7 @@ from uuid import UUID
 from pyroaring import BitMap
 
 from patchtide.server.member import Member
+from patchtide.server.ports.following import Cursor
 
 Move = tuple[Member, Member]
 """A machine as counts have it, and as it is now."""
@@ -28,6 +29,8 @@ class Unsettled:
     """Of whom they will speak by that, as counts still have them."""
     as_of: datetime | None = None
     """Up to when counts speak of what was reported, if not of all of it."""
+    reached: Cursor | None = None
+    """The same in the log of reports."""
     stale: list[UUID] = field(default_factory=list)
     """Updates that are to be counted anew after that."""
 
@@ -36,16 +39,28 @@ class Unsettled:
 
     @property
     def is_nothing(self) -> bool:
-        return self.laying is None and not (self.before or self.stale)
+        return self.is_laid and not self.stale
 
     @property
     def earlier(self) -> Mapping[int, Member]:
         """Return whoever reported, as counts have them."""
         return {**self.before, **self.laid}
 
-    def gather(self, moves: Sequence[Move], *, was_believed: BitMap, now: datetime) -> None:
-        if self.laying is None and not self.before:
-            self.as_of = now
+    @property
+    def is_laid(self) -> bool:
+        """Say whether what is held by leaf speaks of all machines."""
+        return self.laying is None and not self.before
+
+    def gather(
+        self,
+        moves: Sequence[Move],
+        *,
+        was_believed: BitMap,
+        now: datetime,
+        reached: Cursor | None,
+    ) -> None:
+        if self.is_laid:
+            self.as_of, self.reached = now, reached
         new = [before for before, _ in moves if before.number not in self.before]
         self.before.update((before.number, before) for before in new)
         numbers = BitMap([before.number for before in new])

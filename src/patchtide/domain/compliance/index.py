@@ -15,6 +15,8 @@ from patchtide.domain.compliance.states import States
 
 PART = 25
 """So many clients are put at once while others wait: milliseconds, or twenty for new ones."""
+MANY = 2_000
+"""So many at once where nobody waits: to put a whole fleet takes several times its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,8 @@ class StateIndex:
         """Replace what is known of some clients, each named once; return the leaves that moved."""
         moved = BitMap()
         for held, said in self._by_state():
-            coming, going = _moves(said, changes)
-            held.move(coming=coming, going=going)
-            moved |= _leaves_in(coming, going)
+            for coming, going in _in_parts(said, changes, moved, at_once=MANY):
+                held.move(coming=coming, going=going)
         self._evaluate(changes)
         return moved
 
@@ -79,7 +80,7 @@ class StateIndex:
         """Do the same in parts of some milliseconds; nothing of it is there before the last."""
         moved, found = BitMap(), []
         for held, said in self._by_state():
-            now = yield from held.moving(_in_parts(said, changes, moved))
+            now = yield from held.moving(_in_parts(said, changes, moved, at_once=PART))
             found.append((held, now))
         for held, now in found:
             held.put(now)
@@ -127,10 +128,10 @@ def _moves(said: Callable[[States], BitMap], changes: Iterable[Change]) -> tuple
 
 
 def _in_parts(
-    said: Callable[[States], BitMap], changes: Sequence[Change], moved: BitMap
+    said: Callable[[States], BitMap], changes: Sequence[Change], moved: BitMap, *, at_once: int
 ) -> Iterator[tuple[_Moves, _Moves]]:
-    for start in range(0, len(changes), PART):
-        coming, going = _moves(said, changes[start : start + PART])
+    for start in range(0, len(changes), at_once):
+        coming, going = _moves(said, changes[start : start + at_once])
         moved |= _leaves_in(coming, going)
         yield coming, going
 
