@@ -190,8 +190,11 @@ class Fleet:
         seconds = monotonic() - self._current_at if changes else 0.0
         return Backlog(changes=changes, seconds=seconds)
 
-    def keep_up(self) -> None:
-        """Follow what happened; after a publication count anew. Call it twice a second or so."""
+    def keep_up(self) -> bool:
+        """Follow what happened, and say whether a stream comes in: call it again soon then.
+
+        After a publication it counts anew. Call it twice a second or so.
+        """
         goes_on = False
         while True:
             current = self._current
@@ -199,7 +202,7 @@ class Fleet:
             ahead = current.look_ahead(at_most=SLICE)
             with self._lock:
                 if self._waiting and not current.view.is_settled:
-                    return
+                    return False
                 if current is not self._current:  # a new one was made meanwhile
                     continue
                 is_of_now = self._follow_up_to(ahead, goes_on=goes_on)
@@ -209,8 +212,9 @@ class Fleet:
                     break
             self._judge()
             if not (self._settle() or goes_on):
-                return
+                return current.is_streaming
         making.result()
+        return False
 
     def _judge(self) -> None:
         """Judge who moved, a few at a time: of thousands, whoever asks would wait for all.

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from patchtide.adapters.content.files import FileContentStore
+from patchtide.adapters.http.descriptors import Room
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.entry.cli.commands import run
 from patchtide.entry.server import assembly, background, serving
-from patchtide.entry.server.descriptors import Room
 from patchtide.entry.server.settings import read_settings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server import upkeep

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from patchtide.entry.server.descriptors import RESERVE, Room, make_room, of_one_address
+from patchtide.adapters.http.descriptors import RESERVE, Room, make_room, of_one_address
 
 WANTED = Room(connections=8000, handshakes=2000, events=20_000)
 

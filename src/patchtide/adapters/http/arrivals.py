@@ -20,6 +20,9 @@ from patchtide.adapters.http.peers import Peers
 
 log = logging.getLogger(__name__)
 
+AGAIN_S = 1.0
+"""Out of descriptors, this long for others to end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivalLimits:
@@ -53,31 +56,44 @@ class Arrivals:
         self._limits = limits or ArrivalLimits()
         self._peers = Peers()
         self._shaking: set[asyncio.Task[None]] = set()
-        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+        self._again: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self.resume()
+
+    def pause(self) -> None:
+        """Leave what arrives to another process, which accepts on this socket too."""
+        self._loop.remove_reader(self._listening)
+        if self._again is not None:
+            self._again.cancel()
+
+    def resume(self) -> None:
+        self._loop.add_reader(self._listening, self._accept)
 
     def close(self) -> None:
-        self._accepting.cancel()
+        self.pause()
         for task in self._shaking:
             task.cancel()
 
     async def wait_closed(self) -> None:
-        await asyncio.gather(self._accepting, *self._shaking, return_exceptions=True)
+        await asyncio.gather(*self._shaking, return_exceptions=True)
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(self._listening)
-            except OSError:  # out of descriptors, mostly: others must end first
-                log.exception("cannot accept connections")
-                await asyncio.sleep(1)
-                continue
-            if len(self._shaking) >= self._limits.at_once:
-                connection.close()
-                continue
-            task = loop.create_task(self._arrived(connection, address[:2]))
-            self._shaking.add(task)
-            task.add_done_callback(self._shaking.discard)
+    def _accept(self) -> None:
+        try:
+            connection, address = self._listening.accept()
+        except BlockingIOError:
+            return  # whoever accepts on this socket too was quicker
+        except OSError:  # out of descriptors, mostly: others must end first
+            log.exception("cannot accept connections")
+            self.pause()
+            self._again = self._loop.call_later(AGAIN_S, self.resume)
+            return
+        if len(self._shaking) >= self._limits.at_once:
+            connection.close()
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(self._arrived(connection, address[:2]))
+        self._shaking.add(task)
+        task.add_done_callback(self._shaking.discard)
 
     async def _arrived(self, connection: socket.socket, address: Address) -> None:
         limits, told = self._limits, None

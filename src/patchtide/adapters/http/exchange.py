@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from patchtide.adapters.http.problems import Headers, Reply, reply_of
@@ -19,8 +19,7 @@ from patchtide.domain.errors import PatchtideError
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handed:
+class Handed(Struct, kw_only=True, frozen=True, array_like=True, gc=False):
     """A request that the application does not see: all that is known of it."""
 
     method: str
@@ -62,13 +61,7 @@ class Exchange:
         self.message_event = _Nobody
 
     async def run(self, asked: Handed) -> None:
-        try:
-            reply = await self._answer(asked)
-        except PatchtideError as error:
-            reply = reply_of(error)
-        except Exception:  # one request must not end the others'
-            log.exception("request failed", extra={"path": asked.raw_path})
-            reply = reply_of(PatchtideError())
+        reply = await replied(self._answer, asked)
         self.response_complete = True
         if self.disconnected:
             return
@@ -76,6 +69,17 @@ class Exchange:
         if not self.keep_alive:
             self._transport.close()
         self._when_done()
+
+
+async def replied(answer: AnswerWhole, asked: Handed) -> Reply:
+    """Return what is replied in any case: one request must not end the others'."""
+    try:
+        return await answer(asked)
+    except PatchtideError as error:
+        return reply_of(error)
+    except Exception:
+        log.exception("request failed", extra={"path": asked.raw_path})
+        return reply_of(PatchtideError())
 
 
 class _Nobody:

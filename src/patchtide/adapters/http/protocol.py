@@ -26,9 +26,9 @@ _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
-_MALFORMED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+MALFORMED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-_BUSY = (
+BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -105,7 +105,9 @@ class GuardedProtocol(HttpToolsProtocol):
     limits: ConnectionLimits
     peers: Peers
     announced: tuple[str, int] | None = None
-    """Who came, when a balancer stands between."""
+    """Who came, when a balancer stands between, or the porter."""
+    is_passed_on = False
+    """By the porter, where TLS ends."""
 
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
@@ -123,10 +125,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if self.announced is not None:
             self.client = self.announced
+        if self.is_passed_on:
+            self.scheme = "https"
         self._peer = caller_key(self.client)
         held = self.peers.arrive(self._peer)
         if held > self.limits.a_peer or len(self.connections) > self.limits.connections:
-            self._end(_BUSY)
+            self._end(BUSY)
         else:
             self._expect(self.limits.first_byte_s)
 
@@ -164,13 +168,17 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self.parser.should_upgrade():
             # The parser stops here, and would take the body for the next request.
-            self._end(_MALFORMED)
+            self._end(MALFORMED)
             return
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if len(self.headers) > self.limits.headers or size > self.limits.head_bytes:
             self._end(_TOO_LARGE)
         elif not self._handed_over() and not self._read_whole():
-            super().on_headers_complete()
+            self._begin_another()
+
+    def _begin_another(self) -> None:
+        """Begin a request that is neither handed over nor read whole."""
+        super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
         self.headers = _Closed(self._refuse_trailer)  # type: ignore[assignment]
@@ -178,7 +186,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse_trailer(self) -> None:
         """End it: what comes after a body may not say who asked, nor be without end."""
         if not self._gone:
-            self._end(_MALFORMED)
+            self._end(MALFORMED)
 
     def on_body(self, body: bytes) -> None:
         if self._gone:

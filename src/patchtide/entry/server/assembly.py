@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from patchtide.adapters.authenticators.webauthn import WebAuthn
 from patchtide.adapters.content.files import FileContentStore
 from patchtide.adapters.http.arrivals import ArrivalLimits
+from patchtide.adapters.http.descriptors import Room, make_room
 from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.protocol import ConnectionLimits
 from patchtide.adapters.notify.metrics import Metrics
@@ -19,7 +20,6 @@ from patchtide.adapters.trust.site_keys import SiteKeys
 from patchtide.entry.server.agents import AgentsSide, build_agents_side
 from patchtide.entry.server.audit_folder import AuditFolder
 from patchtide.entry.server.code_file import CodeFile
-from patchtide.entry.server.descriptors import Room, make_room
 from patchtide.entry.server.feeds import FeedsSide, build_feeds_side
 from patchtide.entry.server.fleet_file import FleetFile, kept_view
 from patchtide.entry.server.metrics import build_metrics

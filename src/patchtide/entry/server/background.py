@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 PRESENCE_S = 10.0
 FOLLOW_S = 1.0
 FLEET_FOLLOW_S = 0.5
+STREAM_FOLLOW_S = 0.1
+"""Within a stream of reports it is looked for more, and for its end, this often."""
 DECISIONS_S = 0.5
 """A machine that was retired at another node is refused here within a second (S43)."""
 EPOCH_S = 10.0
@@ -188,7 +190,10 @@ async def _watch_epoch(epoch: EpochWatch) -> None:
 
 
 async def _keep_up(fleet: Fleet) -> None:
-    await fleet.run(fleet.keep_up)
+    is_streaming = await fleet.run(fleet.keep_up)
+    while is_streaming:
+        await asyncio.sleep(STREAM_FOLLOW_S)
+        is_streaming = await fleet.run(fleet.keep_up)
 
 
 async def _follow_facts(fleet: Fleet) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from patchtide.adapters.http.descriptors import Room
 from patchtide.adapters.notify.metrics import Metrics
 from patchtide.adapters.storage import Storage
 from patchtide.adapters.trust.repository import TrustRepository
 from patchtide.adapters.trust.site_keys import SiteKeys
 from patchtide.entry.server.agents import AgentsSide
 from patchtide.entry.server.code_file import CodeFile
-from patchtide.entry.server.descriptors import Room
 from patchtide.entry.server.settings import ServerSettings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server.catalog import CatalogPublisher

@@ -1,0 +1,1 @@
+"""The process that accepts a busy server's connections."""
