@@ -129,7 +129,7 @@ def nothing_else_is_there(window: Reader, machine: str, collection: str) -> None
         assert window.page.goto(window.url + path).status == 404  # type: ignore[union-attr]
         assert "shop-" not in page.locator("main").inner_text()
     closed = f"{collection}/definition", f"{collection}/window", "/collections/" + "0" * 32
-    for path in (*closed, "/people", "/machine-import", "/business-hours"):
+    for path in (*closed, "/people", "/machine-import"):
         assert ask(window.url + path).status in (403, 404)
     places = set(page.locator("nav[aria-label=Main] a").all_inner_texts())
     assert places.isdisjoint({"People", "Audit", "Enrolment", "Synchronisation", "Settings"})

@@ -53,7 +53,7 @@ _NARROWED = {
     "targets", "collections", "collection", "calendar", "list-act", "list-choose", "searches",
     "search-new", "search-save", "search-act", "subscriptions", "subscription-new",
     "subscriptions-add", "subscriptions-act",
-    "machine-calendar", "window", "window-save", "freeze", "freeze-save",
+    "machine-calendar", "window", "window-save", "freeze", "freeze-save", "hours", "hours-save",
 }  # fmt: skip
 """Pages for whoever sees some machines only; what a form does is asked of its operation."""
 _BY_LISTS = {

@@ -176,9 +176,50 @@ async def test_whose_rights_end_at_a_collection_sets_its_windows_on_its_page(
     there = (await delegate.get(f"/machines/{machine}")).body.decode()
     month = (await delegate.get(f"/machines/{machine}/calendar?month=2026-12")).body.decode()
 
+    assert 'href="/business-hours?collection=' in page
     assert (form.status, saved.status) == (200, 303)
     assert "Add a window" in page and "Delete Patch" in page
     assert "Change the freeze" not in page and f"{here}/definition" not in page
     assert (await delegate.get(f"{other}/window")).status == 404
     assert "not before " in there and "Secret" not in there + month
     assert "of another collection" in month
+
+
+async def test_whose_rights_end_at_a_collection_sets_its_business_hours_on_their_page(
+    site: ConsoleSite,
+) -> None:
+    visitor = await site.signed_in()
+    await site.machines("web-1")
+    made = [await visitor.post("/collections", {"name": name}) for name in ("Web", "Db", "Board")]
+    ids = [re.findall("[0-9a-f-]{36}", one.headers["location"])[0] for one in made]
+    web, db, board = ids
+    said = {"begins": "07:00", "ends": "16:00", "on": ["monday"], "act": "set-hours"}
+    for key in (db, board):
+        await visitor.post("/business-hours", {**said, "of": "collection", "collection": key})
+    ola = await site.person("ola", "metrics")
+    rights = [f"collections.{verb}@{key}" for verb in ("read", "modify") for key in (web, db)]
+    rights.append("machines.read")
+    now = site.clock.now()
+    await site.storage.decide("x", "x", lambda tx: tx.set_rights(ola, rights), now=now)
+    delegate = site.visitor()
+    await delegate.sign_in("ola")
+
+    async def shown() -> str:
+        return (await delegate.get("/business-hours")).body.decode()
+
+    before = await shown()
+    mine = {**said, "of": "collection", "on": ["sunday"]}
+    answers = [
+        (await delegate.post("/business-hours", {**mine, **of})).status
+        for of in ({"collection": web}, {"collection": db}, {"collection": board}, {"of": "site"})
+    ]
+    after = await shown()
+    back = await delegate.post("/business-hours", {**mine, "collection": web, "act": "clear-hours"})
+
+    assert "Set these hours" in before and "Board" not in before
+    assert [f'value="{key}"' in before for key in ids] == [True, False, False]
+    assert "the whole site</label>" not in before and 'name="location"' not in before
+    assert answers == [303, 403, 404, 404]
+    assert "Sunday, 07:00 to 16:00" in after and "Change the hours of Web" in after
+    assert "Change the hours of Db" not in after
+    assert back.status == 303 and "Sunday" not in (await shown()).partition("<form")[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import available_timezones
@@ -11,8 +11,11 @@ from patchtide.adapters.console.choices import collection_names
 from patchtide.adapters.console.console import Desk
 from patchtide.adapters.console.replies import Reply, see_other
 from patchtide.adapters.console.visits import Visit
+from patchtide.domain.access.principals import SessionHolder, holds_at
+from patchtide.domain.access.rights import Right, holds
 from patchtide.domain.errors import PatchtideError
 from patchtide.server.business_hours import ShownHours
+from patchtide.server.calendar_reach import MODIFY
 from patchtide.server.said_times import SaidHours
 from patchtide.server.synchronisation_plan import DAYS
 
@@ -60,6 +63,9 @@ async def _shown(
     error: PatchtideError | None = None,
 ) -> Reply:
     items = (await desk.ask(visit, "hours.list")).items
+    settable = await _settable(desk, visit, items)
+    if settable and not holds(_rights(visit), MODIFY) and whose["collection"] not in settable:
+        whose = {"location": "", "collection": next(iter(settable))}
     held = next((one for one in items if _is_of(one, whose)), None)
     says: SaidHours = held.says if held else SaidHours()
     return desk.page(
@@ -72,9 +78,26 @@ async def _shown(
         typed=typed or {name: getattr(says, name) for name in (*_TEXTS, "on", "holidays")},
         days=DAYS,
         zones=sorted(zone for zone in available_timezones() if "/" in zone),
-        collections=await collection_names(desk, visit),
+        collections=settable,
         error=error,
     )
+
+
+async def _settable(desk: Desk, visit: Visit, items: Sequence[ShownHours]) -> Mapping[str, str]:
+    """Return the collections whose hours the visitor may set: what others set stays theirs."""
+    names, rights = await collection_names(desk, visit), _rights(visit)
+    if holds(rights, MODIFY):
+        return names
+    others = {str(one.collection) for one in items if one.changed_by != visit.principal.actor}
+    return {
+        key: name
+        for key, name in names.items()
+        if key not in others and holds_at(rights, MODIFY, key)
+    }
+
+
+def _rights(visit: Visit) -> frozenset[Right]:
+    return visit.principal.rights if isinstance(visit.principal, SessionHolder) else frozenset()
 
 
 def _is_of(hours: ShownHours, whose: Mapping[str, str]) -> bool:
