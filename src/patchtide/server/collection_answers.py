@@ -89,12 +89,12 @@ class CollectionAnswers:
         """Take up what is asked, and who answers otherwise by now."""
         turned = self._machines.turned(view)
         checked, self._checked = self._checked, set()
-        for text in self._found.keys() - texts:
-            del self._found[text]
-            self._machines.drop(text)
-        wanted = texts
-        if turned is not None:
-            wanted = (texts - self._found.keys()) | ((turned.keys() | checked) & texts)
+        wanted = texts if turned is None else (turned.keys() | checked) & texts
+        if self._found.keys() != texts:
+            for text in self._found.keys() - texts:
+                del self._found[text]
+                self._machines.drop(text)
+            wanted = wanted | (texts - self._found.keys())
         if self._unread and self._machines.facts.is_whole:
             wanted, self._unread = wanted | (self._unread & texts), set()
         was = {text: self._found[text] for text in wanted if text in self._found}

@@ -185,9 +185,10 @@ class KeptMachines:
         those = BitMap([one.member.number for one in moved])
         now = self._needed.among(view, moved, places)
         for place in places:
-            needing = now.get(place, _NOBODY)
-            others = (self._queries.holding(place) & those) ^ needing
-            if others:
+            needing, held = now.get(place, _NOBODY), self._queries.holding(place)
+            if not needing and held.isdisjoint(those):
+                continue
+            if others := (held & those) ^ needing:
                 said = told.setdefault(place, {})
                 said.update((n, _NEEDS if n in needing else ()) for n in others)
 

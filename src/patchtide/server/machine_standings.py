@@ -115,6 +115,8 @@ class Standings:
         at_most: int | None = None,
     ) -> bool:
         """Judge again whoever changed, or so many of them; say whether there are more."""
+        if not self._changed:
+            return False
         some = list(islice(self._changed, at_most))
         for number in some:
             before = self.known.get(number)
@@ -126,7 +128,11 @@ class Standings:
             self.scans[now.scan] += 1
         self.moves.add(some)
         self._changed.difference_update(some)
-        return bool(self._changed)
+        if self._changed:
+            return True
+        # One that had a hundred thousand in it keeps their places, and whoever looks passes them.
+        self._changed = set()
+        return False
 
 
 At = TypeVar("At", datetime, float)

@@ -152,8 +152,7 @@ class KeptQueries:
                 self._ask(self._by_place[place], said, turned)
         if texts:
             self._look(texts, turned)
-        decided = ((key, self._decide(key, some, rows)) for key, some in turned.items())
-        return {key: others for key, others in decided if others}
+        return self._decided(turned, rows)
 
     def check(self, key: str, *, rows: BitMap, find: Finder) -> Mapping[str, BitMap]:
         """Ask a query from nothing; return what was kept wrong, as `move` returns what turned."""
@@ -165,8 +164,7 @@ class KeptQueries:
             self._known |= others
             for user in held.users if others else ():
                 turned[user] = turned.get(user, _NOBODY) | others
-        decided = ((query, self._decide(query, some, rows)) for query, some in turned.items())
-        return {query: others for query, others in decided if others}
+        return self._decided(turned, rows)
 
     def _speaking_of(self, came: BitMap) -> set[str]:
         """Return the queries that one of these answers, did, or has a condition of that holds."""
@@ -203,19 +201,23 @@ class KeptQueries:
                 now = BitMap([machine for machine, text in texts.items() if wanted in text])
                 _turn(held, those, now, turned)
 
-    def _decide(self, key: str, some: BitMap, rows: BitMap) -> BitMap:
-        """Put these machines into a query's answer, or take them out; return whom that changed."""
-        kept = self._kept[key]
+    def _decided(self, turned: Mapping[str, BitMap], rows: BitMap) -> Mapping[str, BitMap]:
+        """Put these machines into the queries' answers, or take them out; return what changed."""
+        found = {}
+        for key, some in turned.items():
+            kept = self._kept[key]
+            if others := self._otherwise(kept, some, rows):
+                # Another set: somebody may have the one of before.
+                kept.members = kept.members ^ others
+                found[key] = others
+        return found
+
+    def _otherwise(self, kept: _Kept, some: BitMap, rows: BitMap) -> BitMap | None:
+        if len(some) > FEW:
+            return self._combined(kept.query, some & rows) ^ (kept.members & some)
         members, answers = kept.members, kept.answers
-        if len(some) <= FEW:
-            moved = [n for n in some if (n in rows and answers(n)) is not (n in members)]
-            others = BitMap(moved) if moved else _NOBODY  # nearly always nobody
-        else:
-            others = self._combined(kept.query, some & rows) ^ (members & some)
-        if others:
-            # Another set: somebody may have the one of before.
-            kept.members = members ^ others
-        return others
+        moved = [n for n in some if (n in rows and answers(n)) is not (n in members)]
+        return BitMap(moved) if moved else None  # nearly always nobody
 
     def _hold(self, one: Condition, fields: Fields, machines: BitMap) -> _Held:
         held = self._held[one] = _Held(one, machines.copy())

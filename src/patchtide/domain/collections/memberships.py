@@ -49,6 +49,8 @@ class Memberships:
         self._turn: tuple[UUID, ...] = ()
         self._places: dict[UUID, int] = {}
         self._spoken_of_by: Mapping[UUID, set[UUID]] = {}
+        self._later: Sequence[Sequence[int]] = ()
+        """By place in turn, the places of those that speak of it."""
         self._speaks_of: Mapping[UUID, Sequence[UUID]] = {}
         self._naming: Mapping[UUID, BitMap] = {}
         """The machines that collections name."""
@@ -89,6 +91,7 @@ class Memberships:
         self._turn = in_turn(definitions)
         self._places = {key: place for place, key in enumerate(self._turn)}
         self._spoken_of_by = spoken_of_by(definitions)
+        self._later = [self._places_of(self._spoken_of_by.get(key, ())) for key in self._turn]
         self._speaks_of = {
             key: tuple(other for _, other in one.references()) for key, one in definitions.items()
         }
@@ -130,7 +133,7 @@ class Memberships:
         found = {ALL_MACHINES: among}
         self._replace(ALL_MACHINES, moved, among)
         first = self._definitions if turned is None else {*turned, *self._having(came)}
-        places = [self._places[key] for key in first if key in self._places]
+        places = self._places_of(first)
         heapify(places)
         looked = -1
         while places:
@@ -140,9 +143,12 @@ class Memberships:
             now = None if key in self._unknown else self._moved(key, found, machines, among=among)
             # At once: the query of a later one may ask who is in this one.
             if now is not None and self._replace(key, moved, now):
-                for other in self._spoken_of_by.get(key, ()):
-                    if other in self._places:
-                        heappush(places, self._places[other])
+                for later in self._later[place]:
+                    heappush(places, later)
+
+    def _places_of(self, collections: Iterable[UUID]) -> list[int]:
+        """Return when they have their turn; those in a circle are in none."""
+        return [self._places[key] for key in collections if key in self._places]
 
     def _having(self, came: BitMap) -> Iterator[UUID]:
         """Yield the collections that may have others of who came or went, whatever is asked."""
@@ -164,7 +170,11 @@ class Memberships:
 
     def _replace(self, key: UUID, moved: BitMap, now: BitMap) -> bool:
         """Let these of those that moved be in it; say whether these are others than before."""
-        members = self._members.setdefault(key, BitMap())
+        members = self._members.get(key)
+        if members is None:
+            members = self._members[key] = BitMap()
+        elif not now and members.isdisjoint(moved):
+            return False
         others = (members & moved) ^ now
         members ^= others
         return bool(others)
@@ -196,15 +206,18 @@ def _evaluated(
 ) -> BitMap | None:
     """Return who of these is in it, where it is known who is in what it speaks of."""
     found = one.direct & among
-    found |= _together(one.include, members)
+    for key in one.include:
+        found |= members[key]
     if one.query:
         answering = machines.answering(one, among=among)
         if answering is None:
             return None
         found |= answering
-    if one.exclude and found:
-        found -= _together(one.exclude, members)
-    return found & members[one.limiting]
+    if found:
+        for key in one.exclude:
+            found -= members[key]
+        found &= members[one.limiting]
+    return found
 
 
 def _together(collections: Iterable[UUID], members: Mapping[UUID, BitMap]) -> BitMap:
