@@ -29,6 +29,7 @@ from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
 from patchtide.server.token_vouching import Places, nowhere
 from patchtide.server.told_agents import ToldAgents
+from patchtide.server.told_platforms import ToldPlatforms
 from patchtide.wire.messages import (
     ChangesV1,
     CheckInV1,
@@ -109,6 +110,9 @@ class PlaneUnderTest:
         self.inventories = Inventories(self.storage, self.storage)
         self.inventories.load()
         self.told = ToldAgents()
+        self.platforms = ToldPlatforms(
+            reading=self.storage, decisions=self.storage, clock=self.clock
+        )
         door = Door(
             self.standings,
             self.verify,
@@ -136,6 +140,7 @@ class PlaneUnderTest:
                 inventories=self.inventories,
                 clock=self.clock,
                 told=self.told,
+                platforms=self.platforms,
             ),
             intake=ReportIntake(
                 reports=self.storage,

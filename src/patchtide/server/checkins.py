@@ -14,6 +14,7 @@ from patchtide.server.ports.clock import Clock
 from patchtide.server.ports.site import Site
 from patchtide.server.standings import Entry, Standings
 from patchtide.server.told_agents import ToldAgents
+from patchtide.server.told_platforms import ToldPlatforms
 from patchtide.wire.messages import CheckInAnswerV1, CheckInV1, encode
 
 SCAN_OWED_S = 7 * 86_400
@@ -30,6 +31,7 @@ class CheckIns:
     clones: CloneWatch
     inventories: Inventories
     divergence: Divergence
+    platforms: ToldPlatforms
     clock: Clock
     told: ToldAgents = field(default_factory=ToldAgents)
 
@@ -49,6 +51,7 @@ class CheckIns:
             raise NotAdmitted(entry.state)
         if health.trust_seen:
             await self.divergence.watch(entry.uuid, health.trust_seen, now=now)
+        self.platforms.hear(entry, said.shards)
         has_policy = self.told.settings_of(entry.uuid).is_had_by(said.settings)
         self.standings.seen(
             entry, now=now.timestamp(), health=encode(health), has_policy=has_policy

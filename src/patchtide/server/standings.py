@@ -26,9 +26,9 @@ class Entry:
     """One client's standing on this node. Mutable on purpose: 100,000 of them, touched often."""
 
     __slots__ = (
-        "booted_at", "boots", "counter", "digest", "full_report", "health", "number", "policy_at",
-        "public_key", "restores", "scan_wanted", "seen_at", "state", "tokens", "tokens_at", "used",
-        "uuid",
+        "booted_at", "boots", "counter", "digest", "full_report", "health", "number", "platform",
+        "policy_at", "public_key", "restores", "scan_wanted", "seen_at", "state", "tokens",
+        "tokens_at", "used", "uuid",
     )  # fmt: skip
 
     def __init__(self, standing: Standing) -> None:
@@ -36,6 +36,7 @@ class Entry:
         self.number = standing.number
         self.seen_at = 0.0
         self.health = b""
+        self.platform = ""
         self.policy_at = 0.0
         self.tokens = 0.0
         self.tokens_at = 0.0

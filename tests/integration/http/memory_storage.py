@@ -524,6 +524,10 @@ class MemoryTransaction:
             now = replace(self.storage.machines[uuid], build_until=until)
             self.storage.machines[uuid] = now
 
+    def set_platforms(self, told: Mapping[bytes, str]) -> None:
+        for uuid, platform in told.items():
+            self.storage.machines[uuid] = replace(self.storage.machines[uuid], platform=platform)
+
     def end_build(self, uuids: Sequence[bytes]) -> Sequence[bytes]:
         ended = [uuid for uuid in uuids if self.storage.machines[uuid].build_until]
         for uuid in ended:

@@ -17,6 +17,7 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "machines.describe": "Described",
         "machines.scan": "Asked for a scan",
         "machines.hand-over": "Handed over: in build no more",
+        "machines.platform": "Told another platform",
         "machines.get-policy": "Called to come for settings and orders",
         "collections.get-policy": "Called machines to come for settings and orders",
         "collections.scan": "Asked the machines of a collection for scans",

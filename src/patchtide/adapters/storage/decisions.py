@@ -216,6 +216,12 @@ class SqlTransaction(accounts.AccountWrites, ApiTokenWrites):
     ) -> Client | None:
         return new_clients.enrol(self._connection, client, now=now, machine=machine)
 
+    def set_platforms(self, told: Mapping[bytes, str]) -> None:
+        for name in sorted(set(told.values())):
+            uuids = [uuid for uuid, platform in told.items() if platform == name]
+            those = update(client).where(client.c.uuid.in_(uuids))
+            self._connection.execute(those.values(platform=name))
+
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         return self._connection.execute(
             update(client)

@@ -38,6 +38,7 @@ from patchtide.server.standings import Standings
 from patchtide.server.token_book import TokenBook
 from patchtide.server.token_vouching import Places
 from patchtide.server.told_agents import ToldAgents
+from patchtide.server.told_platforms import ToldPlatforms
 from patchtide.wire.catch_up import MAX_CATCH_UP
 
 Endpoint = Callable[[Any, Any, Any], Awaitable[None]]
@@ -50,6 +51,7 @@ class AgentsSide:
     standings: Standings
     inventories: Inventories
     told: ToldAgents
+    platforms: ToldPlatforms
     events: Events
     door: Door
     clock: Clock
@@ -104,6 +106,7 @@ def build_agents_side(
     inventories.load()
     told = ToldAgents(poll_s=settings.poll_s)
     told.load(storage, clock.now())
+    platforms = ToldPlatforms(reading=storage, decisions=storage, clock=clock)
     beside = VerifierProcess(answers)
     verifier = Verifier(beside)
     door = Door(
@@ -123,6 +126,7 @@ def build_agents_side(
         standings=standings,
         inventories=inventories,
         told=told,
+        platforms=platforms,
         verify=verifier,
         clock=clock,
         people=people,
@@ -133,6 +137,7 @@ def build_agents_side(
         standings=standings,
         inventories=inventories,
         told=told,
+        platforms=platforms,
         events=events,
         door=door,
         clock=clock,
@@ -168,6 +173,7 @@ def _plane(
     standings: Standings,
     inventories: Inventories,
     told: ToldAgents,
+    platforms: ToldPlatforms,
     verify: Verifier,
     clock: Clock,
     people: PeopleFirst,
@@ -193,6 +199,7 @@ def _plane(
             inventories=inventories,
             clock=clock,
             told=told,
+            platforms=platforms,
         ),
         intake=ReportIntake(
             reports=storage,

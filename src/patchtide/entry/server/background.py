@@ -40,6 +40,8 @@ UPKEEP_S = 60.0
 FAILURES_S = 60.0
 """How often is asked whether failed sign-ins are to be written down."""
 EXPIRE_S = 3600.0
+PLATFORMS_S = 10.0
+"""How often is written down what machines that came to another release are called now."""
 BUILD_S = 10.0
 """How often is asked whether a machine in build is to be handed over."""
 FLEET_S = 600.0
@@ -93,6 +95,7 @@ def _rounds(server: Server) -> Iterator[tuple[float, Callable[[], Awaitable[obje
     yield FAILURES_S, server.context.failed_sign_ins.step
     yield SYNCHRONISE_S, server.context.synchronisations.step
     yield FOLLOW_S, server.context.descriptions.step
+    yield PLATFORMS_S, server.agents.platforms.step
     yield BUILD_S, _building(server).step
     yield EXPIRE_S, _expired(server).step
     yield EXPIRE_S, server.context.drafts.step

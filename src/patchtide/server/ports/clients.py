@@ -164,6 +164,10 @@ class ClientWriting(Protocol):
         """
         ...
 
+    def set_platforms(self, told: Mapping[bytes, str]) -> None:
+        """Write down what the systems of these machines are called; a statement a name."""
+        ...
+
     def set_client_state(self, uuids: Sequence[bytes], state: ClientState) -> int:
         """Return how many changed. A decommissioned client never changes again (S43)."""
         ...
