@@ -265,8 +265,8 @@ def _enforced(memory: Memory, phase: Phase, event: ev.Installed | ev.Repaired, n
     match event, phase:
         case ev.Installed(), Installing(order_id):
             order = orders.find(memory, order_id)
-            restart = _asks_for_restart(memory, order, event)
-            memory = structs.replace(memory, scan_due=True, restart_for=restart)
+            memory = _awaiting_restart(memory, order, event)
+            memory = structs.replace(memory, scan_due=True)
             code = "rolled-back" if order and order.rollback else "installed"
             return go_on(memory, now, noted(code, order_id))
         case ev.Repaired(), Repairing(order_id):
@@ -276,16 +276,15 @@ def _enforced(memory: Memory, phase: Phase, event: ev.Installed | ev.Repaired, n
             raise UnexpectedEvent(phase, event)
 
 
-def _asks_for_restart(memory: Memory, order: Order | None, done: ev.Installed) -> str:
-    """Return the order for which the machine is to be restarted now; empty: for none.
-
-    On an emergency, which no freeze holds, no restart rides that others wait for.
-    """
+def _awaiting_restart(memory: Memory, order: Order | None, done: ev.Installed) -> Memory:
+    """Note for which order a restart is waited for; on an emergency no other's rides."""
     if not done.restart_needed:
-        return ""
-    if order is None or not order.may_restart or (order.emergency and done.for_others):
-        return memory.restart_for
-    return order.id
+        return structs.replace(memory, restart_for="")
+    if order is None or not order.may_restart:
+        return memory
+    was_urgent = memory.restart_urgent and bool(memory.restart_for)
+    is_urgent = was_urgent or (order.emergency and not done.for_others)
+    return structs.replace(memory, restart_for=order.id, restart_urgent=is_urgent)
 
 
 def _install(memory: Memory, order: Order, now: float) -> Step:

@@ -48,8 +48,8 @@ def opening(memory: Memory, order: Order, now: float) -> float:
 
 def restart_opening(memory: Memory, now: float) -> float:
     """Return from when on the restart that is waited for may be done: now, or later."""
-    at, order = max(memory.hold_until, now), find(memory, memory.restart_for)
-    return at if order is not None and order.emergency else thawed(memory, at)
+    at = max(memory.hold_until, now)
+    return at if memory.restart_urgent else thawed(memory, at)
 
 
 def thawed(memory: Memory, at: float) -> float:

@@ -96,6 +96,8 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The order whose installation was interrupted."""
     restart_for: str = ""
     """The order whose installation waits for a restart."""
+    restart_urgent: bool = False
+    """An emergency needs that restart for its own sake, so that no freeze holds it."""
     trust_told: dict[str, bytes] = {}
     """Role -> beginning of the digest of its metadata that the server was last told of (S44)."""
     evaluated: dict[str, int] = {}

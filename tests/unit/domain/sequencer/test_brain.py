@@ -733,7 +733,6 @@ def test_an_emergency_is_done_while_it_is_frozen_and_restarts_it() -> None:
     assert play.tell(ev.Acknowledged()) == (ev.Restart("o1"),)
 
 
-OLDER = "o1"
 RIDES: dict[str, tuple[ev.Installed, str]] = {
     "it needs one itself": (ev.Installed(restart_needed=True), "urgent"),
     "only the older order does": (ev.Installed(restart_needed=True, for_others=True), ""),
@@ -752,7 +751,7 @@ def test_no_restart_for_an_older_order_rides_on_an_emergency_through_a_freeze(
     play.tell(ev.Installed(restart_needed=True))
     play.tell(ev.Scanned(needed=(), present=(7,), changed=True, restart_pending=True))
     play.tell(ev.Acknowledged())
-    assert play.state.memory.restart_for == OLDER
+    assert play.state.memory.restart_for == "o1"
     urgent = an_order(id="urgent", updates=(8,), emergency=True)
     play.tell_all(ev.Rung(), ev.CheckedIn(envelope=b"more"))
     if isinstance(play.tell(ev.EnvelopeTaken((an_order(), urgent)))[-1], ev.Refresh):
@@ -767,7 +766,7 @@ def test_no_restart_for_an_older_order_rides_on_an_emergency_through_a_freeze(
     without_polls(play)
     if pending and not restarts:
         play.now = HELD_UNTIL
-        assert play.tell(ev.Woken()) == (ev.Restart(OLDER),)
+        assert play.tell(ev.Woken()) == (ev.Restart("urgent"),)
 
 
 def test_a_freeze_that_begins_on_the_way_holds_installations_and_restarts() -> None:
