@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
+from patchtide.server import history_since
 from patchtide.server.history_rows import BLOCK
 from patchtide.server.history_since import NeededSince, carried_on
 
@@ -70,3 +72,15 @@ def test_since_and_who_ever_needed_it_are_as_if_each_machine_were_asked(
     for place in PLACES:
         since, ever = found.among(place, BitMap(some))
         assert (since and since.toordinal(), set(ever)) == plainly.among(place, some)
+
+
+def test_of_updates_that_would_take_too_much_room_the_log_says_that_no_more_is_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(history_since, "MOST_BYTES", 200)
+    some = {place: BitMap(range(1, 100, 2)).serialize() for place in (0, 3, BLOCK)}
+
+    kept = carried_on({}, some, day=date.fromordinal(FIRST), offered=some)
+
+    assert list(kept) == [1]
+    assert "of 2 updates" in caplog.text

@@ -22,8 +22,11 @@ from patchtide.server.known_updates import KnownUpdate
 from patchtide.server.ports.history import HistoryReading
 from patchtide.wire.sets import pack, unpack
 
-MOST = 10_000_000
-"""Pairs of an update and a machine that are kept of a day; of updates beyond, none is."""
+MOST = 8_000_000
+"""Pairs of an update and a machine that are kept of a day; of updates beyond, none is.
+
+At two bytes each no row is larger than can be read, also if all are in one.
+"""
 SLICE = 250
 """So many updates are asked of the fleet at once: others may ask it in between."""
 KEPT = -1

@@ -7,6 +7,7 @@ as long as the update is offered.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 
@@ -18,10 +19,16 @@ from patchtide.server.history_rows import BLOCK, MOST_BYTES
 from patchtide.server.ports.history import HistoryReading
 from patchtide.wire.sets import pack, unpack
 
+log = logging.getLogger(__name__)
+
 _Row = dict[int, list[tuple[int, bytes]]]
 """By the update's place: each day, by its number, with the machines that needed it first then."""
 _ROW = msgspec.msgpack.Decoder(_Row)
 _NOBODY = BitMap()
+TOO_LARGE = (
+    "of %d updates is not kept any more who comes to need them, which would take %d MB:"
+    " how long they take on some machines is reckoned from the days before"
+)
 
 
 class NeededSince:
@@ -68,7 +75,7 @@ def carried_on(
 ) -> dict[int, bytes]:
     """Return what is to be kept from this day on of the blocks where that is something else.
 
-    Of a block that would be too large it stays as it was.
+    Of a block that would be too large it stays as it was, and the log says so.
     """
     changed = {}
     by_block: dict[int, dict[int, bytes]] = {block: {} for block in rows}
@@ -81,7 +88,9 @@ def carried_on(
             if machines != LEFT_OUT and place in offered:
                 now[place] = _with(now.get(place, ()), machines, day.toordinal())
         document = msgspec.msgpack.encode(now)
-        if now != kept and len(document) <= MOST_BYTES:
+        if len(document) > MOST_BYTES:
+            log.warning(TOO_LARGE, len(now), len(document) >> 20)
+        elif now != kept:
             changed[block] = pack(document)
     return changed
 
