@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from patchtide.domain.compliance.overtaken import moved as not_missed
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.compliance.sites import Population
 from patchtide.domain.compliance.states import PlacedLeaf, Tally, state_of
+from patchtide.domain.schedules.scanning import ScanRule
 from patchtide.server.fleet_part import Part
 from patchtide.server.kept_tallies import KeptTallies, Listing
 from patchtide.server.known_updates import Counted, KnownUpdate
@@ -28,6 +29,9 @@ from patchtide.server.machines_view import MachinesView
 from patchtide.server.member import Member
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.unsettled import Unsettled
+
+MOST = 2
+"""If more than this part of all leaves moved, all updates are counted anew."""
 
 
 @dataclass(slots=True)
@@ -332,15 +336,21 @@ class View(MachinesView):
         if self._restarting_ground is not None:
             waiting = self.active & self.restarting
             self._restarting_ground.renew(machines, members=waiting, believed=self._believed)
+        overtaken = set[UUID]()
+        if self._overtaken is not None:
+            on_each = {n: self._overtaken_on(self.members[n]) for n in machines}
+            overtaken.update(self._overtaken.moved(on_each))
+        if len(leaves) * MOST > len(self._by_leaf):
+            # To look for each of so many takes longer than to count all.
+            self._by_named.clear()
+            self._by_restarting.clear()
+            return None
         moved = {update for number in leaves for update in self._counting.of(number)}
         for update in moved:
             self._by_named.pop(update, None)
             self._by_restarting.pop(update, None)
-        if self._overtaken is not None:
-            overtaken = {n: self._overtaken_on(self.members[n]) for n in machines}
-            moved.update(self._overtaken.moved(overtaken))
         # Of nobody who came or went is nothing said: all updates count one more or less.
-        return moved if before == (len(ground.asked), self._sized) else None
+        return moved | overtaken if before == (len(ground.asked), self._sized) else None
 
     def _uncount(self, update: UUID) -> None:
         self._by_update.drop(update)
@@ -362,11 +372,16 @@ class View(MachinesView):
 
     def _believe(self, machines: Iterable[int]) -> None:
         """Note whether the last reports of these machines can be believed now."""
+        usual = self._limits(self.scan_rule)
         for number in machines:
-            member = self.members[number]
-            doubt = self.doubt(member)
+            member, own = self.members[number], self.habits.get(number)
+            stale_after, settles_at = self._limits(own.scans) if own else usual
+            doubt = self._doubt(member, stale_after)
             (self._believed.add if doubt is Doubt.NONE else self._believed.discard)(number)
             if member.reported_at is not None and doubt is not Doubt.STALE:
-                rule = self._rule_of(number)
-                due = member.reported_at + rule.stale_after(self.now)
-                self._silences.watch(number, min(due, rule.settles_at(self.now) or due))
+                due = member.reported_at + stale_after
+                self._silences.watch(number, min(due, settles_at or due))
+
+    def _limits(self, rule: ScanRule) -> tuple[timedelta, datetime | None]:
+        """Return from which age on a report is too old, and when that is to be looked at anew."""
+        return rule.stale_after(self.now), rule.settles_at(self.now)

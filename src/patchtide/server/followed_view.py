@@ -235,12 +235,14 @@ class FollowedView(SettlingView):
 
     def _told_by(self, member: Member, said: Said) -> Member:
         kept = self._published.borne_out(said.states, lineage=said.lineage)
-        (self.cut.discard if kept == said.states else self.cut.add)(said.client)
+        is_whole = kept is said.states
+        (self.cut.discard if is_whole or kept == said.states else self.cut.add)(said.client)
         return Member(
             client=member.client,
             named=member.named,
             states=kept,
-            is_of_this_catalog=self._is_of_this_catalog(said),
+            # What is borne out whole names nothing that is still to come here.
+            is_of_this_catalog=is_whole or self._is_of_this_catalog(said),
             scan=said.scan,
             scan_error=said.scan_error,
             scanned_at=said.scanned_at,

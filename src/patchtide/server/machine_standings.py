@@ -14,14 +14,15 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 from patchtide.domain.compliance.judgement import Compliance, Doubt, Judgement
 from patchtide.domain.compliance.states import Tally
 from patchtide.server.member import Member
 from patchtide.server.ports.clients import ClientState
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A machine, and how it stands on all that is published."""
 
     member: Member
@@ -119,13 +120,13 @@ class Standings:
             return False
         some = list(islice(self._changed, at_most))
         for number in some:
-            before = self.known.get(number)
-            if before is not None:
-                self.counts[before.group] -= 1
-                self.scans[before.scan] -= 1
-            now = self.known[number] = judged(members[number])
-            self.counts[now.group] += 1
-            self.scans[now.scan] += 1
+            before, now = self.known.get(number), judged(members[number])
+            self.known[number] = now
+            was = None if before is None else (before.group, before.scan)
+            if was != (now.group, now.scan):
+                self._count(now.group, now.scan, 1)
+                if was is not None:
+                    self._count(*was, -1)
         self.moves.add(some)
         self._changed.difference_update(some)
         if self._changed:
@@ -133,6 +134,10 @@ class Standings:
         # One that had a hundred thousand in it keeps their places, and whoever looks passes them.
         self._changed = set()
         return False
+
+    def _count(self, group: Alike, scan: tuple[ClientState, str], by: int) -> None:
+        self.counts[group] += by
+        self.scans[scan] += by
 
 
 At = TypeVar("At", datetime, float)

@@ -60,10 +60,12 @@ class MachinesView(CatalogView):
         return self.members[number]
 
     def doubt(self, member: Member) -> Doubt:
+        return self._doubt(member, self._rule_of(member.number).stale_after(self.now))
+
+    def _doubt(self, member: Member, stale_after: timedelta) -> Doubt:
         if member.client.state is not ClientState.ACTIVE:
             return Doubt.NOT_ACTIVE
-        too_old = self._rule_of(member.number).stale_after(self.now)
-        return doubt_about(member.told, now=self.now, stale_after=too_old)
+        return doubt_about(member, now=self.now, stale_after=stale_after)
 
     def _rule_of(self, machine: int) -> ScanRule:
         own = self.habits.get(machine)

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from patchtide.domain.compliance.judgement import Told
 from patchtide.domain.compliance.states import States
 from patchtide.server.listing import in_order
 from patchtide.server.ports.clients import Client
@@ -42,13 +41,8 @@ class Member(Struct, frozen=True, kw_only=True):
         return UUID(bytes=self.client.uuid)
 
     @property
-    def told(self) -> Told:
-        return Told(
-            reported_at=self.reported_at,
-            scan=self.scan,
-            follows_a_shard=bool(self.states.shards),
-            is_of_this_catalog=self.is_of_this_catalog,
-        )
+    def follows_a_shard(self) -> bool:
+        return bool(self.states.shards)
 
 
 class Spoken(Struct, frozen=True, array_like=True):

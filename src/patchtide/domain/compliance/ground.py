@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
 from pyroaring import BitMap
 
 from patchtide.domain.compliance.bit_counts import BitCounts
@@ -39,8 +40,7 @@ class Held:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True, gc=False):
     """How many of those who are believed say what of an update; for all others it is not."""
 
     required: int

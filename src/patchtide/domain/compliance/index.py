@@ -13,7 +13,7 @@ from pyroaring import BitMap
 from patchtide.domain.compliance.moves import HeldByLeaf
 from patchtide.domain.compliance.states import States
 
-PART = 25
+PART = 100
 """So many clients are put at once while others wait: milliseconds, or twenty for new ones."""
 MANY = 2_000
 """So many at once where nobody waits: to put a whole fleet takes several times its memory."""

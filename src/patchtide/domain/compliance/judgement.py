@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 from patchtide.domain.compliance.states import Tally
 
@@ -42,14 +43,24 @@ class Judgement:
     doubt: Doubt = Doubt.NONE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+_COMPLIANT = Judgement(Compliance.COMPLIANT)
+_REQUIRED = Judgement(Compliance.REQUIRED)
+_RESTART = Judgement(Compliance.RESTART)
+_OLD_CATALOG = Judgement(Compliance.UNKNOWN, Doubt.OLD_CATALOG)
+_SOME_UNKNOWN = Judgement(Compliance.UNKNOWN, Doubt.SOME_UNKNOWN)
+
+
+class Told(Protocol):
     """What a machine says besides its sets: in its last report, and of its health since."""
 
-    reported_at: datetime | None = None
-    scan: str = "none"
-    follows_a_shard: bool = False
-    is_of_this_catalog: bool = True
+    @property
+    def reported_at(self) -> datetime | None: ...
+    @property
+    def scan(self) -> str: ...
+    @property
+    def follows_a_shard(self) -> bool: ...
+    @property
+    def is_of_this_catalog(self) -> bool: ...
 
 
 def doubt_about(told: Told, *, now: datetime, stale_after: timedelta) -> Doubt:
@@ -81,11 +92,10 @@ def judge(tally: Tally, *, restart_pending: bool, has_old_catalog: bool) -> Judg
     | none     | no              | none    | compliant                               |
     """
     if tally.required:
-        return Judgement(Compliance.REQUIRED)
+        return _REQUIRED
     # Sure of it, while of what is unknown nobody is: and neither is compliant.
     if restart_pending:
-        return Judgement(Compliance.RESTART)
+        return _RESTART
     if tally.unknown:
-        doubt = Doubt.OLD_CATALOG if has_old_catalog else Doubt.SOME_UNKNOWN
-        return Judgement(Compliance.UNKNOWN, doubt)
-    return Judgement(Compliance.COMPLIANT)
+        return _OLD_CATALOG if has_old_catalog else _SOME_UNKNOWN
+    return _COMPLIANT

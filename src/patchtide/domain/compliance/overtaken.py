@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Container, Hashable, Iterable,
 from dataclasses import replace
 from typing import Generic, TypeVar
 
+from msgspec import structs
 from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
@@ -118,4 +119,5 @@ def moved(told: Tally, count: int) -> Tally:
     """Return how many updates stand how, where so many required ones are not missed any more."""
     if not count:
         return told
-    return replace(told, required=told.required - count, not_required=told.not_required + count)
+    required, not_required = told.required - count, told.not_required + count
+    return structs.replace(told, required=required, not_required=not_required)

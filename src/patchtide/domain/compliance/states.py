@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
 from pyroaring import BitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
@@ -43,15 +44,22 @@ class States:
 
     def is_within(self, leaves: BitMap) -> bool:
         """Say whether nothing else is named than these leaves."""
-        return all(x.issubset(leaves) for x in (self.required, self.installed, self.unknown))
+        return (
+            self.required.issubset(leaves)
+            and self.installed.issubset(leaves)
+            and self.unknown.issubset(leaves)
+        )
 
     def is_apart(self, leaves: BitMap) -> bool:
         """Say whether none of these leaves is named."""
-        return all(x.isdisjoint(leaves) for x in (self.required, self.installed, self.unknown))
+        return (
+            self.required.isdisjoint(leaves)
+            and self.installed.isdisjoint(leaves)
+            and self.unknown.isdisjoint(leaves)
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True, gc=False):
     """How many machines, or updates, are in which state."""
 
     required: int = 0
