@@ -21,6 +21,7 @@ from patchtide.domain.compliance.states import States
 from patchtide.server.alert_facts import compliance
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fleet_view import View
+from patchtide.server.followed_view import FollowedView
 from patchtide.server.history_counting import machine_count, on_list
 from patchtide.server.known_updates import Catalog
 from patchtide.server.machine_index import MachineIndex
@@ -76,7 +77,7 @@ OF_NOW = sorted(NAMED.keys() - {"history", "targets"})
 """The reports that say how machines stand; the others read what was counted day by day."""
 
 
-def a_fleet(catalog: Catalog, told: list[tuple[int, States, str]], on: set[str]) -> View:
+def a_fleet(catalog: Catalog, told: list[tuple[int, States, str]], on: set[str]) -> FollowedView:
     view = a_view(catalog)
     for number, said, scan in told:
         view.put_rows([as_said(number, said, scan)])
@@ -203,6 +204,36 @@ def test_groups_of_machines_add_up_to_all_of_them(
     for row in matrix.rows:
         everywhere, *groups = row.cells[3:-1]
         assert everywhere == sum(groups)  # type: ignore[arg-type]
+
+
+@settings(max_examples=50)
+@given(
+    catalogs(),
+    st.lists(reports, max_size=4),
+    st.lists(reports, min_size=1, max_size=4),
+    st.sampled_from(OF_NOW),
+)
+def test_in_a_stream_a_report_says_what_it_did_before_it_and_how_many_reported_since(
+    catalog: Catalog,
+    told: list[tuple[int, States, str]],
+    since: list[tuple[int, States, str]],
+    name: str,
+) -> None:
+    view = a_fleet(catalog, told, set())
+    about = {"machine": view.members[1].id} if name == "machine" else {}
+    before = made(view, name, **about)
+    rows, moment = [row.cells for row in before.rows], view.now
+
+    for report in since:
+        view.put_rows([as_said(*report)], gathers=True)
+        view.now += timedelta(seconds=1)
+    after = made(view, name, **about)
+
+    assert [row.cells for row in after.rows] == rows
+    came = {number for number, _, _ in since if number == 1 or not about}
+    assert (before.waiting, after.waiting) == (0, len(came))
+    assert before.at == after.at == moment
+    assert not view.is_settled
 
 
 @settings(max_examples=25)

@@ -53,6 +53,7 @@ def test_some_machines_are_counted_plainly_as_of_the_moment_that_is_named(
     stream, some = a_view(catalog), BitMap(which)
     came = list[tuple[datetime, Any]]()
     out = list[int]()
+    told(stream, some)
     for what, how in taken:
         stream.now += SECOND
         match what:
@@ -68,7 +69,9 @@ def test_some_machines_are_counted_plainly_as_of_the_moment_that_is_named(
             case "later":
                 stream.now += timedelta(days=how)
 
-        found = stream.narrowed(some, ())
+        for update in stream.updates.values():
+            stream.counted(update)  # somebody asks in between, whose counts are kept
+        whole, found = stream.as_counted(), stream.narrowed(some, ())
         plain = a_view(catalog)
         plain.now = stream.now
         plain.put_clients([replace(a_machine(n), state=ClientState.QUARANTINED) for n in out])
@@ -76,6 +79,8 @@ def test_some_machines_are_counted_plainly_as_of_the_moment_that_is_named(
             if at < found.as_of:
                 plain.put_rows([said(*report)])
         assert told(found, some) == told(plain.narrowed(some, ()), some)
-        assert found.as_of <= stream.now
+        assert told(whole, some) == told(plain, some)
+        assert whole.as_of == found.as_of <= stream.now
+        assert stream.is_settled or len(whole.uncounted) == len(stream.unsettled)
         of_lists = stream.narrowed(some, (), lists=())
         assert dict(of_lists.standings()) == dict(found.standings())

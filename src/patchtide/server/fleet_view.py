@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 from uuid import UUID
 
-from pyroaring import BitMap
+from pyroaring import BitMap, FrozenBitMap
 
 from patchtide.domain.applicability.evaluation import LeafState
 from patchtide.domain.compliance.counting import Counting
@@ -62,6 +63,8 @@ class View(MachinesView):
     _unsettled: Unsettled = field(default_factory=Unsettled)
     counted_at: datetime | None = None
     """As of when it stands that was made of another one in a stream; None: as of now."""
+    uncounted: FrozenBitMap = field(default_factory=FrozenBitMap)
+    """Who reported since then."""
 
     @property
     def lineage(self) -> bytes:
@@ -255,8 +258,10 @@ class View(MachinesView):
         return self._current_ground().behind(update.leaves)
 
     def part(self, machines: BitMap) -> Part:
-        """Return those of the active machines that are among these, to be counted alone."""
-        self.settle()
+        """Return those of the active machines that are among these, to be counted alone.
+
+        In a stream they are counted as of `as_of`.
+        """
         some = self.active & machines
         return Part(self._current_ground(), self._overtaken_now(), some, self.restarting)
 
@@ -268,6 +273,14 @@ class View(MachinesView):
 
     def settle(self) -> None:
         """Have counts speak of all that was put. Where nobody puts anything, they do."""
+
+    def as_counted(self) -> View:
+        """Return the view as its counts have it. Where nobody puts anything, it is."""
+        return self
+
+    def counted_member(self, machine: int) -> Member:
+        """Return the machine as counts have it."""
+        return self.members[machine]
 
     def _overtaken_now(self) -> Overtaken[UUID]:
         return self._overtaken_in(self._current_ground())
@@ -325,21 +338,33 @@ class View(MachinesView):
         for update in moved or ():
             self._uncount(update)
 
-    def _moved_with(self, machines: BitMap, leaves: BitMap) -> set[UUID] | None:
-        """Have the ground follow these machines; return whose counts that moves, None: of all."""
+    def _moved_with(
+        self,
+        machines: BitMap,
+        leaves: BitMap,
+        overtaken: Mapping[int, set[UUID]] = MappingProxyType({}),
+    ) -> set[UUID] | None:
+        """Have the ground follow these machines; return whose counts that moves, None: of all.
+
+        `overtaken`: what `_overtaken_on` said of those of them who were believed.
+        """
         ground = self._ground
         if ground is None:
             return set()
         before = len(ground.asked), self._sized
-        ground.renew(machines, members=self.active, believed=self._believed)
+        believed = self._counted_believed(machines)
+        ground.renew(machines, members=self.active, believed=believed)
         self._sized = len(self.active)
         if self._restarting_ground is not None:
             waiting = self.active & self.restarting
-            self._restarting_ground.renew(machines, members=waiting, believed=self._believed)
-        overtaken = set[UUID]()
+            self._restarting_ground.renew(machines, members=waiting, believed=believed)
+        turned = set[UUID]()
         if self._overtaken is not None:
-            on_each = {n: self._overtaken_on(self.members[n]) for n in machines}
-            overtaken.update(self._overtaken.moved(on_each))
+            known = believed & BitMap(overtaken)
+            on_each = {n: overtaken[n] for n in known}
+            rest = (self.counted_member(n) for n in machines - known)
+            on_each |= {one.number: self._overtaken_on(one) for one in rest}
+            turned.update(self._overtaken.moved(on_each))
         if len(leaves) * MOST > len(self._by_leaf):
             # To look for each of so many takes longer than to count all.
             self._by_named.clear()
@@ -350,7 +375,11 @@ class View(MachinesView):
             self._by_named.pop(update, None)
             self._by_restarting.pop(update, None)
         # Of nobody who came or went is nothing said: all updates count one more or less.
-        return moved | overtaken if before == (len(ground.asked), self._sized) else None
+        return moved | turned if before == (len(ground.asked), self._sized) else None
+
+    def _counted_believed(self, machines: BitMap) -> BitMap:
+        """Return who is believed, and of these machines whose word counts speak of is."""
+        return self._believed
 
     def _uncount(self, update: UUID) -> None:
         self._by_update.drop(update)

@@ -14,26 +14,25 @@ from patchtide.domain.catalog.judged import Judged
 from patchtide.domain.catalog.supersedence import Supersedence
 from patchtide.domain.compliance.counting import Counting
 from patchtide.domain.compliance.index import StateIndex
-from patchtide.domain.compliance.judgement import Doubt
 from patchtide.domain.compliance.published import Published
 from patchtide.domain.schedules.scanning import Habit, ScanRule
+from patchtide.server.asked_view import AskedView
 from patchtide.server.collection_asks import asking
 from patchtide.server.fleet_checkpoint import Checkpoint
 from patchtide.server.heard_lately import HeardLately
 from patchtide.server.kept_tallies import KeptTallies
 from patchtide.server.known_updates import Catalog, KnownUpdate
-from patchtide.server.machine_standings import Moves, Standings, Watch
+from patchtide.server.machine_standings import Moves, Standings
 from patchtide.server.member import UNHEARD, Member, Said, Spoken, place_of
 from patchtide.server.ports.clients import Client, ClientState
 from patchtide.server.ports.collections import StoredCollection
 from patchtide.server.ports.following import Cursor
 from patchtide.server.ports.update_lists import StoredList
-from patchtide.server.settling_view import SettlingView
 from patchtide.server.unsettled import Unsettled
 
 
 @dataclass(slots=True)
-class FollowedView(SettlingView):
+class FollowedView(AskedView):
     """The fleet as whoever follows it writes it down. Everybody else only asks a `View`."""
 
     def emptied(self) -> FollowedView:
@@ -76,69 +75,6 @@ class FollowedView(SettlingView):
             _standings=_unjudged(self.members),
             _unsettled=Unsettled(),
         )
-
-    def narrowed(
-        self,
-        machines: BitMap,
-        collections: Collection[UUID] | None,
-        *,
-        lists: Collection[str] | None = None,
-    ) -> FollowedView:
-        """Return the view with these machines and collections only; it is asked, not followed.
-
-        `lists`: with what is on these alone. None of the collections or lists: with all there are.
-        What is counted by leaf and by machine it has in common with this one, so it is good until
-        this one changes. In a stream it stands as counts do: what was reported since is not in it.
-        """
-        known, version = self.standings(), next(self._versions)
-        earlier = {
-            n: self._as_counted(m) for n, m in self._unsettled.earlier.items() if n in machines
-        }
-        some = {n: earlier.get(n) or self.members[n] for n in machines if n in self.members}
-        standings = Standings.of({n: known[n] for n in some if n not in earlier})
-        standings.changed(earlier)
-        believed = [n for n, member in earlier.items() if self.doubt(member) is Doubt.NONE]
-        tallies = self._by_member
-        if earlier:
-            tallies = {n: tally for n, tally in tallies.items() if n in some and n not in earlier}
-        made = replace(
-            self,
-            version=version,
-            decided=version,
-            members=some,
-            numbers={member.client.uuid: number for number, member in some.items()},
-            active=self.active & machines,
-            present=self.present & machines,
-            restarting=self.restarting & machines,
-            collections={
-                key: one
-                for key, one in self.collections.items()
-                if collections is None or key in collections
-            },
-            _by_named={},
-            _by_update=KeptTallies(),
-            _counted={},
-            _by_restarting={},
-            _ground=None,
-            _restarting_ground=None,
-            _overtaken=None,
-            counted_at=self.as_of if self._unsettled.machines else None,
-            _by_member=tallies,
-            _believed=(self._believed & machines) - BitMap(earlier) | BitMap(believed),
-            _silences=Watch(),
-            _standings=standings,
-            _unsettled=Unsettled(),
-        )
-        if lists is not None:
-            made.standings()  # how machines stand follows from all updates
-            made._overtaken = None
-            made.keep_to(lists, told=version)
-        return made
-
-    def _as_counted(self, before: Member) -> Member:
-        """Return the machine as it is, but for what it reported since."""
-        now = self.members[before.number]
-        return structs.replace(before, client=now.client, named=now.named)
 
     @property
     def index(self) -> StateIndex:

@@ -72,8 +72,7 @@ class Curve:
 def live(fleet: Fleet, silent_after: timedelta, *, of: Subject) -> Curve:
     """Return the curve as it stands now. Raises NotFound: there is nothing of that name."""
     heard = fleet.heard_of_late(silent_after) if of.collection is None else 0
-    ask = fleet.ask_settled if of.list or of.search else fleet.ask
-    return ask(lambda view: curve(fleet, view, of, heard=heard, silent_after=silent_after))
+    return fleet.ask(lambda view: curve(fleet, view, of, heard=heard, silent_after=silent_after))
 
 
 def curve(fleet: Fleet, view: View, of: Subject, *, heard: int, silent_after: timedelta) -> Curve:

@@ -6,7 +6,7 @@ than to count those anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -49,6 +49,12 @@ class KeptTallies:
     def clear(self) -> None:
         self._known.clear()
         self._said = None
+
+    def without(self, stale: Collection[UUID]) -> KeptTallies:
+        """Return a copy that knows nothing of these."""
+        made = KeptTallies()
+        made._known = {key: one for key, one in self._known.items() if key not in stale}
+        return made
 
     def listed(
         self, asked: Listing, tally_of: Callable[[KnownUpdate], Tally]

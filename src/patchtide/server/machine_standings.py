@@ -105,6 +105,9 @@ class Standings:
             Counter(one.scan for one in known.values()),
         )
 
+    def copied(self) -> Standings:
+        return Standings(dict(self.known), Counter(self.counts), Counter(self.scans))
+
     def changed(self, machines: Iterable[int]) -> None:
         self._changed.update(machines)
 

@@ -127,7 +127,7 @@ class Report:
     at: datetime
     """As of when: all that was durable then is counted."""
     waiting: int
-    """Reports of machines that had come by then, and were not durable yet."""
+    """Reports of machines that are not counted: they came since, or are not durable yet."""
     silent: int
     """Members that were not heard of late."""
     silent_after_s: int

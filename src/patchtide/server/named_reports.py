@@ -197,7 +197,7 @@ def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool =
     if asked.machines:
         context.fleet.follow_facts()
     make = named.begin(context, asked)
-    return context.fleet.ask_settled(
+    return context.fleet.ask(
         lambda view: _made(context, view, asked, named, chosen, make, is_whole=is_whole)
     )
 
@@ -257,14 +257,15 @@ def _made(
         default_sort=named.sort,
     )
     table = make(asking)
+    since = scope.members.intersection_cardinality(scope.view.uncounted)
     return Report(
         name=asked.name,
         title=named.title,
         says=named.says,
         site=context.site_name,
         parameters=_in_words(scope),
-        at=view.as_of,
-        waiting=context.reports_waiting(),
+        at=scope.view.as_of,
+        waiting=context.reports_waiting() + since,
         silent=len(view.silent(scope.members, silent_after=context.silent_after)),
         silent_after_s=int(context.silent_after / timedelta(seconds=1)),
         denominators=_denominators(scope),

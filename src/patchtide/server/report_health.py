@@ -114,7 +114,7 @@ def _table(asking: Asking, kept: KeptHealth, store: FleetDetails) -> Table:
 
 def _asked(scope: Scope) -> BitMap:
     """Return those that are asked about: also who is not let in, but for who is retired."""
-    view, asked = scope.view, scope.asked
+    view, asked = scope.live, scope.asked
     found = scope.fleet.collections.answering(view, asked.machines, among=view.present)
     if asked.machine is not None:
         found = found & BitMap([view.member(asked.machine).number])

@@ -49,7 +49,7 @@ def history(context: Context, asked: AskReport) -> Maker:
     heard = context.fleet.heard_of_late(silent_after)
 
     def make(asking: Asking) -> Table:
-        view = asking.scope.view
+        view = asking.scope.live
         here = curve(context.fleet, view, of, heard=heard, silent_after=silent_after)
         return _table(asking, told_of(kept, here, now=now).items)
 

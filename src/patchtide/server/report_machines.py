@@ -12,7 +12,6 @@ from pyroaring import BitMap
 
 from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.compliance.scopes import Classes
-from patchtide.domain.compliance.states import Tally
 from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.listing import in_order
 from patchtide.server.member import Member
@@ -69,12 +68,9 @@ IDS = (Field(column=ID, cell=lambda m: str(m.id)),)
 
 
 def by_machine(asking: Asking) -> Table:
-    scope, classes = asking.scope, asking.scope.classes
+    scope, classes, tally = asking.scope, asking.scope.classes, asking.scope.counts
     wanted = _wanted(asking, classes)
     restarting = BitMap(scope.view.restarting)
-
-    def tally(member: Member) -> Tally:
-        return scope.counts(member)
 
     def needed(member: Member) -> str:
         return asking.to("machine", machine=member.id, state="required")

@@ -99,13 +99,19 @@ class Scope:
     """Within one question to the fleet. What several reports need is made once, when asked for."""
 
     fleet: Fleet
-    view: View
+    live: View
+    """In which machines and updates are looked for: the fleet's indexes follow it."""
     asked: AskReport
     chosen: Chosen
 
     @cached_property
+    def view(self) -> View:
+        """How things stand: in a stream, at the moment that counts speak of."""
+        return self.live.as_counted()
+
+    @cached_property
     def machines(self) -> MachineGround:
-        return self.fleet.machines.ground(self.view)
+        return self.fleet.machines.ground(self.live)
 
     @cached_property
     def members(self) -> BitMap:
@@ -115,7 +121,7 @@ class Scope:
             InvalidQuery
             NotFound: there is no such machine, or no such collection.
         """
-        view, asked = self.view, self.asked
+        view, asked = self.live, self.asked
         found = self.fleet.collections.answering(view, asked.machines)
         if asked.machine is not None:
             found = found & BitMap([view.member(asked.machine).number])
@@ -139,10 +145,10 @@ class Scope:
             return [self.view.update(self.asked.update)]
         index, chosen = self.fleet.updates, self.chosen
         if chosen.on:
-            ground = index.ground(self.view)
+            ground = index.ground(self.live)
             found = ground.those(ground.on(chosen.on))
         else:
-            found = updates_answering(index, self.view, chosen.query)
+            found = updates_answering(index, self.live, chosen.query)
         return [update for update in found if not update.is_expired]
 
     @property

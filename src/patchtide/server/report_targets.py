@@ -49,7 +49,7 @@ def targets(context: Context, asked: AskReport) -> Maker:
     def make(asking: Asking) -> Table:
         if asked.state not in ("", *TARGET_STATES):
             raise InvalidDocument([Problem("state", f"is one of {', '.join(TARGET_STATES)}")])
-        view, members = asking.scope.view, asking.scope.members
+        view, members = asking.scope.live, asking.scope.members
         is_part = is_part_of(context.fleet, view, members)
         some, aims = reached_by_class(
             context.fleet, view, told, today=today, machines=members if is_part else None

@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from msgspec import structs
 from pyroaring import BitMap
 
 from patchtide.domain.compliance.index import PART, Change
+from patchtide.domain.compliance.judgement import Doubt
 from patchtide.server.fleet_view import View
+from patchtide.server.member import Member
 from patchtide.server.ports.following import Cursor
 from patchtide.server.unsettled import Move, Unsettled
 
@@ -98,13 +101,39 @@ class SettlingView(View):
 
     def _laying(self, moves: Sequence[Move], was_believed: BitMap) -> Iterator[None]:
         as_of, reached, leaves = self.now, self.reached, BitMap()
+        overtaken: dict[int, set[UUID]] = {}
         for start in range(0, len(moves), PART):
-            leaves.update(*self._counted_otherwise(moves[start : start + PART], was_believed))
+            part = moves[start : start + PART]
+            leaves.update(*self._counted_otherwise(part, was_believed))
+            said = (now for _, now in part if self.doubt(now) is Doubt.NONE)
+            overtaken.update((now.number, self._overtaken_on(now)) for now in said)
             yield
         leaves |= yield from self._index.putting(_changes(moves))
         self._unsettled.as_of, self._unsettled.reached = as_of, reached
-        moved = self._moved_with(_machines(moves), leaves)
+        self._unsettled.laid = {}
+        moved = self._moved_with(_machines(moves), leaves, overtaken)
         self._unsettled.stale += self._by_update.known() if moved is None else moved
+
+    def counted_member(self, machine: int) -> Member:
+        before = self._unsettled.earlier_of(machine)
+        return self.members[machine] if before is None else self._as_counted(before)
+
+    def _as_counted(self, before: Member) -> Member:
+        """Return the machine as it is, but for what it reported since."""
+        now = self.members[before.number]
+        if now.client is before.client:
+            return before
+        return structs.replace(before, client=now.client, named=now.named)
+
+    def _counted_believed(self, machines: BitMap) -> BitMap:
+        some = [one for n in machines if (one := self._unsettled.earlier_of(n)) is not None]
+        return self._believing(map(self._as_counted, some)) if some else self._believed
+
+    def _believing(self, some: Iterable[Member]) -> BitMap:
+        """Return who is believed, these as they are here."""
+        some = list(some)
+        believed = BitMap([one.number for one in some if self.doubt(one) is Doubt.NONE])
+        return self._believed - BitMap([one.number for one in some]) | believed
 
     def _recount(self, updates: Iterable[UUID]) -> None:
         ground = self._ground

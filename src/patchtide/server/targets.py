@@ -160,7 +160,7 @@ async def show(call: Call, principal: Principal, asked: ShowTargets) -> TargetPr
         )
         return some, aims, within.name if within else ""
 
-    some, targets, within = await call.read_fleet(lambda: fleet.ask_settled(question))
+    some, targets, within = await call.read_fleet(lambda: fleet.ask(question))
     fitting = [
         one
         for one in some

@@ -46,6 +46,10 @@ class Unsettled:
         """Return whoever reported, as counts have them."""
         return {**self.before, **self.laid}
 
+    def earlier_of(self, machine: int) -> Member | None:
+        """Return one who reported, as counts have it; None: it did not."""
+        return self.laid.get(machine) or self.before.get(machine)
+
     @property
     def is_laid(self) -> bool:
         """Say whether what is held by leaf speaks of all machines."""
