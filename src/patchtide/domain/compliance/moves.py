@@ -22,8 +22,13 @@ GATHERED = 1 << 22
 """So many pairs are gathered at most: some ten megabytes."""
 SINGLE = 2_000
 """Of single reports only so many: whoever asks next waits for all that is gathered."""
+NOTED = 1 << 20
+"""So many pairs of a stream are noted before they go to the leaves' own sets."""
 LEAVES = 500
 """So many are sorted in at once while others wait: some milliseconds."""
+_Lists = defaultdict[int, list[int]]
+"""Machines by leaf. In a stream to note them so costs less than sets of pairs, which each part
+would be joined with all before."""
 _START = Struct("<IIIHH")
 """Where a leaf begins in the portable format: leaf, cookie, containers, first key, its size."""
 _PLAIN = 12346
@@ -73,16 +78,15 @@ class HeldByLeaf:
 
         Nothing is changed by that: `put` takes it up. No machine is in two of the parts.
         """
-        held, coming, going = self.machines, BitMap64(), BitMap64()
+        held, found = dict(self.machines), dict[int, BitMap]()
+        coming, going, noted = _Lists(list), _Lists(list), 0
         for come, gone in parts:
-            coming |= _turned(come)
-            going |= _turned(gone)
+            noted += _note(coming, come) + _note(going, gone)
             yield
-        found: dict[int, BitMap] = {}
-        for n, (leaf, now) in enumerate(_sorted_in(held, coming=coming, going=going), start=1):
-            found[leaf] = now
-            if n % LEAVES == 0:
-                yield
+            if noted > NOTED:
+                yield from _laid(held, found, coming=coming, going=going)
+                noted = 0
+        yield from _laid(held, found, coming=coming, going=going)
         return found
 
     def put(self, found: Mapping[int, BitMap]) -> None:
@@ -95,18 +99,50 @@ class HeldByLeaf:
     def _sort_in(self) -> None:
         coming, going = self._coming, self._going
         self._coming, self._going, self._gathered = BitMap64(), BitMap64(), 0
-        self.put(dict(_sorted_in(self._machines, coming=coming, going=going)))
+        moved = _sorted_in(self._machines, coming=_by_leaf(coming), going=_by_leaf(going))
+        self.put(dict(moved))
+
+
+def _note(lists: _Lists, pairs: Pairs) -> int:
+    """Note each machine at its leaves; return how many pairs that were."""
+    noted = 0
+    for machine, some in pairs:
+        leaves = some.to_array()
+        noted += len(leaves)
+        for machines in map(lists.__getitem__, leaves):
+            machines.append(machine)
+    return noted
+
+
+def _laid(
+    held: dict[int, BitMap], found: dict[int, BitMap], *, coming: _Lists, going: _Lists
+) -> Iterator[None]:
+    """Put what was noted to what is held by now, in short parts, and find each leaf's new set."""
+    moved = _sorted_in(held, coming=_sets(coming), going=_sets(going))
+    for n, (leaf, now) in enumerate(moved, start=1):
+        held[leaf] = found[leaf] = now
+        if n % LEAVES == 0:
+            yield
+    coming.clear()
+    going.clear()
+
+
+def _sets(lists: _Lists) -> Iterator[tuple[int, BitMap]]:
+    return ((leaf, BitMap(machines)) for leaf, machines in lists.items())
 
 
 def _sorted_in(
-    held: Mapping[int, BitMap], *, coming: BitMap64, going: BitMap64
+    held: Mapping[int, BitMap],
+    *,
+    coming: Iterable[tuple[int, BitMap]],
+    going: Iterable[tuple[int, BitMap]],
 ) -> Iterator[tuple[int, BitMap]]:
     """Yield the leaves with the sets that they have then; one that is left and come to, twice."""
     left: dict[int, BitMap] = {}
-    for leaf, gone in _by_leaf(going):
+    for leaf, gone in going:
         left[leaf] = held[leaf] - gone if leaf in held else BitMap()
         yield leaf, left[leaf]
-    for leaf, come in _by_leaf(coming):
+    for leaf, come in coming:
         was = left[leaf] if leaf in left else held.get(leaf)
         yield leaf, come if was is None else was | come
 
