@@ -30,7 +30,7 @@ from patchtide.adapters.http.problems import Reply
 from patchtide.adapters.http.protocol import ConnectionLimits, GuardedProtocol
 from patchtide.adapters.http.tls import server_tls
 from patchtide.domain.errors import TooMuch
-from patchtide.entry.server.porter_process import PorterProcess
+from patchtide.entry.server.porter_process import ENDED_S, PorterProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ LARGE = bytes(range(256)) * 20_000
 class Site:
     """A server with a porter from its first connection on."""
 
-    def __init__(self, folder: Path, *, passed_on: int = 100) -> None:
+    def __init__(self, folder: Path, *, passed_on: int = 100, unread_s: float = 60) -> None:
         ca = trustme.CA()
         issued = ca.issue_cert("localhost")
         self.chain, self.key = folder / "chain.pem", folder / "key.pem"
@@ -74,6 +74,7 @@ class Site:
             handshakes=100,
             handshakes_a_peer=100,
             passed_on=passed_on,
+            unread_s=unread_s,
         )
         self.arrivals = Arrivals(
             self.listening, self.arrived, tls=server_tls(str(self.chain), str(self.key))
@@ -120,6 +121,17 @@ class Site:
             )
         )
 
+    async def until_answered(self, sent: bytes) -> tuple[int, bytes]:
+        """Come again and again, until there is room."""
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                visitor = await self.come()
+                answer = await visitor.say(sent)
+                visitor.close()
+                if answer[0] != 503:
+                    return answer
+                await asyncio.sleep(0.01)
+
     async def until_the_porter_is_there(self) -> None:
         first = await self.come()
         assert await first.say(post(b"before it")) == (200, b"before it")
@@ -161,6 +173,16 @@ class Visitor:
 async def serve_anything(scope: Any, receive: Any, send: Any) -> None:
     """Say who asked and how, and give back what was sent; or something large."""
     body, more = b"", True
+    if scope["path"] == "/refused":
+        headers = [length(b""), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    if scope["path"] == "/huge":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for left in reversed(range(600)):
+            await send({"type": "http.response.body", "body": LARGE[:65536], "more_body": left > 0})
+        return
     while more:
         message: MutableMapping[str, Any] = await receive()
         body += message.get("body", b"")
@@ -206,8 +228,10 @@ def _command(pid: int) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def a_site(folder: Path, *, passed_on: int = 100) -> AsyncIterator[Site]:
-    site = Site(folder, passed_on=passed_on)
+async def a_site(
+    folder: Path, *, passed_on: int = 100, unread_s: float = 60
+) -> AsyncIterator[Site]:
+    site = Site(folder, passed_on=passed_on, unread_s=unread_s)
     try:
         await site.until_the_porter_is_there()
         yield site
@@ -269,13 +293,13 @@ async def test_an_event_line_is_held_through_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sent", "statuses"),
     [
-        pytest.param(post(b"a") + get(b"/who"), set(), id="another behind a whole one, in a piece"),
-        pytest.param(b"nonsense\r\n\r\n", {400}, id="no HTTP"),
-        pytest.param(get(b"/" + b"x" * 20_000), {431}, id="a head too large"),
+        pytest.param(post(b"a") + get(b"/who"), [200], id="another behind a whole one, in a piece"),
+        pytest.param(b"nonsense\r\n\r\n", [400], id="no HTTP"),
+        pytest.param(get(b"/" + b"x" * 20_000), [431], id="a head too large"),
     ],
 )
 async def test_what_cannot_be_told_apart_is_not_guessed_at(
-    tmp_path: Path, sent: bytes, statuses: set[int]
+    tmp_path: Path, sent: bytes, statuses: list[int]
 ) -> None:
     async with a_site(tmp_path) as site:
         visitor = await site.come()
@@ -284,7 +308,7 @@ async def test_what_cannot_be_told_apart_is_not_guessed_at(
             said = b""
             with contextlib.suppress(OSError):
                 said = await visitor.reader.read(1000)
-            assert {int(s) for s in re.findall(rb"HTTP/1.1 (\d+)", said)} == statuses
+            assert [int(s) for s in re.findall(rb"HTTP/1.1 (\d+)", said)] == statuses
         assert not site.state.connections
 
 
@@ -300,9 +324,41 @@ async def test_only_so_many_are_passed_on(tmp_path: Path) -> None:
         assert (await second.say(get(b"/who")))[0] == 503
 
         first.close()
-        async with asyncio.timeout(WITHIN_S):
-            while (await (await site.come()).say(get(b"/who")))[0] != 200:
-                await asyncio.sleep(0.01)
+        assert (await site.until_answered(get(b"/who")))[0] == 200
+
+
+async def test_who_is_refused_while_he_sends_hears_it(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        for _ in range(20):
+            visitor = await site.come()
+            assert await visitor.say(post(LARGE, b"/refused")) == (413, b"")
+            visitor.close()
+
+
+async def test_a_request_behind_one_that_is_not_answered_waits(tmp_path: Path) -> None:
+    async with a_site(tmp_path) as site:
+        visitor = await site.come()
+        site.may_answer.clear()
+        visitor.writer.write(post(b"one"))
+        await until(lambda: bool(site.state.tasks))
+        visitor.writer.write(get(b"/who"))
+        await asyncio.sleep(0.05)
+        site.may_answer.set()
+
+        assert await visitor.hear() == (200, b"one")
+        assert (await visitor.hear())[0] == 200
+
+
+async def test_who_reads_nothing_keeps_no_place(tmp_path: Path) -> None:
+    async with a_site(tmp_path, passed_on=10, unread_s=0.3) as site:
+        idle = [await site.come() for _ in range(5)]
+        for visitor in idle:
+            visitor.writer.transport.pause_reading()
+            visitor.writer.write(get(b"/huge"))
+        await until(lambda: len(site.state.connections) == 5)
+
+        assert (await site.until_answered(get(b"/who")))[0] == 200
+        await until(lambda: not site.state.connections)
 
 
 async def test_when_it_is_killed_the_server_accepts_again(tmp_path: Path) -> None:
@@ -312,6 +368,8 @@ async def test_when_it_is_killed_the_server_accepts_again(tmp_path: Path) -> Non
         site.may_answer.clear()
         asking.writer.write(post(b"never answered"))
         [porter] = porters()
+        os.kill(porter, signal.SIGTERM)  # as everybody of a group gets it
+        assert (await passed_on.say(get(b"/who")))[0] == 200
 
         os.kill(porter, signal.SIGKILL)
 
@@ -337,6 +395,22 @@ async def test_what_it_has_asked_is_answered_when_the_server_ends(tmp_path: Path
         site.may_answer.set()
 
         assert await asking.hear() == (200, b"late")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.1, 0.15, 0.2])
+async def test_a_server_may_end_while_its_porter_begins(tmp_path: Path, after_s: float) -> None:
+    site = Site(tmp_path)
+    visitor = await site.come()
+    await asyncio.sleep(after_s)
+
+    site.porter.dismiss()
+    site.arrivals.close()
+    site.listening.close()
+    async with asyncio.timeout(ENDED_S / 2):
+        await site.porter.ended()
+
+    visitor.close()
+    assert porters() == []
 
 
 @given(
@@ -366,6 +440,24 @@ async def test_whatever_pieces_come_the_same_is_heard(
         for cut in cuts:
             hearing.data_received(bytes(sent[:cut]))
             del sent[:cut]
+    assert heard == said
+
+
+async def test_answers_that_are_long_together_come_in_several_messages() -> None:
+    sent, heard = bytearray(), []
+
+    class Wire:
+        def write(self, data: bytes) -> None:
+            sent.extend(data)
+
+    speaking = Line(Answered, heard.extend)
+    speaking.connection_made(Wire())  # type: ignore[arg-type]
+    said = [Answered(n, 200, [], bytes(MESSAGE_BYTES // 3)) for n in range(8)]
+    for one in said:
+        speaking.say(one)
+    await asyncio.sleep(0)
+
+    Line(Answered, heard.extend).data_received(bytes(sent))
     assert heard == said
 
 

@@ -9,6 +9,7 @@ from typing import cast
 
 from patchtide.adapters.http.announced import Address
 
+UNREAD_S = 60.0
 _TOLD_BYTES = 128
 _AT_ONCE = 64
 
@@ -16,22 +17,28 @@ _AT_ONCE = 64
 class End(asyncio.Protocol):
     """One end of a connection that is passed on; what comes in here goes out at the other."""
 
-    def __init__(self, *, when_gone: Callable[[End], None] | None = None) -> None:
+    def __init__(
+        self, *, unread_s: float = UNREAD_S, when_gone: Callable[[End], None] | None = None
+    ) -> None:
+        """`unread_s`: for a peer to read on when what is for it has filled the buffers."""
         self._transport: asyncio.Transport | None = None
         self._other: End | None = None
+        self._early: bytes | None = b""
+        """What is for it and came before its connection; None: it is there, or was."""
+        self.is_full = False
+        """It takes no more for now."""
+        self._unread_s = unread_s
+        self._stalled: asyncio.TimerHandle | None = None
         self._when_gone = when_gone
 
     def join(self, other: End) -> None:
-        """Join them; the other one has not listened until now."""
-        if self._transport is None or other._transport is None:
-            self.end()
-            other.end()
-            return
         self._other, other._other = other, self
-        other.listen(is_wanted=True)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        early, self._early = self._early, None
+        if early:
+            self._transport.write(early)
 
     def data_received(self, data: bytes) -> None:
         if self._other is not None:
@@ -40,12 +47,21 @@ class End(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+        elif self._early is not None:
+            self._early += data
 
     def pause_writing(self) -> None:
+        self.is_full = True
+        if self._transport is not None:
+            # Who does not listen meanwhile does not see that the other end has gone, either.
+            abort, loop = self._transport.abort, asyncio.get_running_loop()
+            self._stalled = loop.call_later(self._unread_s, abort)
         if self._other is not None:
             self._other.listen(is_wanted=False)
 
     def resume_writing(self) -> None:
+        self.is_full = False
+        self._go_on()
         if self._other is not None:
             self._other.listen(is_wanted=True)
 
@@ -57,7 +73,13 @@ class End(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
+    def _go_on(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._go_on()
         self._transport = None
         other, self._other = self._other, None
         if other is not None:

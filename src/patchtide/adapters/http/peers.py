@@ -13,6 +13,9 @@ class Peers:
         self._held[peer] = self._held.get(peer, 0) + 1
         return self._held[peer]
 
+    def held(self, peer: str) -> int:
+        return self._held.get(peer, 0)
+
     def leave(self, peer: str) -> None:
         left = self._held.get(peer, 0) - 1
         if left > 0:

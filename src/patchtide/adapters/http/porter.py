@@ -20,8 +20,9 @@ from uvicorn.server import ServerState
 
 from patchtide.adapters.http.announced import Address
 from patchtide.adapters.http.arrivals import ArrivalLimits, Arrivals
-from patchtide.adapters.http.descriptors import Room, make_room
+from patchtide.adapters.http.descriptors import Room, make_room, of_one_address
 from patchtide.adapters.http.exchange import AnswerWhole, Handed
+from patchtide.adapters.http.limits import caller_key
 from patchtide.adapters.http.passing_on import End, Hand
 from patchtide.adapters.http.peers import Peers
 from patchtide.adapters.http.porter_line import Answered, Asked, Line, Order
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 75
 DRAIN_S = 5.0
+ADDRESSES = 2
+"""One address may hold half of what can be passed on: a site may be behind one."""
 _LOOK_S = 0.05
 
 
@@ -55,16 +58,19 @@ class Porter:
                 events=2 * order.passed_on,
             )
         )
+        self._handshakes = room.handshakes
         self._room = room.events // 2
         self._passed_on: set[End] = set()
+        self._share = max(1, self._room // ADDRESSES)
+        self._passing = Peers()
         self._peers = Peers()
         self._state = ServerState()
         self._config = Config(
             _nothing, ws="none", lifespan="off", log_config=None, timeout_keep_alive=KEEP_ALIVE_S
         )
         self._limits = ConnectionLimits(
-            connections=order.connections,
-            a_peer=order.connections_a_peer,
+            connections=room.connections,
+            a_peer=of_one_address(order.connections_a_peer, of=room.connections),
             whole={(method, path): self._asking(name) for name, method, path in order.whole},
         )
 
@@ -76,8 +82,8 @@ class Porter:
             self._protocol,
             tls=server_tls(order.chain, order.key),
             limits=ArrivalLimits(
-                at_once=order.handshakes,
-                a_peer=order.handshakes_a_peer,
+                at_once=self._handshakes,
+                a_peer=of_one_address(order.handshakes_a_peer, of=self._handshakes),
                 balancers=[ip_network(n) for n in order.balancers],
             ),
         )
@@ -107,6 +113,8 @@ class Porter:
         return partial(self._ask, name)
 
     async def _ask(self, name: str, request: Handed) -> Reply:
+        if len(self._waiting) >= self._limits.connections:
+            raise Unavailable("the server answers too slowly")
         self._last += 1
         number = self._last
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -127,11 +135,18 @@ class Porter:
 
         False: there is no room for it, and nothing was touched.
         """
-        if len(self._passed_on) >= self._room:
+        key = caller_key(peer)
+        if len(self._passed_on) >= self._room or self._passing.held(key) >= self._share:
             return False
+
+        def gone(near: End) -> None:
+            self._passed_on.discard(near)
+            self._passing.leave(key)
+
         transport.pause_reading()
-        near = End(when_gone=self._passed_on.discard)
+        near = End(unread_s=self._order.unread_s, when_gone=gone)
         self._passed_on.add(near)
+        self._passing.arrive(key)
         near.connection_made(transport)
         transport.set_protocol(near)
         task = asyncio.get_running_loop().create_task(self._join(near, peer, begun))
@@ -141,15 +156,16 @@ class Porter:
 
     async def _join(self, near: End, peer: Address | None, begun: bytes) -> None:
         far, loop = End(), asyncio.get_running_loop()
+        far.write(begun)
+        far.join(near)
         try:
             upstream = await self._hand.over(peer)
             await loop.create_unix_connection(lambda: far, sock=upstream)
         except OSError as error:
             log.warning("the server takes no connection: %s", error)
             near.end()
-            return
-        far.write(begun)
-        far.join(near)
+        else:
+            near.listen(is_wanted=not far.is_full)
 
 
 class PorterProtocol(GuardedProtocol):
@@ -177,13 +193,19 @@ class PorterProtocol(GuardedProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self.flow.pause_reading()  # until it is answered
         self._begun.clear()
         self._ended_here = True
 
     def _begin_another(self) -> None:
         begun = b"".join(self._begun)
-        if self._began_late or self._is_answering():
+        if self._is_answering():
+            # Nobody can tell where it begins: it is left, and whoever sent it comes again.
+            self._gone, self.cycle.keep_alive = True, False
+        elif self._began_late:
             self._end(MALFORMED)
+        elif self.flow.write_paused:
+            self._end(BUSY)  # who asks for more is to read what he asked for before
         elif self.porter.pass_on(self.transport, self.client, begun):
             self._gone = True
             self._cancel()

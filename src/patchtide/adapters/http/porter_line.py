@@ -21,7 +21,7 @@ ORDER_BYTES = 64 << 10
 MESSAGE_BYTES = 16 << 20
 """A longer message is none of ours."""
 AT_ONCE = 256
-"""So much is said in one message: requests that are read whole are small."""
+"""So much is said in one message, or less where that would be too long."""
 _LENGTH_BYTES = 4
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -41,6 +41,8 @@ class Order(Struct, kw_only=True, frozen=True):
     handshakes_a_peer: int
     passed_on: int
     """Connections it may pass on at once."""
+    unread_s: float
+    """For a peer to read on when its answer has filled the buffers."""
 
 
 class Asked(Struct, array_like=True, frozen=True, gc=False):
@@ -68,16 +70,21 @@ class Line(asyncio.Protocol, Generic[T]):
         self._heard = heard
         self._read = bytearray()
         self._to_say: list[Struct] = []
+        self._early = b""
+        """What was said before there was a line."""
         self._transport: asyncio.WriteTransport | None = None
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the other end is."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
+        if self._early:
+            self._transport.write(self._early)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self.gone.set_result(None)
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def sign(self) -> None:
         """Say nothing: of the porter that it accepts, of the server that it is to end."""
@@ -118,6 +125,14 @@ class Line(asyncio.Protocol, Generic[T]):
             self._write(said[at : at + AT_ONCE])
 
     def _write(self, said: Sequence[Struct]) -> None:
+        message = _encode(said)
+        if len(message) > MESSAGE_BYTES and len(said) > 1:
+            half = len(said) // 2
+            self._write(said[:half])
+            self._write(said[half:])
+            return
+        framed = len(message).to_bytes(_LENGTH_BYTES) + message
         if self._transport is not None:
-            message = _encode(said)
-            self._transport.write(len(message).to_bytes(_LENGTH_BYTES) + message)
+            self._transport.write(framed)
+        elif not self.gone.done():
+            self._early += framed

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from patchtide.adapters.http.exchange import AnswerWhole, Exchange, Handed
 from patchtide.adapters.http.limits import caller_key
+from patchtide.adapters.http.lingering import Lingering
 from patchtide.adapters.http.peers import Peers
 
 _TOO_LARGE = (
@@ -122,6 +123,8 @@ class GuardedProtocol(HttpToolsProtocol):
     """Closed or handed over: what the parser still finds in the buffer is not ours any more."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if self.is_passed_on:
+            transport = cast("asyncio.Transport", Lingering(transport))
         super().connection_made(transport)
         if self.announced is not None:
             self.client = self.announced

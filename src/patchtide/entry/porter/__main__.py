@@ -6,6 +6,7 @@ on, and the one by which it hands connections on. It has no database.
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 
@@ -28,6 +29,9 @@ async def _serve(line: socket.socket) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever ends a whole group ends the server; this one answers first, and ends with its line.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     collect_rarely()
     keep_buffers_apart()
     uvloop.run(_serve(socket.socket(fileno=int(sys.argv[1]))))

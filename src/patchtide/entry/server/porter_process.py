@@ -26,6 +26,8 @@ MODULE = "patchtide.entry.porter"
 CROWD = 64
 """So many connections at once make a process worth its memory."""
 PATIENCE_S = 2.0
+ENDED_S = 10.0
+"""One that was dismissed has this long to have its last requests answered."""
 
 
 class PorterProcess:
@@ -68,8 +70,11 @@ class PorterProcess:
             self._behind.dismiss()
 
     async def ended(self) -> None:
+        """Wait until it has, or end it."""
         if self._work is not None:
-            await self._work
+            await asyncio.wait({self._work}, timeout=ENDED_S)
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
 
     async def _run(self) -> None:
         line, theirs = socket.socketpair()
@@ -93,6 +98,8 @@ class PorterProcess:
                 await asyncio.to_thread(process.stop, patience_s=PATIENCE_S)
 
     def _is_up(self) -> None:
+        if self._is_over:
+            return
         self.is_ready = True
         self._arrivals.pause()
 

@@ -160,4 +160,5 @@ def _order(server: Server, arrivals: ArrivalLimits, *, whole: Iterable[str]) -> 
         handshakes=arrivals.at_once,
         handshakes_a_peer=arrivals.a_peer,
         passed_on=room.connections + room.events,
+        unread_s=ConnectionLimits().unread_s,
     )
