@@ -18,6 +18,7 @@ from patchtide.domain.compliance.bit_counts import BitCounts
 from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.compliance.shares import share
 from patchtide.domain.compliance.states import States
+from patchtide.domain.errors import InvalidDocument, NotFound
 from patchtide.server.alert_facts import compliance
 from patchtide.server.collection_index import CollectionIndex
 from patchtide.server.fleet_view import View
@@ -288,3 +289,27 @@ def test_every_report_answers_for_no_machines_and_no_updates(name: str) -> None:
     report = made(view, name, **about)
 
     assert [c for r in report.rows for c in r.cells if isinstance(c, float)] == []
+
+
+VAIN: dict[str, tuple[str, dict[str, Any]]] = {
+    "a state where there are none": ("errors", {"state": "required"}),
+    "a reason where none is asked for": ("restarts", {"doubt": "stale"}),
+    "no state of an update": ("by-update", {"state": "fine"}),
+    "an order of what has one": ("overall", {"sort": "machines"}),
+}
+
+
+@pytest.mark.parametrize(("name", "asked"), VAIN.values(), ids=VAIN)
+def test_what_a_report_does_not_take_is_refused_and_not_passed_over(
+    name: str, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidDocument) as refused:
+        made(a_view(Catalog()), name, **asked)
+
+    assert [one.where for one in refused.value.problems] == list(asked)
+
+
+@pytest.mark.parametrize("field", ["update", "machine"])
+def test_what_is_not_there_is_called_by_its_id(field: str) -> None:
+    with pytest.raises(NotFound, match=f"there is no {field} {UUID(int=77)}"):
+        made(a_view(Catalog()), "by-machine", **{field: UUID(int=77)})

@@ -202,10 +202,17 @@ def compiled(context: Context, asked: AskReport, *, owner: str, is_whole: bool =
     )
 
 
+_NARROWING = ("by", "state", "doubt", "error", "risk", "days_back")
+"""What some reports take, and some not; each takes what says what it is about."""
+
+
 def _check(asked: AskReport, named: NamedReport) -> None:
     if vain := [name for name in named.lacks if getattr(asked, name)]:
         what = "means nothing to this report: that was not counted"
         raise InvalidDocument([Problem(name, what) for name in vain])
+    if vain := [x for x in _NARROWING if getattr(asked, x) and x not in named.takes]:
+        # To answer with all rows would be to say that all of them are meant.
+        raise InvalidDocument([Problem(name, "means nothing to this report") for name in vain])
     if asked.by == MACHINE and asked.name != "matrix":
         raise InvalidDocument([Problem("by", "is machine in the matrix alone")])
     about = [name for name in ("list", "search", "query", "update") if getattr(asked, name)]

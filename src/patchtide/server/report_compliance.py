@@ -15,6 +15,7 @@ from patchtide.domain.catalog.risk import CLASSES
 from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.compliance.scopes import Classes
 from patchtide.domain.compliance.shares import share
+from patchtide.domain.errors import InvalidDocument, Problem
 from patchtide.server.known_updates import Counted
 from patchtide.server.listing import in_order
 from patchtide.server.named_report import UPDATES, CellKind, Figure, ReportColumn, Row, Rows, number
@@ -25,6 +26,7 @@ from patchtide.server.report_words import (
     RISKS,
     SEVERITIES,
     STANDINGS,
+    STATES,
 )
 
 _SHARE = CellKind.SHARE
@@ -74,9 +76,15 @@ def figures(asking: Asking, classes: Classes) -> Sequence[Figure]:
 
 
 def overall(asking: Asking) -> Table:
-    """Return the classes with their shares; or a row for each group of machines."""
+    """Return the classes with their shares; or a row for each group of machines.
+
+    Raises:
+        InvalidDocument: it is to be sorted, and not group by group.
+    """
     if asking.asked.by:
         return _by_group(asking)
+    if asking.asked.sort:
+        raise InvalidDocument([Problem("sort", "means nothing to this report but group by group")])
     classes = asking.scope.classes
     members, reporting = len(asking.scope.members), len(asking.scope.part.asked)
 
@@ -177,13 +185,16 @@ def compliant(counted: Counted) -> int:
 
 
 def by_update(asking: Asking) -> Table:
-    scope = asking.scope
-    state = asking.asked.state.replace("-", "_")
+    """Raises InvalidDocument: there is no such state."""
+    scope, state = asking.scope, asking.asked.state
+    if state not in ("", "restart", *STATES):
+        raise InvalidDocument([Problem("state", f"is one of {', '.join(STATES)}, restart")])
     found = [scope.counted(update) for update in scope.updates]
-    if state in ("required", "installed", "not_required", "unknown"):
-        found = [c for c in found if getattr(c.tally, state)]
-    elif state == "restart":
+    if state == "restart":
         found = [c for c in found if c.restart_pending]
+    elif state:
+        field = state.replace("-", "_")
+        found = [c for c in found if getattr(c.tally, field)]
     members, reporting = len(scope.members), len(scope.part.asked)
 
     def row(c: Counted) -> Row:

@@ -23,7 +23,7 @@ from patchtide.server.named_report import CellKind, Figure, ReportColumn, Row, R
 from patchtide.server.ports.clients import ClientState
 from patchtide.server.ports.fleet import FleetDetails, Heard
 from patchtide.server.report_compliance import ID
-from patchtide.server.report_scope import AskReport, Scope
+from patchtide.server.report_scope import AskReport, Scope, machine_in
 from patchtide.server.report_table import Asking, Maker, Table, machine_path
 from patchtide.server.report_words import AILMENTS
 from patchtide.server.site_health import HEALTH, KeptHealth, read_health
@@ -117,7 +117,7 @@ def _asked(scope: Scope) -> BitMap:
     view, asked = scope.live, scope.asked
     found = scope.fleet.collections.answering(view, asked.machines, among=view.present)
     if asked.machine is not None:
-        found = found & BitMap([view.member(asked.machine).number])
+        found = found & BitMap([machine_in(view, asked.machine).number])
     if asked.collection is not None:
         found = found & scope.fleet.collections.members_of(view, asked.collection)
     return found

@@ -15,6 +15,7 @@ from patchtide.domain.catalog.query_parser import MAX_LENGTH
 from patchtide.domain.compliance.judgement import Compliance, Doubt
 from patchtide.domain.compliance.scopes import Classes
 from patchtide.domain.compliance.states import Tally
+from patchtide.domain.errors import NotFound
 from patchtide.server.fleet import Fleet
 from patchtide.server.fleet_part import Part
 from patchtide.server.fleet_view import View
@@ -124,7 +125,7 @@ class Scope:
         view, asked = self.live, self.asked
         found = self.fleet.collections.answering(view, asked.machines)
         if asked.machine is not None:
-            found = found & BitMap([view.member(asked.machine).number])
+            found = found & BitMap([machine_in(view, asked.machine).number])
         if asked.collection is not None:
             found = found & self.fleet.collections.members_of(view, asked.collection)
         return found
@@ -142,7 +143,10 @@ class Scope:
             NotFound: there is no such update.
         """
         if self.asked.update is not None:
-            return [self.view.update(self.asked.update)]
+            try:
+                return [self.view.update(self.asked.update)]
+            except NotFound as error:
+                raise NotFound(f"there is no update {self.asked.update}") from error
         index, chosen = self.fleet.updates, self.chosen
         if chosen.on:
             ground = index.ground(self.live)
@@ -214,6 +218,14 @@ class Scope:
             told.risk,
             told.licence,
         )
+
+
+def machine_in(view: View, machine: UUID) -> Member:
+    """Return the machine that a report is asked about. Raises NotFound."""
+    try:
+        return view.member(machine)
+    except NotFound as error:
+        raise NotFound(f"there is no machine {machine}") from error
 
 
 def _grouped(pairs: Iterable[tuple[K, int]]) -> dict[K, BitMap]:

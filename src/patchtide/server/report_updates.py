@@ -17,6 +17,7 @@ from patchtide.server.listing import in_order
 from patchtide.server.named_report import UPDATES, CellKind, Figure, ReportColumn, Row, Rows, number
 from patchtide.server.report_compliance import ID, UPDATE, UPDATE_KEYS
 from patchtide.server.report_grid import MACHINE, matrix_of_machines
+from patchtide.server.report_scope import machine_in
 from patchtide.server.report_table import (
     Asking,
     Table,
@@ -47,7 +48,7 @@ def machine(asking: Asking) -> Table:
     scope = asking.scope
     if asking.asked.machine is None:
         raise InvalidDocument([Problem("machine", "say which: this report is about one")])
-    member = scope.view.member(asking.asked.machine)
+    member = machine_in(scope.view, asking.asked.machine)
     state_on, view = scope.view.states_on(member), scope.view
     there = [_There(x, state_on(x).value, view.counted(x)) for x in scope.updates]
     wanted = asking.asked.state or LeafState.REQUIRED.value
