@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +18,13 @@ from patchtide.adapters.storage.audit_segments import read_segment
 from patchtide.adapters.trust.keys import KeyFolder
 from patchtide.entry.cli.commands import run
 from patchtide.entry.server import assembly, background, serving
+from patchtide.entry.server.porter_process import CROWD
 from patchtide.entry.server.settings import read_settings
 from patchtide.entry.server.site import PublishedSite
 from patchtide.server import upkeep
 from patchtide.server.catalog import CatalogPublisher
 from tests.integration.catalog.node import a_leaf
+from tests.integration.http.test_porter import porters
 from tests.simulator.restoring import mark_restored
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +46,41 @@ async def test_a_running_server_archives_its_audit_signed_by_its_own_key(
     head, told = read_segment(found[0].read_bytes(), serving._seal(server.keys).check)
     assert [e["operation"] for e in told] == [e.operation for e in entries][: head["last"]]
     assert told[0]["operation"] == "catalog.begin"
+
+
+async def test_a_running_server_has_a_porter_in_a_crowd_and_ends_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = read_settings(["--home", str(tmp_path), "--host", "127.0.0.1", "--port", "0"], {})
+
+    async with serving.running(settings) as server:
+        trusting = ssl.create_default_context(cafile=str(server.keys.ca_certificate))
+
+        async def come() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            return await asyncio.open_connection("localhost", server.port, ssl=trusting)
+
+        async def say(path: bytes, sent: bytes = b"") -> bytes:
+            reader, writer = await come()
+            writer.write(b"%b HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n" % path + sent)
+            came.append(writer)
+            return await reader.readuntil(b"\r\n")
+
+        came = [(await come())[1] for _ in range(CROWD + 1)]
+        async with asyncio.timeout(20):
+            while not porters():
+                await asyncio.sleep(0.02)
+        said = {await say(b"GET /api/v1/health") for _ in range(30)}
+        refused = {await say(b"POST /agent/v1/checkin") for _ in range(30)}
+        began = time.monotonic()
+
+    # Nobody of those who came says farewell.
+    assert time.monotonic() - began < 5
+    assert said == {b"HTTP/1.1 200 OK\r\n"}
+    assert refused == {b"HTTP/1.1 401 Unauthorized\r\n"}
+    assert porters() == []
+    assert "accepted within the server" not in caplog.text
+    for writer in came:
+        writer.transport.abort()
 
 
 async def test_a_running_server_notices_that_its_database_was_restored(

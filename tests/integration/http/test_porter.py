@@ -37,6 +37,7 @@ pytestmark = pytest.mark.anyio
 WITHIN_S = 30.0
 UUID = bytes(16)
 LARGE = bytes(range(256)) * 20_000
+PARTS, PART = 600, 1 << 16
 
 
 class Site:
@@ -57,12 +58,19 @@ class Site:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.heard: list[Handed] = []
+        self.parts = 0
+        """Sent of something huge."""
         self.limits = ConnectionLimits(
             whole={("POST", b"/whole"): self.answer},
             take_over={("GET", b"/events"): self.hold},
         )
         self.config = Config(
-            serve_anything, ws="none", lifespan="off", log_config=None, access_log=False
+            self.serve,
+            interface="asgi3",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
         )
         order = Order(
             chain=str(self.chain),
@@ -113,6 +121,33 @@ class Site:
             return UUID
 
         return self.events.welcome(transport, admitted(), when_held=when_held)
+
+    async def serve(self, scope: Any, receive: Any, send: Any) -> None:
+        """Say who asked and how, and give back what was sent; or something large."""
+        body, more = b"", True
+        if scope["path"] == "/refused":
+            headers = [length(b""), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": 413, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if scope["path"] == "/huge":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for left in reversed(range(PARTS)):
+                self.parts += 1
+                await send(
+                    {"type": "http.response.body", "body": LARGE[:PART], "more_body": left > 0}
+                )
+            return
+        while more:
+            message: MutableMapping[str, Any] = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if scope["path"] == "/large":
+            body = LARGE
+        elif not body:
+            body = f"{scope['scheme']} {scope['client'][0]} {scope['client'][1]}".encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [length(body)]})
+        await send({"type": "http.response.body", "body": body})
 
     async def come(self) -> Visitor:
         return Visitor(
@@ -168,31 +203,6 @@ class Visitor:
     def address(self) -> Address:
         host, port = self.writer.get_extra_info("sockname")
         return host, port
-
-
-async def serve_anything(scope: Any, receive: Any, send: Any) -> None:
-    """Say who asked and how, and give back what was sent; or something large."""
-    body, more = b"", True
-    if scope["path"] == "/refused":
-        headers = [length(b""), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
-        return
-    if scope["path"] == "/huge":
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for left in reversed(range(600)):
-            await send({"type": "http.response.body", "body": LARGE[:65536], "more_body": left > 0})
-        return
-    while more:
-        message: MutableMapping[str, Any] = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    if scope["path"] == "/large":
-        body = LARGE
-    elif not body:
-        body = f"{scope['scheme']} {scope['client'][0]} {scope['client'][1]}".encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [length(body)]})
-    await send({"type": "http.response.body", "body": body})
 
 
 def length(body: bytes) -> tuple[bytes, bytes]:
@@ -268,13 +278,24 @@ async def test_one_connection_asks_whole_requests_and_others(tmp_path: Path) -> 
         await until(lambda: not site.state.connections)
 
 
-async def test_who_reads_slowly_gets_all_and_holds_up_nobody(tmp_path: Path) -> None:
+async def test_who_reads_slowly_gets_all_and_fills_no_memory(tmp_path: Path) -> None:
     async with a_site(tmp_path) as site:
         slow, other = await site.come(), await site.come()
-        slow.writer.write(get(b"/large"))
-        for _ in range(20):
+        slow.writer.transport.pause_reading()
+        slow.writer.write(get(b"/huge"))
+        await until(lambda: site.parts > 0)
+        for _ in range(50):
             assert await other.say(post(b"quick")) == (200, b"quick")
-        assert await slow.hear() == (200, LARGE)
+            await asyncio.sleep(0.01)
+        # What the system keeps is there, and the rest is not even made.
+        assert site.parts < PARTS
+
+        slow.writer.transport.resume_reading()
+        async with asyncio.timeout(WITHIN_S):
+            assert (await slow.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            for _ in range(PARTS):
+                assert await slow.reader.readuntil(b"\r\n") == b"10000\r\n"
+                assert await slow.reader.readexactly(PART + 2) == LARGE[:PART] + b"\r\n"
 
 
 async def test_an_event_line_is_held_through_it(tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ class Arrivals:
     def _accept(self) -> None:
         try:
             connection, address = self._listening.accept()
-        except BlockingIOError:
-            return  # whoever accepts on this socket too was quicker
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # who accepts on this socket too was quicker, or whoever came is gone
         except OSError:  # out of descriptors, mostly: others must end first
             log.exception("cannot accept connections")
             self.pause()

@@ -16,9 +16,6 @@ from patchtide.domain.errors import NotFound
 
 log = logging.getLogger(__name__)
 
-LINE_BYTES = 1 << 20
-"""The system keeps so much of what was said and not yet heard."""
-
 
 class BehindPorter:
     """Answers one porter until it ends."""
@@ -41,7 +38,6 @@ class BehindPorter:
     async def serve(self, line: socket.socket, hand: socket.socket) -> None:
         """Serve until the porter has ended."""
         loop = asyncio.get_running_loop()
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LINE_BYTES)
         hand.setblocking(False)
         loop.add_reader(hand, self._take_over, hand)
         try:
@@ -75,7 +71,7 @@ class BehindPorter:
                 task = asyncio.get_running_loop().create_task(self._begin(connection, peer))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-        except OSError:
+        except (OSError, ValueError):  # it has ended, or says what no porter says
             asyncio.get_running_loop().remove_reader(hand)
 
     async def _begin(self, connection: socket.socket, peer: Address | None) -> None:

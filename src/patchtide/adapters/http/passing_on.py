@@ -27,6 +27,8 @@ class End(asyncio.Protocol):
         """What is for it and came before its connection; None: it is there, or was."""
         self.is_full = False
         """It takes no more for now."""
+        self.is_over = False
+        """The other end is gone: what was to be sent is still sent, and that is all."""
         self._unread_s = unread_s
         self._stalled: asyncio.TimerHandle | None = None
         self._when_gone = when_gone
@@ -89,7 +91,7 @@ class End(asyncio.Protocol):
 
     def end(self) -> None:
         """Send what is still to be sent, and close."""
-        self._other = None
+        self._other, self.is_over = None, True
         if self._transport is not None:
             self._transport.close()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_network
 from typing import Any
@@ -27,14 +27,21 @@ from patchtide.adapters.http.passing_on import End, Hand
 from patchtide.adapters.http.peers import Peers
 from patchtide.adapters.http.porter_line import Answered, Asked, Line, Order
 from patchtide.adapters.http.problems import Reply
-from patchtide.adapters.http.protocol import BUSY, MALFORMED, ConnectionLimits, GuardedProtocol
+from patchtide.adapters.http.protocol import (
+    BUSY,
+    KEEP_ALIVE_S,
+    MALFORMED,
+    ConnectionLimits,
+    GuardedProtocol,
+)
 from patchtide.adapters.http.tls import server_tls
 from patchtide.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE_S = 75
 DRAIN_S = 5.0
+FAREWELL_S = 1.0
+"""For whom the server has closed already, when all ends: some never say farewell."""
 ADDRESSES = 2
 """One address may hold half of what can be passed on: a site may be behind one."""
 _LOOK_S = 0.05
@@ -97,9 +104,15 @@ class Porter:
         """Wait for what is being answered; the server ends what was passed on."""
         for connection in list(self._state.connections):
             connection.shutdown()
-        until = asyncio.get_running_loop().time() + DRAIN_S
-        while self._state.connections or self._passed_on:
-            if self._line.gone.done() or asyncio.get_running_loop().time() > until:
+        await self._while(lambda: self._state.connections or self._joined(), within_s=DRAIN_S)
+        await self._while(lambda: self._passed_on, within_s=FAREWELL_S)
+
+    def _joined(self) -> bool:
+        return any(not near.is_over for near in self._passed_on)
+
+    async def _while(self, is_left: Callable[[], object], *, within_s: float) -> None:
+        for _ in range(int(within_s / _LOOK_S)):
+            if self._line.gone.done() or not is_left():
                 return
             await asyncio.sleep(_LOOK_S)
 
@@ -158,11 +171,14 @@ class Porter:
         far, loop = End(), asyncio.get_running_loop()
         far.write(begun)
         far.join(near)
+        upstream: socket.socket | None = None
         try:
             upstream = await self._hand.over(peer)
             await loop.create_unix_connection(lambda: far, sock=upstream)
         except OSError as error:
             log.warning("the server takes no connection: %s", error)
+            if upstream is not None:
+                upstream.close()
             near.end()
         else:
             near.listen(is_wanted=not far.is_full)
@@ -182,7 +198,8 @@ class PorterProtocol(GuardedProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._is_reading:
             self._begun.clear()
-        self._begun.append(data)
+        if not self._is_reading or self._is_in_head:
+            self._begun.append(data)
         self._ended_here = False
         super().data_received(data)
 
@@ -194,8 +211,13 @@ class PorterProtocol(GuardedProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self.flow.pause_reading()  # until it is answered
-        self._begun.clear()
         self._ended_here = True
+
+    def _read_whole(self) -> bool:
+        is_whole = super()._read_whole()
+        if is_whole:
+            self._begun.clear()
+        return is_whole
 
     def _begin_another(self) -> None:
         begun = b"".join(self._begun)

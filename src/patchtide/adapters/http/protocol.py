@@ -40,6 +40,8 @@ TakeOver = Callable[[asyncio.Transport, Handed, Callable[[], None]], bool]
 its own protocol it calls what it was given; until then the connection counts as ours."""
 
 
+KEEP_ALIVE_S = 75
+"""For a connection that asks nothing more."""
 _HANG_UP_S = 0.1
 """For the last words to a peer that asks nothing, when the server ends."""
 
@@ -157,6 +159,10 @@ class GuardedProtocol(HttpToolsProtocol):
             elif not self._is_answering() and self.timeout_keep_alive_task is None:
                 # Blank lines before a request: uvicorn took them for one, and waits for ever.
                 self._expect(self.limits.first_byte_s)
+
+    def send_400_response(self, msg: str) -> None:
+        if not self._gone:  # what comes behind the last request that is ours is not
+            super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -173,15 +173,20 @@ class Running:
     """A process of ours that goes on by itself, with what it says in a file."""
 
     def __init__(
-        self, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str], keep: int
+        self,
+        arguments: Sequence[str],
+        *,
+        log: Path | None,
+        environment: Mapping[str, str],
+        keep: int,
     ) -> None:
-        """Start it. The descriptor `keep` stays open in it.
+        """Start it. The descriptor `keep` stays open in it; without a log it speaks where we do.
 
         Raises:
             CommandFailed: it cannot be started.
         """
-        self.log = log
-        with log.open("wb") as output:
+        self.log = log or Path(os.devnull)
+        with nullcontext() if log is None else log.open("wb") as output:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - a list; never a shell
                     list(arguments),

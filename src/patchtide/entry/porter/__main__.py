@@ -6,6 +6,7 @@ on, and the one by which it hands connections on. It has no database.
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import sys
@@ -32,6 +33,7 @@ if __name__ == "__main__":
     # Whoever ends a whole group ends the server; this one answers first, and ends with its line.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     collect_rarely()
     keep_buffers_apart()
     uvloop.run(_serve(socket.socket(fileno=int(sys.argv[1]))))

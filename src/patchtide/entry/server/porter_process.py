@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -114,7 +112,7 @@ class PorterProcess:
     def _start(self, theirs: socket.socket) -> Running:
         return Running(
             [sys.executable, "-P", "-m", MODULE, str(theirs.fileno())],
-            log=Path(os.devnull),
+            log=None,
             environment={**ENVIRONMENT, **own_path()},
             keep=theirs.fileno(),
         )

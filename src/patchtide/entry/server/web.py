@@ -21,7 +21,12 @@ from patchtide.adapters.http.exchange import AnswerWhole
 from patchtide.adapters.http.noting import noted
 from patchtide.adapters.http.porter_line import Order
 from patchtide.adapters.http.problems import status_of
-from patchtide.adapters.http.protocol import ConnectionLimits, GuardedProtocol, guarded_protocol
+from patchtide.adapters.http.protocol import (
+    KEEP_ALIVE_S,
+    ConnectionLimits,
+    GuardedProtocol,
+    guarded_protocol,
+)
 from patchtide.adapters.http.tls import server_tls
 from patchtide.adapters.publisher.checking import mistakes_in
 from patchtide.entry.server.node import Server
@@ -142,7 +147,7 @@ def _config(server: Server, whole: Mapping[str, AnswerWhole]) -> uvicorn.Config:
         date_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
-        timeout_keep_alive=75,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     config.load()
     return config
