@@ -25,6 +25,7 @@ from patchtide.adapters.http.arrivals import Arrivals
 from patchtide.adapters.http.behind_porter import BehindPorter
 from patchtide.adapters.http.events import Events
 from patchtide.adapters.http.exchange import Handed
+from patchtide.adapters.http.passing_on import End
 from patchtide.adapters.http.porter_line import MESSAGE_BYTES, Answered, Line, Order
 from patchtide.adapters.http.problems import Reply
 from patchtide.adapters.http.protocol import ConnectionLimits, GuardedProtocol
@@ -486,3 +487,24 @@ async def test_a_message_beyond_measure_ends_the_line() -> None:
     line = Line(Answered, lambda answers: None)
     with pytest.raises(ConnectionAbortedError):
         line.data_received((MESSAGE_BYTES + 1).to_bytes(4))
+
+
+async def test_whoever_is_gone_before_he_is_passed_on_leaves_nothing_open() -> None:
+    class Wire(asyncio.Transport):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+        def write(self, data: Any) -> None:
+            pass
+
+    near, far, wire = End(), End(), Wire()
+    near.connection_made(Wire())
+    far.write(b"GET / HTTP/1.1\r\n")
+    far.join(near)
+
+    near.connection_lost(None)
+    far.connection_made(wire)
+
+    assert wire.closed

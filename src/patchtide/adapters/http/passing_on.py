@@ -41,6 +41,8 @@ class End(asyncio.Protocol):
         early, self._early = self._early, None
         if early:
             self._transport.write(early)
+        if self.is_over:  # whoever it is for went away meanwhile
+            self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._other is not None:

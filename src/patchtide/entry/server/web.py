@@ -49,7 +49,6 @@ class Web(uvicorn.Server):
         super().__init__(_config(server, self._whole))
         self.up = asyncio.Event()
         self._server = server
-        self._arrivals: Arrivals | None = None
         self._porter: PorterProcess | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
