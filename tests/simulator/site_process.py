@@ -19,11 +19,13 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from patchtide.domain.catalog.leaves import Leaf
 from patchtide.domain.catalog.rules import (
@@ -146,7 +148,7 @@ class Commands:
         fleet = self._server.context.fleet
 
         def counted(view: View) -> dict[str, Any]:
-            tallies = [asdict(view.tally_of(update)) for update in view.updates.values()]
+            tallies = [structs.asdict(view.tally_of(update)) for update in view.updates.values()]
             names = ("required", "installed", "not_required", "unknown")
             return {
                 "machines": len(view.active),
