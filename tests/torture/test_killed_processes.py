@@ -18,7 +18,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,16 +232,18 @@ def agree(server: Site, agents: list[Agent]) -> bool:
     )
 
 
-def until_all_agree(server: Site, agents: list[Agent]) -> bool:
+def until_all_agree(server: Site, agents: list[Agent]) -> Sequence[object]:
+    """Return nothing once they do; else what the server published, and what each side knows."""
     until = time.monotonic() + AGREE_S
     while time.monotonic() < until:
         with contextlib.suppress(sqlite3.OperationalError):  # a journal that is not made yet
             if agree(server, agents):
-                return True
+                return []
         for agent in agents:
             agent.ring()
         time.sleep(1.0)
-    return False
+    rows = server.rows()
+    return [server.published, *((agent.known(), rows.get(agent.client)) for agent in agents)]
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
@@ -252,7 +254,7 @@ def test_whoever_is_killed_nothing_acknowledged_is_lost_and_nothing_goes_back(
     dice = random.Random("killed processes")
     assert server.process is not None
     server.publish(dice)
-    assert until_all_agree(server, agents)
+    assert until_all_agree(server, agents) == []
 
     for _ in range(KILLS):
         server.publish(dice)
@@ -271,7 +273,7 @@ def test_whoever_is_killed_nothing_acknowledged_is_lost_and_nothing_goes_back(
             server.check(agent)
             agent.start()
 
-    assert until_all_agree(server, agents)
+    assert until_all_agree(server, agents) == []
     for agent in agents:
         server.check(agent)
     assert server.process.tell("states")["audit"] == "None"
