@@ -32,6 +32,7 @@ from patchtide.adapters.http.protocol import ConnectionLimits, GuardedProtocol
 from patchtide.adapters.http.tls import server_tls
 from patchtide.domain.errors import TooMuch
 from patchtide.entry.server.porter_process import ENDED_S, PorterProcess
+from tests.simulator.processes import own_children
 
 pytestmark = pytest.mark.anyio
 
@@ -226,16 +227,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 def porters() -> list[int]:
     """Return this process's children that are porters."""
-    own = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    found = [int(pid) for children in own for pid in children.read_text().split()]
-    return [p for p in found if b"patchtide.entry.porter" in _command(p)]
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    return own_children("patchtide.entry.porter")
 
 
 @contextlib.asynccontextmanager
@@ -369,6 +361,18 @@ async def test_a_request_behind_one_that_is_not_answered_waits(tmp_path: Path) -
 
         assert await visitor.hear() == (200, b"one")
         assert (await visitor.hear())[0] == 200
+
+
+@pytest.mark.parametrize(("second", "status"), [(post(b"two"), 200), (get(b"/who"), 400)])
+async def test_a_request_that_began_in_anothers_piece_is_passed_on_to_nobody(
+    tmp_path: Path, second: bytes, status: int
+) -> None:
+    async with a_site(tmp_path) as site:
+        visitor = await site.come()
+
+        assert await visitor.say(post(b"one") + second[:9]) == (200, b"one")
+        assert (await visitor.say(second[9:]))[0] == status
+        assert not site.state.connections
 
 
 async def test_who_reads_nothing_keeps_no_place(tmp_path: Path) -> None:

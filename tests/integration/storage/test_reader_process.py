@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from patchtide.server.member import Said
 from patchtide.server.told_rows import UNREAD, said
 from tests.simulator.catalogs import Catalog, a_leaf, a_scan, an_update_id
 from tests.simulator.clock import FakeClock
+from tests.simulator.processes import command_of, own_children
 from tests.simulator.reports import NOON, a_report, enrolled
 
 pytestmark = pytest.mark.anyio
@@ -56,16 +56,7 @@ async def read(database_url: str) -> AsyncIterator[Read]:
 
 def reading() -> list[int]:
     """Return this process's children that read rows."""
-    own = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    found = [int(pid) for children in own for pid in children.read_text().split()]
-    return [pid for pid in found if b"patchtide.entry.reader" in _command(pid)]
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    return own_children("patchtide.entry.reader")
 
 
 async def test_what_is_read_beside_is_what_is_read_here_torn_rows_too(read: Read) -> None:
@@ -117,7 +108,7 @@ async def test_the_process_begins_with_a_crowd_and_ends_when_it_has_gone(
 
     read.until_it_reads()
     [pid] = reading()
-    assert database_url.encode() not in _command(pid)
+    assert database_url.encode() not in command_of(pid)
 
     assert read.beside(read.clients[:1]) is None
     assert (reading(), read.beside.is_beside) == ([], False)

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +14,7 @@ from patchtide.adapters.storage import Storage
 from patchtide.domain.errors import InvalidDocument
 from patchtide.entry.server.reporter_process import ReporterProcess
 from patchtide.server.ports.reports import Accepted, IncomingReport, Outcome
+from tests.simulator.processes import command_of, own_children
 from tests.simulator.reports import a_report, enrolled
 
 pytestmark = pytest.mark.anyio
@@ -56,16 +56,7 @@ async def busy(database_url: str) -> AsyncIterator[Busy]:
 
 def reporting() -> list[int]:
     """Return this process's children that take reports."""
-    own = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    found = [int(pid) for children in own for pid in children.read_text().split()]
-    return [pid for pid in found if b"patchtide.entry.reporter" in _command(pid)]
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    return own_children("patchtide.entry.reporter")
 
 
 async def test_what_the_process_stored_is_answered_and_read_as_ever(busy: Busy) -> None:
@@ -114,7 +105,7 @@ async def test_what_cannot_be_stored_ends_neither_the_process_nor_what_follows(b
 
 
 async def test_no_command_line_tells_where_the_database_is(busy: Busy, database_url: str) -> None:
-    assert database_url.encode() not in _command(await busy.until_it_is_asked())
+    assert database_url.encode() not in command_of(await busy.until_it_is_asked())
 
 
 async def test_the_process_ends_when_the_crowd_has_gone(busy: Busy) -> None:

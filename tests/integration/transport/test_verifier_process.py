@@ -6,13 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from patchtide.adapters.sodium.verifier import Claim, signer, verify
 from patchtide.entry.server.verifier_process import VerifierProcess
+from tests.simulator.processes import own_children
 
 WITHIN_S = 30.0
 ANSWERS = Ed25519PrivateKey.generate()
@@ -35,16 +35,7 @@ def claims() -> tuple[list[Claim], list[bool]]:
 
 def verifying() -> list[int]:
     """Return this process's children that verify."""
-    own = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    found = [int(pid) for children in own for pid in children.read_text().split()]
-    return [p for p in found if b"patchtide.entry.verifier" in _command(p)]
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    return own_children("patchtide.entry.verifier")
 
 
 def until_it_is_asked(verifier: VerifierProcess) -> int:
